@@ -1,0 +1,180 @@
+"""The values that pass between stages: frozen dataclasses over numpy arrays. Row t is video frame t.
+
+Coordinates are fractions of the picture's width and height; a score of 0 means that the point is missing.
+Pictures are RGB uint8 of shape (H, W, 3). Nothing here opens a file except `Pose.save` and `Pose.load`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+BODY, HANDS, FACE = 18, 42, 68  # OpenPose body; left hand then right hand, 21 each; iBUG face
+VISIBLE = 0.3  # a point with a lower score is treated as missing (the published code's threshold)
+MAX_POSE_FRAMES = 60 * 60 * 30  # one hour at 30 fps: a pose file that claims more is refused unread
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Mono sound: `samples` (n,) float32 in [-1, 1] at `rate` Hz."""
+
+    samples: np.ndarray
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
+
+    def frames(self, fps: float) -> int:
+        """Number of video frames that last as long as the sound, to the nearest frame, at least one."""
+        return max(1, round(self.seconds * fps))
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Points of one kind: `xy` (T, K, 2) float64 fractions, `score` (T, K) in [0, 1], 0 = missing."""
+
+    xy: np.ndarray
+    score: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.xy.ndim != 3 or self.xy.shape[2] != 2 or self.score.shape != self.xy.shape[:2]:
+            raise ValueError(f"key points need xy (T,K,2) and score (T,K), got {self.xy.shape} and {self.score.shape}")
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Keypoints:
+        return Keypoints(self.xy[rows], self.score[rows])
+
+    @property
+    def visible(self) -> np.ndarray:
+        """(T, K) bool, the points whose score passes the threshold of the published code."""
+        return self.score > VISIBLE
+
+    @staticmethod
+    def missing(frames: int, points: int) -> Keypoints:
+        return Keypoints(np.zeros((frames, points, 2)), np.zeros((frames, points)))
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One person over time: body (T,18), hands (T,42), face (T,68) key points; `size` is (H, W) in pixels."""
+
+    body: Keypoints
+    hands: Keypoints
+    face: Keypoints
+    fps: float
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        shapes = [self.body.xy.shape[:2], self.hands.xy.shape[:2], self.face.xy.shape[:2]]
+        if shapes != [(len(self.body), k) for k in (BODY, HANDS, FACE)]:
+            raise ValueError(f"a pose needs (T,18), (T,42) and (T,68) points with one T, got {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.body)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Pose:
+        return Pose(self.body[rows], self.hands[rows], self.face[rows], self.fps, self.size)
+
+    @staticmethod
+    def empty(frames: int, fps: float, size: tuple[int, int]) -> Pose:
+        """A pose in which every point is missing: drawn, it is the paper's black skeleton picture."""
+        return Pose(*(Keypoints.missing(frames, k) for k in (BODY, HANDS, FACE)), fps, size)
+
+    def save(self, path: str | Path) -> None:
+        """Writes a `.npz` without pickles; the names are those of DESIGN section 5."""
+        parts = {"body": self.body, "hands": self.hands, "face": self.face}
+        arrays = {f"{name}_{field}": getattr(p, field) for name, p in parts.items() for field in ("xy", "score")}
+        with open(path, "wb") as file:  # a handle, so that numpy does not append a suffix of its own
+            np.savez_compressed(file, **arrays, fps=np.float64(self.fps), size=np.asarray(self.size, np.int64))
+
+    @staticmethod
+    def load(path: str | Path) -> Pose:
+        """Reads what `save` wrote; raises ValueError naming the file when anything is not as it should be."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return _pose_from(file)
+        except FileNotFoundError:
+            raise ValueError(f"pose file {path} does not exist") from None
+        except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{path} is not a pose file of this project ({error}); write one with `python -m pipeline pose`"
+            ) from error
+
+
+def _pose_from(file: np.lib.npyio.NpzFile) -> Pose:
+    """Checks declared sizes before decoding an array, then bounds and finiteness."""
+    if sum(info.file_size for info in file.zip.infolist()) > MAX_POSE_FRAMES * (BODY + HANDS + FACE) * 3 * 8:
+        raise ValueError("it is larger than an hour of poses")
+    parts = []
+    for name in ("body", "hands", "face"):
+        xy, score = np.asarray(file[f"{name}_xy"], np.float64), np.asarray(file[f"{name}_score"], np.float64)
+        if not (np.isfinite(xy).all() and np.isfinite(score).all()):
+            raise ValueError(f"{name} holds numbers that are not finite")
+        if score.size and (score.min() < 0 or score.max() > 1):
+            raise ValueError(f"{name}_score lies outside 0 to 1")
+        parts.append(Keypoints(xy, score))
+    fps, (height, width) = float(file["fps"]), (int(v) for v in file["size"])
+    if not (0 < fps <= 1000 and 0 < height <= 65536 and 0 < width <= 65536):
+        raise ValueError(f"fps {fps} or size {height}x{width} makes no sense")
+    return Pose(*parts, fps, (height, width))
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a detector found in a picture or clip: all people, largest first, and their cut-out masks.
+
+    `masks` holds one (H, W) float32 mask in [0, 1] per person for a picture and is empty for a clip.
+    `notes` are sentences for the user.
+    """
+
+    people: tuple[Pose, ...]
+    masks: tuple[np.ndarray, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Everything that a backbone needs besides the reference image.
+
+    pose: the aligned skeleton, T frames. reference: the reference image's own pose, one frame.
+    mask: (H, W) float32 cut-out of the person in the reference image, or None.
+    mesh: (T, 468, 2) or None. intensity: (T,) in [0, 1]. excitation: (T,) in [-1, 1].
+    guidance: (T,) control-strength scale, 1 = plain. audio: (T, n, d) tokens of the speech around each frame.
+    """
+
+    pose: Pose
+    reference: Pose
+    mask: np.ndarray | None
+    mesh: np.ndarray | None
+    intensity: np.ndarray
+    excitation: np.ndarray
+    guidance: np.ndarray
+    audio: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+    def __getitem__(self, rows: slice) -> Motion:
+        mesh = None if self.mesh is None else self.mesh[rows]
+        per_frame = (self.intensity[rows], self.excitation[rows], self.guidance[rows], self.audio[rows])
+        return Motion(self.pose[rows], self.reference, self.mask, mesh, *per_frame)
+
+
+@dataclass(frozen=True)
+class Video:
+    """`frames` (T, H, W, 3) uint8 or an iterator of such chunks, at `fps`, with or without sound."""
+
+    frames: np.ndarray | Iterator[np.ndarray]
+    fps: float
+    audio: Audio | None = None
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """The frames as chunks (t, H, W, 3), whichever way they are held."""
+        return iter([self.frames]) if isinstance(self.frames, np.ndarray) else iter(self.frames)

@@ -1,0 +1,1 @@
+"""Torch modules with diffusers configs; no files, no user interface."""

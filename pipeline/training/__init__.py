@@ -1,0 +1,1 @@
+"""Training of the embedded models, from drawn presenters and synthetic speech."""
