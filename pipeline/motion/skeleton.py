@@ -41,6 +41,7 @@ PUBLISHED_CANVAS = 2160  # short side of the canvas on which the published code 
 LIMB_DIM = 0.6  # limbs are drawn darker than joints
 _DIM = np.array([int(v * LIMB_DIM) for v in range(256)], np.uint8)
 _SHIFT = 4  # sub-pixel bits of the preview
+DOTS_FADE = 45.0  # pixels of face height per unit of brightness of eye and lip dots: none at 27, full at 72
 EYE_COLOUR, LIP_COLOUR = (90, 200, 255), (255, 60, 90)
 
 # AniPortrait's 114 face edges over MediaPipe's 468 points: colour, then point pairs in drawing order.
@@ -321,24 +322,25 @@ def _preview_face(canvas: np.ndarray, xy: np.ndarray, seen: np.ndarray, height: 
     eyes = [xy[ids] for ids in (RIGHT_EYE, LEFT_EYE) if seen[ids].all()]
     if eyes:
         cv2.polylines(canvas, eyes, True, EYE_COLOUR, width, cv2.LINE_AA, _SHIFT)
-    _dots(canvas, xy[seen], height / 70)
+    light = np.ones(len(xy))
+    light[36:] = np.clip(height / DOTS_FADE - 0.6, 0, 1)  # closer than two pixels they would hide the opening
+    _dots(canvas, xy[seen], light[seen], height / 70)
 
 
-def _dots(canvas: np.ndarray, xy: np.ndarray, radius: float) -> None:
-    """White discs with soft edges at sub-pixel places, all in one vectorised maximum (68 circles cost more)."""
+def _dots(canvas: np.ndarray, xy: np.ndarray, light: np.ndarray, radius: float) -> None:
+    """Draws soft white discs at sub-pixel places, all in one vectorised maximum (68 circles cost more)."""
     radius = float(np.clip(radius, 0.6, canvas.shape[0] / 250 + 0.2))
     reach = int(math.ceil(radius + 0.5))
     grid = np.arange(-reach, reach + 1)
     base = (xy + (1 << _SHIFT) // 2) >> _SHIFT
     offset = xy / (1 << _SHIFT) - base
-    far = np.hypot(
-        grid[None, None, :] - offset[:, 0, None, None], grid[None, :, None] - offset[:, 1, None, None]
-    )
-    light = (np.clip(radius + 0.5 - far, 0, 1) * 255).astype(np.uint8)
-    cols = np.broadcast_to(base[:, 0, None, None] + grid[None, None, :], light.shape)
-    rows = np.broadcast_to(base[:, 1, None, None] + grid[None, :, None], light.shape)
-    inside = (light > 0) & (rows >= 0) & (rows < canvas.shape[0]) & (cols >= 0) & (cols < canvas.shape[1])
-    rows, cols, light = rows[inside], cols[inside], light[inside]
-    order = np.argsort(light, kind="stable")  # the brightest value of a pixel is written last
-    rows, cols, light = rows[order], cols[order], light[order]
-    canvas[rows, cols] = np.maximum(canvas[rows, cols], light[:, None])
+    dx, dy = grid - offset[:, :1], grid - offset[:, 1:]  # (K, 2 * reach + 1)
+    cover = np.clip(radius + 0.5 - np.hypot(dx[:, None, :], dy[:, :, None]), 0, 1)
+    grey = (cover * light[:, None, None] * 255).astype(np.uint8)
+    cols = np.broadcast_to((base[:, :1] + grid)[:, None, :], grey.shape)
+    rows = np.broadcast_to((base[:, 1:] + grid)[:, :, None], grey.shape)
+    inside = (grey > 0) & (rows >= 0) & (rows < canvas.shape[0]) & (cols >= 0) & (cols < canvas.shape[1])
+    rows, cols, grey = rows[inside], cols[inside], grey[inside]
+    order = np.argsort(grey, kind="stable")  # the brightest value of a pixel is written last
+    rows, cols, grey = rows[order], cols[order], grey[order]
+    canvas[rows, cols] = np.maximum(canvas[rows, cols], grey[:, None])
