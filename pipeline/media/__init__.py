@@ -1,0 +1,31 @@
+"""Files to values and back: pictures, sound, video. The only place that opens media files.
+
+Pillow decodes pictures, PyAV (FFmpeg) everything else, whatever the file's name says. Every failure is a ValueError of
+one sentence.
+"""
+
+from pipeline.media.files import content_hash, read_settings
+from pipeline.media.pictures import MAX_PIXELS, MIN_SIDE, read_image, to_picture
+from pipeline.media.sound import MAX_AUDIO_SECONDS, MIN_AUDIO_SECONDS, read_audio
+from pipeline.media.video import MAX_FPS, MAX_VIDEO_SECONDS, MAX_VIDEO_SIDE, Probe, probe, read_video
+from pipeline.media.writer import VideoWriter, write_video
+
+__all__ = [
+    "MAX_AUDIO_SECONDS",
+    "MAX_FPS",
+    "MAX_PIXELS",
+    "MAX_VIDEO_SECONDS",
+    "MAX_VIDEO_SIDE",
+    "MIN_AUDIO_SECONDS",
+    "MIN_SIDE",
+    "Probe",
+    "VideoWriter",
+    "content_hash",
+    "probe",
+    "read_audio",
+    "read_image",
+    "read_settings",
+    "read_video",
+    "to_picture",
+    "write_video",
+]
