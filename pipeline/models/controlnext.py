@@ -1,0 +1,174 @@
+"""The ControlNeXt control network (arXiv 2408.06070), its cross normalisation and its place in a stock UNet.
+
+With the default configuration the tensors are those of the published SVD-v2 weights; the embedded model is
+the same class in a small configuration with one more input, the validity of the warped reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
+
+CONTROL_LEVEL = 0.2  # the published weight of the control; its authors advise 1.0 for dense controls
+PLACES = ("conv_in", "down_blocks.0")
+
+
+class _Strided(nn.Module):
+    """A 3x3 convolution that keeps the channels; named as in the published weights (`.conv`)."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=stride, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class ControlNeXt(ModelMixin, ConfigMixin):
+    """Control pictures in [0, 1] -> features that are added to a UNet's hidden states.
+
+    `stem_padding` 0 is what the published inference code runs, 1 what its training code runs, with one set of
+    weights. `extra_channels` > 0 adds a second input at the size of the stem's output. `control_level` is the
+    weight after cross normalisation and `where` the UNet module whose output receives the control.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        in_channels: int = 3,
+        stem_channels: Sequence[int] = (64, 64, 128),
+        stem_strides: Sequence[int] = (2, 1, 1),
+        stem_padding: int = 0,
+        block_channels: Sequence[int] = (128, 256),
+        block_strides: Sequence[int] = (2, 2),
+        block_groups: Sequence[int] = (4, 8),
+        time_channels: int = 128,
+        time_embed_dim: int = 256,
+        out_channels: int = 320,
+        extra_channels: int = 0,
+        control_level: float = CONTROL_LEVEL,
+        where: str = "down_blocks.0",
+    ) -> None:
+        super().__init__()
+        self.time_proj = Timesteps(time_channels, flip_sin_to_cos=True, downscale_freq_shift=0)
+        self.time_embedding = TimestepEmbedding(time_channels, time_embed_dim)
+        stem: list[nn.Module] = []
+        width = in_channels
+        for i, (channels, stride) in enumerate(zip(stem_channels, stem_strides, strict=True)):
+            padding = 1 if i == 0 else stem_padding
+            stem += [nn.Conv2d(width, channels, 3, stride, padding), nn.GroupNorm(2, channels), nn.ReLU()]
+            width = channels
+        self.embedding = nn.Sequential(*stem)
+        self.extra = nn.Conv2d(extra_channels, width, 3, padding=1) if extra_channels else None
+        self.down_res, self.down_sample = nn.ModuleList(), nn.ModuleList()
+        for channels, stride, groups in zip(block_channels, block_strides, block_groups, strict=True):
+            self.down_res.append(
+                ResnetBlock2D(
+                    in_channels=width,
+                    out_channels=channels,
+                    temb_channels=time_embed_dim,
+                    groups=groups,
+                    eps=1e-6,
+                )
+            )
+            self.down_sample.append(_Strided(channels, stride))
+            width = channels
+        groups = block_groups[-1]
+        middle = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.GroupNorm(groups, width),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(groups, width),
+        )
+        self.mid_convs = nn.ModuleList([middle, nn.Conv2d(width, out_channels, 1)])
+
+    def forward(self, control: Tensor, timestep: Tensor | float, extra: Tensor | None = None) -> Tensor:
+        """Features (B*F, C, h, w) of control pictures (B, F, 3, H, W) or (N, 3, H, W) in [0, 1].
+
+        `timestep` is the scheduler's continuous t = 0.25 ln sigma: one number, or one per sample.
+        `extra` (B*F, E, h', w') is the second input when `extra_channels` > 0.
+        """
+        batch, pictures = control.shape[0], control.flatten(0, 1) if control.ndim == 5 else control
+        times = torch.as_tensor(timestep, device=control.device).reshape(-1).expand(batch)
+        time = self.time_embedding(self.time_proj(times).to(self.dtype))
+        time = time.repeat_interleave(len(pictures) // batch, dim=0)
+        x = self.embedding(pictures.to(self.dtype))
+        if (self.extra is None) != (extra is None):
+            raise ValueError(
+                f"the control network has extra_channels={self.config.extra_channels}, "
+                f"but extra {'is missing' if extra is None else 'was given'}; give it when there are some"
+            )
+        if self.extra is not None and extra is not None:
+            x = x + self.extra(extra.to(self.dtype))
+        for block, strided in zip(self.down_res, self.down_sample, strict=True):
+            x = strided(block(x, time))
+        x = x + self.mid_convs[0](x)
+        return self.mid_convs[1](x)
+
+
+def cross_normalise(
+    hidden: Tensor, control: Tensor, scale: Tensor | float, level: float = CONTROL_LEVEL
+) -> Tensor:
+    """Hidden states (N, C, H, W) plus the control with their mean and deviation (ControlNeXt, section 3.3).
+
+    The statistics are taken per sample over (C, H, W) before the control (N, C, h, w) is pooled to H x W;
+    `scale` (N, 1, 1, 1) is the per-frame strength, 0 = no control.
+    """
+    axes = (1, 2, 3)
+    mean, std = hidden.mean(axes, keepdim=True), hidden.std(axes, keepdim=True)
+    own_mean, own_std = control.mean(axes, keepdim=True), control.std(axes, keepdim=True)
+    control = (control - own_mean) * (std / (own_std + 1e-5)) + mean
+    control = F.adaptive_avg_pool2d(control, hidden.shape[-2:])
+    return hidden + control * scale * level
+
+
+class Injection:
+    """Holds the control for the next UNet calls; `control` None leaves the UNet as it is."""
+
+    def __init__(self, level: float = CONTROL_LEVEL) -> None:
+        self.control: Tensor | None = None
+        self.scale: Tensor | float = 1.0
+        self.level = level
+
+    def set(self, control: Tensor | None, scale: Tensor | float = 1.0, level: float | None = None) -> None:
+        """Sets the features (B*F, C, h, w) and the strength (B*F, 1, 1, 1) that the next calls add."""
+        self.control, self.scale = control, scale
+        self.level = self.level if level is None else level
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """The forward hook; of a block's (hidden, skips) only `hidden` changes, as in the published code."""
+        if self.control is None:
+            return output
+        hidden, rest = (output[0], output[1:]) if isinstance(output, tuple) else (output, None)
+        changed = cross_normalise(hidden, self.control.to(hidden.dtype), self.scale, self.level).to(
+            hidden.dtype
+        )
+        return changed if rest is None else (changed, *rest)
+
+
+@contextmanager
+def inject(
+    unet: nn.Module, where: str = "down_blocks.0", level: float = CONTROL_LEVEL
+) -> Iterator[Injection]:
+    """One forward hook on `unet.<where>` while the context lasts; `.set(control, scale)` before the UNet.
+
+    The published weights take the control after `down_blocks.0`, the embedded model after `conv_in`.
+    """
+    if where not in PLACES:
+        raise ValueError(f"where={where!r} is not a place for the control; choose one of {', '.join(PLACES)}")
+    injection = Injection(level)
+    handle = unet.get_submodule(where).register_forward_hook(injection)
+    try:
+        yield injection
+    finally:
+        handle.remove()
