@@ -1,0 +1,232 @@
+"""The offline default detector: MediaPipe's bundled holistic models for every person of a picture or clip."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..clips import Detection, Pose, Video
+from . import drawn
+from .people import Follower, Locator, Region, Sighting, mediapipe
+
+MAX_SIDE = 1280  # longer pictures are shrunk first
+LOOK_EVERY = 12  # frames between two counts of the people in a clip
+REPORT_EVERY = 8  # frames between two progress reports
+MIN_PRESENCE = 0.05  # share of a clip's frames in which a person must be seen to count
+SAME_PLACE = 0.2  # regions whose centres are this near, in sides, hold the same person
+SAME_SIZE = 1.6  # and whose sides differ by no more than this factor
+
+NO_PERSON = (
+    "no person found in the picture: use one that shows a person from the head to at least the shoulders"
+)
+NO_PERSON_CLIP = "no person found in the clip: its skeleton stays black, so the body is not driven by it"
+NO_FACE = (
+    "the person's face is not visible in the picture (turned away, covered or too small), "
+    "so the mouth cannot be moved in its place"
+)
+
+log = logging.getLogger(__name__)
+
+
+class Holistic:
+    """Pose, hands, face and person mask by MediaPipe 0.10.21; no state is kept between calls."""
+
+    name = "holistic"
+    version = "1"
+
+    def __init__(self) -> None:
+        mediapipe()
+
+    def image(self, image: np.ndarray) -> Detection:
+        """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(
+                f"the detector needs an RGB picture (H, W, 3) of bytes, got {image.shape} {image.dtype}"
+            )
+        if drawn.is_skeleton(image):
+            raise ValueError(f"the picture {drawn.SAID}")
+        size = image.shape[:2]
+        people = sorted(_everyone(_shrink(image)), key=Sighting.area, reverse=True)
+        if not people:
+            raise ValueError(NO_PERSON)
+        poses = tuple(_pose([person], 1.0, size) for person in people)
+        masks = tuple(
+            cv2.resize(p.mask, size[::-1], interpolation=cv2.INTER_LINEAR).clip(0, 1) for p in people
+        )
+        return Detection(poses, masks, _notes(poses))
+
+    def video(self, video: Video) -> Generator[int, None, Detection]:
+        """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
+        locator, crowd, done = Locator(), _Crowd(), 0
+        size: tuple[int, int] | None = None
+        try:
+            for chunk in video.chunks():
+                size = chunk.shape[1:3]
+                if done == 0 and drawn.is_skeleton(chunk[0]) and drawn.is_skeleton(chunk[len(chunk) // 2]):
+                    return Detection((), (), (f"the driving clip {drawn.SAID}; its skeleton stays black",))
+                for frame in chunk:
+                    crowd.follow(_shrink(frame), locator)
+                    done += 1
+                    if done % REPORT_EVERY == 0:
+                        yield done
+        finally:
+            crowd.close()
+            locator.close()
+        if size is None:
+            raise ValueError("the driving clip has no frames; give a clip that plays")
+        poses = crowd.poses(video.fps, size)
+        return Detection(poses, (), _clip_notes(poses))
+
+
+def _shrink(image: np.ndarray) -> np.ndarray:
+    """The picture with its long side at most MAX_SIDE, averaged, so that small faces do not alias."""
+    factor = MAX_SIDE / max(image.shape[:2])
+    if factor >= 1:
+        return np.ascontiguousarray(image)
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+
+
+def _everyone(image: np.ndarray) -> list[Sighting]:
+    """Each person of a picture once, with mask; a second look, where the first one points, is sharper."""
+    locator, follower, people = Locator(), Follower(False, True), []
+    try:
+        for region in locator.thorough(image):
+            if any(_same_place(region, person.rect, image.shape[:2]) for person in people):
+                continue
+            first = follower.see(image, region.rect(image.shape[:2]))
+            person = None if first is None else follower.see(image, first.rect) or first
+            if person is not None and not any(person.same_person(other) for other in people):
+                people.append(person)
+    finally:
+        locator.close()
+        follower.close()
+    return people
+
+
+def _same_place(region: Region, rect: Any, size: tuple[int, int]) -> bool:
+    """Whether a region and a NormalizedRect cover the same person."""
+    side, height, width = rect.width * size[1], *size
+    apart = np.hypot(region.x - rect.x_center * width, region.y - rect.y_center * height)
+    larger, smaller = max(side, region.side), min(side, region.side)
+    return bool(apart < SAME_PLACE * larger and larger < SAME_SIZE * smaller)
+
+
+class _Track:
+    """One person through a clip: the graph that follows them and what it saw, by frame number."""
+
+    def __init__(self) -> None:
+        self.follower = Follower(True, False)
+        self.seen: dict[int, Sighting] = {}
+        self.rect: Any | None = None  # where to look in the next frame; None = out of sight
+
+    def last(self) -> Sighting:
+        return self.seen[max(self.seen)]
+
+
+class _Crowd:
+    """All people of a clip, frame by frame."""
+
+    def __init__(self) -> None:
+        self.tracks: list[_Track] = []
+        self.probe = Follower(False, False)
+        self.frames = 0
+
+    def follow(self, image: np.ndarray, locator: Locator) -> None:
+        """Looks at the next frame: where people were before, and every LOOK_EVERY frames for others."""
+        for track in self.tracks:
+            if track.rect is not None:
+                self._look(track, image, track.rect)
+        self._part_doubles()
+        alive = [track for track in self.tracks if track.rect is not None]
+        if not alive or self.frames % LOOK_EVERY == 0:
+            thorough = not alive and self.frames % LOOK_EVERY == 0
+            for region in locator.thorough(image) if thorough else locator.people(image):
+                self._welcome(region, image)
+        self.frames += 1
+
+    def poses(self, fps: float, size: tuple[int, int]) -> tuple[Pose, ...]:
+        """One pose per person who is seen long enough, largest (area summed over time) first."""
+        stayed = [t for t in self.tracks if len(t.seen) >= max(1.0, MIN_PRESENCE * self.frames)]
+        stayed.sort(key=lambda t: sum(s.area() for s in t.seen.values()), reverse=True)
+        return tuple(_pose([t.seen.get(i) for i in range(self.frames)], fps, size) for t in stayed)
+
+    def close(self) -> None:
+        for follower in (self.probe, *(track.follower for track in self.tracks)):
+            follower.close()
+
+    def _look(self, track: _Track, image: np.ndarray, rect: Any) -> None:
+        sighting = track.follower.see(image, rect)
+        track.rect = None if sighting is None else sighting.rect
+        if sighting is not None:
+            track.seen[self.frames] = sighting
+
+    def _part_doubles(self) -> None:
+        """Where two tracks have slid onto one person, the one with less history loses sight."""
+        alive = sorted((t for t in self.tracks if t.rect is not None), key=lambda t: -len(t.seen))
+        for i, track in enumerate(alive):
+            if any(o.rect is not None and track.last().same_person(o.last()) for o in alive[:i]):
+                track.rect = None
+                del track.seen[self.frames]
+
+    def _welcome(self, region: Region, image: np.ndarray) -> None:
+        """Gives a region in which nobody is followed yet to the person last lost there, or to a new one."""
+        size = image.shape[:2]
+        alive = [track for track in self.tracks if track.rect is not None]
+        if any(_same_place(region, track.rect, size) for track in alive):
+            return
+        found = self.probe.see(image, region.rect(size))
+        if found is None or any(found.same_person(track.last()) for track in alive):
+            return
+        lost = [track for track in self.tracks if track.rect is None]
+        track = min(lost, key=lambda t: _distance(t.last(), found), default=None)
+        if track is None or (alive and _distance(track.last(), found) > 0.25):
+            track = _Track()
+            self.tracks.append(track)
+            log.info("person %d appears in frame %d", len(self.tracks), self.frames)
+        self._look(track, image, found.rect)
+        if not track.seen:
+            track.follower.close()
+            self.tracks.remove(track)
+
+
+def _distance(a: Sighting, b: Sighting) -> float:
+    """Distance of the two boxes' centres, in picture widths and heights."""
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.box(), b.box()
+    return float(np.hypot(ax0 + ax1 - bx0 - bx1, ay0 + ay1 - by0 - by1) / 2)
+
+
+def _pose(sightings: list[Sighting | None], fps: float, size: tuple[int, int]) -> Pose:
+    """The pose of one person over all frames, missing where there is no sighting."""
+    pose = Pose.empty(len(sightings), fps, size)
+    for t, sighting in enumerate(sightings):
+        if sighting is not None:
+            for keypoints, part in ((pose.body, "body"), (pose.hands, "hands"), (pose.face, "face")):
+                points = getattr(sighting, part)
+                keypoints.xy[t], keypoints.score[t] = points[:, :2], points[:, 2]
+    return pose
+
+
+def _notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
+    """Sentences on a picture in which a person was found."""
+    notes = []
+    if len(people) > 1:
+        notes.append(f"{len(people)} people found in the picture; the largest is used")
+    if not people[0].face.visible.any():
+        notes.append(NO_FACE)
+    return tuple(notes)
+
+
+def _clip_notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
+    """Sentences on a clip."""
+    if not people:
+        return (NO_PERSON_CLIP,)
+    notes = []
+    if len(people) > 1:
+        notes.append(f"{len(people)} people found in the clip; the largest is used unless another is chosen")
+    if not people[0].face.visible.any():
+        notes.append("no face found in any frame of the clip")
+    return tuple(notes)

@@ -1,0 +1,319 @@
+"""MediaPipe's bundled graphs, wired here so that every person of a picture is seen, not only the first.
+
+The public holistic graph follows one person. Its parts take a region of interest, so one `Locator` lists the
+regions of all people of a picture and one `Follower` per person runs pose, hands and face inside its region
+of the whole picture; nothing is cropped and all results are fractions of the whole picture.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..clips import BODY, FACE, HANDS, VISIBLE
+
+MIN_PERSON = 0.5  # score of the pose detection graph, its own default
+MIN_TILE = 0.6  # the same in a tile, where a detail of the picture may look like a person
+MIN_POSE = 0.5  # presence of the pose in its region
+MIN_FACE = 0.5  # score of the face detection graphs
+MIN_SHOULDER = 0.5  # at least one shoulder must be seen this well: hallucinated people have none
+TILE = 0.6  # side of a tile as a share of the picture's side, so neighbours overlap by a fifth
+FACE_TO_BODY = 6.0  # a standing person fits a square of this many face heights
+ROI_MARGIN = 1.25  # the pose graph's own enlargement of its region
+
+# OpenPose order: nose, neck (computed), right arm, left arm, right leg, left leg, eyes, ears.
+OPENPOSE = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
+_FACE = (
+    # jaw, the person's right to left
+    "127 234 93 132 58,172 136 149,150 148,176 152 377,400 378,379 365 288,397 361 323 454 356 "
+    "70 63 105 66 55,107 285,336 296 334 293 300 "  # brows
+    "6,168 197 5 1,4 98 97 2 326 327 "  # nose
+    "33 160 158 133 153 144 362 385 387 263 373 380 "  # eyes
+    "61 39 37 0 267 269 291 321,405 314 17 84 91,181 "  # outer lip
+    "78 82 13 312 308 317 14 87"  # inner lip
+)
+IBUG = tuple(
+    tuple(int(i) for i in group.split(",")) for group in _FACE.split()
+)  # 68 groups, each is averaged
+
+LOCATE = """
+input_stream: "image"
+output_stream: "detections"
+node { calculator: "PoseDetectionCpu" input_stream: "IMAGE:image" output_stream: "DETECTIONS:detections" }
+"""
+FOLLOW = """
+input_stream: "image"
+input_stream: "rect"
+output_stream: "pose"
+output_stream: "next_rect"
+output_stream: "left"
+output_stream: "right"
+output_stream: "face"
+output_stream: "mask"
+input_side_packet: "complexity"
+input_side_packet: "smooth"
+input_side_packet: "want_mask"
+input_side_packet: "refine"
+node { calculator: "ImagePropertiesCalculator" input_stream: "IMAGE_CPU:image" output_stream: "SIZE:size" }
+node {
+  calculator: "PoseLandmarkByRoiCpu" input_stream: "IMAGE:image" input_stream: "ROI:rect"
+  input_side_packet: "MODEL_COMPLEXITY:complexity" input_side_packet: "ENABLE_SEGMENTATION:want_mask"
+  output_stream: "LANDMARKS:raw" output_stream: "AUXILIARY_LANDMARKS:raw_aux"
+  output_stream: "WORLD_LANDMARKS:raw_world" output_stream: "SEGMENTATION_MASK:raw_mask"
+}
+node {
+  calculator: "PoseLandmarkFiltering" input_side_packet: "ENABLE:smooth" input_stream: "IMAGE_SIZE:size"
+  input_stream: "NORM_LANDMARKS:raw" input_stream: "AUX_NORM_LANDMARKS:raw_aux"
+  input_stream: "WORLD_LANDMARKS:raw_world" output_stream: "FILTERED_NORM_LANDMARKS:pose"
+  output_stream: "FILTERED_AUX_NORM_LANDMARKS:aux" output_stream: "FILTERED_WORLD_LANDMARKS:world"
+}
+node {
+  calculator: "PoseLandmarksToRoi" input_stream: "LANDMARKS:aux" input_stream: "IMAGE_SIZE:size"
+  output_stream: "ROI:next_rect"
+}
+node { calculator: "FromImageCalculator" input_stream: "IMAGE:raw_mask" output_stream: "IMAGE_CPU:mask" }
+node {
+  calculator: "HandLandmarksLeftAndRightCpu" input_stream: "IMAGE:image" input_stream: "POSE_LANDMARKS:pose"
+  output_stream: "LEFT_HAND_LANDMARKS:left" output_stream: "RIGHT_HAND_LANDMARKS:right"
+}
+node {
+  calculator: "SplitNormalizedLandmarkListCalculator" input_stream: "pose" output_stream: "pose_face"
+  options { [mediapipe.SplitVectorCalculatorOptions.ext] { ranges { begin: 0 end: 11 } } }
+}
+node {
+  calculator: "FaceLandmarksFromPoseCpu" input_stream: "IMAGE:image"
+  input_stream: "FACE_LANDMARKS_FROM_POSE:pose_face" input_side_packet: "REFINE_LANDMARKS:refine"
+  output_stream: "FACE_LANDMARKS:face"
+}
+"""
+
+
+def mediapipe() -> ModuleType:
+    """The mediapipe package with its offline models; raises ValueError with the remedy where it is absent."""
+    os.environ.setdefault("GLOG_minloglevel", "2")  # its C++ log would fill the user's terminal
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import mediapipe
+        from mediapipe.python import solution_base  # noqa: F401  (absent from 0.10.30 on)
+    except ImportError as error:
+        raise ValueError(
+            f"the holistic detector needs mediapipe 0.10.21, which cannot be imported ({error}); "
+            "use Python 3.11 or 3.12 and run `pip install -r requirements.txt`"
+        ) from error
+    return mediapipe
+
+
+def _graph(text: str, outputs: list[str], **options: Any) -> Any:
+    """A running MediaPipe graph described by the text; `.process` runs a frame, `.close` frees it."""
+    mediapipe()
+    from google.protobuf import text_format
+    from mediapipe.framework import calculator_pb2
+    from mediapipe.python.solution_base import SolutionBase
+
+    config = text_format.Parse(text, calculator_pb2.CalculatorGraphConfig())
+    return SolutionBase(graph_config=config, outputs=outputs, **options)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A turned square around a person: centre and side in pixels, angle in radians."""
+
+    x: float
+    y: float
+    side: float
+    angle: float
+
+    def rect(self, size: tuple[int, int]) -> Any:
+        """The NormalizedRect message for a picture of `size` (H, W)."""
+        from mediapipe.framework.formats import rect_pb2
+
+        height, width = size
+        return rect_pb2.NormalizedRect(
+            x_center=self.x / width,
+            y_center=self.y / height,
+            width=self.side / width,
+            height=self.side / height,
+            rotation=self.angle,
+        )
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One person in one frame, OpenPose/iBUG order, fractions of the picture; `rect` is where to look next."""
+
+    body: np.ndarray  # (18, 3) x, y, score
+    hands: np.ndarray  # (42, 3), left hand first
+    face: np.ndarray  # (68, 3)
+    mask: np.ndarray | None  # (H, W) float32
+    rect: Any
+
+    def box(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 of the visible body points, as fractions; zeros where none is visible."""
+        seen = self.body[self.body[:, 2] > VISIBLE, :2]
+        if not len(seen):
+            return 0.0, 0.0, 0.0, 0.0
+        return (*seen.min(0), *seen.max(0))
+
+    def area(self) -> float:
+        """Share of the picture inside the box."""
+        x0, y0, x1, y1 = self.box()
+        return (x1 - x0) * (y1 - y0)
+
+    def same_person(self, other: Sighting) -> bool:
+        """Whether the body points that both see lie, on average, within a tenth of the box's diagonal."""
+        both = (self.body[:, 2] > VISIBLE) & (other.body[:, 2] > VISIBLE)
+        if not both.any():
+            return False
+        x0, y0, x1, y1 = self.box() if self.area() > other.area() else other.box()
+        apart = np.linalg.norm(self.body[both, :2] - other.body[both, :2], axis=1).mean()
+        return bool(apart < 0.1 * np.hypot(x1 - x0, y1 - y0))
+
+
+class Locator:
+    """Lists the regions of all people with the bundled pose detection graph and two face detection graphs."""
+
+    def __init__(self) -> None:
+        params = {"posedetectioncpu__TensorsToDetectionsCalculator.min_score_thresh": MIN_PERSON}
+        self._poses = _graph(LOCATE, ["detections"], calculator_params=params)
+        self._faces: list[Any] = []
+
+    def people(self, image: np.ndarray) -> list[Region]:
+        """Regions found in the whole picture, best first."""
+        return [region for _, region in self._detect(image)]
+
+    def thorough(self, image: np.ndarray) -> list[Region]:
+        """Regions found in the whole picture, around faces without a body, then in tiles: small figures."""
+        height, width = image.shape[:2]
+        found = self._detect(image)
+        for x, y, face in self._face_centres(image):
+            half = FACE_TO_BODY * face / 2
+            window = (x - half, y - half * 0.5, x + half, y + half * 1.5)
+            found += self._detect_in(image, window, MIN_PERSON)
+        for top in (0.0, (1 - TILE) / 2, 1 - TILE):
+            for left in (0.0, (1 - TILE) / 2, 1 - TILE):
+                window = (left * width, top * height, (left + TILE) * width, (top + TILE) * height)
+                found += self._detect_in(image, window, MIN_TILE)
+        return [region for _, region in found]
+
+    def close(self) -> None:
+        for graph in [self._poses, *self._faces]:
+            graph.close()
+
+    def _detect(self, image: np.ndarray) -> list[tuple[float, Region]]:
+        height, width = image.shape[:2]
+        found = self._poses.process({"image": image}).detections or []
+        return [(d.score[0], _region(d, width, height)) for d in found if d.score[0] >= MIN_PERSON]
+
+    def _detect_in(
+        self, image: np.ndarray, window: tuple[float, float, float, float], least: float
+    ) -> list[tuple[float, Region]]:
+        """Detections inside a window x0, y0, x1, y1 in pixels; what lies outside the picture is black."""
+        height, width = image.shape[:2]
+        x0, y0, x1, y1 = (round(v) for v in window)
+        inside = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+        tile = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
+        top, left = max(-y0, 0), max(-x0, 0)
+        tile[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+        shifted = [
+            (s, Region(r.x + x0, r.y + y0, r.side, r.angle)) for s, r in self._detect(tile) if s >= least
+        ]
+        return shifted
+
+    def _face_centres(self, image: np.ndarray) -> list[tuple[float, float, float]]:
+        """x, y and height in pixels of all faces that the short and the full range graph find."""
+        if not self._faces:
+            detection = mediapipe().solutions.face_detection
+            self._faces = [detection.FaceDetection(MIN_FACE, model) for model in (0, 1)]
+        height, width = image.shape[:2]
+        faces = []
+        for graph in self._faces:
+            for found in graph.process(image).detections or []:
+                box = found.location_data.relative_bounding_box
+                x, y = (box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height
+                faces.append((x, y, box.height * height))
+        return faces
+
+
+def _region(detection: Any, width: int, height: int) -> Region:
+    """The region of PoseDetectionToRoi: hips in the centre, the body circle as radius, upright."""
+    centre, rim = detection.location_data.relative_keypoints[:2]
+    x, y = centre.x * width, centre.y * height
+    dx, dy = rim.x * width - x, rim.y * height - y
+    angle = np.pi / 2 - np.arctan2(-dy, dx)
+    angle -= 2 * np.pi * np.floor((angle + np.pi) / (2 * np.pi))
+    return Region(x, y, 2 * float(np.hypot(dx, dy)) * ROI_MARGIN, float(angle))
+
+
+class Follower:
+    """Pose, hands and face of one person: `see` looks inside a region; smoothing is on for clips only."""
+
+    def __init__(self, smooth: bool, want_mask: bool) -> None:
+        self._mask = want_mask
+        threshold = (
+            "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__ThresholdingCalculator.threshold"
+        )
+        sides = {"complexity": 1, "smooth": smooth, "want_mask": want_mask, "refine": False}
+        outputs = ["pose", "next_rect", "left", "right", "face", *(["mask"] if want_mask else [])]
+        self._graph = _graph(FOLLOW, outputs, side_inputs=sides, calculator_params={threshold: MIN_POSE})
+
+    def see(self, image: np.ndarray, rect: Any) -> Sighting | None:
+        """The person inside the NormalizedRect of the picture, or None where nobody plausible is there."""
+        result = self._graph.process({"image": image, "rect": rect})
+        if result.pose is None:
+            return None
+        pose = np.array([(p.x, p.y, p.visibility) for p in result.pose.landmark])
+        if pose[[11, 12], 2].max() < MIN_SHOULDER:
+            return None
+        body = _body(_inside(pose))
+        hands = np.concatenate([_hand(side) for side in (result.left, result.right)])
+        mask = np.asarray(result.mask, np.float32).copy() if self._mask and result.mask is not None else None
+        return Sighting(body, hands, _face(result.face), mask, result.next_rect)
+
+    def close(self) -> None:
+        self._graph.close()
+
+
+def _inside(points: np.ndarray) -> np.ndarray:
+    """The same points with score 0, and so missing, where they lie outside the picture."""
+    points = points.copy()
+    points[((points[:, :2] < 0) | (points[:, :2] > 1)).any(axis=1)] = 0
+    points[:, 2] = points[:, 2].clip(0, 1)
+    return points
+
+
+def _body(pose: np.ndarray) -> np.ndarray:
+    """(18, 3) OpenPose body of the 33 points; the neck is the shoulders' mean, seen when both are."""
+    body = pose[list(OPENPOSE)]
+    right, left = body[2], body[5]
+    seen = min(right[2], left[2]) > VISIBLE
+    body[1] = (*(right[:2] + left[:2]) / 2, 1.0) if seen else 0.0
+    assert body.shape == (BODY, 3)
+    return body
+
+
+def _listed(landmarks: Any) -> np.ndarray:
+    return np.array([(p.x, p.y, 1.0) for p in landmarks.landmark])
+
+
+def _hand(landmarks: Any | None) -> np.ndarray:
+    """(21, 3) hand; all missing where it was not found or lies mostly outside the picture."""
+    return _present(None if landmarks is None else _listed(landmarks), HANDS // 2)
+
+
+def _face(landmarks: Any | None) -> np.ndarray:
+    """(68, 3) iBUG face from the 468 mesh points with the mirror-symmetric table of the contract, D.1."""
+    if landmarks is None:
+        return np.zeros((FACE, 3))
+    mesh = _listed(landmarks)
+    return _present(np.array([mesh[list(group)].mean(axis=0) for group in IBUG]), FACE)
+
+
+def _present(points: np.ndarray | None, count: int) -> np.ndarray:
+    if points is None:
+        return np.zeros((count, 3))
+    points = _inside(points)
+    return points if (points[:, 2] > 0).mean() >= 0.5 else np.zeros((count, 3))
