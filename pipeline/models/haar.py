@@ -38,7 +38,7 @@ class ExactLatent:
 class HaarLatent(ModelMixin, ConfigMixin):
     """Pictures (N, 3, H, W) in [-1, 1] <-> whitened latents (N, 48, H/4, W/4).
 
-    `latent_mean` and `latent_std` (48 each) whiten the packet of pictures. `residual_scale` (48) is the spread
+    `latent_mean` and `latent_std` (48 each) whiten the packet of pictures. `residual_scale` (48): the spread
     of truth minus warp in whitened latents: the denoiser's target is that difference over `residual_scale`.
     `keep`: the shares of the repair applied where the warp is valid (elsewhere, on the face, on the mouth).
     """
@@ -59,7 +59,7 @@ class HaarLatent(ModelMixin, ConfigMixin):
             if row.shape != (CHANNELS,):
                 raise ValueError(f"the Haar latent's {name} row has {row.numel()} values; give {CHANNELS}")
             self.register_buffer(name, row.float().view(1, CHANNELS, 1, 1), persistent=False)
-        # diffusers reads dtype and device from a model's tensors: this one is saved, the rows are in the config
+        # diffusers reads dtype and device from a model's tensors: this one is saved, the rows are config
         self.register_buffer(
             "kernel", 0.5 * torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1.0]])
         )
