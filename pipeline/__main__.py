@@ -1,0 +1,284 @@
+"""The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench`.
+
+Exit code 0 on success, 2 with one sentence on stderr for bad input. `--json` prints one JSON object last on stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+log = logging.getLogger("pipeline")
+
+TRAINERS = ("audio2pose", "video")
+UNBUILT = {
+    "--detector": {"dwpose"},
+    "--model": {"controlnext-svd"},
+    "--pose-free": {"network"},
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument errors as one sentence, without the usage block."""
+
+    def error(self, message: str) -> None:
+        raise ValueError(f"{message}; see `{self.prog} --help`")
+
+
+def number(low: float, high: float, kind: type = float):
+    """An argparse type: a finite number of `kind` from `low` to `high`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            word = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {word}") from None
+        if not (math.isfinite(value) and low <= value <= high):
+            raise argparse.ArgumentTypeError(f"{text} lies outside {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def add_inputs(parser: Parser) -> None:
+    """Options that `generate` and `preview` share."""
+    add = parser.add_argument
+    add("--reference", required=True, metavar="IMG", help="picture of the person")
+    add("--audio", required=True, metavar="WAV", help="speech, up to 10 minutes, any format FFmpeg reads")
+    add("--driving", metavar="VIDEO|POSE.npz", help="video or pose file to take gestures from; none = pose-free")
+    add("--model", default="mini", metavar="mini|controlnext-svd|FOLDER")
+    add("--intensity", type=number(0, 2), default=1.0, help="gesture size tied to the speech, 0 = as driven")
+    add("--size", type=number(-0.5, 0.5), default=0.0, help="overall gesture size, in octaves")
+    add("--mouth", type=number(0, 2), default=1.0, help="mouth amplitude, 1 = as predicted")
+    add("--fps", type=number(1, 60), default=25.0)
+    add("--height", type=number(64, 2048, int))
+    add("--width", type=number(64, 2048, int))
+    add("--seed", type=number(0, 2**63 - 1, int), default=0)
+    add("--detector", default="holistic", choices=("holistic", "dwpose", "openpose"))
+    add("--fda", default="rigid", choices=("paper", "rigid"), help="face box of the alignment")
+    add("--splice", choices=("face", "lips"), help="default: what suits the model")
+    add("--refocus", choices=("amplify", "gate", "both"), help="default: what suits the model")
+    add("--pose-free", default="prior", choices=("prior", "network"))
+    add("--length", default="pingpong", choices=("pingpong", "loop", "trim", "hold"))
+    add("--device", default="auto", help="auto, cpu or cuda")
+    add("--attention", default="auto", choices=("auto", "xformers", "sdpa"))
+    add("--json", action="store_true", help="print one JSON object last on stdout")
+
+
+def build_parser() -> Parser:
+    parser = Parser(prog="python -m pipeline", description=__doc__.splitlines()[0])
+    parser.add_argument("--verbose", action="store_true", help="log what each stage does")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
+    generate = commands.add_parser("generate", help="reference + speech (+ driving video) -> video")
+    add_inputs(generate)
+    generate.add_argument("--output", required=True, metavar="OUT.mp4")
+    generate.add_argument("--steps", type=number(1, 100, int), help="denoising steps; default: what suits the model")
+    generate.add_argument("--window", type=number(2, 128, int))
+    generate.add_argument("--overlap", type=number(0, 64, int))
+    generate.add_argument("--skeleton", metavar="SKEL.mp4", help="also write the skeleton that was rendered")
+    preview = commands.add_parser("preview", help="the skeleton, and a draft, without the denoiser")
+    add_inputs(preview)
+    preview.add_argument("--output", required=True, metavar="SKEL.mp4")
+    preview.add_argument("--draft", metavar="DRAFT.mp4", help="also write the warped reference image")
+    preview.add_argument("--pose-out", metavar="POSE.npz", help="write what is drawn: aligned, refocused, spliced")
+    pose = commands.add_parser("pose", help="key points of a video or picture -> POSE.npz")
+    pose.add_argument("input", metavar="VIDEO|IMG")
+    pose.add_argument("--output", required=True, metavar="POSE.npz")
+    pose.add_argument("--detector", default="holistic", choices=("holistic", "dwpose", "openpose"))
+    pose.add_argument("--fps", type=number(1, 60), help="default: the video's own")
+    pose.add_argument("--json", action="store_true")
+    models = commands.add_parser("models", help="model sets: what, size, licence, where, installed")
+    models.add_argument("--download", metavar="NAME")
+    models.add_argument("--json", action="store_true")
+    train = commands.add_parser("train", help="train an embedded model", add_help=False)
+    train.add_argument("what", choices=TRAINERS)
+    commands.add_parser("evaluate", help="metrics", add_help=False).add_argument("what", nargs="?")
+    commands.add_parser("bench", help="speed and memory on this machine", add_help=False)
+    return parser
+
+
+def refuse_unbuilt(args: argparse.Namespace) -> None:
+    """One sentence for choices that the command line names but this version does not have."""
+    for flag, values in UNBUILT.items():
+        value = getattr(args, flag.strip("-").replace("-", "_"), None)
+        if value in values:
+            raise ValueError(f"{flag} {value} is not supported by this version; leave {flag} out for the default")
+
+
+def generate(args: argparse.Namespace) -> dict:
+    """Renders a video; returns the facts that --json prints."""
+    from pipeline import jobs
+
+    for path in (args.output, args.skeleton):
+        check_writable(path)
+    request, pipe, inputs, analysis, meter = start(args)
+    motion = jobs.tune(request, pipe, analysis)
+    if args.skeleton:
+        jobs.write_skeleton(motion, inputs.audio, inputs.size, args.skeleton)
+        meter.lap("skeleton video")
+    meter.drain(jobs.generate(request, pipe, inputs, motion, args.output))
+    return facts(args.output, request, pipe, inputs, analysis, meter)
+
+
+def preview(args: argparse.Namespace) -> dict:
+    """Writes the skeleton video, and a draft and pose file when asked."""
+    from pipeline import jobs
+
+    for path in (args.output, args.draft, args.pose_out):
+        check_writable(path)
+    request, pipe, inputs, analysis, meter = start(args)
+    motion = jobs.tune(request, pipe, analysis)
+    jobs.write_skeleton(motion, inputs.audio, inputs.size, args.output)
+    meter.lap("skeleton video")
+    if args.pose_out:
+        motion.pose.save(args.pose_out)
+    if args.draft:
+        meter.drain(jobs.write_draft(inputs, motion, args.draft))
+    return facts(args.output, request, pipe, inputs, analysis, meter)
+
+
+def start(args: argparse.Namespace) -> tuple:
+    """Loads the model and the inputs and analyses them, saying warnings on stderr."""
+    from pipeline import jobs, weights
+
+    meter = jobs.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
+    request = jobs.Request.of(vars(args))
+    pipe = weights.load(args.model, args.device, args.attention)
+    meter.lap("load model")
+    inputs = jobs.load(request, pipe)
+    analysis = meter.drain(jobs.analyse(request, pipe, inputs))
+    for warning in analysis.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    return request, pipe, inputs, analysis, meter
+
+
+def facts(output, request, pipe, inputs, analysis, meter) -> dict:
+    """What --json prints about a run."""
+    from pipeline import jobs
+
+    height, width = inputs.size
+    frames = len(analysis.motion)
+    return {
+        "output": output, "frames": frames, "fps": request.fps, "seconds": frames / request.fps,
+        "audio_seconds": inputs.audio.seconds, "width": width, "height": height, "model": request.model,
+        "device": str(pipe.device), "attention": pipe.attention_backend, "seed": request.seed,
+        "intensity": request.intensity, "timings": {k: round(v, 3) for k, v in meter.seconds.items()},
+        "peak_memory": jobs.peak_memory(), "alignment": analysis.report.to_dict() if analysis.report else None,
+        "warnings": list(analysis.warnings),
+    }  # fmt: skip
+
+
+def pose(args: argparse.Namespace) -> dict:
+    """Writes the key points of the largest person in a picture or clip."""
+    from pipeline import detectors, media
+    from pipeline.base import finish
+    from pipeline.clips import Pose
+
+    check_writable(args.output)
+    detector = detectors.load(args.detector)
+    if media.is_picture(args.input):
+        found = detector.image(media.read_image(args.input))
+    else:
+        video = media.read_video(args.input, fps=args.fps)
+        found = finish(detector.video(video))
+    if not found.people:
+        raise ValueError(f"{args.input}: {' '.join(found.notes) or 'no person was found'}")
+    person: Pose = found.people[0]
+    person.save(args.output)
+    shares = {part: float(getattr(person, part).visible.any(1).mean()) for part in ("body", "hands", "face")}
+    return {"output": args.output, "frames": len(person), "fps": person.fps, "people": len(found.people),
+            "seen": shares, "warnings": list(found.notes)}  # fmt: skip
+
+
+def models(args: argparse.Namespace) -> dict:
+    """Prints the table of model sets."""
+    from pipeline.weights import SETS
+
+    if args.download is not None:
+        known = {row.name: row for row in SETS}
+        if args.download not in known:
+            raise ValueError(f"there is no model set named {args.download!r}; known sets: {', '.join(known)}")
+        if not known[args.download].installed:
+            raise ValueError(f"{args.download} comes with the repository, but its folder is missing; clone it again")
+    rows = [
+        {"name": s.name, "what": s.what, "licence": s.licence, "gated": s.gated, "where": s.where,
+         "installed": s.installed, "megabytes": s.megabytes}  # fmt: skip
+        for s in SETS
+    ]
+    if not args.json:
+        for row in rows:
+            size = f"{row['megabytes']:.0f} MB" if row["installed"] else "not installed"
+            gated = "gated" if row["gated"] else "open"
+            print(f"{row['name']:16} {size:>14}  {row['licence']} ({gated})  {row['where']}\n{'':16} {row['what']}")
+    return {"models": rows}
+
+
+def check_writable(path: str | None) -> None:
+    """ValueError before hours of work, not after: the folder must exist and take a file."""
+    if path is None:
+        return
+    folder = Path(path).resolve().parent
+    if not folder.is_dir():
+        raise ValueError(f"{path} cannot be written: the folder {folder} does not exist; make it first")
+    if Path(path).is_dir() or not os.access(folder, os.W_OK):
+        raise ValueError(f"{path} cannot be written: it is a folder or its folder is read-only; choose another path")
+
+
+def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
+    """Training, evaluation and the bench parse their own arguments."""
+    if command == "bench":
+        from pipeline.evaluation import bench
+
+        return bench.main(rest)
+    if command == "evaluate":
+        raise ValueError(f"evaluate {what or ''} is not supported by this version".replace("  ", " "))
+    if what == "audio2pose":
+        from pipeline.training import audio2pose
+
+        return audio2pose.main(list(rest))
+    from pipeline.training import video
+
+    return video.main(list(rest))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    quiet_libraries()
+    try:
+        parser = build_parser()
+        args, rest = parser.parse_known_args(argv)
+        logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(name)s: %(message)s")
+        if args.command in ("train", "evaluate", "bench"):
+            return delegate(args.command, getattr(args, "what", None), rest)
+        if rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        refuse_unbuilt(args)
+        result = {"generate": generate, "preview": preview, "pose": pose, "models": models}[args.command](args)
+        if args.json:
+            print(json.dumps(result))
+        return 0
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; frames that were finished are kept in the output", file=sys.stderr)
+        return 2
+
+
+def quiet_libraries() -> None:
+    """Silences notices that libraries print at import on machines without CUDA; see requirements.txt."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("xformers").setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

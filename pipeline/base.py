@@ -1,0 +1,327 @@
+"""What every backbone shares: inputs -> `Analysis` -> refocused `Motion` -> frames, as one generator.
+
+Closing the generator stops the work. A new backbone subclasses `AudioPosePipeline`, implements `render` and adds
+one row in `weights.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from PIL import Image
+
+from pipeline import detectors, media, warp
+from pipeline.clips import Audio, Detection, Keypoints, Motion, Pose, Video
+from pipeline.detectors import cache
+from pipeline.motion import face as faces
+from pipeline.motion import fda, gesture, prosody, retarget
+from pipeline.motion.prosody import Prosody
+from pipeline.motion.refocus import refocus
+
+log = logging.getLogger(__name__)
+
+Picture = str | Path | Image.Image | np.ndarray
+Speech = str | Path | Audio
+Driving = str | Path | Pose | Video
+Result = TypeVar("Result")
+
+MAX_FPS = 60.0
+SILENT_RMS = 1e-3  # -60 dBFS: below it the speech is called silent
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of the work: `step` of `total` in `stage`; `frames` are finished (t,H,W,3) uint8, in order.
+
+    `preview` (H,W,3) is an estimate of a frame still in work.
+    """
+
+    stage: str
+    step: int
+    total: int
+    frames: np.ndarray | None = None
+    preview: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is known before the slider moves: the aligned motion, its prosody, the alignment report, warnings."""
+
+    motion: Motion
+    prosody: Prosody
+    report: retarget.Report | None
+    warnings: tuple[str, ...]
+
+
+class AudioPoseOutput(BaseOutput):
+    """`frames`: one list per video of PIL pictures, or an array (T,H,W,3) for output_type="np"."""
+
+    frames: list[list[Image.Image]] | np.ndarray
+
+
+def output_size(
+    picture: tuple[int, int], area: int, multiple: int, height: int | None = None, width: int | None = None
+) -> tuple[int, int]:
+    """(H, W), multiples of `multiple`: what was asked for, else the picture's own aspect (H, W) at `area` pixels."""
+    for name, value in (("height", height), ("width", width)):
+        if value is not None and (value < 64 or value > 2048 or value % multiple):
+            raise ValueError(f"{name} is {value}; give a multiple of {multiple} from 64 to 2048")
+    aspect = picture[0] / picture[1]
+    if height is None and width is None:
+        width_real = (area / aspect) ** 0.5
+        sides = (width_real * aspect, width_real)
+    else:
+        sides = (height or width * aspect, width or height / aspect)
+    return tuple(min(2048 // multiple * multiple, max(64, round(s / multiple) * multiple)) for s in sides)
+
+
+def crop_to_aspect(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The largest centred part of `picture` (H,W,3) with the aspect of `size`; within 3 % it is left whole."""
+    (have_h, have_w), (want_h, want_w) = picture.shape[:2], size
+    ratio = (have_h / have_w) / (want_h / want_w)
+    if abs(ratio - 1) <= 0.03:
+        return picture
+    keep_h, keep_w = (round(have_h / ratio), have_w) if ratio > 1 else (have_h, round(have_w * ratio))
+    top, left = (have_h - keep_h) // 2, (have_w - keep_w) // 2
+    return picture[top : top + keep_h, left : left + keep_w]
+
+
+class AudioPosePipeline(DiffusionPipeline):
+    """Reference image + speech + optional driving video -> frames. Lifecycle methods stand in call order.
+
+    Components are registered flat. Subclasses register `audio2pose` and set `pose_free` to the ways they know.
+    """
+
+    splice_region = "face"  # "lips" for published weights, which were not tuned on audio-driven faces
+    refocus_mode = "both"  # how the slider acts by default: key points and control strength
+
+    # 1 --------------------------------------------------------------------------------------------- inputs
+    def detect_pose(self, image: Picture, detector: str = "holistic") -> Detection:
+        """All people in the reference image, largest first, with masks; ValueError where no face can speak."""
+        picture = media.to_picture(image)
+        found = cache.image(detectors.load(detector), picture)
+        if not found.people[0].face.visible.any():
+            raise ValueError(
+                "no face was found on the person in the reference image; "
+                "use a picture in which the face is seen from the front and at least 20 pixels high"
+            )
+        return found
+
+    def track_pose(
+        self, driving: Driving, fps: float, frames: int, detector: str = "holistic"
+    ) -> Generator[Progress, None, Detection]:
+        """People of the driving video at `fps`, at most `frames` of it, cached by content; yields progress."""
+        if isinstance(driving, Pose):
+            return Detection((retarget.resample(driving, fps),))
+        if isinstance(driving, (str, Path)) and str(driving).lower().endswith(".npz"):
+            return Detection((retarget.resample(Pose.load(driving), fps),))
+        seconds, key, video = frames / fps, None, driving
+        if not isinstance(driving, Video):
+            key = f"{media.content_hash(driving)}-{fps:g}-{frames}"
+            video = media.read_video(driving, fps=fps, seconds=seconds)
+        tracking = cache.video(detectors.load(detector), video, key)
+        return (yield from _relay(tracking, "detect driving video", frames))
+
+    def predict_face(
+        self, audio: Audio, reference: Pose, frames: int, head: gesture.HeadMotion, amplitude: float = 1.0
+    ) -> tuple[Keypoints, np.ndarray]:
+        """Face key points (T,68,2) spoken by the reference's own face, and audio tokens (T,n,d).   [Audio2Pose]"""
+        spoken = self.audio2pose.predict(audio, reference.fps, frames)
+        shape = reference.face.xy[0]
+        moved = faces.animate(shape, reference.size, spoken.params, head.blink, head.brow, amplitude)
+        score = np.broadcast_to(reference.face.score, moved.score.shape)
+        return Keypoints(moved.xy, np.minimum(moved.score, score)), spoken.tokens
+
+    # 2 -------------------------------------------------------------------------------------------- analyse
+    @torch.no_grad()
+    def analyse(
+        self,
+        image: Picture,
+        audio: Speech,
+        driving: Driving | None = None,
+        *,
+        fps: float = 25.0,
+        detector: str = "holistic",
+        box: str = "rigid",
+        splice: str | None = None,
+        length: str = "pingpong",
+        amplitude: float = 1.0,
+        seed: int = 0,
+    ) -> Generator[Progress, None, Analysis]:
+        """Detects, aligns and splices; the generator's return value is the `Analysis` before refocusing."""
+        if not 1 <= fps <= MAX_FPS:
+            raise ValueError(f"fps is {fps:g}; give a value from 1 to {MAX_FPS:g}")
+        yield Progress("read inputs", 0, 1)
+        speech = audio if isinstance(audio, Audio) else media.read_audio(audio)
+        found = self.detect_pose(image, detector)
+        yield Progress("detect reference image", 1, 1)
+        reference = replace(found.people[0], fps=fps)
+        frames = speech.frames(fps)
+        accents = prosody.analyse(speech, fps)
+        head = gesture.head_motion(accents, frames, fps, np.random.default_rng(seed))
+        face, tokens = self.predict_face(speech, reference, frames, head, amplitude)
+        yield Progress("audio2pose", frames, frames)
+        warnings = list(found.notes) + _sound_warnings(speech)
+        report = None
+        if driving is None:
+            pose = gesture.talking_head(reference, face, head, fps)
+        else:
+            tracked = yield from self.track_pose(driving, fps, frames, detector)
+            warnings += tracked.notes
+            pose, report = self._drive(tracked, reference, face, frames, length, splice, box)
+            warnings += report.warnings if report else []
+        mask = found.masks[0] if found.masks else None
+        plain = np.ones(frames)
+        motion = Motion(
+            pose, reference, mask, None, accents.intensity, accents.excitation, plain, tokens
+        )
+        return Analysis(motion, accents, report, tuple(dict.fromkeys(warnings)))
+
+    def _drive(
+        self, tracked: Detection, reference: Pose, face: Keypoints, frames: int, length: str,
+        splice: str | None, box: str,
+    ) -> tuple[Pose, retarget.Report | None]:
+        """The driving body on the reference's body, as long as the speech, with the spoken face spliced in."""
+        if not tracked.people:
+            return Pose.empty(frames, reference.fps, reference.size), None
+        people = [retarget.fill_gaps(person) for person in tracked.people]
+        aligned, report = retarget.retarget(people, reference)
+        fitted = retarget.fit_length(aligned, frames, length)
+        return fda.splice(fitted, face, splice or self.splice_region, box), report
+
+    def prepare_motion(self, image: Picture, audio: Speech, driving: Driving | None = None, **options) -> Motion:
+        """The motion before refocusing; options as for `analyse`."""
+        return finish(self.analyse(image, audio, driving, **options)).motion
+
+    # 3 --------------------------------------------------------------------------------------------- render
+    def render(self, image: np.ndarray, motion: Motion, **options: Any) -> Iterator[Progress]:
+        """Yields progress and finished frames of `image` (H,W,3) uint8 moved by `motion`; a backbone's own part."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement render")
+
+    def frame_size(
+        self, picture: tuple[int, int], height: int | None, width: int | None
+    ) -> tuple[int, int]:
+        """(H, W) of the output for a reference picture of (H, W)."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement frame_size")
+
+    def stream(
+        self,
+        image: Picture,
+        audio: Speech | None = None,
+        driving: Driving | None = None,
+        *,
+        motion: Motion | None = None,
+        intensity: float = 1.0,
+        mode: str | None = None,
+        analysis: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Iterator[Progress]:
+        """Analyses (unless `motion` is given), refocuses with `intensity`, renders; yields all the way.
+
+        A given `motion` is one that `prepare_motion` made, before refocusing.
+        """
+        if (motion is None) == (audio is None):
+            raise ValueError("give either audio or a motion from prepare_motion, not both and not neither")
+        picture = media.to_picture(image)
+        if motion is None:
+            motion = (yield from self.analyse(picture, audio, driving, **(analysis or {}))).motion
+        yield from self.render(picture, refocus(motion, intensity, mode=mode or self.refocus_mode), **options)
+
+    # 4 --------------------------------------------------------------------------------------- diffusers' way
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Picture,
+        audio: Speech | None = None,
+        driving: Driving | None = None,
+        *,
+        motion: Motion | None = None,
+        intensity: float = 1.0,
+        num_inference_steps: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        window: int | None = None,
+        overlap: int | None = None,
+        generator: torch.Generator | None = None,
+        output_type: str = "pil",
+        callback_on_step_end: Callable | None = None,
+        callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
+        return_dict: bool = True,
+        **analysis: Any,
+    ) -> AudioPoseOutput | tuple:
+        """The whole video in memory, as diffusers pipelines return it; `analysis` options as for `analyse`."""
+        if output_type not in ("pil", "np"):
+            raise ValueError(f'output_type is {output_type!r}; give "pil" or "np"')
+        steps = self.stream(
+            image, audio, driving, motion=motion, intensity=intensity, analysis=analysis,
+            num_inference_steps=num_inference_steps, height=height, width=width, window=window,
+            overlap=overlap, generator=generator, callback_on_step_end=callback_on_step_end,
+            callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
+        )
+        frames = np.concatenate([step.frames for step in steps if step.frames is not None])
+        video = frames if output_type == "np" else [[Image.fromarray(frame) for frame in frames]]
+        return AudioPoseOutput(frames=video) if return_dict else (video,)
+
+
+def finish(work: Generator[Any, None, Result]) -> Result:
+    """Runs a generator to its end and returns its return value."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def _relay(work: Generator[int, None, Result], stage: str, total: int) -> Generator[Progress, None, Result]:
+    """Turns a generator of frame counts into one of `Progress`, closing it when the outer one is closed."""
+    try:
+        while True:
+            yield Progress(stage, min(next(work), total), total)
+    except StopIteration as end:
+        return end.value
+    finally:
+        work.close()
+
+
+def _sound_warnings(audio: Audio) -> list[str]:
+    if float(np.sqrt(np.mean(np.square(audio.samples, dtype=np.float64)))) < SILENT_RMS:
+        return ["the speech is silent (below -60 dBFS): the mouth stays shut and the slider has no accents to act on"]
+    return []
+
+
+def draft(image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8) -> Iterator[np.ndarray]:
+    """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network; the instant preview."""
+    picture = to_tensor(image, size)
+    layers = warp.plates(picture, warp.Points.of(motion.reference), mask_tensor(motion.mask, size))
+    for start in range(0, len(motion), chunk):
+        target = warp.Points.of(motion.pose[start : start + chunk])
+        yield to_frames(warp.warp(layers, target, size).image[0])
+
+
+def to_tensor(image: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+    """(1,3,H,W) float32 in [0,1] at `size`, area-resized when it shrinks."""
+    how = cv2.INTER_AREA if image.shape[0] > size[0] else cv2.INTER_CUBIC
+    resized = cv2.resize(image, (size[1], size[0]), interpolation=how)
+    return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))[None].float() / 255
+
+
+def mask_tensor(mask: np.ndarray | None, size: tuple[int, int]) -> torch.Tensor | None:
+    """(1,1,H,W) float32 at `size`, or None where the detector gave no mask."""
+    if mask is None:
+        return None
+    return torch.from_numpy(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA))[None, None]
+
+
+def to_frames(pictures: torch.Tensor) -> np.ndarray:
+    """(t,H,W,3) uint8 from (t,3,H,W) in [0,1], rounded to nearest."""
+    scaled = (pictures.detach().float().clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()

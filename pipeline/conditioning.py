@@ -1,0 +1,142 @@
+"""Where a backbone's image latents come from: the warped reference image, frame by frame.
+
+A source is a registered component without weights, so that backbones differ in components and configs only. It
+opens a `Shot` for one picture and motion; the shot gives the conditions of any run of frames and turns denoised
+latents back into the user's frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
+
+from pipeline import warp
+from pipeline.base import mask_tensor, to_tensor
+from pipeline.clips import Motion
+from pipeline.detail import detail_transfer
+from pipeline.models.denoiser import blend, repair_gate, shared_noise, validity_cells
+from pipeline.models.haar import HaarLatent
+from pipeline.motion import skeleton
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the denoising of F frames needs.
+
+    image_latents (1,F,C,h,w); control pictures (F,3,H,W) in [0,1]; extra (F,E,h,w) or None; scale (F,1,1,1);
+    warped and validity are the low warp (F,3,H,W), (F,1,H,W); first is the number of the first frame.
+    """
+
+    image_latents: Tensor
+    control: Tensor
+    extra: Tensor | None
+    scale: Tensor
+    warped: Tensor
+    validity: Tensor
+    first: int
+
+    def __len__(self) -> int:
+        return self.image_latents.shape[1]
+
+
+class WarpedReference(ModelMixin, ConfigMixin):
+    """The layered warp of the reference image at a short side of `short_side` pixels conditions the denoiser.
+
+    The denoiser predicts the whitened residual to the warp. The frames that the user sees get the warp's
+    full-resolution detail back. The noise is shared by all frames.
+    """
+
+    @register_to_config
+    def __init__(self, short_side: int = 128, multiple: int = 16, control_scale: int = 2) -> None:
+        super().__init__()
+        self.register_buffer("anchor", torch.zeros(1))  # gives the component a device and a saved file
+
+    def work_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) at which the denoiser works for an output of (H, W)."""
+        factor, multiple = self.config.short_side / min(size), self.config.multiple
+        return tuple(max(multiple, round(side * factor / multiple) * multiple) for side in size)
+
+    def shot(self, image: np.ndarray, motion: Motion, size: tuple[int, int], vae: HaarLatent) -> Shot:
+        """Opens the work on one picture (H,W,3) uint8 and motion, for output frames of `size` (H,W)."""
+        return Shot(self, image, motion, size, vae)
+
+
+class Shot:
+    """One reference image and motion in work: layers are built once, frames on demand."""
+
+    def __init__(
+        self, source: WarpedReference, image: np.ndarray, motion: Motion, size: tuple[int, int], vae: HaarLatent
+    ) -> None:
+        self.source, self.motion, self.size, self.vae = source, motion, size, vae
+        self.device, self.work = source.device, source.work_size(size)
+        points = warp.Points.of(motion.reference, self.device)
+        self.high, self.low = (self._plates(image, motion, s, points) for s in (size, self.work))
+        picture = to_tensor(image, self.work).to(self.device)
+        self.reference_latents = self.encode(picture)
+
+    def _plates(self, image: np.ndarray, motion: Motion, size: tuple[int, int], points: warp.Points) -> warp.Plates:
+        mask = mask_tensor(motion.mask, size)
+        return warp.plates(
+            to_tensor(image, size).to(self.device), points, None if mask is None else mask.to(self.device)
+        )
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Latents (N,C,h,w) of pictures (N,3,H,W) in [0,1]."""
+        return self.vae.encode(pictures * 2 - 1).latent_dist.mode()
+
+    def noise(self, frames: int, generator: torch.Generator | None) -> Tensor:
+        """Unit noise (1,F,C,h,w), the same in every frame and every segment of the shot."""
+        if not hasattr(self, "_noise"):
+            shape = (1, 1, *self.reference_latents.shape[1:])
+            self._noise = shared_noise(shape, generator, self.device, self.reference_latents.dtype)
+        return self._noise.expand(-1, frames, -1, -1, -1).clone()
+
+    def conditions(self, start: int, stop: int) -> Conditions:
+        """The conditions of frames start..stop."""
+        part = self.motion[start:stop]
+        target = warp.Points.of(part.pose, self.device)
+        low = warp.warp(self.low, target)
+        height, width = (side * self.source.config.control_scale for side in self.work)
+        drawn = torch.from_numpy(skeleton.draw(part.pose, (height, width), "preview")).to(self.device)
+        scale = torch.from_numpy(part.guidance).to(self.device, torch.float32).view(-1, 1, 1, 1)
+        warped, validity = low.image[0], low.validity[0]
+        return Conditions(
+            image_latents=self.encode(warped)[None],
+            control=drawn.permute(0, 3, 1, 2).float() / 255,
+            extra=validity_cells(validity),
+            scale=scale,
+            warped=warped,
+            validity=validity,
+            first=start,
+        )
+
+    def repaired(self, latents: Tensor, given: Conditions) -> Tensor:
+        """Pictures (F,3,h,w) in [0,1] at work size: the warp plus the gated repair of denoised latents (1,F,C,h,w)."""
+        clean = self.vae.add_residual(given.image_latents[0], latents[0])
+        generated = self.vae.decode(clean, num_frames=len(given)).sample / 2 + 0.5
+        face = warp.Points.of(self.motion.pose[given.first : given.first + len(given)], self.device).face[0]
+        gate = repair_gate(given.validity, face, self.vae.config.keep)
+        return blend(given.warped, generated, gate).clamp(0, 1)
+
+    def frames(self, latents: Tensor, given: Conditions, skip: int = 0, chunk: int = 4) -> Tensor:
+        """Frames (F-skip,3,H,W) in [0,1] at output size, full-resolution detail of the warp given back."""
+        low = self.repaired(latents, given)
+        done = []
+        for start in range(skip, len(given), chunk):
+            rows = slice(start, start + chunk)
+            pose = self.motion.pose[given.first + start : given.first + min(start + chunk, len(given))]
+            high = warp.warp(self.high, warp.Points.of(pose, self.device), self.size).image[0]
+            done.append(detail_transfer(low[rows], given.warped[rows], high))
+        return torch.cat(done)
+
+    def preview(self, latents: Tensor, given: Conditions) -> Tensor:
+        """One picture (1,3,H,W): the middle frame of an estimate still in work, plainly enlarged."""
+        middle = len(given) // 2
+        low = self.repaired(latents, given)[middle : middle + 1]
+        return F.interpolate(low, self.size, mode="bilinear", align_corners=False)

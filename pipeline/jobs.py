@@ -1,0 +1,197 @@
+"""Files in, files out: the steps that the command line and the app both run, so that they cannot differ.
+
+`Request` holds every choice of the user; `load` -> `analyse` -> `tune` -> `write_skeleton`, `write_draft` or
+`generate`. Generators yield `Progress`; closing `generate` keeps the frames that are finished.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline import __version__, media
+from pipeline.base import Analysis, AudioPosePipeline, Progress, crop_to_aspect, draft
+from pipeline.clips import Audio, Motion
+from pipeline.motion import skeleton
+from pipeline.motion.refocus import refocus
+
+FILES = ("reference", "audio", "driving")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Every choice of the user; the same names as the command line's flags."""
+
+    reference: str
+    audio: str
+    driving: str | None = None
+    model: str = "mini"
+    intensity: float = 1.0
+    size: float = 0.0
+    mouth: float = 1.0
+    fps: float = 25.0
+    height: int | None = None
+    width: int | None = None
+    seed: int = 0
+    detector: str = "holistic"
+    fda: str = "rigid"
+    splice: str | None = None
+    refocus: str | None = None
+    length: str = "pingpong"
+    steps: int | None = None
+    window: int | None = None
+    overlap: int | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What the mp4's comment tag keeps: all choices, file names without their folders."""
+        values = asdict(self)
+        for name in FILES:
+            values[name] = Path(values[name]).name if values[name] else None
+        return {"apv_studio": __version__, **values}
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Request:
+        """A request from a dict or namespace that may hold more than is needed."""
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The reference picture (H,W,3), cropped to the output's aspect, the speech, and the output size (H,W)."""
+
+    picture: np.ndarray
+    audio: Audio
+    size: tuple[int, int]
+
+
+def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
+    """Reads the picture and the speech and fixes the output size."""
+    picture = media.read_image(request.reference)
+    size = pipe.frame_size(picture.shape[:2], request.height, request.width)
+    return Inputs(crop_to_aspect(picture, size), media.read_audio(request.audio), size)
+
+
+def analyse(
+    request: Request, pipe: AudioPosePipeline, inputs: Inputs
+) -> Generator[Progress, None, Analysis]:
+    """The slow part that does not depend on the slider; see `AudioPosePipeline.analyse`."""
+    return (
+        yield from pipe.analyse(
+            inputs.picture, inputs.audio, request.driving,
+            fps=request.fps, detector=request.detector, box=request.fda, splice=request.splice,
+            length=request.length, amplitude=request.mouth, seed=request.seed,
+        )
+    )  # fmt: skip
+
+
+def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motion:
+    """The analysed motion with the slider applied: the one call that preview and render share."""
+    mode = request.refocus or pipe.refocus_mode
+    return refocus(analysis.motion, request.intensity, size=request.size, mode=mode)
+
+
+def write_skeleton(
+    motion: Motion, audio: Audio, size: tuple[int, int], path: str, style: str = "preview"
+) -> None:
+    """Writes the drawn pose with its sound."""
+    with media.VideoWriter(path, motion.pose.fps, size, audio, preset="ultrafast") as writer:
+        for frame in skeleton.stream(motion.pose, size, style):
+            writer.write(frame[None])
+
+
+def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
+    """Writes the warped reference image with its sound, yielding frames as they are made."""
+    with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast") as writer:
+        for frames in draft(inputs.picture, motion, inputs.size):
+            writer.write(frames)
+            yield Progress("draft", writer.frames, len(motion), frames=frames)
+
+
+def excerpt(inputs: Inputs, motion: Motion, seconds: float = 2.0) -> tuple[Inputs, Motion]:
+    """The strongest `seconds` of a motion at half the frame rate and half the size: a draft within a second."""
+    fps, half = motion.pose.fps / 2, tuple(max(64, side // 4 * 2) for side in inputs.size)
+    count = min(len(motion), max(2, round(seconds * motion.pose.fps)))
+    start = int(np.clip(int(np.argmax(motion.intensity)) - count // 2, 0, len(motion) - count))
+    rows = slice(start, start + count, 2)
+    part = motion[rows]
+    rate = inputs.audio.rate
+    first, last = (round(row / motion.pose.fps * rate) for row in (start, start + count))
+    audio = replace(inputs.audio, samples=inputs.audio.samples[first:last])
+    return replace(inputs, audio=audio, size=half), replace(part, pose=replace(part.pose, fps=fps))
+
+
+def generate(
+    request: Request,
+    pipe: AudioPosePipeline,
+    inputs: Inputs,
+    motion: Motion,
+    path: str,
+    render: Callable[..., Iterator[Progress]] | None = None,
+) -> Iterator[Progress]:
+    """Renders `motion` into the mp4 at `path`; a closed or broken run leaves the finished frames with their sound.
+
+    `render` stands in for `pipe.render` where that has to run elsewhere, as on a ZeroGPU Space.
+    """
+    options = {"num_inference_steps": request.steps, "window": request.window, "overlap": request.overlap}
+    options = {name: value for name, value in options.items() if value is not None}
+    generator = torch.Generator().manual_seed(request.seed)
+    height, width = inputs.size
+    steps = (render or pipe.render)(inputs.picture, motion, height=height, width=width, generator=generator, **options)
+    settings = replace(request, height=height, width=width).settings()
+    with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, settings=settings) as writer:
+        try:
+            for step in steps:
+                if step.frames is not None:
+                    writer.write(step.frames)
+                yield step
+        finally:
+            steps.close()
+
+
+class Meter:
+    """Seconds spent per stage, and a line to `say` whenever a stage begins or a tenth of it is done."""
+
+    def __init__(self, say: Callable[[str], None] | None = None) -> None:
+        self.say = say
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+        self._shown: tuple[str, int] | None = None
+
+    def __call__(self, step: Progress) -> None:
+        now = time.perf_counter()
+        self.seconds[step.stage] = self.seconds.get(step.stage, 0.0) + now - self._last
+        self._last = now
+        mark = (step.stage, 10 * step.step // max(step.total, 1))
+        if self.say is not None and mark != self._shown:
+            self._shown = mark
+            left = self.seconds[step.stage] / max(step.step, 1) * (step.total - step.step)
+            self.say(f"{step.stage}: {step.step}/{step.total}, {left:.0f} s left")
+
+    def lap(self, stage: str) -> None:
+        """Counts the time since the last call under `stage`."""
+        self(Progress(stage, 1, 1))
+
+    def drain(self, work: Generator[Progress, None, Any]) -> Any:
+        """Runs a generator of `Progress` to its end and returns its value."""
+        while True:
+            try:
+                self(next(work))
+            except StopIteration as end:
+                return end.value
+
+
+def peak_memory() -> dict[str, float]:
+    """Peak resident memory of this process, and of its CUDA device where there is one, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, kilobytes on Linux
+    peak = {"resident_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9}
+    if torch.cuda.is_available():
+        peak["cuda_gb"] = torch.cuda.max_memory_allocated() / 1e9
+    return peak

@@ -1,0 +1,77 @@
+"""The import order of the package: one way, checked from the source text."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = [  # a module may import from lower rows, and from its own row only where INSIDE says so
+    {"clips"},
+    {"media", "motion", "windows", "warp", "detail"},
+    {"models", "detectors"},
+    {"base"},
+    {"conditioning"},
+    {"svd"},
+    {"weights"},
+    {"training", "evaluation", "jobs"},
+    {"__main__", "app"},
+]
+FORBIDDEN = {"clips": {"torch"}, "motion": {"torch", "gradio"}, "models": {"pipeline.motion"}}
+
+
+def layer(name: str) -> int:
+    for row, names in enumerate(LAYERS):
+        if any(name == n or name.startswith(n + "_") for n in names):
+            return row
+    raise AssertionError(f"pipeline/{name} has no place in the import order of DESIGN section 1")
+
+
+def part(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[1].removesuffix(".py") if relative.parts[0] == "pipeline" else relative.stem
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} uses a relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+    return found
+
+
+FILES = sorted(p for p in (ROOT / "pipeline").rglob("*.py") if p.parent != ROOT / "pipeline" or p.stem != "__init__")
+
+
+@pytest.mark.parametrize("path", [*FILES, ROOT / "app.py"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    own = part(path)
+    for name in imports(path):
+        pieces = name.split(".")
+        assert own == "app" or pieces[0] != "gradio", f"{path} imports gradio"
+        assert pieces[0] != "app", f"{path} imports the app"
+        for banned in FORBIDDEN.get(own, ()):
+            assert not (name + ".").startswith(banned + "."), f"{path} imports {name}"
+        if pieces[0] == "pipeline" and len(pieces) > 1 and (ROOT / "pipeline" / pieces[1]).with_suffix("").name:
+            exists = (ROOT / "pipeline" / pieces[1]).is_dir() or (ROOT / "pipeline" / f"{pieces[1]}.py").is_file()
+            if exists and pieces[1] != own:
+                assert layer(pieces[1]) <= layer(own), f"{path} (layer {layer(own)}) imports {name}"
+
+
+def test_the_tree_has_no_other_folder() -> None:
+    allowed = {"pipeline", "assets", "checkpoints", "tests"}
+    tracked = {p.name for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith(".")}
+    assert tracked - allowed - {"outputs", "runs", "__pycache__"} == set()
+
+
+def test_no_long_files_or_functions() -> None:
+    """House style: no file over 400 lines, no function over 60."""
+    for path in [*(ROOT / "pipeline").rglob("*.py"), ROOT / "app.py", *(ROOT / "tests").glob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, f"{path} has {text.count(chr(10))} lines"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                assert node.end_lineno - node.lineno <= 60, f"{path}: {node.name} is too long"
