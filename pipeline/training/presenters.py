@@ -1,0 +1,71 @@
+"""Drawn presenters: endless, seeded training data of moving people with exact key points, torch only.
+
+`identities` says who they are, `motions` how they move, `render` paints them and gives the key points of what
+it painted. No photograph and no model of anybody else is in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from pipeline.training import figures, heads
+from pipeline.training.anatomy import Figure, figure
+from pipeline.training.person import Dofs, Identities, Motions, identities, motions
+from pipeline.training.scenery import background
+from pipeline.training.shapes import blank
+
+__all__ = ["Dofs", "Identities", "Motions", "Scene", "identities", "motions", "render"]
+
+
+@dataclass
+class Scene:
+    """What `render` painted: B people, T frames each. Key points are x, y as fractions and a score.
+
+    The score is 1 where the point lies in the picture and 0 where it does not (or is a hidden ear).
+    """
+
+    image: Tensor  # (B, T, 3, H, W) in [0, 1]
+    body: Tensor  # (B, T, 18, 3)
+    hands: Tensor  # (B, T, 42, 3), left hand first
+    face: Tensor  # (B, T, 68, 3)
+    mask: Tensor  # (B, T, 1, H, W) coverage by the person
+
+
+@torch.no_grad()
+def render(people: Identities, dofs: Dofs, size: tuple[int, int] = (192, 128)) -> Scene:
+    """Paints B people in T frames each at `size` (H, W); `dofs` (B, T, ...) as from `Motions.at`."""
+    count, frames = dofs.lean.shape
+    if len(people) != count:
+        raise ValueError(f"render got {len(people)} identities and {count} rows of motion; give one row each")
+    height, width = size
+    who = people[torch.arange(count, device=people.head.device).repeat_interleave(frames)]
+    flat = Dofs(*(getattr(dofs, f.name).flatten(0, 1) for f in fields(Dofs)))
+    fig = figure(who, flat, width / height)
+    canvas = blank(background(people.scenery, size), frames)
+    cloth = figures.Cloth(torch.zeros((2, *canvas.data.shape[1:]), device=canvas.data.device))
+    figures.legs(canvas, cloth, who, fig)
+    figures.torso(canvas, cloth, who, fig)
+    heads.back_hair(canvas, who, fig)
+    figures.neck(canvas, who, fig)
+    heads.head(canvas, who, fig, flat.gaze)
+    figures.arms(canvas, cloth, who, fig)
+    figures.weave(canvas, cloth, who)
+    figures.hands(canvas, who, fig)
+    image = canvas.data[:3].clamp_(0, 1).permute(1, 0, 2, 3).reshape(count, frames, 3, height, width)
+    mask = canvas.data[4].reshape(count, frames, 1, height, width)
+    body, hands, face = _points(fig, width / height, count, frames)
+    return Scene(image.contiguous(), body, hands, face, mask.clone())
+
+
+def _points(fig: Figure, aspect: float, count: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Figure points as (B, T, K, 3) fractions and scores."""
+    parts = []
+    for points in (fig.body, fig.hands.flatten(1, 2), fig.face[..., :2]):
+        xy = points / points.new_tensor((aspect, 1.0))
+        seen = ((xy >= 0) & (xy < 1)).all(-1, keepdim=True).to(xy.dtype)
+        parts.append(torch.cat((xy, seen), -1))
+    parts[0][:, 16:18, 2] *= 1 - fig.far_ear
+    return tuple(p.view(count, frames, -1, 3) for p in parts)
