@@ -29,8 +29,8 @@ def fit(source: Keypoints, target: Keypoints, box: str = "rigid") -> tuple[np.nd
 
     box "paper" is the minimum box of all 68 points (it squeezes the face when the predicted mouth opens and
     the driving one does not); "rigid" takes the points that speech leaves alone. Only points visible on both
-    sides count. A frame whose box is degenerate takes a and b from its neighbours; without any good frame a is
-    1 and b is 0.
+    sides count. A frame whose box is degenerate takes a and b from its neighbours; with no good frame a is 1
+    and b is 0.
     """
     a, b, good = _boxes(source, target, _subset(box))
     if not good.any():
