@@ -1,0 +1,245 @@
+"""Maps between a target pose and the reference pose, part by part: similarities, bones and distances.
+
+All coordinates are metric: x times the picture's aspect, y as it is, so that 1 is the picture's height. Maps run
+backward, from a place in the target picture to a place in the reference image. N = frames, h x w = flow grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .clips import VISIBLE
+
+CORE = (1, 2, 5, 8, 11)  # neck, shoulders, hips: the rigid part of the body
+HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
+RIGID_FACE = (*range(4), *range(13, 48))  # face points that speech does not move
+THIGHS, SHINS = ((8, 9), (11, 12)), ((9, 10), (12, 13))
+ARMS = ((2, 3), (5, 6), (3, 4), (6, 7))  # upper arms, then forearms; the right one first
+HAND_BONES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
+LIMB_RADIUS = (0.24, 0.24, 0.18, 0.18)  # of ARMS, in head heights
+THIGH_RADIUS, SHIN_RADIUS, HAND_RADIUS, TORSO_PAD = 0.34, 0.24, 0.09, 0.14
+SHOULDER = 0.2  # share of the upper arm that still belongs to the torso when the picture is cut into parts
+HEAD_AXES = (0.44, 0.60)  # half width and half height of the head with some hair, in head heights
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Metric key points: body (N,18,2), hands (N,2,21,2), face (N,68,2) and which of them are seen (bool)."""
+
+    body: Tensor
+    hands: Tensor
+    face: Tensor
+    body_seen: Tensor
+    hands_seen: Tensor
+    face_seen: Tensor
+
+    def frames(self, rows: Tensor) -> Skeleton:
+        return Skeleton(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def skeleton(body: Tensor, hands: Tensor, face: Tensor, aspect: float) -> Skeleton:
+    """The Skeleton of key points (N,K,3) given as fractions with scores; a hand counts when half of it is seen."""
+    scale = body.new_tensor([aspect, 1.0])
+    hands = hands.unflatten(1, (2, 21))
+    return Skeleton(
+        body[..., :2] * scale,
+        hands[..., :2] * scale,
+        face[..., :2] * scale,
+        body[..., 2] > VISIBLE,
+        (hands[..., 2] > VISIBLE).float().mean(-1) > 0.5,
+        face[..., 2] > VISIBLE,
+    )
+
+
+def has_face(pose: Skeleton) -> Tensor:
+    """(N,) bool: most of the 68 points are seen."""
+    return pose.face_seen.float().mean(-1) > 0.5
+
+
+def grid(size: tuple[int, int], full: tuple[int, int], aspect: float, like: Tensor) -> Tensor:
+    """(2,h,w) metric nodes that span the pixel centres of a `full` picture, so that affine maps upsample exactly."""
+    (h, w), (height, width) = size, full
+    x = torch.linspace(0.5 / width, 1 - 0.5 / width, w, device=like.device, dtype=like.dtype) * aspect
+    y = torch.linspace(0.5 / height, 1 - 0.5 / height, h, device=like.device, dtype=like.dtype)
+    return torch.stack([x.expand(h, w), y[:, None].expand(h, w)])
+
+
+def apply(matrix: Tensor, points: Tensor) -> Tensor:
+    """Points (N,K,2) under affine maps (N,2,3)."""
+    return points @ matrix[..., :2].transpose(-1, -2) + matrix[:, None, :, 2]
+
+
+def apply_grid(matrix: Tensor, nodes: Tensor) -> Tensor:
+    """Nodes (2,h,w) or (N,2,h,w) under affine maps (N,2,3), as (N,2,h,w)."""
+    x, y = nodes[..., 0, :, :], nodes[..., 1, :, :]
+    row = [
+        matrix[:, i, 0, None, None] * x + matrix[:, i, 1, None, None] * y + matrix[:, i, 2, None, None]
+        for i in (0, 1)
+    ]
+    return torch.stack(row, 1)
+
+
+def affine(linear: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """(N,2,3) map with the given linear part (N,2,2) that takes point `source` (N,2) to `target` (N,2)."""
+    return torch.cat([linear, (target - (linear @ source[..., None])[..., 0])[..., None]], -1)
+
+
+def similarity(source: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns linear part (N,2,2), size ratio (N,) and centroids (N,2,2) of the weighted Procrustes fit.
+
+    The size is the ratio of the spreads, so that the inverse fit is the inverse map. Weights (N,K) may be zero.
+    """
+    w = weight / weight.sum(-1, keepdim=True).clamp_min(1e-6)
+    centre = torch.stack([(w[..., None] * p).sum(1) for p in (source, target)], 1)
+    a, b = source - centre[:, 0, None], target - centre[:, 1, None]
+    cos = (w * (a * b).sum(-1)).sum(-1)
+    sin = (w * (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])).sum(-1)
+    spread = [(w * p.square().sum(-1)).sum(-1) for p in (a, b)]
+    known = torch.minimum(*spread) > 1e-5
+    ratio = torch.where(known, ((spread[1] + 1e-12) / (spread[0] + 1e-12)).sqrt(), 1.0)
+    length = (cos.square() + sin.square()).sqrt()
+    cos, sin = (
+        torch.where(known & (length > 1e-9), v / length.clamp_min(1e-9), d)
+        for v, d in ((cos, 1.0), (sin, 0.0))
+    )
+    turn = torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
+    return turn * ratio[:, None, None], ratio, centre
+
+
+def bend(matrix: Tensor, source: Tensor, target: Tensor, weight: Tensor, stiffness: float) -> Tensor:
+    """(N,2,3): the map corrected to the affine least-squares fit, held back by `stiffness` towards `matrix`."""
+    w = (weight / weight.sum(-1, keepdim=True).clamp_min(1e-6))[..., None]
+    placed = apply(matrix, source)
+    goal = (w * target).sum(1, keepdim=True)
+    a, b = placed - (w * placed).sum(1, keepdim=True), target - goal
+    spread = (w * a).transpose(1, 2) @ a
+    ridge = stiffness * spread.diagonal(dim1=1, dim2=2).sum(-1)[:, None, None] + 1e-6
+    eye = torch.eye(2, device=a.device, dtype=a.dtype)
+    gain = torch.linalg.solve(spread + ridge * eye, (w * a).transpose(1, 2) @ (b - a)).transpose(1, 2) + eye
+    return affine(gain @ matrix[..., :2], (w * source).sum(1), goal[:, 0])
+
+
+def head_unit(pose: Skeleton) -> Tensor:
+    """(N,) head height (chin to crown) by the face, else by the shoulders, else by the ears; metric."""
+    brow, chin = pose.face[:, 17:27].mean(1), pose.face[:, 8]
+    by_face = (brow - chin).norm(dim=-1) * 1.55
+    by_shoulders = (pose.body[:, 2] - pose.body[:, 5]).norm(dim=-1) / 1.6
+    by_ears = (pose.body[:, 16] - pose.body[:, 17]).norm(dim=-1) * 1.4
+    seen = pose.body_seen
+    other = torch.where(
+        seen[:, 2] & seen[:, 5], by_shoulders, torch.where(seen[:, 16] & seen[:, 17], by_ears, 0.2)
+    )
+    return torch.where(has_face(pose), by_face, other).clamp_min(0.02)
+
+
+def head_frame(pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,2) centre and (N,2) unit vector towards the crown of the reference's head."""
+    brow, chin = pose.face[:, 17:27].mean(1), pose.face[:, 8]
+    up = torch.nn.functional.normalize(brow - chin, dim=-1)
+    seen = pose.body_seen[:, HEAD, None].to(up.dtype)
+    middle = (pose.body[:, HEAD] * seen).sum(1) / seen.sum(1).clamp_min(1)
+    middle = torch.where(
+        seen.sum(1) > 0, middle, pose.body[:, 1] - unit[:, None] * unit.new_tensor([0, 0.75])
+    )
+    face = has_face(pose)[:, None]
+    up = torch.where(face, up, up.new_tensor([0.0, -1.0]))
+    return torch.where(face, chin + up * unit[:, None] * 0.53, middle), up
+
+
+def complete(pose: Skeleton, unit: Tensor) -> Skeleton:
+    """The reference with neck, shoulders and hips that are out of the picture put where they usually are."""
+    body, seen = pose.body.clone(), pose.body_seen
+    head, _ = head_frame(pose, unit)
+    down = unit[:, None] * unit.new_tensor([0.0, 1.0])
+    side = unit[:, None] * unit.new_tensor([1.0, 0.0])
+    both = (seen[:, 2] & seen[:, 5])[:, None]
+    neck = torch.where(both, (body[:, 2] + body[:, 5]) / 2, head + down * 0.85)
+    body[:, 1] = torch.where(seen[:, 1:2], body[:, 1], neck)
+    for joint, sign in ((2, -1), (5, 1)):
+        body[:, joint] = torch.where(seen[:, joint, None], body[:, joint], body[:, 1] + sign * 0.8 * side)
+    for joint, sign in ((8, -1), (11, 1)):
+        body[:, joint] = torch.where(
+            seen[:, joint, None], body[:, joint], body[:, 1] + sign * 0.5 * side + 2.2 * down
+        )
+    return Skeleton(body, *(getattr(pose, name) for name in list(pose.__dataclass_fields__)[1:]))
+
+
+def core_map(reference: Skeleton, target: Skeleton) -> tuple[Tensor, Tensor]:
+    """(N,2,3) forward similarity reference -> target of the torso, else of the head; (N,) its size ratio."""
+    weight = (reference.body_seen & target.body_seen).float()
+    face = (reference.face_seen & target.face_seen).float()
+    fits = []
+    for a, b, w in (
+        (reference.body[:, CORE], target.body[:, CORE], weight[:, CORE]),
+        (reference.face[:, RIGID_FACE], target.face[:, RIGID_FACE], face[:, RIGID_FACE]),
+        (reference.body[:, HEAD], target.body[:, HEAD], weight[:, HEAD]),
+    ):
+        linear, ratio, centre = similarity(a, b, w)
+        fits.append((affine(linear, centre[:, 0], centre[:, 1]), ratio, w.sum(-1)))
+    matrix = torch.eye(2, 3, device=weight.device, dtype=linear.dtype).repeat(len(weight), 1, 1)
+    ratio = torch.ones_like(fits[0][1])
+    for fit, size, seen in reversed(fits):  # the best source last
+        use = seen >= 2
+        matrix, ratio = torch.where(use[:, None, None], fit, matrix), torch.where(use, size, ratio)
+    return matrix, ratio
+
+
+def follow(reference: Skeleton, target: Skeleton, core: Tensor) -> Skeleton:
+    """The target with unseen core and leg joints placed where the core's map puts the reference's."""
+    both = reference.body_seen & target.body_seen
+    carried = apply(core, reference.body)
+    body = torch.where(both[..., None], target.body, carried)
+    for thigh, shin in zip(THIGHS, SHINS, strict=True):
+        for parent, joint in (thigh, shin):
+            hung = body[:, parent] + carried[:, joint] - carried[:, parent]
+            body[:, joint] = torch.where(both[:, joint, None], target.body[:, joint], hung)
+    return Skeleton(body, *(getattr(target, name) for name in list(target.__dataclass_fields__)[1:]))
+
+
+def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Along and across coordinates (N,h,w) of nodes in the frame of a bone, distance to it, its length (N,1,1)."""
+    axis = end - start
+    length = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
+    ux, uy = axis[:, 0, None, None] / length, axis[:, 1, None, None] / length
+    x, y = nodes[..., 0, :, :] - start[:, 0, None, None], nodes[..., 1, :, :] - start[:, 1, None, None]
+    along, across = x * ux + y * uy, y * ux - x * uy
+    past = along - torch.minimum(along.clamp_min(0), length)
+    return along, across, (past.square() + across.square() + 1e-12).sqrt(), length
+
+
+def bone_map(
+    along: Tensor, across: Tensor, length: Tensor, start: Tensor, end: Tensor, ratio: Tensor
+) -> Tensor:
+    """(N,2,h,w) reference places: stretched along the bone, the body's size ratio across it and past its ends."""
+    axis = end - start
+    goal = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
+    ux, uy = axis[:, 0, None, None] / goal, axis[:, 1, None, None] / goal
+    on = torch.minimum(along.clamp_min(0), length)
+    s, n = on * (goal / length) + (along - on) / ratio[:, None, None], across / ratio[:, None, None]
+    return torch.stack(
+        [start[:, 0, None, None] + s * ux - n * uy, start[:, 1, None, None] + s * uy + n * ux], 1
+    )
+
+
+def polygon(nodes: Tensor, corners: Tensor) -> Tensor:
+    """(N,h,w) signed distance to a polygon with corners (N,K,2), negative inside (even-odd rule)."""
+    x, y = nodes[..., 0, :, :], nodes[..., 1, :, :]
+    nearest = inside = None
+    for k in range(corners.shape[1]):
+        (ax, ay), (bx, by) = (corners[:, j, :, None, None].unbind(1) for j in (k, k - 1))
+        ex, ey, px, py = bx - ax, by - ay, x - ax, y - ay
+        t = ((px * ex + py * ey) / (ex * ex + ey * ey + 1e-9)).clamp(0, 1)
+        d = (px - ex * t).square() + (py - ey * t).square()
+        crosses = _crosses(px, py, ex, ey, y, ay, by)
+        nearest = d if nearest is None else torch.minimum(nearest, d)
+        inside = crosses if inside is None else inside ^ crosses
+    return (nearest + 1e-12).sqrt() * torch.where(inside, -1.0, 1.0)
+
+
+def _crosses(px: Tensor, py: Tensor, ex: Tensor, ey: Tensor, y: Tensor, ay: Tensor, by: Tensor) -> Tensor:
+    """Whether a ray to the right from each node crosses the edge."""
+    slope = torch.where(ey.abs() < 1e-9, 1e-9, ey)
+    return ((ay > y) != (by > y)) & (px < py * ex / slope)

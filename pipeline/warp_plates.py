@@ -1,0 +1,230 @@
+"""What is prepared once per reference image: the background without the person, the body without its arms, the arms.
+
+Every layer is filled from its own pixels only (push-pull pyramid), so that nothing of one layer shows as a ghost in
+another. Body parts: head, torso, thighs, shins. Arm parts, bottom to top: upper arms, forearms, hands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .warp_face import lips_colour
+from .warp_geometry import (
+    ARMS,
+    CORE,
+    HAND_BONES,
+    HAND_RADIUS,
+    HEAD_AXES,
+    LIMB_RADIUS,
+    SHIN_RADIUS,
+    SHINS,
+    SHOULDER,
+    THIGH_RADIUS,
+    THIGHS,
+    TORSO_PAD,
+    Skeleton,
+    bone,
+    complete,
+    grid,
+    head_frame,
+    head_unit,
+    polygon,
+    skeleton,
+)
+
+FLOW_HEIGHT = 192  # flows and masks are computed on a grid no higher than this
+BLEND = 0.08  # head heights over which neighbouring body parts share a place
+REACH = (
+    0.25,
+    0.25,
+    0.15,
+    0.15,
+    0.08,
+    0.08,
+)  # head heights beyond its radius that an arm part may own (sleeves)
+FAR = 1e3  # distance of a part that is not there
+SURE = 0.9  # a mask above this is the person alone, without background mixed in
+
+
+@dataclass(frozen=True)
+class Plates:
+    """The layers of B reference images (B,C,H,W) and their geometry; colours are multiplied by their alpha.
+
+    image 3; background 4 = colour, known; body 5 = colour, alpha, known; arms (B,6,5,H,W) = colour, alpha, known;
+    shares (B,6,h,w) of the body parts, near (B,12,h,w) of body and arm parts on the flow grid; lips (B,3).
+    """
+
+    image: Tensor
+    background: Tensor
+    body: Tensor
+    arms: Tensor
+    shares: Tensor
+    near: Tensor
+    lips: Tensor
+    pose: Skeleton
+    unit: Tensor
+    head: Tensor
+    up: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.image.shape[2], self.image.shape[3]
+
+    def shrunk(self, size: tuple[int, int]) -> Plates:
+        """The same layers at a smaller size, area-averaged."""
+        names = ("image", "background", "body")
+        small = {name: F.interpolate(getattr(self, name), size, mode="area") for name in names}
+        arms = F.interpolate(self.arms.flatten(1, 2), size, mode="area").unflatten(1, self.arms.shape[1:3])
+        return replace(self, **small, arms=arms)
+
+
+def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
+    """(N,C,H,W) colour where weight (N,1,H,W) is 1, elsewhere filled from the nearest known places by a pyramid."""
+    total = torch.cat([colour * weight, weight], 1)
+    levels = [total]
+    while min(levels[-1].shape[2:]) > 1:
+        shrunk = F.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False)
+        gain = (2.0 / (1.0 + shrunk[:, -1:])).clamp_min(1)  # known parts count up to twice their share
+        levels.append(shrunk * gain)
+    filled = levels[-1][:, :-1] / levels[-1][:, -1:].clamp_min(1e-4)
+    for level in reversed(levels[:-1]):
+        filled = F.interpolate(filled, level.shape[2:], mode="bilinear", align_corners=False)
+        known = level[:, -1:].clamp(0, 1)
+        filled = filled * (1 - known) + level[:, :-1]
+    return filled
+
+
+def flow_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) of the flow grid for a picture: half of it, at least 96 rows where it has them, at most FLOW_HEIGHT."""
+    height, width = size
+    rows = min(height, max(96, min(FLOW_HEIGHT, height // 2)))
+    return rows, max(2, round(width * rows / height))
+
+
+def body_distances(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) -> Tensor:
+    """(N,6,h,w) signed distances, in head heights, to head, torso, thighs and shins; `head` is the head's own."""
+    u = unit[:, None, None]
+    torso = polygon(nodes, pose.body[:, (2, 5, 11, 8)]) / u - TORSO_PAD
+    legs = []
+    for bones, radius in ((THIGHS, THIGH_RADIUS), (SHINS, SHIN_RADIUS)):
+        for a, b in bones:
+            legs.append(bone(nodes, pose.body[:, a], pose.body[:, b])[2] / u - radius)
+    return torch.stack([head, torso, *legs], 1)
+
+
+def head_distance(places: Tensor, centre: Tensor, up: Tensor, unit: Tensor) -> Tensor:
+    """(N,h,w) distance in head heights of reference places (N,2,h,w) to the reference's head ellipse."""
+    x, y = (places - centre[:, :, None, None]).unbind(1)
+    ux, uy = up[:, 0, None, None], up[:, 1, None, None]
+    u = unit[:, None, None]
+    across, along = (x * uy - y * ux) / u / HEAD_AXES[0], (x * ux + y * uy) / u / HEAD_AXES[1]
+    return ((across.square() + along.square() + 1e-9).sqrt() - 1) * sum(HEAD_AXES) / 2
+
+
+def legs_present(pose: Skeleton) -> Tensor:
+    """(N,6) bool: head and torso always, a thigh or shin where the reference shows both of its joints."""
+    seen = pose.body_seen
+    ever = torch.ones_like(seen[:, 0])
+    thighs = [seen[:, a] & seen[:, b] for a, b in THIGHS]
+    shins = [seen[:, a] & seen[:, b] & thigh for (a, b), thigh in zip(SHINS, thighs, strict=True)]
+    return torch.stack([ever, ever, *thighs, *shins], 1)
+
+
+def arms_present(pose: Skeleton) -> Tensor:
+    """(N,6) bool: upper arms, forearms, hands (right one first) whose points are seen."""
+    seen = pose.body_seen
+    bones = [seen[:, a] & seen[:, b] for a, b in ARMS]
+    hands = [bones[2] | pose.hands_seen[:, 1], bones[3] | pose.hands_seen[:, 0]]
+    return torch.stack([*bones, *hands], 1)
+
+
+def arm_distances(nodes: Tensor, pose: Skeleton, unit: Tensor) -> Tensor:
+    """(N,6,h,w) signed distances, in head heights, to the arm parts; a hand without points continues its forearm."""
+    u = unit[:, None, None]
+    present = arms_present(pose)
+    parts = []
+    for (a, b), radius in zip(ARMS, LIMB_RADIUS, strict=True):
+        start, end = pose.body[:, a], pose.body[:, b]
+        start = start + (end - start) * (SHOULDER if a in CORE else 0)
+        parts.append(bone(nodes, start, end)[2] / u - radius)
+    for (elbow, wrist), hand in ((ARMS[2], 1), (ARMS[3], 0)):
+        points = pose.hands[:, hand]
+        drawn = (
+            torch.stack([bone(nodes, points[:, a], points[:, b])[2] for a, b in HAND_BONES], 1).amin(1) / u
+        )
+        tip = pose.body[:, wrist] + 0.7 * unit[:, None] * F.normalize(
+            pose.body[:, wrist] - pose.body[:, elbow], dim=-1
+        )
+        guess = bone(nodes, pose.body[:, wrist], tip)[2] / u - 0.12
+        parts.append(torch.where(pose.hands_seen[:, hand, None, None], drawn, guess) - HAND_RADIUS)
+    return torch.where(present[..., None, None], torch.stack(parts, 1), FAR)
+
+
+def shares_of(distances: Tensor, present: Tensor) -> Tensor:
+    """(N,6,h,w) how much each body part counts at a place, summing to 1."""
+    return torch.softmax(torch.where(present[..., None, None], -distances / BLEND, -FAR), 1)
+
+
+def plates(image: Tensor, body: Tensor, hands: Tensor, face: Tensor, mask: Tensor | None) -> Plates:
+    """The layers of reference images (B,3,H,W) with key points (B,K,3) and, if known, person masks (B,1,H,W)."""
+    size = image.shape[2], image.shape[3]
+    aspect = size[1] / size[0]
+    pose = skeleton(body, hands, face, aspect)
+    unit = head_unit(pose)
+    pose = complete(pose, unit)
+    head, up = head_frame(pose, unit)
+    rows, columns = flow_size(size)
+    nodes = grid((rows, columns), size, aspect, image)
+    trunk = body_distances(nodes, pose, unit, head_distance(nodes[None], head, up, unit))
+    present = legs_present(pose)
+    trunk = torch.where(present[..., None, None], trunk, FAR)
+    limbs = arm_distances(nodes, pose, unit)
+    both = torch.cat([trunk, limbs], 1)
+    near = (1 - (both - both.amin(1, keepdim=True) - 0.1) / 0.3).clamp(0, 1)
+    background, bare, arms = _layers(image, mask, trunk.amin(1, keepdim=True), limbs)
+    lips = lips_colour(image, pose.face, aspect)
+    return Plates(image, background, bare, arms, shares_of(trunk, present), near, lips, pose, unit, head, up)
+
+
+def _enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(maps, size, mode="bilinear", align_corners=True)
+
+
+def _layers(
+    image: Tensor, mask: Tensor | None, trunk: Tensor, limbs: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Background (B,4), body (B,5) and arms (B,6,5) from distances (B,1|6,h,w) on the flow grid."""
+    size = image.shape[2], image.shape[3]
+    arm = limbs.amin(1, keepdim=True)
+    person = (0.5 - torch.minimum(trunk, arm) / 0.06).clamp(0, 1) if mask is None else None
+    person = mask if mask is not None else _enlarge(person, size)
+    # an arm owns its capsule, and what else of the person is nearer to it than to the trunk
+    reach = limbs.new_tensor(REACH)[None, :, None, None] - limbs
+    own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), reach))
+    claim = own.amax(1, keepdim=True)
+    hole = _enlarge((0.5 + (claim + 0.02) / 0.06).clamp(0, 1), size)
+    own = torch.minimum(own, 0.25 - limbs + arm)
+    alphas = _enlarge(((own + 0.08) / 0.06).clamp(0, 1), size) * person
+    rows = max(1, round(image.shape[2] / 96)) * 2 + 1
+    grown = F.max_pool2d(
+        person, rows if mask is not None else 2 * rows + 1, 1, rows // 2 if mask is not None else rows
+    )
+    away = (1 - (grown * 4 - 0.2)).clamp(0, 1)
+    sure = (person > SURE).to(image.dtype)
+    bare = sure * (hole < 0.02)
+    skin = sure * (hole > 0.5)
+    fills = push_pull(image.repeat(3, 1, 1, 1), torch.cat([away, bare, skin]))
+    behind, trunk_colour, arm_colour = fills.chunk(3)
+    cover = push_pull(person, 1 - hole)
+    shape = _enlarge((0.5 - trunk / 0.1).clamp(0, 1), size)
+    under = ((0.6 * cover + 0.4 * shape - 0.35) / 0.3).clamp(0, 1)
+    alpha = person * (1 - hole) + under * hole
+    body = torch.cat([trunk_colour * alpha, alpha, bare * alpha], 1)
+    colour = torch.where(skin > 0, image, arm_colour)
+    parts = torch.cat([colour, torch.ones_like(person), skin], 1)
+    arms = parts[:, None] * alphas[:, :, None]
+    return torch.cat([behind, away], 1), body, arms
