@@ -1,4 +1,4 @@
-"""Detectors turn pictures and clips into poses; `load(name)` returns one and imports its library only then."""
+"""Detectors turn pictures and clips into poses; `load` returns one and imports its library only then."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ import numpy as np
 from ..clips import Detection, Pose, Video
 from . import drawn
 from .people import Follower, Locator, Region, Sighting, mediapipe
+from .quiet import quiet
 
-MAX_SIDE = 1280  # longer pictures are shrunk first
+MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
 LOOK_EVERY = 12  # frames between two counts of the people in a clip
 REPORT_EVERY = 8  # frames between two progress reports
 MIN_PRESENCE = 0.05  # share of a clip's frames in which a person must be seen to count
@@ -50,7 +51,8 @@ class Holistic:
         if drawn.is_skeleton(image):
             raise ValueError(f"the picture {drawn.SAID}")
         size = image.shape[:2]
-        people = sorted(_everyone(_shrink(image)), key=Sighting.area, reverse=True)
+        with quiet():
+            people = sorted(_everyone(_shrink(image)), key=Sighting.area, reverse=True)
         if not people:
             raise ValueError(NO_PERSON)
         poses = tuple(_pose([person], 1.0, size) for person in people)
@@ -61,15 +63,17 @@ class Holistic:
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
         """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
-        locator, crowd, done = Locator(), _Crowd(), 0
-        size: tuple[int, int] | None = None
+        with quiet():
+            locator, crowd = Locator(), _Crowd()
+        done, size = 0, None
         try:
             for chunk in video.chunks():
                 size = chunk.shape[1:3]
                 if done == 0 and drawn.is_skeleton(chunk[0]) and drawn.is_skeleton(chunk[len(chunk) // 2]):
                     return Detection((), (), (f"the driving clip {drawn.SAID}; its skeleton stays black",))
                 for frame in chunk:
-                    crowd.follow(_shrink(frame), locator)
+                    with quiet():
+                        crowd.follow(_shrink(frame), locator)
                     done += 1
                     if done % REPORT_EVERY == 0:
                         yield done

@@ -143,7 +143,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Sighting:
-    """One person in one frame, OpenPose/iBUG order, fractions of the picture; `rect` is where to look next."""
+    """One person in one frame, in fractions of the picture; `rect` is where to look in the next."""
 
     body: np.ndarray  # (18, 3) x, y, score
     hands: np.ndarray  # (42, 3), left hand first
