@@ -1,4 +1,4 @@
-"""How a long clip is cut into overlapping windows, and how the windows' predictions are weighted where they meet."""
+"""How a long clip is cut into overlapping windows, and how their predictions are weighted where they meet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plan(T: int, size: int, overlap: int) -> list[tuple[int, int]]:  # noqa: N80
 
 
 def weights(size: int) -> np.ndarray:
-    """Returns (size,) triangular weights in (0, 1], positive and symmetric: min(w, 2 - w), w = (2 i + 1) / size."""
+    """Returns (size,) triangular weights, positive and symmetric: min(w, 2 - w) with w = (2 i + 1) / size."""
     if size < 1:
         raise ValueError(f"window is {size} frames; give at least 1")
     ramp = (2 * np.arange(size) + 1) / size

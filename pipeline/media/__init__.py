@@ -1,7 +1,7 @@
 """Files to values and back: pictures, sound, video. The only place that opens media files.
 
-Pillow decodes pictures, PyAV (FFmpeg) everything else, whatever the file's name says. Every failure is a ValueError of
-one sentence.
+Pillow decodes pictures, PyAV (FFmpeg) everything else, whatever the file's name says. Every failure is a
+ValueError of one sentence.
 """
 
 from pipeline.media.files import content_hash, read_settings

@@ -1,7 +1,7 @@
 """Opening a media file safely, and decoding what can be decoded.
 
-FFmpeg reads through a Python handle and may open nothing else, so a playlist or a `concat` script cannot reach other
-files, and the name of a file does not decide what it is taken for.
+FFmpeg reads through a Python handle and may open nothing else, so a playlist or a `concat` script cannot
+reach other files.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def content_hash(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def opened(path: str | Path, what: str) -> Iterator[av.container.InputContainer]:
-    """Yields the open file; FFmpeg gets a handle and no protocol, so it cannot open anything that the file names."""
+    """Yields the open file; without a protocol FFmpeg cannot open anything that the file names."""
     source = checked_file(path, what)
     with contextlib.ExitStack() as stack:
         try:
@@ -65,7 +65,7 @@ def opened(path: str | Path, what: str) -> Iterator[av.container.InputContainer]
 def decoded(
     container: av.container.InputContainer, stream: av.stream.Stream, path: str | Path
 ) -> Iterator[av.frame.Frame]:
-    """Yields the frames that decode; broken packets are left out with one warning, a broken file ends there."""
+    """Yields the frames that decode; broken packets are left out with one warning, a broken file ends."""
     packets, broken = container.demux(stream), 0
     while True:
         try:

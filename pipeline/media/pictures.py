@@ -7,34 +7,37 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.media.files import checked_file
 
 MIN_SIDE, MAX_PIXELS = 64, 64e6
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, struct.error, zlib.error, EOFError, OverflowError)
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Returns a picture file as (H, W, 3) uint8 RGB: turned as its EXIF says, 16 bits scaled, alpha put on white."""
+    """Returns a picture file as (H, W, 3) uint8 RGB, turned as its EXIF says, alpha on white."""
     source = checked_file(path, "picture")
+    Image.init()
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        with Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
             _check_size(image.width, image.height, f"picture {path}")
             return _from_pillow(image, f"picture {path}")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"picture {path} has more than 64 megapixels; shrink it first") from error
     except _Refused:
         raise
-    except BROKEN as error:
+    except UnidentifiedImageError as error:
         raise ValueError(
-            f"picture {path} cannot be read ({error}); give a PNG, JPEG, WebP, BMP, TIFF or GIF"
+            f"picture {path} is not a picture; give a PNG, JPEG, WebP, BMP, TIFF or GIF"
         ) from error
+    except BROKEN as error:
+        raise ValueError(f"picture {path} is damaged ({error}); export it again as PNG or JPEG") from error
 
 
 def to_picture(image: str | Path | Image.Image | np.ndarray, name: str = "picture") -> np.ndarray:
-    """Returns (H, W, 3) uint8 RGB from a path, a Pillow image or an array (H, W[, 1|3|4]); `name` is for errors."""
+    """Returns (H, W, 3) uint8 RGB from a path, Pillow image or array; errors call it `name`."""
     if isinstance(image, (str, Path)):
         return read_image(image)
     if isinstance(image, Image.Image):
@@ -62,7 +65,7 @@ def _check_size(width: int, height: int, name: str) -> None:
 
 
 def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
-    """Returns (H, W, 3) uint8. Deep modes go through numpy, because Pillow's own conversion clips them to 255."""
+    """Returns (H, W, 3) uint8. Deep modes go through numpy: Pillow's conversion clips some to 255."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         return _three_channels(_to_bytes(np.asarray(image), name))
@@ -91,9 +94,9 @@ def _to_bytes(values: np.ndarray, name: str) -> np.ndarray:
 def _three_channels(pixels: np.ndarray) -> np.ndarray:
     """Returns (H, W, 3) from grey, RGB or RGBA bytes.
 
-    Alpha goes on white, or on the picture's own colour: the one that all fully transparent pixels share, if it is not
-    black, which encoders leave there by themselves. A picture that is transparent everywhere has a broken alpha channel
-    and keeps its colours.
+    Alpha goes on white, or on the picture's own colour: the one that all fully transparent pixels share, if
+    it is not black, which encoders leave there by themselves. A picture that is transparent everywhere has a
+    broken alpha channel and keeps its colours.
     """
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)

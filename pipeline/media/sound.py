@@ -24,7 +24,7 @@ GUESSED_LENGTH = {
 
 
 def read_audio(path: str | Path, rate: int = 16000) -> Audio:
-    """Returns the sound of an audio or video file, mixed to mono at `rate` Hz; a video's starts at its first frame."""
+    """Returns the sound of an audio or video file, mono at `rate` Hz, from a video's first frame on."""
     with opened(path, "audio file") as container:
         stream = container.streams.best("audio")
         if stream is None:
@@ -64,7 +64,7 @@ def _too_long(path: str | Path, seconds: float | None) -> ValueError:
 
 
 def _lead(container: av.container.InputContainer, sound: av.AudioStream) -> float:
-    """Returns the seconds from the first picture to the first sample, 0 where the file has no moving picture."""
+    """Returns the seconds from the first picture to the first sample, 0 where there is no moving picture."""
     picture = picture_stream(container)
     if picture is None or picture.start_time is None or sound.start_time is None:
         return 0.0
@@ -73,7 +73,7 @@ def _lead(container: av.container.InputContainer, sound: av.AudioStream) -> floa
 
 
 def _mono_blocks(frames: Iterator[av.AudioFrame], rate: int) -> Iterator[np.ndarray]:
-    """Yields (n,) float32 at `rate`. The mean over channels is taken here: FFmpeg's own mix is 3 dB too loud."""
+    """Yields (n,) float32 at `rate`. The mean over channels is taken here: FFmpeg's mix is 3 dB too loud."""
     resampler, layout = None, None
     for frame in frames:
         if layout != (frame.format.name, frame.layout.name, frame.rate):

@@ -82,7 +82,7 @@ def _shown_size(stream: av.VideoStream, frame: av.VideoFrame, max_side: int | No
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """Returns how to show a frame: swap the axes, then mirror left-right, then top-bottom (its rotation tag)."""
+    """Returns how to show a frame (its rotation tag): swap the axes, mirror left-right, flip top-bottom."""
     data = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
     if data is None:
         return False, False, False
@@ -95,7 +95,8 @@ def read_video(
 ) -> Video:
     """Returns a video whose frames stream in chunks of at most 16, without sound.
 
-    Output frame i is the one on show at (i + 0.5) / fps, so a variable frame rate comes out right. `seconds` cuts.
+    Output frame i is the one on screen at (i + 0.5) / fps, so a variable frame rate comes out right.
+    `seconds` cuts; without it a video over the limit is refused.
     """
     if fps is not None and not 0 < fps <= MAX_FPS:
         raise ValueError(f"fps is {fps}; give a number above 0 and at most {MAX_FPS}")
@@ -144,7 +145,7 @@ def _pictures(path: str | Path, fps: float, max_side: int | None, limit: int | N
 
 
 def _timed(frames: Iterator[av.VideoFrame], step: float) -> Iterator[tuple[float, float, av.VideoFrame]]:
-    """Yields (start, stop, frame) in seconds from the first frame; frames without a usable time follow at `step`."""
+    """Yields (start, stop, frame) in seconds from the first frame; one without a usable time follows on."""
     first, stop = None, 0.0
     for frame in frames:
         lasts = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
@@ -160,7 +161,7 @@ def _timed(frames: Iterator[av.VideoFrame], step: float) -> Iterator[tuple[float
 def _on_show(
     timed: Iterator[tuple[float, float, av.VideoFrame]], fps: float, limit: int | None
 ) -> Iterator[av.VideoFrame]:
-    """Yields for i = 0, 1, ... the frame whose time on screen covers (i + 0.5) / fps, until the last one ends."""
+    """Yields for i = 0, 1, ... the frame that is on screen at (i + 0.5) / fps, until the last one ends."""
     index, held, end = 0, None, 0.0
     for start, stop, frame in timed:
         while held is not None and (index + 0.5) / fps < start - 1e-6:

@@ -1,4 +1,4 @@
-"""Video, writing: H.264 and AAC in an MP4 whose picture and sound last equally long, settings in its `comment` tag."""
+"""Video, writing: H.264 and AAC in an MP4, picture and sound equally long, settings in its `comment` tag."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from pipeline.clips import Audio, Video
 from pipeline.media.video import MAX_FPS, MAX_VIDEO_SIDE
 
 THREADS = 2  # of the encoder; fixed, because the bytes are the same only for the same number of threads
-AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-AAC_BLOCK = 1024  # samples a packet
+AAC_RATE, AAC_BLOCK = (
+    48000,
+    1024,
+)  # a block lasts 21 ms: players that play the last one whole stay within one frame
 BT601, BT709 = 6, 1  # FFmpeg's numbers: smpte170m matrix; bt709 primaries and transfer, which sRGB shares
 # Chroma rows of BT.601 in studio range for RGB bytes; the last column is the offset.
 CHROMA = np.array([[-0.148, -0.291, 0.439, 128.0], [0.439, -0.368, -0.071, 128.0]])
@@ -29,9 +31,9 @@ CHROMA = np.array([[-0.148, -0.291, 0.439, 128.0], [0.439, -0.368, -0.071, 128.0
 class VideoWriter:
     """Writes frames as they come; `with` keeps whatever was written when it is left, however it is left.
 
-    The file appears at `path` when the writer closes: until then a hidden file beside it grows. With no frame written
-    nothing appears. `size` is (H, W); odd sizes get their last row or column repeated. `preset` is x264's: "ultrafast"
-    for previews.
+    The file appears at `path` when the writer closes: until then a hidden file beside it grows. With no frame
+    written nothing appears. `size` is (H, W); odd sizes get their last row or column repeated. `preset` is
+    x264's: "ultrafast" for previews.
     """
 
     def __init__(
@@ -78,20 +80,19 @@ class VideoWriter:
         self._sound = None
         if self._audio is not None:
             self._sound = self._out.add_stream("aac", rate=self._audio.rate, layout="mono")
-            self._sound.codec_context.bit_rate = min(128_000, 4 * self._audio.rate)
+            self._sound.codec_context.bit_rate = 96_000
             self._sound.codec_context.flags |= av.codec.context.Flags.bitexact
 
     def write(self, frames: np.ndarray) -> None:
         """Appends frames (t, H, W, 3) uint8, and the sound up to their end."""
         if frames.ndim != 4 or frames.shape[1:] != (*self.size, 3) or frames.dtype != np.uint8:
-            raise ValueError(
-                f"frames are {frames.dtype} {frames.shape}; this video takes uint8 (t, {self.size[0]}, {self.size[1]}, 3)"
-            )
+            wanted = f"uint8 (t, {self.size[0]}, {self.size[1]}, 3)"
+            raise ValueError(f"frames are {frames.dtype} {frames.shape}; this video takes {wanted}")
         if self._out is None:
             raise ValueError(f"output {self.path} is already closed; open a new writer")
         with self._sentences():
             for frame in frames:
-                planes = av.VideoFrame.from_ndarray(_planes(frame), format="yuv420p")
+                planes = av.VideoFrame.from_numpy_buffer(_planes(frame), format="yuv420p")
                 planes.pts, planes.time_base = self.frames, 1 / self._rate
                 self._out.mux(self._picture.encode(planes))
                 self.frames += 1
@@ -115,7 +116,7 @@ class VideoWriter:
         self._sent = max(self._sent, until)
 
     def close(self) -> None:
-        """Finishes the file and puts it at `path`; deletes it if it holds no frame. A second call does nothing."""
+        """Finishes the file and puts it at `path`; deletes it if it holds no frame."""
         if self._out is None:
             return
         if self.frames == 0:
@@ -161,18 +162,18 @@ class VideoWriter:
 
 
 def _at_aac_rate(audio: Audio) -> Audio:
-    """Returns the sound at a rate that AAC knows, its own if it can be."""
-    if audio.rate in AAC_RATES:
+    """Returns the sound at the rate that is written."""
+    if audio.rate == AAC_RATE:
         return audio
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=48000)
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=AAC_RATE)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio.samples[None], np.float32), "fltp", "mono")
     frame.rate = audio.rate
     parts = [*resampler.resample(frame), *resampler.resample(None)]
-    return Audio(np.concatenate([part.to_ndarray()[0] for part in parts]), 48000)
+    return Audio(np.concatenate([part.to_ndarray()[0] for part in parts]), AAC_RATE)
 
 
 def _planes(frame: np.ndarray) -> np.ndarray:
-    """Returns (3 H / 2, W) uint8 I420 of a frame padded to even sides; 3 times as fast as FFmpeg's conversion.
+    """Returns (3 H / 2, W) uint8 I420 of a frame padded to even sides, faster than FFmpeg's conversion.
 
     Luma is OpenCV's. Its chroma is not used: it takes one pixel of four, which frays thin coloured lines.
     """
@@ -190,7 +191,7 @@ def _planes(frame: np.ndarray) -> np.ndarray:
 def write_video(
     path: str | Path, video: Video, settings: dict | None = None, *, preset: str = "medium"
 ) -> int:
-    """Writes a whole video with its sound and returns the number of frames; `settings` go into the `comment` tag."""
+    """Writes a whole video with its sound and its settings; returns the number of frames."""
     chunks = iter(video.chunks())
     first = next(chunks, None)
     if first is None or len(first) == 0:
