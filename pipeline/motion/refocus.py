@@ -16,14 +16,13 @@ assets/refocus_calibration.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
-from pipeline.clips import Keypoints, Motion, Pose
+from pipeline.clips import BODY, FACE, HANDS, Keypoints, Motion, Pose
 
 MODES = ("amplify", "gate", "both")
 MAX_STRENGTH, MAX_SIZE = 2.0, 0.5
@@ -32,22 +31,38 @@ MARGIN = 0.002  # of the frame: points are not pushed closer to its edge than th
 EASE_SECONDS, BISECTIONS, ROUNDING = 0.25, 8, 1e-9
 FADE_SECONDS = 0.12  # the gain fades to 1 around frames where a joint is missing
 
-NOSE, NECK, R_HIP, L_HIP = 0, 1, 8, 11
-HEAD_POINTS = (0, 14, 15, 16, 17)
+NECK, R_HIP, L_HIP = 1, 8, 11
+R_HAND, L_HAND, FACE_AT = BODY + 21, BODY, BODY + HANDS  # where parts begin when all points stand in one row
 PALM = 9  # root of the middle finger within a hand's 21 points
-TORSO, HEAD = 0, 1  # rows of the table of bones; an arm's bones bear the number of the point they start at
-ARMS = {2: slice(21, 42), 5: slice(0, 21)}  # shoulder (and first bone) of the right and left arm: its hand
-# name, start and end among the body points (a hand ends at its palm), parent bone; -1 = the picture's upright
+TORSO, HEAD, STILL = 0, 1, 8
+# bone: name, start point, end point, parent bone. The torso starts between the hips, a hand ends at its palm.
 BONES = (
-    ("torso", -1, NECK, -1),
-    ("head", NECK, NOSE, -1),
-    ("right upper arm", 2, 3, -1),
+    ("torso", R_HIP, NECK, STILL),
+    ("head", NECK, 0, TORSO),
+    ("right upper arm", 2, 3, TORSO),
     ("right forearm", 3, 4, 2),
-    ("right hand", 4, 21 + PALM, 3),
-    ("left upper arm", 5, 6, -1),
+    ("right hand", 4, R_HAND + PALM, 3),
+    ("left upper arm", 5, 6, TORSO),
     ("left forearm", 6, 7, 5),
-    ("left hand", 7, PALM, 6),
+    ("left hand", 7, L_HAND + PALM, 6),
 )
+START, END, PARENT = (np.array([bone[k] for bone in BONES]) for k in (1, 2, 3))
+LOCAL = np.array([3, 4, 6, 7])  # bones whose angle is taken against the parent; the others against upright
+GROUPS = ((TORSO,), (HEAD,), (2, 3, 4), (5, 6, 7))  # what the frame guard holds together, from the hips out
+
+
+def _carriers() -> np.ndarray:
+    """(128,) the bone that carries each point; STILL for hips, legs and feet."""
+    carrier = np.full(BODY + HANDS + FACE, STILL)
+    carrier[[NECK, 2, 5]] = TORSO
+    carrier[[0, 14, 15, 16, 17]] = HEAD
+    carrier[FACE_AT:] = HEAD
+    carrier[[3, 4, 6, 7]] = 2, 3, 5, 6
+    carrier[R_HAND : R_HAND + 21], carrier[L_HAND : L_HAND + 21] = 4, 7
+    return carrier
+
+
+CARRIER = _carriers()
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,7 @@ class Tuning:
 
 
 TUNING = Tuning()
+PER_BONE = np.array([0, 1, 2, 3, 4, 2, 3, 4])  # which exponent and cap a bone takes
 
 
 def refocus(
@@ -102,66 +118,78 @@ def _log_gain(excitation: np.ndarray, strength: float, size: float, tuning: Tuni
 
 @dataclass(frozen=True)
 class _Skeleton:
-    """Pixels of the moving points: body (T,18,2), hands (T,42,2), face (T,68,2) and what is seen of them."""
+    """All 128 points in pixels as complex x + iy (T,128), what is seen of them, and the bones' pivots.
 
-    body: np.ndarray
-    hands: np.ndarray
-    face: np.ndarray
-    seen: tuple[np.ndarray, np.ndarray, np.ndarray]
-    hips: np.ndarray  # (T,2) middle of the seen hips
+    Per bone (T,8): `pivot`, `seen` (the bone may turn), `stroke` and `posture` in radians, `keep` = f above.
+    """
 
-    @property
-    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.body, self.hands, self.face
-
-    def rows(self, at: np.ndarray) -> _Skeleton:
-        return _Skeleton(*(p[at] for p in self.parts), tuple(s[at] for s in self.seen), self.hips[at])
-
-
-def _skeleton(pose: Pose) -> _Skeleton:
-    scale = np.array([pose.size[1], pose.size[0]], np.float64)
-    parts = [
-        np.nan_to_num(p.xy, nan=0.0, posinf=0.0, neginf=0.0) * scale
-        for p in (pose.body, pose.hands, pose.face)
-    ]
-    seen = tuple(p.visible & np.isfinite(p.xy).all(2) for p in (pose.body, pose.hands, pose.face))
-    weight = seen[0][:, (R_HIP, L_HIP)].astype(float)[..., None]
-    hips = (parts[0][:, (R_HIP, L_HIP)] * weight).sum(1) / np.maximum(weight.sum(1), 1)
-    return _Skeleton(*parts, seen, hips)
-
-
-@dataclass(frozen=True)
-class _Angles:
-    """Per frame and bone (T,8): stroke and posture in radians, `keep` = f of the formula, `seen`."""
-
+    points: np.ndarray
+    visible: np.ndarray
+    pivot: np.ndarray
+    seen: np.ndarray
     stroke: np.ndarray
     posture: np.ndarray
     keep: np.ndarray
-    seen: np.ndarray
 
-    def rows(self, at: np.ndarray) -> _Angles:
-        return _Angles(self.stroke[at], self.posture[at], self.keep[at], self.seen[at])
+    def rows(self, at: np.ndarray) -> _Skeleton:
+        return _Skeleton(*(getattr(self, field.name)[at] for field in fields(self)))
 
 
 def _amplify(pose: Pose, log_gain: np.ndarray, excitation: np.ndarray, tuning: Tuning) -> Pose:
     """Returns the pose with every bone's deviation scaled by the gain, held inside the frame."""
-    skeleton = _skeleton(pose)
-    angles = _angles(skeleton, np.maximum(-excitation, 0), pose.fps, tuning)
-    logs = np.repeat(log_gain[:, None], len(BONES), 1)
-    logs = logs * _guard(skeleton, angles, logs, pose, tuning)
-    moved = _turned(skeleton, _rotations(angles, logs, tuning), angles.seen)
-    scale = np.array([pose.size[1], pose.size[0]], np.float64)
-    kept = []
-    for old, before, after, seen in zip(
-        (pose.body, pose.hands, pose.face), skeleton.parts, moved, skeleton.seen, strict=True
-    ):
-        still = ~seen | (after == before).all(2)  # untouched points keep their bits
-        kept.append(Keypoints(np.where(still[..., None], old.xy, after / scale), old.score))
-    return replace(pose, body=kept[0], hands=kept[1], face=kept[2])
+    skeleton = _skeleton(pose, np.maximum(-excitation, 0), tuning)
+    logs = log_gain[:, None] * _guard(skeleton, log_gain, pose, tuning)
+    moved = _carried(skeleton, _rotations(skeleton, logs, tuning), np.arange(len(CARRIER)))
+    kept = ~skeleton.visible | (moved == skeleton.points)  # untouched points keep their bits
+    height, width = pose.size
+    fractions = np.stack([moved.real / width, moved.imag / height], 2)
+    parts, start = [], 0
+    for part in (pose.body, pose.hands, pose.face):
+        here = slice(start, start + part.xy.shape[1])
+        parts.append(Keypoints(np.where(kept[:, here, None], part.xy, fractions[:, here]), part.score))
+        start = here.stop
+    return replace(pose, body=parts[0], hands=parts[1], face=parts[2])
 
 
-def _wrap(angle: np.ndarray) -> np.ndarray:
-    return (angle + np.pi) % (2 * np.pi) - np.pi
+def _skeleton(pose: Pose, quiet: np.ndarray, tuning: Tuning) -> _Skeleton:
+    """Measures the bones and splits every bone's angle into clip rest, slow posture and stroke."""
+    parts = (pose.body, pose.hands, pose.face)
+    xy = np.concatenate([p.xy for p in parts], 1)
+    visible = np.concatenate([p.visible for p in parts], 1) & np.isfinite(xy).all(2)
+    points = np.where(visible, xy[..., 0] * pose.size[1] + 1j * (xy[..., 1] * pose.size[0]), 0)
+    hips = [R_HIP, L_HIP]
+    pivot = points[:, START]
+    pivot[:, TORSO] = points[:, hips].mean(1)
+    bone = points[:, END] - pivot
+    length = np.abs(bone)
+    seen = visible[:, START] & visible[:, END] & (length > 1e-6)
+    seen[:, TORSO] &= (visible & _in_frame(xy))[:, hips].all(1)  # hips under the picture's edge are guesses
+    unit = np.where(seen, bone / np.maximum(length, 1e-6), 1)
+    usable = seen.copy()
+    usable[:, LOCAL] &= seen[:, PARENT[LOCAL]]
+    keep = _keep(length, seen, usable, pose.fps, tuning)
+    local = unit.copy()
+    local[:, LOCAL] *= np.conj(unit[:, PARENT[LOCAL]])
+    weight = keep + 1e-9
+    slow = _lowpass(weight * local, tuning.posture_seconds * pose.fps)
+    clear = np.abs(slow) / np.maximum(_lowpass(weight, tuning.posture_seconds * pose.fps), 1e-12)
+    keep = keep * _smoothstep(clear, 0.2, 0.5)  # a bone that spins has no posture to deviate from
+    rest = _rest(local, weight * (0.15 + quiet[:, None]))
+    stroke, posture = np.angle(local * np.conj(slow)), np.angle(slow * np.conj(rest))
+    return _Skeleton(points, visible, pivot, usable, stroke, posture, keep)
+
+
+def _in_frame(xy: np.ndarray) -> np.ndarray:
+    return ((xy >= 0) & (xy <= 1)).all(-1)
+
+
+def _keep(length: np.ndarray, seen: np.ndarray, usable: np.ndarray, fps: float, tuning: Tuning) -> np.ndarray:
+    """(T,8) share of the gain that a bone takes: less where it is foreshortened or about to go missing."""
+    full = np.array([np.quantile(length[s, j], 0.95) if s.any() else 1.0 for j, s in enumerate(seen.T)])
+    keep = _smoothstep(length / full, *tuning.foreshortened)
+    keep[:, LOCAL] = np.minimum(keep[:, LOCAL], keep[:, PARENT[LOCAL]])
+    present = gaussian_filter1d(usable.astype(float), FADE_SECONDS * fps, axis=0, mode="nearest")
+    return np.where(usable, keep * _smoothstep(present, 0.5, 1.0), 0)
 
 
 def _smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -169,76 +197,27 @@ def _smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def _angles(skeleton: _Skeleton, quiet: np.ndarray, fps: float, tuning: Tuning) -> _Angles:
-    """Splits every bone's local angle into clip rest, slow posture and stroke."""
-    bone, seen = _bones(skeleton)
-    length = np.linalg.norm(bone, axis=2)
-    seen = seen & (length > 1e-6)
-    absolute = np.arctan2(bone[..., 1], bone[..., 0])
-    parents = np.array([row[3] for row in BONES])
-    has = parents >= 0
-    local, usable = absolute.copy(), seen.copy()
-    local[:, has] -= absolute[:, parents[has]]
-    usable[:, has] &= seen[:, parents[has]]
-    full = np.array([np.quantile(length[s, j], 0.95) if s.any() else 1.0 for j, s in enumerate(seen.T)])
-    keep = _smoothstep(length / full, *tuning.foreshortened)
-    keep = np.where(has, np.minimum(keep, keep[:, parents]), keep)
-    fade = gaussian_filter1d(usable.astype(float), FADE_SECONDS * fps, axis=0, mode="nearest")
-    keep = keep * np.where(usable, _smoothstep(fade, 0.5, 1.0), 0)
-    weight = keep + 1e-9
-    unit = np.exp(1j * local)
-    slow = _lowpass(weight * unit, tuning.posture_seconds * fps)
-    clear = np.abs(slow) / np.maximum(_lowpass(weight, tuning.posture_seconds * fps), 1e-12)
-    keep = keep * _smoothstep(clear, 0.2, 0.5)  # a bone that spins has no posture to deviate from
-    rest = _rest(unit, weight * (0.15 + quiet[:, None]))
-    posture = np.angle(slow * np.conj(rest))
-    return _Angles(np.angle(unit * np.conj(slow)), posture, keep, usable)
-
-
 def _lowpass(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian over time of real or complex (T, J); the clip's ends are mirrored."""
-    if np.iscomplexobj(values):
-        return _lowpass(values.real, sigma) + 1j * _lowpass(values.imag, sigma)
+    """Gaussian over time of (T, J), whose ends are mirrored."""
     return gaussian_filter1d(values, sigma, axis=0, mode="reflect", truncate=3.0)
 
 
 def _rest(unit: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(J,) unit numbers, the weighted circular mean; what lies far (60 degrees) from it pulls less."""
+    """(J,) weighted circular mean of unit numbers; what lies far (60 degrees) from it pulls less."""
     pull = weight
     for _ in range(4):
         mean = (pull * unit).sum(0)
         mean = mean / np.maximum(np.abs(mean), 1e-12)
-        away = np.angle(unit * np.conj(mean))
-        pull = weight * np.exp(-0.5 * (away / np.radians(60)) ** 2)
+        pull = weight * np.exp(-0.5 * (np.angle(unit * np.conj(mean)) / np.radians(60)) ** 2)
     return mean
 
 
-def _bones(skeleton: _Skeleton) -> tuple[np.ndarray, np.ndarray]:
-    """(T,8,2) vectors of the bones in pixels and (T,8) whether both of their ends are seen."""
-    body, hands = skeleton.body, skeleton.hands
-    body_seen, hands_seen = skeleton.seen[:2]
-    vectors, seen = [], []
-    for name, start, end, _ in BONES:
-        if name == "torso":
-            vectors.append(body[:, end] - skeleton.hips)
-            seen.append(body_seen[:, end] & body_seen[:, R_HIP] & body_seen[:, L_HIP])
-        elif name.endswith("hand"):
-            vectors.append(hands[:, end] - body[:, start])
-            seen.append(hands_seen[:, end] & body_seen[:, start])
-        else:
-            vectors.append(body[:, end] - body[:, start])
-            seen.append(body_seen[:, end] & body_seen[:, start])
-    return np.stack(vectors, 1), np.stack(seen, 1)
-
-
-def _rotations(angles: _Angles, logs: np.ndarray, tuning: Tuning) -> np.ndarray:
+def _rotations(skeleton: _Skeleton, logs: np.ndarray, tuning: Tuning) -> np.ndarray:
     """(T,8) rotation of every bone against its parent, in radians; exactly 0 where the gain is 1."""
-    side = [0, 1, 2, 3, 4, 2, 3, 4]
-    exponents, caps = np.array(tuning.exponents)[side], np.radians(np.array(tuning.caps)[side])
-    total = np.zeros_like(angles.stroke)
-    for part, share in ((angles.stroke, 1.0), (angles.posture, tuning.posture_share)):
-        growth = np.expm1(logs * exponents * share) * angles.keep
-        total += _capped(part, growth, caps)
+    exponents, caps = np.array(tuning.exponents)[PER_BONE], np.radians(np.array(tuning.caps)[PER_BONE])
+    total = np.zeros_like(skeleton.stroke)
+    for part, share in ((skeleton.stroke, 1.0), (skeleton.posture, tuning.posture_share)):
+        total += _capped(part, np.expm1(logs * exponents * share) * skeleton.keep, caps)
     return total
 
 
@@ -253,78 +232,57 @@ def _capped(part: np.ndarray, growth: np.ndarray, caps: np.ndarray) -> np.ndarra
     return np.where(growth == 0, 0.0, np.sign(part) * (after - before))
 
 
-def _turned(skeleton: _Skeleton, rotation: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(body, hands, face) after forward kinematics: a missing bone moves rigidly with its parent."""
-    torso, body, face = _trunk(skeleton, rotation, seen)
-    hands = np.empty_like(skeleton.hands)
-    for first in ARMS:
-        body[:, (first + 1, first + 2)], hands[:, ARMS[first]] = _arm(skeleton, torso, rotation, seen, first)
-    return body, hands, face
+def _carried(skeleton: _Skeleton, rotation: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """(T,len(which)) points after forward kinematics; a bone that may not turn moves with its parent."""
+    frames = len(rotation)
+    turn = np.ones((frames, STILL + 1), complex)
+    before, after = np.zeros_like(turn), np.zeros_like(turn)
+    for bone, parent in enumerate(PARENT):
+        pivot, seen = skeleton.pivot[:, bone], skeleton.seen[:, bone]
+        moved = _rigid(pivot, turn[:, parent], before[:, parent], after[:, parent])
+        own = turn[:, parent] * np.exp(1j * rotation[:, bone])
+        turn[:, bone] = np.where(seen, own, turn[:, parent])
+        before[:, bone] = np.where(seen, pivot, before[:, parent])
+        after[:, bone] = np.where(seen, moved, after[:, parent])
+    bone = CARRIER[which]
+    return _rigid(skeleton.points[:, which], turn[:, bone], before[:, bone], after[:, bone])
 
 
-def _trunk(skeleton: _Skeleton, rotation: np.ndarray, seen: np.ndarray) -> tuple:
-    """(rigid motion of the torso, body with neck, shoulders and head moved, face moved)."""
-    body = skeleton.body.copy()
-    still = (np.ones(len(body), complex), skeleton.hips, skeleton.hips)
-    torso = _frame(still, skeleton.hips, rotation[:, TORSO], seen[:, TORSO])
-    upper = (NECK, *ARMS)
-    body[:, upper] = _apply(torso, skeleton.body[:, upper])
-    head = _frame(torso, skeleton.body[:, NECK], rotation[:, HEAD], seen[:, HEAD])
-    body[:, HEAD_POINTS] = _apply(head, skeleton.body[:, HEAD_POINTS])
-    return torso, body, _apply(head, skeleton.face)
+def _rigid(points: np.ndarray, turn: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Points turned and shifted; bit for bit the same where nothing moves."""
+    return np.where((turn == 1) & (before == after), points, after + turn * (points - before))
 
 
-def _arm(skeleton: _Skeleton, torso: tuple, rotation: np.ndarray, seen: np.ndarray, first: int) -> tuple:
-    """(elbow and wrist (T,2,2), hand (T,21,2)) of the arm whose shoulder is body point and bone `first`."""
-    chain, here = [], torso
-    for bone in (first, first + 1, first + 2):
-        here = _frame(here, skeleton.body[:, bone], rotation[:, bone], seen[:, bone])
-        if bone < first + 2:
-            chain.append(_apply(here, skeleton.body[:, bone + 1, None]))
-    return np.concatenate(chain, 1), _apply(here, skeleton.hands[:, ARMS[first]])
-
-
-def _frame(parent: tuple, pivot: np.ndarray, angle: np.ndarray, seen: np.ndarray) -> tuple:
-    """Rigid motion (unit turn, origin before and after) of a bone that turns about `pivot` on its parent."""
-    turn, before, after = parent
-    moved = _apply(parent, pivot[:, None])[:, 0]
-    choose = seen[:, None]
-    own = turn * np.exp(1j * angle)
-    return np.where(seen, own, turn), np.where(choose, pivot, before), np.where(choose, moved, after)
-
-
-def _apply(frame: tuple, points: np.ndarray) -> np.ndarray:
-    """Points (T,K,2) carried along by a rigid motion; bit for bit the same where it is the identity."""
-    turn, before, after = frame
-    x, y = np.moveaxis(points - before[:, None], 2, 0)
-    cos, sin = turn.real[:, None], turn.imag[:, None]
-    turned = np.stack([cos * x - sin * y, sin * x + cos * y], 2) + after[:, None]
-    idle = (turn == 1) & (before == after).all(1)
-    return np.where(idle[:, None, None], points, turned)
-
-
-def _guard(skeleton: _Skeleton, angles: _Angles, logs: np.ndarray, pose: Pose, tuning: Tuning) -> np.ndarray:
+def _guard(skeleton: _Skeleton, log_gain: np.ndarray, pose: Pose, tuning: Tuning) -> np.ndarray:
     """(T,8) factors in [0,1] on ln g that keep every point that lay in the frame in it.
 
-    The trunk is held first, with still arms, then each arm alone, so one low hand does not calm the other.
+    From the hips outwards, each group with what follows it at rest: one low hand does not calm the other.
     """
-    factor = np.zeros((len(logs), len(BONES)))
+    factor = np.zeros((len(log_gain), len(BONES)))
+    for group in GROUPS:
+        if not skeleton.seen[:, group].any():
+            continue
+        which = np.flatnonzero(np.isin(CARRIER, range(STILL) if TORSO in group else group))
 
-    def leaves(group: tuple[int, ...], held: np.ndarray, at: np.ndarray) -> np.ndarray:
-        part, trial = skeleton.rows(at), factor[at]
-        trial[:, group] = held[:, None]
-        rotation, seen = _rotations(angles.rows(at), logs[at] * trial, tuning), angles.seen[at]
-        if TORSO in group:
-            return _outside(part.parts, _turned(part, rotation, seen), part.seen, pose.size)
-        first = group[0]
-        points, hand = (first + 1, first + 2), ARMS[first]
-        before = part.body[:, points], part.hands[:, hand]
-        after = _arm(part, _trunk(part, rotation, seen)[0], rotation, seen, first)
-        return _outside(before, after, (part.seen[0][:, points], part.seen[1][:, hand]), pose.size)
+        def leaves(held: np.ndarray, at: np.ndarray, group=group, which=which) -> np.ndarray:
+            part, trial = skeleton.rows(at), factor[at]
+            trial[:, group] = held[:, None]
+            moved = _carried(part, _rotations(part, log_gain[at, None] * trial, tuning), which)
+            return _leave(part.points[:, which], moved, part.visible[:, which], pose.size)
 
-    for group in ((TORSO, HEAD), (2, 3, 4), (5, 6, 7)):
-        factor[:, group] = _held(partial(leaves, group), len(logs), pose.fps)[:, None]
+        factor[:, group] = _held(leaves, len(log_gain), pose.fps)[:, None]
     return factor
+
+
+def _leave(before: np.ndarray, after: np.ndarray, visible: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(T,) whether a point that lay in the frame comes nearer its edge than the margin and its old place."""
+    bad = np.zeros(len(before), bool)
+    inside = visible & _in_frame(np.stack([before.real / size[1], before.imag / size[0]], -1))
+    for old, new, side in ((before.real, after.real, size[1]), (before.imag, after.imag, size[0])):
+        edge, slack = MARGIN * side, ROUNDING * side
+        wrong = (new < np.minimum(old, edge) - slack) | (new > np.maximum(old, side - edge) + slack)
+        bad |= (inside & wrong).any(1)
+    return bad
 
 
 def _held(leaves: Callable, frames: int, fps: float) -> np.ndarray:
@@ -345,15 +303,3 @@ def _held(leaves: Callable, frames: int, fps: float) -> np.ndarray:
         held = np.minimum(held, gaussian_filter1d(lowest, reach / 2, mode="nearest"))
     held[leaves(held, rows)] = 0  # a path that leaves and comes back as the factor falls
     return held
-
-
-def _outside(before: Sequence, after: Sequence, seen: Sequence, size: tuple[int, int]) -> np.ndarray:
-    """(T,) whether a point that lay in the frame comes nearer its edge than the margin and its old place."""
-    scale = np.array([size[1], size[0]], np.float64)
-    bad = np.zeros(len(before[0]), bool)
-    for old, new, visible in zip(before, after, seen, strict=True):
-        old, new = old / scale, new / scale
-        inside = visible & ((old >= 0) & (old <= 1)).all(2)
-        wrong = (new < np.minimum(old, MARGIN) - ROUNDING) | (new > np.maximum(old, 1 - MARGIN) + ROUNDING)
-        bad |= (inside & wrong.any(2)).any(1)
-    return bad
