@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..clips import Detection, Video
+from pipeline.clips import Detection, Video
 
 DEFAULT = "holistic"
 CLASSES = {"holistic": ("holistic", "Holistic"), "openpose": ("openpose", "OpenPose")}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ..clips import Detection, Pose, Video
+from pipeline.clips import Detection, Pose, Video
 
 if TYPE_CHECKING:
     from . import Detector

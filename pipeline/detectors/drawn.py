@@ -9,6 +9,7 @@ SAID = (
     "is an already drawn skeleton, not a picture of a person; give the original photo or clip, "
     "or pass the key points as a pose file (.npz)"
 )
+CLIP_SAID = f"the driving clip {SAID}; the skeleton stays black"
 BLACK = 24  # brightest channel of a black pixel, with room for video noise
 BLACK_SHARE = 0.7  # skeletons measured: 0.93 and more; night scenes: below 0.7 at this level of black
 SATURATION = 150  # of 255: limb colours are pure hues, dimmed by their alpha only
@@ -32,3 +33,8 @@ def is_skeleton(image: np.ndarray) -> bool:
         return False
     counts = np.bincount(hue[pure].astype(int) * HUES // 180, minlength=HUES)
     return int((counts > HUE_SHARE * pure.sum()).sum()) >= HUES_NEEDED
+
+
+def is_skeleton_clip(chunk: np.ndarray) -> bool:
+    """Whether the first and the middle frame of a chunk (T, H, W, 3) both are drawn skeletons."""
+    return is_skeleton(chunk[0]) and is_skeleton(chunk[len(chunk) // 2])

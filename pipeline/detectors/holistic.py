@@ -9,26 +9,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..clips import Detection, Pose, Video
+from pipeline.clips import Detection, Pose, Video
+
 from . import drawn
-from .people import Follower, Locator, Region, Sighting, mediapipe
+from .people import Follower, Locator, Region, mediapipe
 from .quiet import quiet
+from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank
 
 MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
 LOOK_EVERY = 12  # frames between two counts of the people in a clip
 REPORT_EVERY = 8  # frames between two progress reports
-MIN_PRESENCE = 0.05  # share of a clip's frames in which a person must be seen to count
 SAME_PLACE = 0.2  # regions whose centres are this near, in sides, hold the same person
 SAME_SIZE = 1.6  # and whose sides differ by no more than this factor
-
-NO_PERSON = (
-    "no person found in the picture: use one that shows a person from the head to at least the shoulders"
-)
-NO_PERSON_CLIP = "no person found in the clip: its skeleton stays black, so the body is not driven by it"
-NO_FACE = (
-    "the person's face is not visible in the picture (turned away, covered or too small), "
-    "so the mouth cannot be moved in its place"
-)
 
 log = logging.getLogger(__name__)
 
@@ -44,22 +36,17 @@ class Holistic:
 
     def image(self, image: np.ndarray) -> Detection:
         """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                f"the detector needs an RGB picture (H, W, 3) of bytes, got {image.shape} {image.dtype}"
-            )
-        if drawn.is_skeleton(image):
-            raise ValueError(f"the picture {drawn.SAID}")
+        check(image)
         size = image.shape[:2]
         with quiet():
             people = sorted(_everyone(_shrink(image)), key=Sighting.area, reverse=True)
         if not people:
             raise ValueError(NO_PERSON)
-        poses = tuple(_pose([person], 1.0, size) for person in people)
+        poses = tuple(pose([person], 1.0, size) for person in people)
         masks = tuple(
             cv2.resize(p.mask, size[::-1], interpolation=cv2.INTER_LINEAR).clip(0, 1) for p in people
         )
-        return Detection(poses, masks, _notes(poses))
+        return Detection(poses, masks, notes(poses))
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
         """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
@@ -69,8 +56,8 @@ class Holistic:
         try:
             for chunk in video.chunks():
                 size = chunk.shape[1:3]
-                if done == 0 and drawn.is_skeleton(chunk[0]) and drawn.is_skeleton(chunk[len(chunk) // 2]):
-                    return Detection((), (), (f"the driving clip {drawn.SAID}; its skeleton stays black",))
+                if done == 0 and drawn.is_skeleton_clip(chunk):
+                    return Detection((), (), (drawn.CLIP_SAID,))
                 for frame in chunk:
                     with quiet():
                         crowd.follow(_shrink(frame), locator)
@@ -81,9 +68,9 @@ class Holistic:
             crowd.close()
             locator.close()
         if size is None:
-            raise ValueError("the driving clip has no frames; give a clip that plays")
+            raise ValueError(NO_FRAMES)
         poses = crowd.poses(video.fps, size)
-        return Detection(poses, (), _clip_notes(poses))
+        return Detection(poses, (), clip_notes(poses))
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:
@@ -154,9 +141,7 @@ class _Crowd:
 
     def poses(self, fps: float, size: tuple[int, int]) -> tuple[Pose, ...]:
         """One pose per person who is seen long enough, largest (area summed over time) first."""
-        stayed = [t for t in self.tracks if len(t.seen) >= max(1.0, MIN_PRESENCE * self.frames)]
-        stayed.sort(key=lambda t: sum(s.area() for s in t.seen.values()), reverse=True)
-        return tuple(_pose([t.seen.get(i) for i in range(self.frames)], fps, size) for t in stayed)
+        return rank([track.seen for track in self.tracks], self.frames, fps, size)
 
     def close(self) -> None:
         for follower in (self.probe, *(track.follower for track in self.tracks)):
@@ -186,8 +171,8 @@ class _Crowd:
         if found is None or any(found.same_person(track.last()) for track in alive):
             return
         lost = [track for track in self.tracks if track.rect is None]
-        track = min(lost, key=lambda t: _distance(t.last(), found), default=None)
-        if track is None or (alive and _distance(track.last(), found) > 0.25):
+        track = min(lost, key=lambda t: distance(t.last(), found), default=None)
+        if track is None or (alive and distance(track.last(), found) > 0.25):
             track = _Track()
             self.tracks.append(track)
             log.info("person %d appears in frame %d", len(self.tracks), self.frames)
@@ -195,42 +180,3 @@ class _Crowd:
         if not track.seen:
             track.follower.close()
             self.tracks.remove(track)
-
-
-def _distance(a: Sighting, b: Sighting) -> float:
-    """Distance of the two boxes' centres, in picture widths and heights."""
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.box(), b.box()
-    return float(np.hypot(ax0 + ax1 - bx0 - bx1, ay0 + ay1 - by0 - by1) / 2)
-
-
-def _pose(sightings: list[Sighting | None], fps: float, size: tuple[int, int]) -> Pose:
-    """The pose of one person over all frames, missing where there is no sighting."""
-    pose = Pose.empty(len(sightings), fps, size)
-    for t, sighting in enumerate(sightings):
-        if sighting is not None:
-            for keypoints, part in ((pose.body, "body"), (pose.hands, "hands"), (pose.face, "face")):
-                points = getattr(sighting, part)
-                keypoints.xy[t], keypoints.score[t] = points[:, :2], points[:, 2]
-    return pose
-
-
-def _notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
-    """Sentences on a picture in which a person was found."""
-    notes = []
-    if len(people) > 1:
-        notes.append(f"{len(people)} people found in the picture; the largest is used")
-    if not people[0].face.visible.any():
-        notes.append(NO_FACE)
-    return tuple(notes)
-
-
-def _clip_notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
-    """Sentences on a clip."""
-    if not people:
-        return (NO_PERSON_CLIP,)
-    notes = []
-    if len(people) > 1:
-        notes.append(f"{len(people)} people found in the clip; the largest is used unless another is chosen")
-    if not people[0].face.visible.any():
-        notes.append("no face found in any frame of the clip")
-    return tuple(notes)

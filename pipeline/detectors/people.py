@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..clips import BODY, FACE, HANDS, VISIBLE
+from pipeline.clips import BODY, FACE, HANDS, VISIBLE
+
+from .sighting import Sighting
 
 MIN_PERSON = 0.5  # score of the pose detection graph, its own default
 MIN_TILE = 0.6  # the same in a tile, where a detail of the picture may look like a person
@@ -139,38 +141,6 @@ class Region:
             height=self.side / height,
             rotation=self.angle,
         )
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """One person in one frame, in fractions of the picture; `rect` is where to look in the next."""
-
-    body: np.ndarray  # (18, 3) x, y, score
-    hands: np.ndarray  # (42, 3), left hand first
-    face: np.ndarray  # (68, 3)
-    mask: np.ndarray | None  # (H, W) float32
-    rect: Any
-
-    def box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 of the visible body points, as fractions; zeros where none is visible."""
-        seen = self.body[self.body[:, 2] > VISIBLE, :2]
-        if not len(seen):
-            return 0.0, 0.0, 0.0, 0.0
-        return (*seen.min(0), *seen.max(0))
-
-    def area(self) -> float:
-        """Share of the picture inside the box."""
-        x0, y0, x1, y1 = self.box()
-        return (x1 - x0) * (y1 - y0)
-
-    def same_person(self, other: Sighting) -> bool:
-        """Whether the body points that both see lie, on average, within a tenth of the box's diagonal."""
-        both = (self.body[:, 2] > VISIBLE) & (other.body[:, 2] > VISIBLE)
-        if not both.any():
-            return False
-        x0, y0, x1, y1 = self.box() if self.area() > other.area() else other.box()
-        apart = np.linalg.norm(self.body[both, :2] - other.body[both, :2], axis=1).mean()
-        return bool(apart < 0.1 * np.hypot(x1 - x0, y1 - y0))
 
 
 class Locator:

@@ -1,0 +1,129 @@
+"""controlnet-aux's OpenPose detector for those who have its weights (CMU licence: non-commercial use)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Detection, Video
+
+from . import drawn
+from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank
+
+WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
+MAX_SIDE = 1024  # the body network itself works on 184 rows; hands and face are cut from this picture
+SAME_PERSON = 0.25  # farthest move of a box's centre between two frames, in picture widths and heights
+REMEDY = "run `pip install -r requirements-gpu.txt`, or use --detector holistic"
+
+
+class OpenPose:
+    """Body, hands and face of all people by OpenPose; it gives no scores (1 where found) and no masks."""
+
+    name = "openpose"
+    version = "1"
+
+    def __init__(self) -> None:
+        self._network = _network(_library())
+
+    def image(self, image: np.ndarray) -> Detection:
+        """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
+        check(image)
+        people = sorted(self._people(image), key=Sighting.area, reverse=True)
+        if not people:
+            raise ValueError(NO_PERSON)
+        poses = tuple(pose([person], 1.0, image.shape[:2]) for person in people)
+        return Detection(poses, (), notes(poses))
+
+    def video(self, video: Video) -> Generator[int, None, Detection]:
+        """Yields frames done; returns all people, each followed to the nearest of the next frame."""
+        histories: list[dict[int, Sighting]] = []
+        done, size = 0, None
+        for chunk in video.chunks():
+            size = chunk.shape[1:3]
+            if done == 0 and drawn.is_skeleton_clip(chunk):
+                return Detection((), (), (drawn.CLIP_SAID,))
+            for frame in chunk:
+                join(histories, self._people(frame), done)
+                done += 1
+                yield done
+        if size is None:
+            raise ValueError(NO_FRAMES)
+        poses = rank(histories, done, video.fps, size)
+        return Detection(poses, (), clip_notes(poses))
+
+    def _people(self, image: np.ndarray) -> list[Sighting]:
+        factor = min(1.0, MAX_SIDE / max(image.shape[:2]))
+        if factor < 1:
+            image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        found = self._network.detect_poses(np.ascontiguousarray(image), include_hand=True, include_face=True)
+        return [sighting(person) for person in found]
+
+
+def sighting(person: Any) -> Sighting:
+    """A PoseResult in this project's order: the body's 18 are the same, two pupils of 70 are dropped."""
+    body = _points(person.body.keypoints, BODY)
+    hands = [_points(hand, HANDS // 2) for hand in (person.left_hand, person.right_hand)]
+    if min(body[2, 2], body[5, 2]) > VISIBLE:  # the same neck rule for all detectors, contract C
+        body[1] = (*(body[2, :2] + body[5, :2]) / 2, 1.0)
+    else:
+        body[1] = 0
+    return Sighting(
+        body, np.concatenate(hands), _points(None if person.face is None else person.face[:FACE], FACE)
+    )
+
+
+def join(histories: list[dict[int, Sighting]], people: Sequence[Sighting], frame: int) -> None:
+    """Adds each person of a frame to the nearest history that is free, or to a new one."""
+    pairs = sorted(
+        (distance(history[max(history)], person), h, p)
+        for h, history in enumerate(histories)
+        for p, person in enumerate(people)
+    )
+    taken: set[int] = set()
+    placed: set[int] = set()
+    for apart, h, p in pairs:
+        if apart <= SAME_PERSON and h not in taken and p not in placed:
+            histories[h][frame] = people[p]
+            taken.add(h)
+            placed.add(p)
+    histories.extend({frame: person} for p, person in enumerate(people) if p not in placed)
+
+
+def _points(keypoints: Sequence[Any] | None, count: int) -> np.ndarray:
+    """(count, 3) x, y, score; score 0 where a key point is None, negative or outside the picture."""
+    points = np.zeros((count, 3))
+    for row, keypoint in zip(points, keypoints or (), strict=False):
+        if keypoint is not None and 0 <= keypoint.x <= 1 and 0 <= keypoint.y <= 1:
+            row[:] = keypoint.x, keypoint.y, np.clip(keypoint.score, 0, 1)
+    return points
+
+
+def _library() -> ModuleType:
+    """controlnet-aux, imported; a torchvision that does not fit its torch raises RuntimeError there."""
+    try:
+        import controlnet_aux
+    except (ImportError, RuntimeError, AttributeError) as error:
+        raise ValueError(
+            f"the openpose detector needs controlnet-aux and a matching torchvision ({error}); {REMEDY}"
+        ) from error
+    return controlnet_aux
+
+
+def _network(library: ModuleType) -> Any:
+    """The OpenPose networks from APV_OPENPOSE (a folder) or the hub, on the GPU where there is one."""
+    import torch
+
+    source = os.environ.get("APV_OPENPOSE", WEIGHTS)
+    try:
+        network = library.OpenposeDetector.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"the weights of the openpose detector cannot be read from {source} ({type(error).__name__}); "
+            "connect to the network once, set APV_OPENPOSE to their folder, or use --detector holistic"
+        ) from error
+    return network.to("cuda") if torch.cuda.is_available() else network

@@ -1,0 +1,115 @@
+"""One person in one frame, and what follows from many: poses, their order, sentences for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.clips import VISIBLE, Pose
+
+from . import drawn
+
+MIN_PRESENCE = 0.05  # share of a clip's frames in which a person must be seen to count
+
+NO_PERSON = (
+    "no person found in the picture: use one that shows a person from the head to at least the shoulders"
+)
+NO_FRAMES = "the driving clip has no frames; give a clip that plays"
+NO_PERSON_CLIP = "no person found in the clip: its skeleton stays black, so the body is not driven by it"
+NO_FACE = (
+    "the person's face is not visible in the picture (turned away, covered or too small), "
+    "so the mouth cannot be moved in its place"
+)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One person in one frame, in fractions of the picture; `rect` is where to look in the next."""
+
+    body: np.ndarray  # (18, 3) x, y, score
+    hands: np.ndarray  # (42, 3), left hand first
+    face: np.ndarray  # (68, 3)
+    mask: np.ndarray | None = None  # (H, W) float32
+    rect: Any = None
+
+    def box(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 of the visible body points, as fractions; zeros where none is visible."""
+        seen = self.body[self.body[:, 2] > VISIBLE, :2]
+        if not len(seen):
+            return 0.0, 0.0, 0.0, 0.0
+        return (*seen.min(0), *seen.max(0))
+
+    def area(self) -> float:
+        """Share of the picture inside the box."""
+        x0, y0, x1, y1 = self.box()
+        return (x1 - x0) * (y1 - y0)
+
+    def same_person(self, other: Sighting) -> bool:
+        """Whether the body points that both see lie, on average, within a tenth of the box's diagonal."""
+        both = (self.body[:, 2] > VISIBLE) & (other.body[:, 2] > VISIBLE)
+        if not both.any():
+            return False
+        x0, y0, x1, y1 = self.box() if self.area() > other.area() else other.box()
+        apart = np.linalg.norm(self.body[both, :2] - other.body[both, :2], axis=1).mean()
+        return bool(apart < 0.1 * np.hypot(x1 - x0, y1 - y0))
+
+
+def distance(a: Sighting, b: Sighting) -> float:
+    """Distance of the two boxes' centres, in picture widths and heights."""
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.box(), b.box()
+    return float(np.hypot(ax0 + ax1 - bx0 - bx1, ay0 + ay1 - by0 - by1) / 2)
+
+
+def pose(sightings: list[Sighting | None], fps: float, size: tuple[int, int]) -> Pose:
+    """The pose of one person over all frames, missing where there is no sighting."""
+    made = Pose.empty(len(sightings), fps, size)
+    for t, sighting in enumerate(sightings):
+        if sighting is not None:
+            for keypoints, part in ((made.body, "body"), (made.hands, "hands"), (made.face, "face")):
+                points = getattr(sighting, part)
+                keypoints.xy[t], keypoints.score[t] = points[:, :2], points[:, 2]
+    return made
+
+
+def rank(
+    histories: Sequence[Mapping[int, Sighting]], frames: int, fps: float, size: tuple[int, int]
+) -> tuple[Pose, ...]:
+    """One pose per person who is seen long enough, largest (area summed over the frames) first."""
+    stayed = [seen for seen in histories if len(seen) >= max(1.0, MIN_PRESENCE * frames)]
+    stayed.sort(key=lambda seen: sum(s.area() for s in seen.values()), reverse=True)
+    return tuple(pose([seen.get(i) for i in range(frames)], fps, size) for seen in stayed)
+
+
+def check(image: np.ndarray) -> None:
+    """Raises ValueError where a picture is not RGB bytes or is an already drawn skeleton."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f"the detector needs an RGB picture (H, W, 3) of bytes, got {image.shape} {image.dtype}"
+        )
+    if drawn.is_skeleton(image):
+        raise ValueError(f"the picture {drawn.SAID}")
+
+
+def notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
+    """Sentences on a picture in which a person was found."""
+    said = []
+    if len(people) > 1:
+        said.append(f"{len(people)} people found in the picture; the largest is used")
+    if not people[0].face.visible.any():
+        said.append(NO_FACE)
+    return tuple(said)
+
+
+def clip_notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
+    """Sentences on a clip."""
+    if not people:
+        return (NO_PERSON_CLIP,)
+    said = []
+    if len(people) > 1:
+        said.append(f"{len(people)} people found in the clip; the largest is used unless another is chosen")
+    if not people[0].face.visible.any():
+        said.append("no face found in any frame of the clip")
+    return tuple(said)
