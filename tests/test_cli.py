@@ -1,0 +1,167 @@
+"""The command line end to end with a tiny model, and the one sentence for every bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from pipeline import media
+from pipeline.__main__ import main
+from pipeline.clips import Pose
+from tests.tiny import figure, speech, tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, str]:
+    """A photograph (NASA, public domain), speech, a driving pose and a tiny model folder."""
+    import skimage.data
+
+    folder = tmp_path_factory.mktemp("cli")
+    os.environ["APV_CACHE"] = str(folder / "cache")
+    tiny_pipeline().save_pretrained(folder / "model")
+    Image.fromarray(skimage.data.astronaut()).save(folder / "face.png")
+    soundfile.write(folder / "speech.wav", speech(1.0).samples, 16000)
+    soundfile.write(folder / "silence.wav", np.zeros(8000), 16000)
+    soundfile.write(folder / "empty.wav", np.zeros(0), 16000)
+    soundfile.write(folder / "blink.wav", np.zeros(800), 16000)
+    Image.fromarray(np.full((256, 256, 3), 128, np.uint8)).save(folder / "grey.png")
+    Image.fromarray(np.full((40, 40, 3), 128, np.uint8)).save(folder / "small.png")
+    (folder / "text.png").write_text("not a picture")
+    figure(20).save(folder / "pose.npz")
+    return {path.name: str(path) for path in folder.iterdir()} | {"folder": str(folder)}
+
+
+def run(files: dict[str, str], command: str = "generate", **changes: str | None) -> list[str]:
+    given = {
+        "reference": files["face.png"], "audio": files["speech.wav"], "driving": files["pose.npz"],
+        "model": files["model"], "output": str(Path(files["folder"]) / "out.mp4"), "height": "128", "width": "128",
+    } | {name.replace("_", "-"): value for name, value in changes.items()}  # fmt: skip
+    words = [command]
+    for name, value in given.items():
+        words += [] if value is None else [f"--{name}", value]
+    return words
+
+
+@pytest.mark.parametrize("driving", ["pose.npz", None])
+def test_generate_writes_a_video_as_long_as_the_speech(files, capsys, driving) -> None:
+    assert main([*run(files, driving=files.get(driving)), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    video = media.probe(facts["output"])
+    assert facts["frames"] == 25 and abs(video.seconds - 1.0) <= 0.04 and video.has_audio
+    assert (video.width, video.height) == (128, 128)
+    assert facts["device"] == "cpu" and facts["attention"] == "sdpa" and facts["timings"]["denoise"] > 0
+    assert media.read_settings(facts["output"])["intensity"] == 1.0
+    assert (facts["alignment"] is None) == (driving is None)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(files, tmp_path) -> None:
+    outs = [str(tmp_path / f"{i}.mp4") for i in range(3)]
+    for out, seed in zip(outs, ("1", "1", "2"), strict=True):
+        assert main(run(files, driving=None, output=out, seed=seed)) == 0
+    one, two, other = (Path(out).read_bytes() for out in outs)
+    assert one == two and one != other
+
+
+def test_preview_writes_skeleton_draft_and_the_drawn_pose(files, tmp_path) -> None:
+    names = {"output": "s.mp4", "draft": "d.mp4", "pose_out": "p.npz"}
+    paths = {flag: str(tmp_path / name) for flag, name in names.items()}
+    assert main(run(files, "preview", **paths)) == 0
+    assert media.probe(paths["output"]).frames == media.probe(paths["draft"]).frames == 25
+    assert len(Pose.load(paths["pose_out"])) == 25
+
+
+def test_pose_of_a_picture(files, tmp_path, capsys) -> None:
+    out = str(tmp_path / "p.npz")
+    assert main(["pose", files["face.png"], "--output", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["people"] == 1
+    assert Pose.load(out).face.visible.all()
+
+
+def test_models_lists_mini(capsys) -> None:
+    assert main(["models", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["models"]
+    assert rows[0]["name"] == "mini" and rows[0]["licence"] == "Apache-2.0"
+
+
+BAD = [
+    ({"reference": "nowhere.png"}, "nowhere.png"),
+    ({"reference": "text.png"}, "text.png"),
+    ({"reference": "small.png"}, "64"),
+    ({"reference": "grey.png"}, "person"),
+    ({"audio": "nowhere.wav"}, "nowhere.wav"),
+    ({"audio": "face.png"}, "face.png"),
+    ({"audio": "empty.wav"}, "empty.wav"),
+    ({"audio": "blink.wav"}, "0.1"),
+    ({"driving": "text.png"}, "text.png"),
+    ({"driving": "nowhere.npz"}, "nowhere.npz"),
+    ({"intensity": "strong"}, "strong"),
+    ({"intensity": "3"}, "0 to 2"),
+    ({"intensity": "nan"}, "nan"),
+    ({"steps": "0"}, "1 to 100"),
+    ({"fps": "0"}, "1 to 60"),
+    ({"height": "100"}, "height"),
+    ({"detector": "dwpose"}, "dwpose"),
+    ({"model": "controlnext-svd"}, "controlnext-svd"),
+    ({"pose_free": "network"}, "network"),
+    ({"model": "nonesuch"}, "nonesuch"),
+    ({"device": "abacus"}, "abacus"),
+    ({"output": "no/such/folder/out.mp4"}, "no/such/folder"),
+    ({"window": "4", "overlap": "4"}, "overlap"),
+]
+
+
+@pytest.mark.parametrize(("changes", "word"), BAD, ids=[f"{next(iter(c))}-{w}" for c, w in BAD])
+def test_bad_input_is_one_sentence_and_exit_2(files, capsys, changes: dict, word: str) -> None:
+    changes = {name: files.get(value, value) for name, value in changes.items()}
+    assert main(run(files, **changes)) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1 and word in error[0]
+
+
+def test_commands_that_do_not_exist_yet_say_so(capsys) -> None:
+    assert main(["evaluate", "videos"]) == 2
+    assert main(["train", "everything"]) == 2
+    assert main(["dance"]) == 2
+    assert capsys.readouterr().err.count("error: ") == 3
+
+
+def test_silent_speech_is_a_warning_and_the_mouth_stays_shut(files, capsys, tmp_path) -> None:
+    out = str(tmp_path / "p.npz")
+    words = run(files, "preview", audio=files["silence.wav"], driving=None, pose_out=out, output=str(tmp_path / "s.mp4"))
+    assert main(words) == 0
+    assert "silent" in capsys.readouterr().err
+    face = Pose.load(out).face.xy
+    gap = np.linalg.norm(face[:, 66] - face[:, 62], axis=1) / np.linalg.norm(face[:, 54] - face[:, 48], axis=1)
+    assert gap.max() < 0.08
+
+
+def test_an_interrupt_keeps_the_finished_frames(files, tmp_path, monkeypatch, capsys) -> None:
+    from pipeline.svd import AudioPoseSVDPipeline
+
+    real = AudioPoseSVDPipeline.render
+
+    def interrupted(self, *args, **options):
+        for step in real(self, *args, **options):
+            yield step
+            if step.frames is not None:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(AudioPoseSVDPipeline, "render", interrupted)
+    out = str(tmp_path / "part.mp4")
+    assert main(run(files, output=out)) == 2
+    assert "kept" in capsys.readouterr().err
+    kept = media.probe(out)
+    assert 0 < kept.frames < 25 and abs(kept.seconds - kept.frames / 25) < 0.05
+
+
+def test_the_module_runs_as_a_program(files) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "generate", "--reference", "x"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr

@@ -1,0 +1,70 @@
+"""Finding and loading model sets: the shipped one, a folder, and everything that can be wrong with a folder."""
+
+import json
+
+import pytest
+
+from pipeline import weights
+from tests.tiny import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    tiny_pipeline().save_pretrained(path)
+    return path
+
+
+def test_a_folder_loads_on_the_cpu_with_its_attention_named(folder) -> None:
+    pipe = weights.load(str(folder), device="cpu")
+    assert pipe.attention_backend == "sdpa" and str(pipe.device) == "cpu"
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="mini"):
+        weights.load("nonesuch")
+    with pytest.raises(ValueError, match="controlnext-svd"):
+        weights.load("controlnext-svd")
+
+
+def test_a_folder_without_an_index_says_so(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"model_index\.json is missing"):
+        weights.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"_class_name": "OtherPipeline"}, "OtherPipeline"),
+        ({"unet": ["os.path", "Thing"]}, "os.path"),
+    ],
+)
+def test_an_index_that_names_strange_classes_is_refused(folder, tmp_path, change: dict, word: str) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    (tmp_path / "model_index.json").write_text(json.dumps({**index, **change}))
+    with pytest.raises(ValueError, match=word):
+        weights.load(str(tmp_path))
+
+
+def test_a_damaged_index_and_missing_weights_name_the_folder(folder, tmp_path) -> None:
+    (tmp_path / "model_index.json").write_text("{")
+    with pytest.raises(ValueError, match="not readable as JSON"):
+        weights.load(str(tmp_path))
+    (tmp_path / "model_index.json").write_text((folder / "model_index.json").read_text())
+    with pytest.raises(ValueError, match="could not be loaded"):
+        weights.load(str(tmp_path))
+
+
+def test_devices_and_attention_are_checked(folder) -> None:
+    with pytest.raises(ValueError, match="abacus"):
+        weights.choose_device("abacus")
+    with pytest.raises(ValueError, match="flash"):
+        weights.choose_attention(tiny_pipeline(), "flash", "cpu")
+    with pytest.raises(ValueError, match="xformers"):
+        weights.choose_attention(tiny_pipeline(), "xformers", "cpu")
+
+
+@pytest.mark.gpu
+def test_cuda_is_used_when_it_is_there(folder) -> None:
+    pipe = weights.load(str(folder), device="auto")
+    assert pipe.device.type == "cuda" and pipe.attention_backend in ("xformers", "sdpa")
