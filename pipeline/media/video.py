@@ -67,8 +67,9 @@ def _walked_seconds(path: str | Path, fps: float) -> float:
     """Returns the length from the packets' own times, for files that do not state it (browser recordings)."""
     with opened(path, "video") as container:
         stream = picture_stream(container)
-        times = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
-        return float((max(times) - min(times)) * stream.time_base) + 1 / fps if times else 1 / fps
+        packets = [packet.pts for packet in container.demux(stream) if packet.size]
+        times = [pts for pts in packets if pts is not None]
+        return float((max(times) - min(times)) * stream.time_base) + 1 / fps if times else len(packets) / fps
 
 
 def _shown_size(stream: av.VideoStream, frame: av.VideoFrame, max_side: int | None) -> tuple[int, int]:
@@ -146,16 +147,16 @@ def _pictures(path: str | Path, fps: float, max_side: int | None, limit: int | N
 
 def _timed(frames: Iterator[av.VideoFrame], step: float) -> Iterator[tuple[float, float, av.VideoFrame]]:
     """Yields (start, stop, frame) in seconds from the first frame; one without a usable time follows on."""
-    first, stop = None, 0.0
+    first, before = None, -step
     for frame in frames:
+        time = frame.time if first is None or frame.time is not None else first + before + step
+        first = (time or 0.0) if first is None else first
+        start = (time or first) - first
+        if start < before:  # the clock jumped back, as in joined clips: go on from the last frame
+            first, start = first - (before + step - start), before + step
         lasts = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-        start = stop if frame.time is None else frame.time - (frame.time if first is None else first)
-        if first is None:
-            first = frame.time or 0.0
-        elif start < stop - 2 * max(step, lasts):  # the clock jumped back
-            first, start = first - (stop - start), stop
-        stop = start + (lasts if 0 < lasts < 10 else step)
-        yield start, stop, frame
+        before = start
+        yield start, start + (lasts if 0 < lasts < 10 else step), frame
 
 
 def _on_show(

@@ -58,16 +58,18 @@ class VideoWriter:
         self._audio = None if audio is None else _at_aac_rate(audio)
         self._part = self.path.parent.absolute() / f".apv-{secrets.token_hex(8)}.part"
         self._stack = contextlib.ExitStack()
+        comment = None if settings is None else _comment(settings)
         with self._sentences():
-            self._open(settings, preset, crf)
+            self._part.open("xb").close()  # FFmpeg would find out only at the first frame
+            self._open(comment, preset, crf)
 
-    def _open(self, settings: dict | None, preset: str, crf: int) -> None:
+    def _open(self, comment: str | None, preset: str, crf: int) -> None:
         options = {"movflags": "+faststart", "fflags": "+bitexact"}  # bitexact: no date, no library versions
         self._out = self._stack.enter_context(
             av.open(f"file:{self._part}", "w", format="mp4", options=options)
         )
-        if settings is not None:
-            self._out.metadata["comment"] = json.dumps(settings, allow_nan=False, sort_keys=True)
+        if comment is not None:
+            self._out.metadata["comment"] = comment
         self._picture = self._out.add_stream(
             "libx264", rate=self._rate, options={"preset": preset, "crf": str(crf)}
         )
@@ -159,6 +161,13 @@ class VideoWriter:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _comment(settings: dict) -> str:
+    try:
+        return json.dumps(settings, allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"settings cannot be kept in a video ({error}); give plain JSON values") from error
 
 
 def _at_aac_rate(audio: Audio) -> Audio:
