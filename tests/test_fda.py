@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.clips import FACE, Keypoints, Pose
+from pipeline.motion import fda
+
+SIZE = (768, 512)
+
+
+def shape() -> np.ndarray:
+    """A plain 68-point face (68,2) in units of its half width, centred on the nose, y down."""
+    turn = np.linspace(np.pi, 0, 17)
+    jaw = np.stack([np.cos(turn), 0.1 + 1.1 * np.sin(turn)], 1)
+    brows = np.array([(x, -0.55) for x in (-0.8, -0.65, -0.5, -0.35, -0.2, 0.2, 0.35, 0.5, 0.65, 0.8)])
+    nose = np.array([(0, -0.4), (0, -0.2), (0, 0), (0, 0.2), *((x, 0.3) for x in (-0.2, -0.1, 0, 0.1, 0.2))])
+    eye = np.array([(-0.15, 0), (-0.05, -0.08), (0.05, -0.08), (0.15, 0), (0.05, 0.08), (-0.05, 0.08)])
+    outer = np.linspace(np.pi, 3 * np.pi, 12, endpoint=False)
+    inner = np.linspace(np.pi, 3 * np.pi, 8, endpoint=False)
+    lips = [
+        np.stack([w * np.cos(a), 0.65 + h * np.sin(a)], 1)
+        for a, w, h in ((outer, 0.4, 0.15), (inner, 0.3, 0.03))
+    ]
+    return np.concatenate([jaw, brows, nose, eye + (-0.4, -0.35), eye + (0.4, -0.35), *lips])
+
+
+def face(frames: int, centre=(0.5, 0.3), half=60.0, roll=0.0, gap=0.0) -> Keypoints:
+    """Faces in fractions of SIZE: half width in pixels, roll in radians, jaw dropped by gap, (T,) or one."""
+    xy = np.repeat(shape()[None], frames, 0)
+    drop = np.broadcast_to(gap, (frames,))[:, None]
+    xy[:, [*range(55, 60), *range(65, 68)], 1] += drop
+    xy[:, 5:12, 1] += 0.8 * drop
+    angle = np.broadcast_to(roll, (frames,))
+    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    xy = np.stack([xy[..., 0] * c - xy[..., 1] * s, xy[..., 0] * s + xy[..., 1] * c], -1) * half
+    return Keypoints(xy / (SIZE[1], SIZE[0]) + np.asarray(centre), np.full((frames, FACE), 0.9))
+
+
+def posed(driving: Keypoints, fps: float = 25) -> Pose:
+    empty = Pose.empty(len(driving), fps, SIZE)
+    return Pose(empty.body, empty.hands, driving, fps, SIZE)
+
+
+def upright(points: Keypoints) -> np.ndarray:
+    """Shape without place, size and roll: similarity to the plain face over eyes and nose, in pixels."""
+    scale = np.array([SIZE[1], SIZE[0]])
+    plain = np.repeat(shape()[None], len(points), 0)
+    shared = np.ones((len(points), 21), bool)
+    turn, gain, shift, _ = fda.similarity(points.xy * scale, plain, shared, fda.EYES_NOSE)
+    return fda._rotate(points.xy * scale, turn) * gain[:, None, None] + shift[:, None]
+
+
+def test_paper_box_is_met_exactly() -> None:
+    driving, predicted = face(5, (0.3, 0.6), 20), face(5, gap=np.linspace(0, 0.5, 5))
+    out = fda.splice(posed(driving), predicted, box="paper").face
+    for edge in (np.min, np.max):
+        pixels = np.abs(edge(out.xy, 1) - edge(driving.xy, 1)) * (SIZE[1], SIZE[0])
+        assert pixels.max() <= 1e-9
+    assert np.array_equal(out.score, driving.score)
+
+
+@pytest.mark.parametrize("region", fda.REGIONS)
+def test_rigid_box_takes_roll_from_driving_and_mouth_from_speech(region: str) -> None:
+    roll = np.linspace(-0.5, 0.5, 9)
+    gap = np.linspace(0, 0.5, 9)
+    driving, predicted = face(9, (0.3, 0.6), 20, roll), face(9, (0.55, 0.35), 70, 0.1, gap)
+    out = fda.splice(posed(driving), predicted, region, "rigid").face
+    wanted = face(9, (0.3, 0.6), 20, roll, gap)
+    assert np.abs((out.xy - wanted.xy) * (SIZE[1], SIZE[0])).max() < 1e-6
+
+
+def test_paper_box_squeezes_an_open_mouth_and_rigid_does_not() -> None:
+    driving, predicted = face(1), face(1, gap=0.4)
+    eyes = {}
+    for box in fda.BOXES:
+        xy = fda.splice(posed(driving), predicted, box=box).face.xy[0]
+        eyes[box] = np.abs(xy[36:48] - driving.xy[0, 36:48]).max()
+    assert eyes["rigid"] < 1e-9 < 0.002 < eyes["paper"]
+
+
+def test_lips_keep_the_driving_upper_face_and_join_the_jaw() -> None:
+    driving, predicted = face(3, (0.4, 0.5), 30, 0.2), face(3, gap=0.3)
+    wider = Keypoints((predicted.xy - 0.5) * (1.0, 1.2) + 0.5, predicted.score)
+    out = fda.splice(posed(driving), wider, "lips").face
+    kept = np.setdiff1d(np.arange(FACE), fda.LIPS_JAW)
+    assert np.array_equal(out.xy[:, kept], driving.xy[:, kept])
+    steps = np.linalg.norm(np.diff(out.xy[:, :17] * (SIZE[1], SIZE[0]), axis=1), axis=2)
+    assert steps.max() < 2.5 * np.median(steps)
+    opening = upright(out)[:, 66, 1] - upright(out)[:, 62, 1]
+    assert (opening > upright(driving)[:, 66, 1] - upright(driving)[:, 62, 1] + 0.1).all()
+
+
+def test_lips_in_face_coordinates_survive_any_head() -> None:
+    """Speech decides the mouth: its shape in the face's own coordinates is that of the prediction."""
+    gap = 0.2 + 0.2 * np.sin(np.arange(20))
+    driving = face(20, (0.6, 0.2), 45, np.linspace(0, 0.4, 20), 0.3)
+    predicted = face(20, gap=gap)
+    out = fda.splice(posed(driving), predicted)
+    assert np.abs(upright(out.face)[:, 48:] - upright(predicted)[:, 48:]).max() < 1e-6
+
+
+def test_gaps_up_to_half_a_second_are_bridged_and_longer_ones_stay_empty() -> None:
+    centres = np.linspace((0.3, 0.3), (0.6, 0.5), 60)[:, None]
+    driving = Keypoints(face(60).xy - 0.5 + centres, face(60).score.copy())
+    for start, stop in ((5, 17), (25, 39)):
+        driving.score[start:stop] = 0
+        driving.xy[start:stop] = 0
+    out = fda.splice(posed(driving), face(60)).face
+    assert out.visible[:25].all() and out.visible[39:].all() and not out.score[25:39].any()
+    middle = out.xy[:25, 30]
+    assert np.abs(np.diff(middle, 2, axis=0)).max() < 1e-9  # the face travels in a straight line
+
+
+def test_frames_without_a_prediction_keep_the_driving_face() -> None:
+    driving, predicted = face(4, (0.3, 0.4), 30), face(4, gap=0.3)
+    predicted.score[1] = 0
+    predicted.score[2, 48:] = 0
+    for region in fda.REGIONS:
+        out = fda.splice(posed(driving), predicted, region).face
+        assert np.array_equal(out.xy[1], driving.xy[1]) and out.visible[1].all()
+        assert np.array_equal(out.xy[2, 48:], driving.xy[2, 48:])
+        assert np.abs(out.xy[3, 57] - driving.xy[3, 57]).max() > 0.005
+
+
+def test_fit_maps_box_to_box_and_mirrored_faces_stay_finite() -> None:
+    source, target = face(3), face(3, (0.2, 0.7), 15)
+    a, b = fda.fit(source, target, "paper")
+    assert np.abs(source.xy * a[:, None] + b[:, None] - target.xy).max() < 1e-12
+    mirrored = Keypoints((source.xy - 0.5) * (-1, 1) + 0.5, source.score)
+    assert np.isfinite(fda.splice(posed(target), mirrored).face.xy).all()
+
+
+def test_one_point_and_zero_width_never_give_nan() -> None:
+    driving = face(6)
+    driving.score[1] = 0
+    driving.score[1, 30] = 0.9  # one visible point
+    driving.xy[2, :, 0] = 0.5  # no width
+    a, b = fda.fit(face(6, half=30), driving)
+    assert np.allclose(a, a[0]) and np.allclose(b, b[0])
+    still = Keypoints(np.full((3, FACE, 2), 0.5), np.ones((3, FACE)))
+    a, b = fda.fit(still, still)
+    assert (a == 1).all() and (b == 0).all()
+    assert not fda.splice(posed(still), face(3)).face.score.any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 12),
+    st.floats(0, 1),
+    st.sampled_from(fda.REGIONS),
+    st.sampled_from(sorted(fda.BOXES)),
+)
+def test_splice_is_finite_and_keeps_scores_in_range(seed, frames, share, region, box) -> None:
+    rng = np.random.default_rng(seed)
+    kinds = []
+    for _ in range(2):
+        xy = rng.normal(0.5, 10 ** rng.uniform(-6, 1), (frames, FACE, 2))
+        kinds.append(Keypoints(xy, rng.random((frames, FACE)) * (rng.random((frames, FACE)) < share)))
+    out = fda.splice(posed(kinds[0]), kinds[1], region, box).face
+    assert np.isfinite(out.xy).all() and (out.score >= 0).all() and (out.score <= 1).all()
+
+
+def test_refusals() -> None:
+    with pytest.raises(ValueError, match="fit the pose"):
+        fda.splice(posed(face(3)), face(4))
+    with pytest.raises(ValueError, match="region"):
+        fda.splice(posed(face(3)), face(3), "nose")
+    with pytest.raises(ValueError, match="box"):
+        fda.fit(face(3), face(3), "round")
+    with pytest.raises(ValueError, match="frames"):
+        fda.fit(face(3), face(2))
+
+
+def test_training_placement_is_seeded_smooth_and_in_range() -> None:
+    one, again = (fda.sample(np.random.default_rng(5), 50) for _ in range(2))
+    assert np.array_equal(one.scale, again.scale) and np.array_equal(one.shift, again.shift)
+    scales = [fda.sample(np.random.default_rng(k), 50).scale for k in range(200)]
+    means = np.array([s.mean() for s in scales])
+    assert min(s.min() for s in scales) >= fda.SCALES[0] and max(s.max() for s in scales) <= fda.SCALES[1]
+    assert means.min() < 0.2 and means.max() > 0.9  # the whole range is used
+    assert max(np.abs(np.diff(np.log(s))).max() for s in scales) < 0.05  # no jumps between frames
+    with pytest.raises(ValueError, match="frame"):
+        fda.sample(np.random.default_rng(0), 0)
+
+
+def test_training_warp_scales_the_face_about_its_centre() -> None:
+    points = face(4, (0.4, 0.5), 80)
+    placement = fda.Placement(np.full(4, 0.5), np.tile([0.1, -0.05], (4, 1)))
+    points.score[2] = 0
+    warped, a, b = fda.warp(points, placement, points)
+    assert np.allclose(warped.xy, points.xy * a[:, None] + b[:, None])
+    before, after = (np.ptp(k.xy[0], axis=0) for k in (points, warped))
+    assert np.allclose(after, before / 2)
+    centres = [(k.xy[0].min(0) + k.xy[0].max(0)) / 2 for k in (points, warped)]
+    assert np.allclose(centres[1] - centres[0], (0.1, -0.05))
+    assert np.allclose(b[2], b[1])  # a frame without a face follows its neighbours
+
+
+def test_training_mask_covers_the_face_box() -> None:
+    points = face(2, (0.5, 0.5), 64)
+    points.score[1] = 0
+    mask = fda.mask(points, (24, 16), margin=0.0)
+    box = np.ptp(points.xy[0], axis=0)
+    assert mask.shape == (2, 24, 16) and mask.dtype == np.float32 and not mask[1].any()
+    assert mask.max() == pytest.approx(1) and mask[0].mean() == pytest.approx(box.prod(), rel=1e-5)
+    assert fda.mask(points, (24, 16)).sum() > mask.sum()
