@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.training.person import Dofs, Identities
 
-# left half and middle of the face, (x, y, z) in head heights from the head's middle; eyes at y = 0, +z forward
+# left half and middle of the face, (x, y, z) in head heights from its middle; eye line y = 0, z forward
 _JAW = ((-.345, -.02, -.20), (-.342, .07, -.18), (-.33, .16, -.15), (-.305, .245, -.10), (-.265, .325, -.04),
         (-.21, .39, .03), (-.145, .445, .09), (-.075, .485, .13), (0, .5, .145))  # fmt: skip
 _BROW = (
@@ -31,7 +31,7 @@ _LOWER = ((0.08, 0.362, 0.195), (0.036, 0.379, 0.21), (0, 0.382, 0.213))
 _INNER = ((-0.105, 0.326, 0.165), (-0.045, 0.322, 0.205), (0, 0.324, 0.21))
 _INNER_LOW = ((0.045, 0.331, 0.205), (0, 0.332, 0.21))
 _PIVOT = (0.0, 0.30, -0.12)
-_PIVOT_HEIGHT = 0.53  # of the pivot above the shoulder line
+_PIVOT_HEIGHT = 0.49  # of the pivot above the shoulder line
 _EAR = (0.35, 0.06, -0.21)
 _HIDDEN_EAR_YAW = 25.0  # degrees from which the far ear is behind the cheek
 

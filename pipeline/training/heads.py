@@ -48,18 +48,30 @@ def _skull(frame: _Frame, who: Identities, grow: float | Tensor) -> tuple[Tensor
     return ellipse(x, y, rx, 0.40 + 0 * rx + grow), x / rx, y / (0.40 + grow)
 
 
+def _curls(frame: _Frame, who: Identities) -> Tensor:
+    """Waviness (N, h, w) of the outline of curly hair, head heights."""
+    waves = torch.sin(frame.x * 31 + 3 * frame.y) + torch.sin(frame.y * 37 - 2 * frame.x)
+    return waves * col(0.012 * who.curly) + 0.004 * torch.sin(frame.x * 71) * torch.sin(frame.y * 63)
+
+
 def _strands(frame: _Frame, who: Identities) -> Tensor:
     """Brightness of hair: a light band and fine strands that run from the parting."""
     x, y = frame.x - 0.12 * col(who.parting), frame.y + 0.42
     angle = torch.atan2(x, y + 0.25)
-    fine = torch.sin(angle * 46 + 4 * torch.sin(y * 9 + col(who.hairline))) + torch.sin(angle * 97 + 1.7)
+    straight = torch.sin(angle * 46 + 4 * torch.sin(y * 9 + col(who.hairline))) + torch.sin(angle * 97 + 1.7)
+    curly = torch.sin(x * 41 + 2 * torch.sin(y * 33)) + torch.sin(y * 47 + 2 * torch.sin(x * 29))
+    fine = torch.lerp(straight, curly, col(who.curly))
     band = torch.exp(-((frame.y + 0.30 + 0.25 * x * x) * 7).square())
-    return 0.86 + 0.07 * fine + 0.34 * band - 0.16 * (frame.y - 0.2).clamp(0, 1)
+    return 0.86 + 0.05 * fine + 0.34 * band - 0.16 * (frame.y - 0.2).clamp(0, 1)
 
 
 def back_hair(canvas: Canvas, who: Identities, fig: Figure) -> None:
     """Long hair, behind the neck and in front of the shoulders; nothing when nobody has any."""
     if not bool((who.hair_length > 0).any()):
+        return
+    tip = fig.centre + _down(fig, 1.0) * (0.12 + 0.52 * who.hair_length)[:, None]
+    canvas = canvas.around(0.75 * fig.head, fig.centre, tip)
+    if canvas is None:
         return
     frame = _axes(canvas, fig)
     h = col(fig.head)
@@ -71,9 +83,11 @@ def back_hair(canvas: Canvas, who: Identities, fig: Figure) -> None:
         + 0.07 * (y / bottom).clamp(0, 1)
         - 0.10 * ((y / bottom) - 0.75).clamp(0, 1)
     )
-    ragged = 0.02 * torch.sin(x * 40) + 0.06 * x.abs()
-    drop = torch.maximum(x.abs() - wide, torch.maximum(y - bottom + ragged, -0.05 - y))
-    distance = torch.minimum(drop, _skull(frame, who, 0.05 + 0.06 * col(who.volume))[0])
+    curls = _curls(frame, who)
+    ragged = 0.010 * torch.sin(x * 40) + 0.008 * torch.sin(x * 93) + 0.08 * x.abs() - curls
+    drop = torch.maximum(x.abs() - wide + curls, torch.maximum(y - bottom + ragged, -0.05 - y))
+    skull = _skull(frame, who, 0.05 + 0.08 * col(who.volume))[0] + curls
+    distance = torch.minimum(drop, skull)
     alpha = canvas.cover(distance * h) * col((who.hair_length > 0).float())
     canvas.paint(alpha, who.hair, _strands(frame, who) * 0.86, 0.0)
 
@@ -239,7 +253,8 @@ def _mouth(patch: Canvas, who: Identities, fig: Figure) -> None:
     tongue = ((lower - col(0.055 * h)) * -inner.scale * 0.3 + 0.5).clamp(0, 1)
     inner.tint(opened * tongue * col(((gap - 0.06) * 20).clamp(0, 0.55)), who.lips * 0.7)
     strip = torch.minimum(0.03 * h, 0.45 * gap * h)
-    teeth = (0.5 - (seam - col(strip)) * inner.scale).clamp(0, 1) * inner.cover(hole + col(0.004 * h))
+    biting = polyline(x, y, points[:, 13:16])
+    teeth = (0.5 - (biting - col(strip)) * inner.scale).clamp(0, 1) * inner.cover(hole + col(0.004 * h))
     inner.tint(teeth * opened, torch.full_like(who.skin, 0.86))
     inner.tint(inner.cover(seam - col(0.004 * h)) * col((1 - gap * 30).clamp(0, 1)) * 0.75, who.lips * 0.35)
     patch.put(inner, where)
@@ -265,13 +280,13 @@ def _beard(patch: Canvas, frame: _Frame, who: Identities, fig: Figure, skin: Ten
 
 def _front_hair(patch: Canvas, frame: _Frame, who: Identities, h: Tensor) -> None:
     """Cap of hair down to the hairline, with sideburns; a bun for some; bald heads keep their skin."""
-    puff = 0.025 + 0.05 * col(who.volume)
-    skull, _, _ = _skull(frame, who, puff)
+    puff = 0.025 + (0.05 + 0.05 * col(who.curly)) * col(who.volume)
+    skull = _skull(frame, who, puff)[0] + _curls(frame, who)
     forward_x, forward_y = col(frame.forward[:, 0]), col(frame.forward[:, 1])
     x = frame.x - 0.22 * forward_x
     y = frame.y - 0.20 * forward_y
     line = -0.315 + 0.03 * col(who.hairline) + 2.6 * x.square() + 0.16 * col(who.parting) * x
-    line = line + 0.010 * torch.sin(x * 60 + 5 * col(who.parting))
+    line = line + 0.007 * torch.sin(x * 75 + 5 * col(who.parting)) + 0.005 * torch.sin(x * 171)
     sides = torch.where(col(who.hair_length) > 0, 0.45, 0.02)
     hairy = torch.maximum(y - torch.minimum(line, sides + 0 * line), skull)
     alpha = patch.cover(hairy * col(h)) * col(1 - who.bald)

@@ -55,6 +55,7 @@ class Identities(_Rows):
     volume: Tensor
     hairline: Tensor
     parting: Tensor
+    curly: Tensor
     bun: Tensor
     bald: Tensor
     beard: Tensor
@@ -225,7 +226,8 @@ def identities(generator: torch.Generator, count: int, device: torch.device | st
         lips=(skin * (1 - blush) + rose * blush).clamp(0, 1) * 0.92, iris=_between(draw, IRISES),
         top=draw.colour(), second=draw.colour(), inner=draw.colour(0.4), bottom=draw.colour(0.5) * 0.8,
         shoes=draw.colour(0.3) * 0.4, hair_length=long * draw.uniform(0.9, 2.1), volume=draw.uniform(0, 1),
-        hairline=draw.uniform(-1, 1), parting=draw.uniform(-1, 1), bun=draw.chance(0.1),
+        hairline=draw.uniform(-1, 1), parting=draw.uniform(-1, 1), curly=draw.chance(0.3),
+        bun=draw.chance(0.1),
         bald=(1 - long) * draw.chance(0.08), beard=(1 - long) * draw.chance(0.35) * draw.uniform(0.4, 1.0),
         glasses=draw.chance(0.22), jacket=draw.chance(0.35), neckline=draw.uniform(0.0, 1.0),
         collar=draw.chance(0.3), sleeve=draw.pick((0.45, 0.95, 1.93), (0.3, 0.12, 0.58)),

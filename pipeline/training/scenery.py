@@ -46,9 +46,9 @@ def scenery(draw: Draws) -> Scenery:
         torch.randn((count, 3, 12, 12), generator=generator), (_TILE, _TILE), mode="bilinear"
     )
     grain = 0.35 * noise.mean(1, keepdim=True) + 0.5 * half.mean(1, keepdim=True) + 0.12 * half
-    strength = draw.uniform(0, 1, 4) * torch.tensor((0.12, 0.05, 0.16, 1.0))
+    strength = draw.uniform(0, 1, 4) * torch.tensor((0.10, 0.03, 0.16, 1.0))
     return Scenery(
-        torch.stack((draw.colour(0.45), draw.colour(0.45)), 1), leaves,
+        torch.stack((draw.colour(0.35), draw.colour(0.35)), 1), leaves,
         torch.randn((count, 3, 9, 6), generator=generator),
         torch.randn((count, 1, 72, 48), generator=generator),
         grain, strength,
@@ -66,8 +66,10 @@ def background(scene: Scenery, size: tuple[int, int]) -> Tensor:
     picture = first + (second - first) * blend
     for k in range(_LEAVES):
         _leaf(picture, scene.leaves[:, k], scene.strength[:, 3], x, y, height)
-    coarse = F.interpolate(scene.coarse, size, mode="bicubic", align_corners=False)
-    fine = F.interpolate(scene.fine, size, mode="bilinear", align_corners=False)
+    tone = scene.coarse.mean(1, keepdim=True)
+    tinted = 1.5 * tone + 0.35 * (scene.coarse - tone)  # rooms vary in brightness more than in hue
+    coarse = F.interpolate(tinted, size, mode="bicubic", align_corners=False)
+    fine = F.interpolate(scene.fine, size, mode="bicubic", align_corners=False)
     picture = picture + scene.strength[:, 0, None, None, None] * coarse
     return (picture + scene.strength[:, 1, None, None, None] * fine).clamp_(0.02, 0.98)
 
@@ -88,4 +90,4 @@ def _leaf(picture: Tensor, leaf: Tensor, softness: Tensor, x: Tensor, y: Tensor,
     alpha = ((0.5 - distance * blur).clamp(0, 1) * there)[:, None]
     colour = torch.stack((red, green, blue), 1)
     mean = colour.mean(1, keepdim=True)
-    picture.lerp_((mean + 0.5 * (colour - mean)).expand_as(picture), alpha.expand_as(picture))
+    picture.lerp_((mean + 0.3 * (colour - mean)).expand_as(picture), alpha.expand_as(picture))

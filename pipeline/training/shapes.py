@@ -1,17 +1,19 @@
 """Batched signed-distance shapes and the canvas that they are painted on (units: picture heights).
 
-A canvas is a (C, N, H, W) tensor: red, green, blue, cloth weight, person mask. Channel first, so that one
-channel is one contiguous block and a paint is one in-place `lerp_` per channel without a temporary.
+A canvas is a (C, N, H, W) tensor: red, green, blue, cloth weight, person mask, two cloth coordinates. Channel
+first, so that one channel is one contiguous block and a paint is one in-place `lerp_` per channel. A crop is
+a view: a limb costs what its bounding box over the batch costs (one person in a few frames: little).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-CHANNELS = 5  # red, green, blue, cloth weight, person
+CHANNELS = 7  # red, green, blue, cloth weight, person, u, v
 
 
 def col(value: Tensor) -> Tensor:
@@ -21,7 +23,7 @@ def col(value: Tensor) -> Tensor:
 
 @dataclass
 class Canvas:
-    """Pixels `data` (5, N, h, w), centres at x (N or 1, 1, w), y (N or 1, h, 1); `scale` pixels per unit."""
+    """Pixels `data` (7, N, h, w), centres at x (N or 1, 1, w), y (N or 1, h, 1); `scale` pixels per unit."""
 
     data: Tensor
     x: Tensor
@@ -33,13 +35,20 @@ class Canvas:
         return (0.5 - distance * self.scale).clamp_(0, 1)
 
     def paint(
-        self, alpha: Tensor, colour: Tensor, shade: Tensor | float = 1.0, cloth: Tensor | float = 0.0
+        self, alpha: Tensor, colour: Tensor | Sequence[Tensor], shade: Tensor | float = 1.0, cloth=0.0
     ) -> None:
-        """Lays `colour` (N, 3) times `shade` over the pixels with coverage `alpha` (N, h, w)."""
+        """Lays `colour` (N, 3), or three maps, times `shade` over pixels, coverage `alpha` (N, h, w)."""
+        channels = [col(c) for c in colour.unbind(1)] if isinstance(colour, Tensor) else colour
         for channel in range(3):
-            self.data[channel].lerp_(_full(col(colour[:, channel]) * shade, alpha), alpha)
+            self.data[channel].lerp_(_full(channels[channel] * shade, alpha), alpha)
         self.data[3].lerp_(_full(cloth, alpha), alpha)
-        self.data[4].lerp_(torch.ones_like(alpha), alpha)
+        self.data[4].lerp_(_full(1.0, alpha), alpha)
+
+    def place(self, alpha: Tensor, u: Tensor, v: Tensor) -> None:
+        """Sets the texture coordinates, in head heights, of the pixels that a cloth mostly covers."""
+        where = alpha > 0.5
+        self.data[5].copy_(torch.where(where, u, self.data[5]))
+        self.data[6].copy_(torch.where(where, v, self.data[6]))
 
     def tint(self, alpha: Tensor, colour: Tensor) -> None:
         """As `paint`, but cloth weight and person mask stay (make-up, shadows, glasses)."""
@@ -49,6 +58,23 @@ class Canvas:
     def darken(self, factor: Tensor) -> None:
         """Multiplies the colours by `factor` (N, h, w)."""
         self.data[:3].mul_(factor)
+
+    def crop(self, low: Tensor, high: Tensor) -> Canvas | None:
+        """View of the pixels between the corners `low` and `high` (2,), None when the picture has none."""
+        _, _, height, width = self.data.shape
+        left, top = (low * self.scale).floor().long().clamp_min(0).tolist()
+        right, bottom = ((high * self.scale).ceil().long() + 1).tolist()
+        right, bottom = min(right, width), min(bottom, height)
+        if right <= left or bottom <= top:
+            return None
+        view = self.data[:, :, top:bottom, left:right]
+        return Canvas(view, self.x[..., left:right], self.y[:, top:bottom], self.scale)
+
+    def around(self, margin: Tensor, *points: Tensor) -> Canvas | None:
+        """Crop that holds all `points` (N, 2) of the batch with a margin (N,) on every side."""
+        stack = torch.stack(points, 1)
+        room = margin[:, None] + 1.5 / self.scale
+        return self.crop((stack.amin(1) - room).amin(0), (stack.amax(1) + room).amax(0))
 
     def patch(self, centre: Tensor, side: int) -> tuple[Canvas, tuple]:
         """Part of `side` x `side` pixels around `centre` (N, 2), with the index that `put` needs.
