@@ -17,6 +17,7 @@ from .quiet import quiet
 from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank
 
 MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
+MAX_INSIDE = 0.5  # a find in a tile that lies further inside a known person is a part of that person
 LOOK_EVERY = 12  # frames between two counts of the people in a clip
 REPORT_EVERY = 8  # frames between two progress reports
 SAME_PLACE = 0.2  # regions whose centres are this near, in sides, hold the same person
@@ -83,15 +84,21 @@ def _shrink(image: np.ndarray) -> np.ndarray:
 
 def _everyone(image: np.ndarray) -> list[Sighting]:
     """Each person of a picture once, with mask; a second look, where the first one points, is sharper."""
-    locator, follower, people = Locator(), Follower(False, True), []
+    size = image.shape[:2]
+    locator, follower = Locator(), Follower(False, True)
+    people: list[Sighting] = []
     try:
-        for region in locator.thorough(image):
-            if any(_same_place(region, person.rect, image.shape[:2]) for person in people):
-                continue
-            first = follower.see(image, region.rect(image.shape[:2]))
-            person = None if first is None else follower.see(image, first.rect) or first
-            if person is not None and not any(person.same_person(other) for other in people):
-                people.append(person)
+        searches = ((locator.people, 1.0), (locator.around_faces, 1.0), (locator.in_tiles, MAX_INSIDE))
+        for search, most_inside in searches:
+            for region in search(image):
+                if any(_same_place(region, person.rect, size) for person in people):
+                    continue
+                first = follower.see(image, region.rect(size))
+                found = None if first is None else follower.see(image, first.rect) or first
+                if found is not None and not any(
+                    found.same_person(other) or found.inside(other) > most_inside for other in people
+                ):
+                    people.append(found)
     finally:
         locator.close()
         follower.close()
@@ -134,9 +141,11 @@ class _Crowd:
         self._part_doubles()
         alive = [track for track in self.tracks if track.rect is not None]
         if not alive or self.frames % LOOK_EVERY == 0:
-            thorough = not alive and self.frames % LOOK_EVERY == 0
-            for region in locator.thorough(image) if thorough else locator.people(image):
+            for region in locator.people(image):
                 self._welcome(region, image)
+            if not any(track.rect is not None for track in self.tracks) and self.frames % LOOK_EVERY == 0:
+                for region in (*locator.around_faces(image), *locator.in_tiles(image)):
+                    self._welcome(region, image)
         self.frames += 1
 
     def poses(self, fps: float, size: tuple[int, int]) -> tuple[Pose, ...]:

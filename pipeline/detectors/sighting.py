@@ -47,6 +47,12 @@ class Sighting:
         x0, y0, x1, y1 = self.box()
         return (x1 - x0) * (y1 - y0)
 
+    def inside(self, other: Sighting) -> float:
+        """Share of this box that lies in the other's box."""
+        (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = self.box(), other.box()
+        shared = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
+        return shared / self.area() if self.area() > 0 else 0.0
+
     def same_person(self, other: Sighting) -> bool:
         """Whether the body points that both see lie, on average, within a tenth of the box's diagonal."""
         both = (self.body[:, 2] > VISIBLE) & (other.body[:, 2] > VISIBLE)
