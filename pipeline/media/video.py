@@ -154,7 +154,8 @@ def _timed(frames: Iterator[av.VideoFrame], step: float) -> Iterator[tuple[float
         start = (time or first) - first
         if start < before:  # the clock jumped back, as in joined clips: go on from the last frame
             first, start = first - (before + step - start), before + step
-        lasts = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+        known = frame.time is not None and frame.duration  # a raw stream has neither times nor true lengths
+        lasts = float(frame.duration * frame.time_base) if known else 0.0
         before = start
         yield start, start + (lasts if 0 < lasts < 10 else step), frame
 
