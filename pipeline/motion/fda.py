@@ -25,7 +25,7 @@ MAX_GAP = 0.5  # seconds without a driving face over which the map is interpolat
 
 
 def fit(source: Keypoints, target: Keypoints, box: str = "rigid") -> tuple[np.ndarray, np.ndarray]:
-    """Returns a (T,2) and b (T,2) of x' = a x + b per axis, source box to target box (APV-Gen eq. 11-16).
+    """Returns a (T,2), b (T,2) of x' = a x + b per axis: boxes by APV-Gen eq. 11-14, their map by eq. 15-18.
 
     box "paper" is the minimum box of all 68 points (it squeezes the face when the predicted mouth opens and
     the driving one does not); "rigid" takes the points that speech leaves alone. Only points visible on both
@@ -41,7 +41,7 @@ def fit(source: Keypoints, target: Keypoints, box: str = "rigid") -> tuple[np.nd
 
 
 def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid") -> Pose:
-    """Returns the pose with the predicted face in the place of the driving face (APV-Gen eq. 17-18).
+    """Returns the pose with the predicted face in the place of the driving face (APV-Gen eq. 15-18).
 
     region "face" replaces all points; "lips" only lips and lower jaw, by the similarity of eyes and nose.
     `face` is in fractions of the same picture as the pose. The driving scores are kept; points that were not
