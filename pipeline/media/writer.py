@@ -19,13 +19,11 @@ from pipeline.clips import Audio, Video
 from pipeline.media.video import MAX_FPS, MAX_VIDEO_SIDE
 
 THREADS = 2  # of the encoder; fixed, because the bytes are the same only for the same number of threads
-AAC_RATE, AAC_BLOCK = (
-    48000,
-    1024,
-)  # a block lasts 21 ms: players that play the last one whole stay within one frame
+# A block lasts 21 ms: players that play the last one whole stay within one frame of the picture.
+AAC_RATE, AAC_BLOCK = 48000, 1024
 BT601, BT709 = 6, 1  # FFmpeg's numbers: smpte170m matrix; bt709 primaries and transfer, which sRGB shares
-# Chroma rows of BT.601 in studio range for RGB bytes; the last column is the offset.
-CHROMA = np.array([[-0.148, -0.291, 0.439, 128.0], [0.439, -0.368, -0.071, 128.0]])
+# Chroma rows of BT.601 in studio range for RGB bytes, offset last; a third row makes OpenCV 5 times as fast.
+CHROMA = np.array([[-0.148, -0.291, 0.439, 128], [0.439, -0.368, -0.071, 128], [0, 0, 0, 0]], np.float32)
 
 
 class VideoWriter:
@@ -193,7 +191,8 @@ def _planes(frame: np.ndarray) -> np.ndarray:
         )
     planes = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2YUV_I420)
     half = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    planes.reshape(-1)[height * width :] = cv2.transform(half, CHROMA).transpose(2, 0, 1).reshape(-1)
+    chroma = cv2.split(cv2.transform(half, CHROMA))[:2]
+    planes.reshape(-1)[height * width :] = np.concatenate([plane.reshape(-1) for plane in chroma])
     return planes
 
 
