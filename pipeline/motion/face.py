@@ -16,7 +16,7 @@ from pipeline.clips import FACE, Keypoints
 PARAMETERS = ("jaw", "close", "pucker", "funnel", "stretch", "lowerdown", "upperup", "bite", "press", "gap")
 MAX_GAP = 0.42  # of the mouth width at rest: inner-lip distance at gap 1 and amplitude 1
 # Bounds of that width as shares of the height from eyes to chin: a smile or a half profile is no rest
-REST_WIDTH = (0.40, 0.52)
+REST_WIDTH = (0.38, 0.47)
 JAW_DROP = 0.13  # of the height from the eyes to the chin
 GATE = (0.3, 0.6)  # `close` between these shuts the lips: a missed p, b or m is what viewers notice
 WIDTHS = {"stretch": 0.16, "pucker": -0.34, "funnel": -0.16}  # change of the mouth's width

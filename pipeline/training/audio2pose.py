@@ -117,8 +117,9 @@ def export(model: Audio2Pose, folder: Path) -> None:
 
 def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2Pose:
     """The averaged model after --minutes of training (or --steps), resumed from `state_path` if there."""
-    torch.manual_seed(args.seed)
-    model = Audio2Pose(channels=args.channels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(args.seed)
+        model = Audio2Pose(channels=args.channels)
     average = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01)
     step, spent = 0, 0.0
@@ -138,7 +139,10 @@ def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2P
         )  # a resumed run sees the batches that an unbroken one sees
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(share)
-        value = loss(model.train(), *make_batch(corpus, rng, banks))
+        batch = make_batch(corpus, rng, banks)
+        with torch.random.fork_rng(devices=[]):  # dropout knows no generator of its own
+            torch.manual_seed(args.seed * 1_000_003 + step)
+            value = loss(model.train(), *batch)
         optimiser.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
