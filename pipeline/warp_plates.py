@@ -36,7 +36,7 @@ from .warp_geometry import (
     skeleton,
 )
 
-FLOW_HEIGHT = 192  # flows and masks are computed on a grid no higher than this
+CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
 BLEND = 0.08  # head heights over which neighbouring body parts share a place
 REACH = (
     0.25,
@@ -46,6 +46,7 @@ REACH = (
     0.08,
     0.08,
 )  # head heights beyond its radius that an arm part may own (sleeves)
+NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a person without a mask
 FAR = 1e3  # distance of a part that is not there
 SURE = 0.9  # a mask above this is the person alone, without background mixed in
 
@@ -96,13 +97,6 @@ def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
         known = level[:, -1:].clamp(0, 1)
         filled = filled * (1 - known) + level[:, :-1]
     return filled
-
-
-def flow_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of the flow grid for a picture: half of it, at least 96 rows where it has them, at most FLOW_HEIGHT."""
-    height, width = size
-    rows = min(height, max(96, min(FLOW_HEIGHT, height // 2)))
-    return rows, max(2, round(width * rows / height))
 
 
 def body_distances(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) -> Tensor:
@@ -177,15 +171,16 @@ def plates(image: Tensor, body: Tensor, hands: Tensor, face: Tensor, mask: Tenso
     unit = head_unit(pose)
     pose = complete(pose, unit)
     head, up = head_frame(pose, unit)
-    rows, columns = flow_size(size)
-    nodes = grid((rows, columns), size, aspect, image)
+    rows = min(size[0], max(96, min(CUT_HEIGHT, size[0] // 2)))
+    nodes = grid((rows, max(2, round(size[1] * rows / size[0]))), size, aspect, image)
     trunk = body_distances(nodes, pose, unit, head_distance(nodes[None], head, up, unit))
     present = legs_present(pose)
     trunk = torch.where(present[..., None, None], trunk, FAR)
     limbs = arm_distances(nodes, pose, unit)
+    neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
     both = torch.cat([trunk, limbs], 1)
     near = (1 - (both - both.amin(1, keepdim=True) - 0.1) / 0.3).clamp(0, 1)
-    background, bare, arms = _layers(image, mask, trunk.amin(1, keepdim=True), limbs)
+    background, bare, arms = _layers(image, mask, trunk.amin(1, keepdim=True), limbs, neck)
     lips = lips_colour(image, pose.face, aspect)
     return Plates(image, background, bare, arms, shares_of(trunk, present), near, lips, pose, unit, head, up)
 
@@ -195,13 +190,16 @@ def _enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _layers(
-    image: Tensor, mask: Tensor | None, trunk: Tensor, limbs: Tensor
+    image: Tensor, mask: Tensor | None, trunk: Tensor, limbs: Tensor, neck: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Background (B,4), body (B,5) and arms (B,6,5) from distances (B,1|6,h,w) on the flow grid."""
     size = image.shape[2], image.shape[3]
     arm = limbs.amin(1, keepdim=True)
-    person = (0.5 - torch.minimum(trunk, arm) / 0.06).clamp(0, 1) if mask is None else None
-    person = mask if mask is not None else _enlarge(person, size)
+    if mask is None:
+        outline = torch.minimum(torch.minimum(trunk, arm), neck)
+        person = _enlarge((0.5 - outline / 0.06).clamp(0, 1), size)
+    else:
+        person = mask
     # an arm owns its capsule, and what else of the person is nearer to it than to the trunk
     reach = limbs.new_tensor(REACH)[None, :, None, None] - limbs
     own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), reach))
