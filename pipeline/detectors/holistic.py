@@ -52,7 +52,7 @@ class Holistic:
     def video(self, video: Video) -> Generator[int, None, Detection]:
         """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
         with quiet():
-            locator, crowd = Locator(), _Crowd()
+            locator, crowd = Locator(), _Crowd(video.fps)
         done, size = 0, None
         try:
             for chunk in video.chunks():
@@ -70,7 +70,7 @@ class Holistic:
             locator.close()
         if size is None:
             raise ValueError(NO_FRAMES)
-        poses = crowd.poses(video.fps, size)
+        poses = crowd.poses(size)
         return Detection(poses, (), clip_notes(poses))
 
 
@@ -85,7 +85,7 @@ def _shrink(image: np.ndarray) -> np.ndarray:
 def _everyone(image: np.ndarray) -> list[Sighting]:
     """Each person of a picture once, with mask; a second look, where the first one points, is sharper."""
     size = image.shape[:2]
-    locator, follower = Locator(), Follower(False, True)
+    locator, follower = Locator(), Follower(want_mask=True)
     people: list[Sighting] = []
     try:
         searches = ((locator.people, 1.0), (locator.around_faces, 1.0), (locator.in_tiles, MAX_INSIDE))
@@ -116,8 +116,8 @@ def _same_place(region: Region, rect: Any, size: tuple[int, int]) -> bool:
 class _Track:
     """One person through a clip: the graph that follows them and what it saw, by frame number."""
 
-    def __init__(self) -> None:
-        self.follower = Follower(True, False)
+    def __init__(self, fps: float) -> None:
+        self.follower = Follower(fps)
         self.seen: dict[int, Sighting] = {}
         self.rect: Any | None = None  # where to look in the next frame; None = out of sight
 
@@ -128,9 +128,10 @@ class _Track:
 class _Crowd:
     """All people of a clip, frame by frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
         self.tracks: list[_Track] = []
-        self.probe = Follower(False, False)
+        self.probe = Follower()
         self.frames = 0
 
     def follow(self, image: np.ndarray, locator: Locator) -> None:
@@ -148,9 +149,9 @@ class _Crowd:
                     self._welcome(region, image)
         self.frames += 1
 
-    def poses(self, fps: float, size: tuple[int, int]) -> tuple[Pose, ...]:
+    def poses(self, size: tuple[int, int]) -> tuple[Pose, ...]:
         """One pose per person who is seen long enough, largest (area summed over time) first."""
-        return rank([track.seen for track in self.tracks], self.frames, fps, size)
+        return rank([track.seen for track in self.tracks], self.frames, self.fps, size)
 
     def close(self) -> None:
         for follower in (self.probe, *(track.follower for track in self.tracks)):
@@ -182,7 +183,7 @@ class _Crowd:
         lost = [track for track in self.tracks if track.rect is None]
         track = min(lost, key=lambda t: distance(t.last(), found), default=None)
         if track is None or (alive and distance(track.last(), found) > 0.25):
-            track = _Track()
+            track = _Track(self.fps)
             self.tracks.append(track)
             log.info("person %d appears in frame %d", len(self.tracks), self.frames)
         self._look(track, image, found.rect)

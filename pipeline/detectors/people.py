@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.clips import BODY, FACE, HANDS, VISIBLE
 
 from .sighting import Sighting
+from .steady import OTHER_SIDE, Steady
 
 MIN_PERSON = 0.5  # score of the pose detection graph, its own default
 MIN_TILE = 0.6  # the same in a tile, where a detail of the picture may look like a person
@@ -50,7 +51,7 @@ node { calculator: "PoseDetectionCpu" input_stream: "IMAGE:image" output_stream:
 FOLLOW = """
 input_stream: "image"
 input_stream: "rect"
-output_stream: "pose"
+output_stream: "raw"
 output_stream: "next_rect"
 output_stream: "left"
 output_stream: "right"
@@ -79,11 +80,11 @@ node {
 }
 node { calculator: "FromImageCalculator" input_stream: "IMAGE:raw_mask" output_stream: "IMAGE_CPU:mask" }
 node {
-  calculator: "HandLandmarksLeftAndRightCpu" input_stream: "IMAGE:image" input_stream: "POSE_LANDMARKS:pose"
+  calculator: "HandLandmarksLeftAndRightCpu" input_stream: "IMAGE:image" input_stream: "POSE_LANDMARKS:raw"
   output_stream: "LEFT_HAND_LANDMARKS:left" output_stream: "RIGHT_HAND_LANDMARKS:right"
 }
 node {
-  calculator: "SplitNormalizedLandmarkListCalculator" input_stream: "pose" output_stream: "pose_face"
+  calculator: "SplitNormalizedLandmarkListCalculator" input_stream: "raw" output_stream: "pose_face"
   options { [mediapipe.SplitVectorCalculatorOptions.ext] { ranges { begin: 0 end: 11 } } }
 }
 node {
@@ -224,30 +225,42 @@ def _region(detection: Any, width: int, height: int) -> Region:
 
 
 class Follower:
-    """Pose, hands and face of one person: `see` looks inside a region; smoothing is on for clips only."""
+    """Pose, hands and face of one person: `see` looks inside a region.
 
-    def __init__(self, smooth: bool, want_mask: bool) -> None:
+    With `fps` it is one person of a clip, steadied over time; without, each picture is seen by itself.
+    """
+
+    def __init__(self, fps: float | None = None, want_mask: bool = False) -> None:
         self._mask = want_mask
+        self._steady = None if fps is None else Steady(fps)
         threshold = (
             "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__ThresholdingCalculator.threshold"
         )
-        sides = {"complexity": 1, "smooth": smooth, "want_mask": want_mask, "refine": False}
-        outputs = ["pose", "next_rect", "left", "right", "face", *(["mask"] if want_mask else [])]
+        sides = {"complexity": 1, "smooth": fps is not None, "want_mask": want_mask, "refine": False}
+        outputs = ["raw", "next_rect", "left", "right", "face", *(["mask"] if want_mask else [])]
         self._graph = _graph(FOLLOW, outputs, side_inputs=sides, calculator_params={threshold: MIN_POSE})
 
     def see(self, image: np.ndarray, rect: Any) -> Sighting | None:
         """The person inside the NormalizedRect of the picture, or None where nobody plausible is there."""
         result = self._graph.process({"image": image, "rect": rect})
-        if result.pose is None:
-            return None
-        pose = np.array([(p.x, p.y, p.visibility) for p in result.pose.landmark])
-        if pose[[11, 12], 2].max() < MIN_SHOULDER:
+        pose = (
+            None if result.raw is None else np.array([(p.x, p.y, p.visibility) for p in result.raw.landmark])
+        )
+        if pose is None or pose[[11, 12], 2].max() < MIN_SHOULDER:
+            if self._steady is not None:
+                self._steady.reset()
             return None
         face = _face(result.face)
+        hands = [_hand(side) for side in (result.left, result.right)]
+        if self._steady is not None:
+            size = np.array([image.shape[1], image.shape[0], 1])
+            side = rect.width * size[0]
+            if self._steady.exchanged(pose * size, side, bool(face.any())):
+                pose, hands = pose[OTHER_SIDE], hands[::-1]
+            pose = self._steady.filter(pose * size, side) / size
         body = _with_head(_body(_inside(pose)), face)
-        hands = np.concatenate([_hand(side) for side in (result.left, result.right)])
         mask = np.asarray(result.mask, np.float32).copy() if self._mask and result.mask is not None else None
-        return Sighting(body, hands, face, mask, result.next_rect)
+        return Sighting(body, np.concatenate(hands), face, mask, result.next_rect)
 
     def close(self) -> None:
         self._graph.close()

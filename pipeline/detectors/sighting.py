@@ -12,6 +12,7 @@ from pipeline.clips import VISIBLE, Pose
 
 from . import drawn
 
+OTHER_SIDE = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]  # of the OpenPose body
 MIN_PRESENCE = 0.05  # share of a clip's frames in which a person must be seen to count
 
 NO_PERSON = (
@@ -54,13 +55,19 @@ class Sighting:
         return shared / self.area() if self.area() > 0 else 0.0
 
     def same_person(self, other: Sighting) -> bool:
-        """Whether the body points that both see lie, on average, within a tenth of the box's diagonal."""
-        both = (self.body[:, 2] > VISIBLE) & (other.body[:, 2] > VISIBLE)
-        if not both.any():
-            return False
+        """Whether the points that both see lie, on average, within a tenth of the larger box's diagonal.
+
+        Left and right may be exchanged: two looks at one turned person can differ in that.
+        """
         x0, y0, x1, y1 = self.box() if self.area() > other.area() else other.box()
-        apart = np.linalg.norm(self.body[both, :2] - other.body[both, :2], axis=1).mean()
-        return bool(apart < 0.1 * np.hypot(x1 - x0, y1 - y0))
+        for order in (slice(None), OTHER_SIDE):
+            body = other.body[order]
+            both = (self.body[:, 2] > VISIBLE) & (body[:, 2] > VISIBLE)
+            if both.any():
+                apart = np.linalg.norm(self.body[both, :2] - body[both, :2], axis=1).mean()
+                if apart < 0.1 * np.hypot(x1 - x0, y1 - y0):
+                    return True
+        return False
 
 
 def distance(a: Sighting, b: Sighting) -> float:

@@ -1,0 +1,69 @@
+"""Steadies the pose of one person in a clip: left and right keep their sides, and jitter is filtered."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.clips import VISIBLE
+
+# MediaPipe's own constants for pose landmarks; lengths are in sides of the person's region.
+MIN_CUTOFF_HZ, BETA, SPEED_CUTOFF_HZ = 0.05, 80.0, 1.0
+NEARER = 0.5  # an exchange of sides must halve the distance to the frame before
+FAR = 0.04  # mean jump, in sides, below which left and right are too close to tell
+LIMBS = slice(11, 29)  # shoulders to ankles among the 33 landmarks
+
+
+def _mirror() -> np.ndarray:
+    """For each of the 33 landmarks the one on the other side of the body."""
+    other = np.arange(33)
+    other[1:7] = [4, 5, 6, 1, 2, 3]
+    other[7:33] = other[7:33].reshape(-1, 2)[:, ::-1].ravel()
+    return other
+
+
+OTHER_SIDE = _mirror()
+
+
+class Steady:
+    """One euro filter (Casiez et al. 2012) over the 33 landmarks, and a guard against exchanged sides.
+
+    The model takes a person whose face turns away for one seen from behind, from one frame to the next, and
+    exchanges all left and right points; no body can do that, so the exchange is undone until a face is seen.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._step = 1 / fps
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the person: the next pose starts anew."""
+        self._before: np.ndarray | None = None
+        self._speed = np.zeros((33, 2))
+        self._smooth = np.zeros((33, 2))
+
+    def exchanged(self, points: np.ndarray, side: float, face_seen: bool) -> bool:
+        """Whether landmarks (33, 3), xy in pixels, have left and right exchanged against the frame before."""
+        if self._before is None or face_seen:
+            return False
+        seen = points[LIMBS, 2] > VISIBLE
+        if not seen.any():
+            return False
+        apart = np.linalg.norm(points[LIMBS, :2] - self._before[LIMBS], axis=1)[seen].mean()
+        crossed = np.linalg.norm(points[OTHER_SIDE][LIMBS, :2] - self._before[LIMBS], axis=1)[seen].mean()
+        return bool(apart > FAR * side and crossed < NEARER * apart)
+
+    def filter(self, points: np.ndarray, side: float) -> np.ndarray:
+        """The same landmarks (33, 3), xy in pixels, smoothed: slow points much, fast ones hardly."""
+        xy = points[:, :2]
+        if self._before is None:
+            self._smooth = xy.copy()
+        else:
+            speed = (xy - self._before) / side / self._step
+            self._speed += self._share(SPEED_CUTOFF_HZ) * (speed - self._speed)
+            self._smooth += self._share(MIN_CUTOFF_HZ + BETA * np.abs(self._speed)) * (xy - self._smooth)
+        self._before = xy.copy()
+        return np.concatenate([self._smooth, points[:, 2:]], axis=1)
+
+    def _share(self, cutoff_hz: float | np.ndarray) -> float | np.ndarray:
+        """Weight of the new value in a first-order low-pass of that cutoff frequency."""
+        return 1 / (1 + 1 / (2 * np.pi * cutoff_hz * self._step))
