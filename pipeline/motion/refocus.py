@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
@@ -28,7 +29,7 @@ MODES = ("amplify", "gate", "both")
 MAX_STRENGTH, MAX_SIZE = 2.0, 0.5
 GUIDANCE_STEP, GUIDANCE_RANGE = 0.1, (0.8, 1.2)  # more shifts the mean of the control features (metrics 4.3)
 MARGIN = 0.002  # of the frame: points are not pushed closer to its edge than this
-EASE_SECONDS, BISECTIONS, ROUNDING = 0.25, 8, 1e-9
+EASE_SECONDS, BISECTIONS, ROUNDING = 0.12, 8, 1e-7
 FADE_SECONDS = 0.12  # the gain fades to 1 around frames where a joint is missing
 
 NECK, R_HIP, L_HIP = 1, 8, 11
@@ -48,7 +49,8 @@ BONES = (
 )
 START, END, PARENT = (np.array([bone[k] for bone in BONES]) for k in (1, 2, 3))
 LOCAL = np.array([3, 4, 6, 7])  # bones whose angle is taken against the parent; the others against upright
-GROUPS = ((TORSO,), (HEAD,), (2, 3, 4), (5, 6, 7))  # what the frame guard holds together, from the hips out
+# the bones that move with a bone, itself included
+FOLLOWERS = (range(8), (1,), (2, 3, 4), (3, 4), (4,), (5, 6, 7), (6, 7), (7,))
 
 
 def _carriers() -> np.ndarray:
@@ -67,14 +69,18 @@ CARRIER = _carriers()
 
 @dataclass(frozen=True)
 class Tuning:
-    """The constants of the formula above; angles in degrees, per bone in the order torso, head, arm x3."""
+    """The constants of the formula above, chosen on real poses (assets/refocus_calibration.md).
 
-    loud: float = 3.0
-    quiet: float = 0.25
-    exponents: tuple[float, ...] = (0.20, 0.25, 1.0, 1.0, 1.0)
+    exponents a and caps (degrees) are those of torso, head, upper arm, forearm, hand. foreshortened:
+    projected over full length where f leaves 0 and where it reaches 1.
+    """
+
+    loud: float = 4.0
+    quiet: float = 0.2
+    exponents: tuple[float, ...] = (0.2, 0.25, 1.0, 1.0, 1.0)
     caps: tuple[float, ...] = (12.0, 20.0, 75.0, 90.0, 60.0)
-    posture_share: float = 0.3
-    posture_seconds: float = 1.0
+    posture_share: float = 0.5  # h: the slow posture keeps closer to the driving video than the strokes
+    posture_seconds: float = 1.5  # sigma of the low-pass
     foreshortened: tuple[float, float] = (0.15, 0.40)
 
 
@@ -117,32 +123,71 @@ def _log_gain(excitation: np.ndarray, strength: float, size: float, tuning: Tuni
 
 
 @dataclass(frozen=True)
-class _Skeleton:
-    """All 128 points in pixels as complex x + iy (T,128), what is seen of them, and the bones' pivots.
+class _Bone:
+    """One bone over time, every field (T,).
 
-    Per bone (T,8): `pivot`, `seen` (the bone may turn), `stroke` and `posture` in radians, `keep` = f above.
+    `pivot` in pixels as complex x + iy, `seen` (it may turn), `stroke` and `posture` in radians, `keep` = f.
     """
 
-    points: np.ndarray
-    visible: np.ndarray
     pivot: np.ndarray
     seen: np.ndarray
     stroke: np.ndarray
     posture: np.ndarray
     keep: np.ndarray
 
-    def rows(self, at: np.ndarray) -> _Skeleton:
-        return _Skeleton(*(getattr(self, field.name)[at] for field in fields(self)))
+    def rows(self, at: np.ndarray) -> _Bone:
+        return _Bone(*(getattr(self, field.name)[at] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class _Rigid:
+    """A rigid motion per frame, every field (T,) complex: z -> after + turn (z - before)."""
+
+    turn: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+
+    def rows(self, at: np.ndarray) -> _Rigid:
+        return _Rigid(self.turn[at], self.before[at], self.after[at])
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """(T,K) points moved; bit for bit the same where nothing moves."""
+        turn, before, after = self.turn[:, None], self.before[:, None], self.after[:, None]
+        return np.where((turn == 1) & (before == after), points, after + turn * (points - before))
 
 
 def _amplify(pose: Pose, log_gain: np.ndarray, excitation: np.ndarray, tuning: Tuning) -> Pose:
-    """Returns the pose with every bone's deviation scaled by the gain, held inside the frame."""
-    skeleton = _skeleton(pose, np.maximum(-excitation, 0), tuning)
-    logs = log_gain[:, None] * _guard(skeleton, log_gain, pose, tuning)
-    moved = _carried(skeleton, _rotations(skeleton, logs, tuning), np.arange(len(CARRIER)))
-    kept = ~skeleton.visible | (moved == skeleton.points)  # untouched points keep their bits
+    """Returns the pose with every bone's deviation scaled by the gain, held inside the frame.
+
+    Bone by bone from the hips outwards, each with what follows it at rest: a low hand calms the bones that
+    carry it, not the other arm.
+    """
+    parts = (pose.body, pose.hands, pose.face)
+    xy = np.concatenate([p.xy for p in parts], 1)
+    visible = np.concatenate([p.visible for p in parts], 1) & np.isfinite(xy).all(2)
+    inside = visible & ((xy >= 0) & (xy <= 1)).all(2)
+    points = np.where(visible, xy[..., 0] * pose.size[1] + 1j * (xy[..., 1] * pose.size[0]), 0)
+    bones = _bones(points, visible, inside, np.maximum(-excitation, 0), pose.fps, tuning)
+    zero = np.zeros(len(points), complex)
+    motions = {STILL: _Rigid(zero + 1, zero, zero)}
+    moved = points.copy()
+    for index, bone in enumerate(bones):
+        parent = motions[PARENT[index]]
+        which = np.flatnonzero(np.isin(CARRIER, FOLLOWERS[index]))
+        which = which[inside[:, which].any(0)]
+        leaves = _guard(points[:, which], inside[:, which], pose.size)
+        motions[index] = _held(
+            partial(_swing, bone, parent, log_gain, index, tuning), leaves, pose.fps, len(points)
+        )
+        own = np.flatnonzero(CARRIER == index)
+        moved[:, own] = motions[index](points[:, own])
+    return _replaced(pose, moved, ~visible | (moved == points))
+
+
+def _replaced(pose: Pose, points: np.ndarray, kept: np.ndarray) -> Pose:
+    """The pose at `points` (T,128) in pixels; where `kept`, a point keeps its bits."""
     height, width = pose.size
-    fractions = np.stack([moved.real / width, moved.imag / height], 2)
+    fractions = np.stack([points.real / width, points.imag / height], 2)
     parts, start = [], 0
     for part in (pose.body, pose.hands, pose.face):
         here = slice(start, start + part.xy.shape[1])
@@ -151,36 +196,30 @@ def _amplify(pose: Pose, log_gain: np.ndarray, excitation: np.ndarray, tuning: T
     return replace(pose, body=parts[0], hands=parts[1], face=parts[2])
 
 
-def _skeleton(pose: Pose, quiet: np.ndarray, tuning: Tuning) -> _Skeleton:
+def _bones(
+    points: np.ndarray, visible: np.ndarray, inside: np.ndarray, quiet: np.ndarray, fps: float, tuning: Tuning
+) -> list[_Bone]:
     """Measures the bones and splits every bone's angle into clip rest, slow posture and stroke."""
-    parts = (pose.body, pose.hands, pose.face)
-    xy = np.concatenate([p.xy for p in parts], 1)
-    visible = np.concatenate([p.visible for p in parts], 1) & np.isfinite(xy).all(2)
-    points = np.where(visible, xy[..., 0] * pose.size[1] + 1j * (xy[..., 1] * pose.size[0]), 0)
     hips = [R_HIP, L_HIP]
     pivot = points[:, START]
     pivot[:, TORSO] = points[:, hips].mean(1)
     bone = points[:, END] - pivot
     length = np.abs(bone)
     seen = visible[:, START] & visible[:, END] & (length > 1e-6)
-    seen[:, TORSO] &= (visible & _in_frame(xy))[:, hips].all(1)  # hips under the picture's edge are guesses
+    seen[:, TORSO] &= inside[:, hips].all(1)  # hips under the picture's edge are guesses
     unit = np.where(seen, bone / np.maximum(length, 1e-6), 1)
     usable = seen.copy()
     usable[:, LOCAL] &= seen[:, PARENT[LOCAL]]
-    keep = _keep(length, seen, usable, pose.fps, tuning)
+    keep = _keep(length, seen, usable, fps, tuning)
     local = unit.copy()
     local[:, LOCAL] *= np.conj(unit[:, PARENT[LOCAL]])
     weight = keep + 1e-9
-    slow = _lowpass(weight * local, tuning.posture_seconds * pose.fps)
-    clear = np.abs(slow) / np.maximum(_lowpass(weight, tuning.posture_seconds * pose.fps), 1e-12)
+    slow = _lowpass(weight * local, tuning.posture_seconds * fps)
+    clear = np.abs(slow) / np.maximum(_lowpass(weight, tuning.posture_seconds * fps), 1e-12)
     keep = keep * _smoothstep(clear, 0.2, 0.5)  # a bone that spins has no posture to deviate from
     rest = _rest(local, weight * (0.15 + quiet[:, None]))
     stroke, posture = np.angle(local * np.conj(slow)), np.angle(slow * np.conj(rest))
-    return _Skeleton(points, visible, pivot, usable, stroke, posture, keep)
-
-
-def _in_frame(xy: np.ndarray) -> np.ndarray:
-    return ((xy >= 0) & (xy <= 1)).all(-1)
+    return [_Bone(*(a[:, k] for a in (pivot, usable, stroke, posture, keep))) for k in range(len(BONES))]
 
 
 def _keep(length: np.ndarray, seen: np.ndarray, usable: np.ndarray, fps: float, tuning: Tuning) -> np.ndarray:
@@ -212,19 +251,33 @@ def _rest(unit: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return mean
 
 
-def _rotations(skeleton: _Skeleton, logs: np.ndarray, tuning: Tuning) -> np.ndarray:
-    """(T,8) rotation of every bone against its parent, in radians; exactly 0 where the gain is 1."""
-    exponents, caps = np.array(tuning.exponents)[PER_BONE], np.radians(np.array(tuning.caps)[PER_BONE])
-    total = np.zeros_like(skeleton.stroke)
-    for part, share in ((skeleton.stroke, 1.0), (skeleton.posture, tuning.posture_share)):
-        total += _capped(part, np.expm1(logs * exponents * share) * skeleton.keep, caps)
-    return total
+def _swing(
+    bone: _Bone,
+    parent: _Rigid,
+    log_gain: np.ndarray,
+    index: int,
+    tuning: Tuning,
+    held: np.ndarray,
+    at: np.ndarray,
+) -> _Rigid:
+    """Motion, in the frames `at`, of a bone that turns on its parent by its share of `held` times ln g.
+
+    Where the bone may not turn it moves rigidly with its parent.
+    """
+    bone, parent = bone.rows(at), parent.rows(at)
+    exponent, cap = tuning.exponents[PER_BONE[index]], np.radians(tuning.caps[PER_BONE[index]])
+    rotation = np.zeros(len(held))
+    for part, share in ((bone.stroke, 1.0), (bone.posture, tuning.posture_share)):
+        rotation += _capped(part, np.expm1(log_gain[at] * held * exponent * share) * bone.keep, cap)
+    turn = np.where(bone.seen, parent.turn * np.exp(1j * rotation), parent.turn)
+    after = np.where(bone.seen, parent(bone.pivot[:, None])[:, 0], parent.after)
+    return _Rigid(turn, np.where(bone.seen, bone.pivot, parent.before), after)
 
 
-def _capped(part: np.ndarray, growth: np.ndarray, caps: np.ndarray) -> np.ndarray:
+def _capped(part: np.ndarray, growth: np.ndarray, limit: float) -> np.ndarray:
     """Change of an angle that grows by 1 + growth, under a soft knee from 70 % of the cap."""
     before = np.abs(part)
-    cap = np.maximum(before, caps)
+    cap = np.maximum(before, limit)
     knee = np.maximum(before, 0.7 * cap)
     room = np.maximum(cap - knee, 1e-9)
     wanted = before * (1 + growth)
@@ -232,74 +285,46 @@ def _capped(part: np.ndarray, growth: np.ndarray, caps: np.ndarray) -> np.ndarra
     return np.where(growth == 0, 0.0, np.sign(part) * (after - before))
 
 
-def _carried(skeleton: _Skeleton, rotation: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """(T,len(which)) points after forward kinematics; a bone that may not turn moves with its parent."""
-    frames = len(rotation)
-    turn = np.ones((frames, STILL + 1), complex)
-    before, after = np.zeros_like(turn), np.zeros_like(turn)
-    for bone, parent in enumerate(PARENT):
-        pivot, seen = skeleton.pivot[:, bone], skeleton.seen[:, bone]
-        moved = _rigid(pivot, turn[:, parent], before[:, parent], after[:, parent])
-        own = turn[:, parent] * np.exp(1j * rotation[:, bone])
-        turn[:, bone] = np.where(seen, own, turn[:, parent])
-        before[:, bone] = np.where(seen, pivot, before[:, parent])
-        after[:, bone] = np.where(seen, moved, after[:, parent])
-    bone = CARRIER[which]
-    return _rigid(skeleton.points[:, which], turn[:, bone], before[:, bone], after[:, bone])
+def _held(swing: Callable, leaves: Callable, fps: float, frames: int) -> _Rigid:
+    """The motion `swing(held, rows)` with the largest factors in [0,1] on ln g by which no point leaves.
 
-
-def _rigid(points: np.ndarray, turn: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Points turned and shifted; bit for bit the same where nothing moves."""
-    return np.where((turn == 1) & (before == after), points, after + turn * (points - before))
-
-
-def _guard(skeleton: _Skeleton, log_gain: np.ndarray, pose: Pose, tuning: Tuning) -> np.ndarray:
-    """(T,8) factors in [0,1] on ln g that keep every point that lay in the frame in it.
-
-    From the hips outwards, each group with what follows it at rest: one low hand does not calm the other.
+    `leaves(motion, rows)` tells the frames in which one does. The factors ease in and out over EASE_SECONDS.
     """
-    factor = np.zeros((len(log_gain), len(BONES)))
-    for group in GROUPS:
-        if not skeleton.seen[:, group].any():
-            continue
-        which = np.flatnonzero(np.isin(CARRIER, range(STILL) if TORSO in group else group))
-
-        def leaves(held: np.ndarray, at: np.ndarray, group=group, which=which) -> np.ndarray:
-            part, trial = skeleton.rows(at), factor[at]
-            trial[:, group] = held[:, None]
-            moved = _carried(part, _rotations(part, log_gain[at, None] * trial, tuning), which)
-            return _leave(part.points[:, which], moved, part.visible[:, which], pose.size)
-
-        factor[:, group] = _held(leaves, len(log_gain), pose.fps)[:, None]
-    return factor
-
-
-def _leave(before: np.ndarray, after: np.ndarray, visible: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(T,) whether a point that lay in the frame comes nearer its edge than the margin and its old place."""
-    bad = np.zeros(len(before), bool)
-    inside = visible & _in_frame(np.stack([before.real / size[1], before.imag / size[0]], -1))
-    for old, new, side in ((before.real, after.real, size[1]), (before.imag, after.imag, size[0])):
-        edge, slack = MARGIN * side, ROUNDING * side
-        wrong = (new < np.minimum(old, edge) - slack) | (new > np.maximum(old, side - edge) + slack)
-        bad |= (inside & wrong).any(1)
-    return bad
-
-
-def _held(leaves: Callable, frames: int, fps: float) -> np.ndarray:
-    """(T,) the largest factors that `leaves(factors, rows)` allows, eased in and out over time."""
     held, rows = np.ones(frames), np.arange(frames)
     reach = max(1, round(EASE_SECONDS * fps))
     for _ in range(3):
-        out = rows[leaves(held, rows)]
+        motion = swing(held, rows)
+        out = rows[leaves(motion, rows)]
         if not len(out):
-            return held
+            return motion
         low, high = np.zeros(len(out)), held[out]
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            bad = leaves(middle, out)
+            bad = leaves(swing(middle, out), out)
             low, high = np.where(bad, low, middle), np.where(bad, middle, high)
         held[out] = low
         lowest = minimum_filter1d(held, 2 * reach + 1, mode="nearest")
         held = np.minimum(held, gaussian_filter1d(lowest, reach / 2, mode="nearest"))
-    held[leaves(held, rows)] = 0  # a path that leaves and comes back as the factor falls
-    return held
+    held[leaves(swing(held, rows), rows)] = 0  # a path that leaves and comes back as the factor falls
+    return swing(held, rows)
+
+
+def _guard(points: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> Callable:
+    """Function (motion, rows) that tells the frames in which a point that lay `inside` leaves.
+
+    It leaves when it comes nearer the frame's edge than both the margin and its old place.
+    """
+    width, height = size[1], size[0]
+    edge = MARGIN * (width + 1j * height)
+    far = width + 1j * height - edge
+    low = np.minimum(points.real, edge.real), np.minimum(points.imag, edge.imag)
+    high = np.maximum(points.real, far.real), np.maximum(points.imag, far.imag)
+
+    def leaves(motion: _Rigid, rows: np.ndarray) -> np.ndarray:
+        new = motion(points[rows])
+        wrong = np.zeros(new.shape, bool)
+        for axis, least, most in zip((new.real, new.imag), low, high, strict=True):
+            wrong |= (axis < least[rows] - ROUNDING) | (axis > most[rows] + ROUNDING)
+        return (wrong & inside[rows]).any(1)
+
+    return leaves
