@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline import media
+from pipeline.clips import Audio
 from tests.media_files import disc, save_clip, save_sound, tone
 
 RAMP = np.linspace(0, 65535, 96 * 80).astype(np.uint16).reshape(80, 96)
@@ -252,3 +253,21 @@ def test_a_playlist_cannot_reach_other_files(tmp_path):
     for name in ("list.m3u8", "list.txt"):
         with pytest.raises(ValueError, match=f"{name} cannot be read"):
             media.probe(tmp_path / name)
+
+
+def test_a_still_picture_is_told_from_an_animation_and_from_sound(tmp_path) -> None:
+    stills = [Image.new("RGB", (80, 80), colour) for colour in ("red", "blue")]
+    stills[0].save(tmp_path / "still.png")
+    stills[0].save(tmp_path / "moving.gif", save_all=True, append_images=stills[1:])
+    (tmp_path / "text.png").write_text("no picture")
+    names = ("still.png", "moving.gif", "text.png")
+    assert [media.is_picture(tmp_path / name) for name in names] == [True, False, False]
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_written_sound_reads_back(tmp_path, name: str) -> None:
+    sound = Audio(np.sin(np.arange(8000) / 9).astype(np.float32) * 0.5, 16000)
+    media.write_audio(tmp_path / name, sound)
+    assert np.abs(media.read_audio(tmp_path / name).samples - sound.samples).max() < 1e-3
+    with pytest.raises(ValueError, match="cannot be written"):
+        media.write_audio(tmp_path / "no" / "folder.wav", sound)

@@ -5,8 +5,8 @@ ValueError of one sentence.
 """
 
 from pipeline.media.files import content_hash, read_settings
-from pipeline.media.pictures import MAX_PIXELS, MIN_SIDE, read_image, to_picture
-from pipeline.media.sound import MAX_AUDIO_SECONDS, MIN_AUDIO_SECONDS, read_audio
+from pipeline.media.pictures import MAX_PIXELS, MIN_SIDE, is_picture, read_image, to_picture
+from pipeline.media.sound import MAX_AUDIO_SECONDS, MIN_AUDIO_SECONDS, read_audio, write_audio
 from pipeline.media.video import MAX_FPS, MAX_VIDEO_SECONDS, MAX_VIDEO_SIDE, Probe, probe, read_video
 from pipeline.media.writer import VideoWriter, write_video
 
@@ -21,11 +21,13 @@ __all__ = [
     "Probe",
     "VideoWriter",
     "content_hash",
+    "is_picture",
     "probe",
     "read_audio",
     "read_image",
     "read_settings",
     "read_video",
     "to_picture",
+    "write_audio",
     "write_video",
 ]

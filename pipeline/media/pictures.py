@@ -36,6 +36,17 @@ def read_image(path: str | Path) -> np.ndarray:
         raise ValueError(f"picture {path} is damaged ({error}); export it again as PNG or JPEG") from error
 
 
+def is_picture(path: str | Path) -> bool:
+    """Whether a file is a still picture; False for an animation, which is read as a video."""
+    source = checked_file(path, "file")
+    Image.init()
+    try:
+        with Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+            return getattr(image, "n_frames", 1) == 1
+    except (*BROKEN, UnidentifiedImageError, Image.DecompressionBombError):
+        return False
+
+
 def to_picture(image: str | Path | Image.Image | np.ndarray, name: str = "picture") -> np.ndarray:
     """Returns (H, W, 3) uint8 RGB from a path, Pillow image or array; errors call it `name`."""
     if isinstance(image, (str, Path)):

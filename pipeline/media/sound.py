@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import soundfile
 
 from pipeline.clips import Audio
 from pipeline.media.files import decoded, opened, picture_stream
@@ -54,6 +55,16 @@ def read_audio(path: str | Path, rate: int = 16000) -> Audio:
     samples = np.pad(samples, (shift, 0)) if shift >= 0 else samples[-shift:]
     peak = float(np.abs(samples).max(initial=0.0))
     return Audio((samples / peak if peak > 1 else samples).astype(np.float32), rate)
+
+
+def write_audio(path: str | Path, audio: Audio) -> None:
+    """Writes 16-bit sound; the format follows the file's name (wav, flac, ogg)."""
+    try:
+        soundfile.write(str(path), audio.samples, audio.rate)
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:
+        raise ValueError(
+            f"sound {path} cannot be written ({error}); choose a .wav name in a folder that exists"
+        ) from error
 
 
 def _too_long(path: str | Path, seconds: float | None) -> ValueError:
