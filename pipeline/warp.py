@@ -24,7 +24,7 @@ from .warp_plates import plates as _plates
 __all__ = ["Plates", "Points", "Warped", "plates", "warp"]
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
-MOUTH_ROOM = 0.35  # head heights around the lips within which the two fields of the lips differ
+FACE_ROOM = 0.35  # head heights around eyes and lips within which the fields of their two edges differ
 HAND_ROOM, GUESSED_HAND = 0.35, 1.1  # head heights around a hand's points, and around the wrist without them
 
 
@@ -112,19 +112,17 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
 def _compose(layers: Plates, found: Flow, size: tuple[int, int], aspect: float) -> tuple[Tensor, Tensor]:
     """The layers over each other: picture (N,3,H,W) and validity (N,1,H,W)."""
     frames = len(found.unit) // len(layers.image)
-    lips, *parts = _boxes(found, size, aspect)
+    face, *parts = _boxes(found, size, aspect)
     middle = (found.body[:, :2] + found.body[:, 2:]) / 2
     maps = _enlarge(torch.cat([middle, found.agree], 1), size)
-    places, painted = maps[:, :2], None
-    if lips:
-        places[:, :, lips[0] : lips[1], lips[2] : lips[3]], mixed = _lips(found, lips, size)
+    places = maps[:, :2]
+    if face:
+        places[:, :, face[0] : face[1], face[2] : face[3]], slits = _slits(found, face, size)
     body = sample(layers.body, places, aspect).mul_(maps[:, 2:])
-    if lips:
-        window = body[:, :, lips[0] : lips[1], lips[2] : lips[3]]
-        depth, outside, inside = mixed
+    if face:
+        window = body[:, :, face[0] : face[1], face[2] : face[3]]
         colour = layers.lips.repeat_interleave(frames, 0)
-        painted, amount = paint(window[:, :3], depth, outside, inside, colour, 1 / size[0])
-        window[:, :3] = painted
+        window[:, :3], amount = paint(window[:, :3], *slits, colour, 1 / size[0])
         window[:, 4:] *= 1 - amount
     ground = _resized(layers.background, size).repeat_interleave(frames, 0)
     picture = ground.mul_(1 - body[:, 3:4])
@@ -141,19 +139,20 @@ def _compose(layers: Plates, found: Flow, size: tuple[int, int], aspect: float) 
     return picture[:, :3], picture[:, 3:]
 
 
-def _lips(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple]:
-    """Places (N,2,h,w) in the window around the lips, with each lip's own field, and the mouth there."""
+def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Places (N,2,h,w) in the window around eyes and lips, each edge with its own field, and the mouth there."""
     inside = mouth(found.reference, found.target, found.nodes, found.unit, found.head_ratio)
-    maps = _crop(torch.cat([found.body, inside.depth, inside.outside], 1), box, size)
-    above, below, depth, outside = maps.split((2, 2, 2, 1), 1)
-    return torch.lerp(above, below, side(depth, outside, 1 / size[0])), (depth, outside, inside)
+    maps = torch.cat([found.body, inside.depth, inside.outside, inside.paint], 1)
+    maps = _crop(maps, box, size)
+    mix = side(maps[:, 4:6], maps[:, 6:7], 1 / size[0])
+    return torch.lerp(maps[:, :2], maps[:, 2:4], mix), (maps[:, 4:], inside.teeth)
 
 
 def _boxes(found: Flow, size: tuple[int, int], aspect: float) -> list[Box | None]:
-    """Windows that hold, over all frames, the lips and each of the six arm parts; None where there is nothing."""
+    """Windows that hold, over all frames, eyes and lips and each of the six arm parts; None where there is nothing."""
     target, unit = found.target, found.unit * found.ratio
     face = (found.reference.face_seen & target.face_seen).float().mean(-1) > 0.5
-    spots = [(target.face[:, 48:], unit * MOUTH_ROOM, face)]
+    spots = [(target.face[:, 36:], unit * FACE_ROOM, face)]
     for part, (joints, radius) in enumerate(zip(ARMS, LIMB_RADIUS, strict=True)):
         spots.append((target.body[:, joints], unit * (radius + REACH[part] + 0.1), found.on[:, part]))
     for part, hand, wrist in ((4, 1, 4), (5, 0, 7)):

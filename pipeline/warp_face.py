@@ -13,10 +13,18 @@ from torch import Tensor
 
 from .warp_geometry import Skeleton, apply
 
-UPPER_LIP, LOWER_LIP = (49, 50, 51, 52, 53, 61, 62, 63), (55, 56, 57, 58, 59, 65, 66, 67)
+UPPER = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63)  # upper lids and lip
+LOWER = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67)
 INNER_TOP, INNER_BOTTOM = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
-WIDE, NARROW = 0.32, 0.10  # kernel widths in head heights: the head's turn, then single features
-WIDE_RIDGE, RIDGE = 0.3, 5e-3  # the second is small enough to be exact to 1/200 of a residual
+SLITS = (  # upper and lower edge from corner to corner: mouth, eyes
+    (INNER_TOP, INNER_BOTTOM),
+    ((36, 37, 38, 39), (36, 41, 40, 39)),
+    ((42, 43, 44, 45), (42, 47, 46, 45)),
+)
+JAW_SIDES = ((tuple(range(8)), 36, 0, 48, 5), (tuple(range(9, 17)), 45, 16, 54, 11))
+FOLDED = 0.35  # a cheek narrower than this share of its width in the reference is turned out of sight
+WIDE, MIDDLE, FINE = 0.32, 0.12, 0.045  # kernel widths in head heights: the head's turn, features, lids
+WIDE_RIDGE, MIDDLE_RIDGE, FINE_RIDGE = 0.3, 0.1, 5e-3  # the last one is exact to 1/200 of what is left
 FREE = 1e3  # ridge of a point that does not count
 MOUTH_DARK, TEETH = 0.28, 0.30  # mouth interior in lip colours; teeth strip in shares of the opening
 TEETH_COLOUR = (0.87, 0.84, 0.80)
@@ -24,7 +32,8 @@ TEETH_COLOUR = (0.87, 0.84, 0.80)
 
 @dataclass(frozen=True)
 class Mouth:
-    """Signed depths on the flow grid (N,2,h,w), metric: below the upper inner lip, above the lower; paint (N,)."""
+    """Signed depths on the flow grid (N,2,h,w), metric: below the upper inner lip, above the lower;
+    outside, paint (N,1,h,w) way past a corner and share to paint; teeth (N,) height of the upper teeth."""
 
     depth: Tensor
     paint: Tensor
@@ -68,20 +77,37 @@ def residual(
     seen = seen * (seen.mean(-1, keepdim=True) > 0.5)
     placed = apply(head, target.face)
     rest = (reference.face - placed) * seen[..., None]
-    absent = (1 - seen) * FREE
-    kernel = _gauss(placed, WIDE * unit)
-    wide = _solve(kernel, WIDE_RIDGE + absent, rest)
-    rest = rest - (kernel @ wide) * seen[..., None]
-    kernel = _gauss(placed, NARROW * unit)
-    target_unit = unit * ratio
-    tables = _tables(target.face, nodes, NARROW * target_unit)
-    base = _field(wide, _tables(target.face, nodes, WIDE * target_unit))
+    absent, target_unit = (1 - seen) * FREE + _hidden(reference.face, placed), unit * ratio
+    levels = ((WIDE, WIDE_RIDGE), (MIDDLE, MIDDLE_RIDGE), (FINE, FINE_RIDGE))
+    kernels = [_gauss(placed, width * unit) for width, _ in levels]
+    tables = [_tables(target.face, nodes, width * target_unit) for width, _ in levels]
+    wide = _solve(kernels[0], WIDE_RIDGE + absent, rest)
+    rest, base = (rest - kernels[0] @ wide) * seen[..., None], _field(wide, tables[0])
     halves = []
-    for dropped in (LOWER_LIP, UPPER_LIP):
-        skip = absent.clone()
+    for dropped in (LOWER, UPPER):
+        skip, left, field = absent.clone(), rest, base
         skip[:, dropped] = FREE
-        halves.append(base + _field(_solve(kernel, RIDGE + skip, rest), tables))
+        for kernel, table, (_, ridge) in zip(kernels[1:], tables[1:], levels[1:], strict=True):
+            gain = _solve(kernel, ridge + skip, left)
+            left, field = left - kernel @ gain, field + _field(gain, table)
+        halves.append(field)
     return torch.cat(halves, 1)
+
+
+def _hidden(reference: Tensor, placed: Tensor) -> Tensor:
+    """(N,68) ridge of jaw points on a side that a turned head hides: they would fold the face over itself."""
+    across = torch.nn.functional.normalize(reference[:, 45] - reference[:, 36], dim=-1)[:, None]
+    at, now = (reference * across).sum(-1), (placed * across).sum(-1)
+    ridge = torch.zeros_like(at)
+    for side_points, eye, temple, corner, jaw in JAW_SIDES:
+        widths = [(x[:, a] - x[:, b]) for x in (now, at) for a, b in ((eye, temple), (corner, jaw))]
+        share = torch.minimum(widths[0] / _signed(widths[2]), widths[1] / _signed(widths[3]))
+        ridge[:, side_points] = (torch.relu(FOLDED - share) * 30)[:, None].clamp_max(FREE)
+    return ridge
+
+
+def _signed(width: Tensor) -> Tensor:
+    return torch.where(width < 0, -1.0, 1.0) * width.abs().clamp_min(1e-4)
 
 
 def _curve(t: Tensor, knots: Tensor, values: Tensor) -> Tensor:
@@ -99,10 +125,9 @@ def _opening(face: Tensor) -> Tensor:
     return (face[:, INNER_TOP[1:4]] - face[:, INNER_BOTTOM[1:4]]).norm(dim=-1).mean(-1)
 
 
-def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ratio: Tensor) -> Mouth:
-    """The target's mouth opening on the flow grid, and how much of it is beyond what the reference shows."""
-    face = target.face
-    left, right = face[:, 60], face[:, 64]
+def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Depth (N,2,h,w) below the upper and above the lower edge, way past a corner and way to the middle (N,1,h,w)."""
+    left, right = face[:, top[0]], face[:, top[-1]]
     axis = torch.nn.functional.normalize(right - left, dim=-1)
     normal = torch.stack([-axis[:, 1], axis[:, 0]], -1)  # towards the chin
 
@@ -113,16 +138,29 @@ def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ra
     x, y = nodes[0] - left[:, 0, None, None], nodes[1] - left[:, 1, None, None]
     t = x * axis[:, 0, None, None] + y * axis[:, 1, None, None]
     n = x * normal[:, 0, None, None] + y * normal[:, 1, None, None]
-    top, bottom = _curve(t, *local(face[:, INNER_TOP])), _curve(t, *local(face[:, INNER_BOTTOM]))
-    bottom = torch.maximum(bottom, top)  # crossed lips are shut
-    size = unit * ratio
-    opening, before = _opening(face) / size, _opening(reference.face) / unit
-    seen = (target.face_seen & reference.face_seen).float().mean(-1) > 0.5
-    paint = ((opening - 1.6 * before - 0.004) / 0.02).clamp(0, 1) * seen
+    above, below = _curve(t, *local(face[:, top])), _curve(t, *local(face[:, bottom]))
+    below = torch.maximum(below, above)  # crossed edges are shut
     width = (right - left).norm(dim=-1)[:, None, None]
     outside = torch.relu(t - width) + torch.relu(-t)
+    middle = (t - width / 2).square() + n.square()
+    return torch.stack([n - above, below - n], 1), outside[:, None], middle[:, None]
+
+
+def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ratio: Tensor) -> Mouth:
+    """The target's mouth and eye slits on the flow grid, and how much of the mouth the reference does not show."""
+    depth, outside, nearest = _slit(target.face, *SLITS[0], nodes)
+    for edges in SLITS[1:]:
+        other = _slit(target.face, *edges, nodes)
+        closer = other[2] < nearest
+        depth, outside = torch.where(closer, other[0], depth), torch.where(closer, other[1], outside)
+        nearest = torch.minimum(nearest, other[2])
+        paintable = ~closer if edges is SLITS[1] else paintable & ~closer
+    size = unit * ratio
+    opening, before = _opening(target.face) / size, _opening(reference.face) / unit
+    seen = (target.face_seen & reference.face_seen).float().mean(-1) > 0.5
+    paint = ((opening - 1.6 * before - 0.004) / 0.02).clamp(0, 1) * seen
     teeth = (TEETH * opening).clamp_max(0.035) * size
-    return Mouth(torch.stack([n - top, bottom - n], 1), paint, teeth, outside[:, None])
+    return Mouth(depth, paint[:, None, None, None] * paintable, teeth, outside)
 
 
 def side(depth: Tensor, outside: Tensor, pixel: float) -> Tensor:
@@ -144,17 +182,21 @@ def lips_colour(image: Tensor, face: Tensor, aspect: float) -> Tensor:
 
 
 def paint(
-    picture: Tensor, depth: Tensor, outside: Tensor, inside: Mouth, colour: Tensor, pixel: float
+    picture: Tensor, maps: Tensor, teeth: Tensor, colour: Tensor, pixel: float
 ) -> tuple[Tensor, Tensor]:
-    """The picture (N,3,H,W) with the mouth's interior and upper teeth painted where the lips newly open; and where."""
-    above, below = depth.split(1, 1)
-    soft = lambda d: (d / pixel + 0.5).clamp(0, 1)  # noqa: E731
+    """The picture (N,3,H,W) with dark and upper teeth painted where the lips newly open; and where (N,1,H,W).
+
+    maps (N,4,H,W): depths, way past a corner, share to paint; teeth (N,); colour (N,3) of the lips.
+    """
+    above, below, outside, share = maps.split(1, 1)
+
+    def soft(depth: Tensor) -> Tensor:
+        return (depth / pixel + 0.5).clamp(0, 1)
+
     open_here = ((above + below) / pixel).clamp(0, 1)  # no line where the lips touch
-    amount = open_here * soft(torch.minimum(above, below) - outside) * inside.paint[:, None, None, None]
-    teeth = soft(inside.teeth[:, None, None, None] - above)
+    amount = open_here * soft(torch.minimum(above, below) - outside) * share
+    strip = soft(teeth[:, None, None, None] - above)
     dark = (colour * MOUTH_DARK)[:, :, None, None]
-    light = colour.new_tensor(TEETH_COLOUR)[None, :, None, None] * (
-        0.35 + 0.65 * colour.amax(1)[:, None, None, None]
-    )
-    interior = dark + (light - dark) * teeth * 0.9
-    return picture + (interior - picture) * amount, amount
+    light = colour.new_tensor(TEETH_COLOUR)[None, :, None, None]
+    light = light * (0.35 + 0.65 * colour.amax(1)[:, None, None, None])
+    return torch.lerp(picture, dark + (light - dark) * strip * 0.9, amount), amount
