@@ -112,12 +112,12 @@ def validity_cells(validity: Tensor) -> Tensor:
 
 def face_maps(face: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Soft maps (N, 1, H, W) in [0, 1] of face and mouth from face points (N, 68, 3: x, y, score)."""
-    whole = _ellipse(face, size, grow=1.1, soft=0.35)
-    mouth = _ellipse(face[:, MOUTH], size, grow=1.25, soft=0.5)
+    whole = soft_ellipse(face, size, grow=1.1, soft=0.35)
+    mouth = soft_ellipse(face[:, MOUTH], size, grow=1.25, soft=0.5)
     return whole, mouth
 
 
-def _ellipse(points: Tensor, size: tuple[int, int], grow: float, soft: float) -> Tensor:
+def soft_ellipse(points: Tensor, size: tuple[int, int], grow: float, soft: float) -> Tensor:
     """1 inside the ellipse of the visible points' box, falling to 0 over `soft` radii; 0 if none is."""
     height, width = size
     seen = points[..., 2] > 0.3
@@ -182,24 +182,31 @@ def skip_idle_temporal(unet: nn.Module) -> int:
     """
     idle = 0
     for module in unet.modules():
-        lasts = _last_layers(module)
-        if not lasts or any(last.weight.any() or last.bias.any() for last in lasts):
+        temporal = [m for m in module.modules() if _last_layers(m)]
+        lasts = [last for m in temporal for last in _last_layers(m)]
+        if not hasattr(module, "time_mixer") or any(x.weight.any() or x.bias.any() for x in lasts):
             continue
-        if isinstance(module, TemporalResnetBlock | TemporalBasicTransformerBlock):
-            module.forward = _same
-            idle += 1
+        module.time_mixer.forward = _spatial  # mixing x with x costs three passes over the features
+        for part in temporal:
+            if isinstance(part, TemporalResnetBlock | TemporalBasicTransformerBlock):
+                part.forward = _same
+                idle += 1
     return idle
 
 
 def restore_temporal(unet: nn.Module) -> None:
     """Undoes `skip_idle_temporal`, as a clip stage of the training needs."""
     for module in unet.modules():
-        if module.__dict__.get("forward") is _same:
+        if module.__dict__.get("forward") in (_same, _spatial):
             del module.__dict__["forward"]
 
 
 def _same(hidden_states: Tensor, *args: object, **kwargs: object) -> Tensor:
     return hidden_states
+
+
+def _spatial(x_spatial: Tensor, x_temporal: Tensor, image_only_indicator: Tensor | None = None) -> Tensor:
+    return x_spatial
 
 
 def _last_layers(module: nn.Module) -> list[nn.Module]:

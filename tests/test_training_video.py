@@ -1,0 +1,192 @@
+"""The denoiser's training on tiny synthetic clips: data, losses, resuming, export; not a model's quality."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.models.haar import CHANNELS, HaarLatent
+from pipeline.training import batches, losses, mini, pool, video
+
+
+def tiny_clips(
+    count: int = 2, size: tuple[int, int] = (64, 64), frames: int = 2, seed: int = 0
+) -> pool.Clips:
+    """Grey ramps whose warp is the truth but for a dark square, which is marked invalid."""
+    generator = torch.Generator().manual_seed(seed)
+    height, width = size
+    ramp = torch.linspace(60, 200, width).expand(3, height, width).to(torch.uint8)
+    truth = ramp.expand(count, frames, 3, height, width).clone()
+    warped, validity = truth.clone(), torch.full((count, frames, 1, height, width), 255, dtype=torch.uint8)
+    warped[..., 8:40, 8:40] = 20
+    validity[..., 8:40, 8:40] = 0
+
+    def points(number: int) -> torch.Tensor:
+        xy = 0.3 + 0.4 * torch.rand((count, frames, number, 2), generator=generator)
+        return torch.cat([xy, torch.ones(count, frames, number, 1)], -1)
+
+    return pool.Clips(truth[:, 0].clone(), truth, warped, validity, points(18), points(42), points(68))
+
+
+@pytest.fixture()
+def folder(tmp_path):
+    (tmp_path / "pool").mkdir()
+    for i in range(2):
+        tiny_clips(seed=i).save(tmp_path / "pool" / f"{i}.npz")
+    return tmp_path
+
+
+def new_run(folder, seed: int = 0) -> video.Run:
+    codec = mini.measured_codec(tiny_clips())
+    model = mini.build(codec, seed, widths=(32, 32, 32))
+    return video.Run(model, folder)
+
+
+@pytest.mark.slow
+def test_drawn_clips_are_seeded_and_their_warp_is_near_the_truth():
+    one = pool.draw_clips(torch.Generator().manual_seed(5), 1, (128, 128), frames=2)
+    two = pool.draw_clips(torch.Generator().manual_seed(5), 1, (128, 128), frames=2)
+    assert torch.equal(one.warped, two.warped)
+    assert one.truth.shape == (1, 2, 3, 128, 128)
+    error = (one.warped.float() - one.truth.float()).abs()
+    valid = one.validity.expand_as(one.truth) > 230
+    assert error[valid].mean() < 12
+    assert 0.2 < valid.float().mean() < 1
+
+
+def test_shards_come_back_as_they_were(tmp_path):
+    clips = tiny_clips()
+    clips.save(tmp_path / "a.npz")
+    again = pool.Clips.load(tmp_path / "a.npz")
+    assert torch.equal(again.warped, clips.warped) and torch.equal(again.face, clips.face)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_mirroring_twice_changes_nothing_and_swaps_hands():
+    clips = tiny_clips()
+    once = batches.mirrored(clips)
+    assert torch.equal(once.hands[..., :21, 1], clips.hands[..., 21:, 1])
+    assert torch.allclose(once.hands[..., :21, 0], 1 - clips.hands[..., 21:, 0])
+    twice = batches.mirrored(once)
+    for name in ("reference", "warped", "validity"):
+        assert torch.equal(getattr(twice, name), getattr(clips, name))
+    for name in ("body", "hands", "face"):
+        assert torch.allclose(getattr(twice, name), getattr(clips, name), atol=1e-6)
+
+
+def test_textures_leave_the_residual_to_colour_changes_alone():
+    clips = tiny_clips()
+    generator = torch.Generator().manual_seed(3)
+    batch = batches.augmented(clips, generator)
+    assert batch.control.shape == (4, 3, 128, 128)
+    difference = batch.truth - batch.warped
+    assert difference[..., 44:, :].abs().max() < 1e-6  # valid places, mirrored or not, still agree
+    assert difference.abs().max() > 0.05
+
+
+def test_crops_are_aligned_over_all_scales():
+    corners = [(1, 2), (0, 3)]
+    cells = torch.arange(16 * 16.0).view(1, 1, 16, 16).repeat(4, 1, 1, 1)
+    pixels = torch.nn.functional.interpolate(cells, scale_factor=4, mode="nearest")
+    small = batches.crop(cells, corners, 8, 1)
+    large = batches.crop(pixels, corners, 8, 4)
+    assert small.shape == (4, 1, 8, 8) and small[0, 0, 0, 0] == 18 and small[2, 0, 0, 0] == 3
+    assert torch.equal(torch.nn.functional.avg_pool2d(large, 4), small)
+
+
+def test_loss_weighs_regions_and_punishes_needless_change():
+    clips = tiny_clips()
+    batch = batches.plain(clips)
+    weight = losses.region_weights(batch.validity, batch.face, batch.hands)
+    assert weight.shape == (4, 1, 16, 16)
+    assert weight.max() == pytest.approx(losses.MOUTH_WEIGHT) and weight.min() >= 1
+    clean, ones, channels = torch.zeros(4, 3, 16, 16), torch.ones(4, 1, 16, 16), torch.ones(3)
+    still = losses.denoising_loss(clean, clean, weight, ones, channels)
+    assert still == 0
+    changed = losses.denoising_loss(clean + 0.5, clean, weight, ones, channels)
+    assert changed > losses.denoising_loss(clean + 0.5, clean, weight, 0 * ones, channels) > 0
+
+
+def test_psnr_has_the_known_value():
+    one = torch.zeros(2, 3, 8, 8)
+    assert losses.psnr(one, one + 0.1) == pytest.approx(20.0, abs=1e-4)
+    box = torch.zeros(2, 1, 8, 8)
+    assert np.isnan(losses.psnr(one, one + 0.1, box))
+
+
+def test_noise_levels_reach_the_samplers_ends():
+    levels = video.sigmas(400, {"sigma_min": 0.12, "sigma_max": 80.0}, torch.Generator().manual_seed(0))
+    assert 0.12 <= levels.min() < 0.3 and levels.max() == 80
+    assert 0.5 < (levels == 80).float().mean() < 0.7
+
+
+def test_new_networks_return_the_warp_itself():
+    run = new_run(None)
+    batch = batches.plain(tiny_clips())
+    with torch.no_grad():
+        picture = mini.generate(run.mini, batch, 1, 0)
+    assert (
+        picture - batch.warped
+    ).abs().max() < 0.02  # one step from sigma 80 to 0: nothing of the noise is left
+
+
+def test_training_lowers_the_loss_and_resumes_to_the_same_weights(folder):
+    clips = tiny_clips()
+
+    def steps(run: video.Run, count: int) -> list[float]:
+        values = []
+        for _ in range(count):
+            generator = batches.rng_of(0, run.step)
+            loss = video.loss_of(run.mini, batches.plain(clips), 8, generator)
+            run.update(loss, 0.0)
+            values.append(float(loss.detach()))
+        return values
+
+    run = new_run(folder)
+    values = steps(run, 24)
+    assert np.mean(values[-5:]) < 0.8 * np.mean(values[:5])
+    run.save()
+    after = steps(run, 2)
+    again = new_run(folder, seed=1)
+    again.resume()
+    assert again.step == 24
+    assert steps(again, 2) == pytest.approx(after, rel=1e-4)
+    for name, value in run.average.items():
+        assert torch.allclose(again.average[name], value, atol=1e-5), name
+    assert not list(folder.glob("*.pt")) and json.loads((folder / "progress.json").read_text())["step"] == 24
+
+
+def test_export_is_half_precision_and_loads_to_the_same_pictures(tmp_path):
+    run = new_run(tmp_path)
+    torch.nn.init.normal_(run.mini.unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(0))
+    batch = batches.plain(tiny_clips())
+    before = mini.generate(run.mini, batch, 1, 0)
+    mini.export(run.mini, tmp_path / "model")
+    again = mini.load(tmp_path / "model")
+    assert again.controlnext.config.where == "conv_in"
+    assert (mini.generate(again, batch, 1, 0) - before).abs().max() < 0.02
+    saved = (tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size
+    assert saved < 2.2 * sum(p.numel() for p in run.mini.unet.parameters())
+    figures = mini.evaluate(again, [tiny_clips()])
+    assert figures["copy_psnr"] > figures["warp_psnr"]
+    assert {"result_face", "result_hands", "changed_valid"} <= set(figures)
+    assert mini.contact_sheet(again, tiny_clips()).shape == (128, 9 * 64, 3)
+
+
+def test_codec_rows_whiten_pictures_and_residuals():
+    clips = tiny_clips()
+    codec = mini.measured_codec(clips)
+    truth, warped = (p.flatten(0, 1).float() / 127.5 - 1 for p in (clips.truth, clips.warped))
+    latents, base = (codec.encode(p).latent_dist.mode() for p in (truth, warped))
+    residual = codec.residual_of(latents, base)
+    spread = residual.square().mean((0, 2, 3)).sqrt()
+    assert spread[0] == pytest.approx(1, abs=0.01)
+    assert isinstance(codec, HaarLatent) and len(codec.config.latent_std) == CHANNELS
+
+
+def test_command_line_refuses_senseless_numbers(capsys):
+    with pytest.raises(SystemExit) as stop:
+        video.main(["--minutes", "0"])
+    assert stop.value.code == 2
+    assert "must be positive" in capsys.readouterr().err
