@@ -95,7 +95,7 @@ def _lower_garment(crop: Canvas, who: Identities, u, v, hip, light) -> None:
     bottom = torch.where(length > 0, length, 0.36)
     flare = torch.where(length > 0, 0.16 * v.clamp_min(0), -0.04 * v.clamp_min(0)) - 0.15 * (-v).clamp_min(0)
     edge = hip + 0.26 + flare
-    distance = torch.maximum(u.abs() - edge, torch.maximum(v - bottom, -0.25 - v)) * col(who.head)
+    distance = torch.maximum(u.abs() - edge, torch.maximum(v - bottom, -0.04 - v)) * col(who.head)
     alpha = crop.cover(distance)
     across = (u / edge).clamp(-1, 1)
     folds = torch.where(length > 0, 0.06 * torch.sin(across * 14) * v.clamp(0, 1), 0.0)
@@ -160,6 +160,7 @@ def _arm(
         return
     distance, along, side = capsule(crop, start, end, *radii)
     near = (1 - distance.clamp_min(0) / col(0.24 * h)).clamp_min(0).square()
+    near = near * (along * 4).clamp(0, 1)  # none at the joint, where it would draw a ring
     crop.darken(1 - shadow * near * crop.data[4])
     alpha = crop.cover(distance)
     shade = round_shade(side, _limb_light(start, end, who.light))

@@ -257,3 +257,13 @@ def _arm_slice() -> slice:
             return slice(start, start + columns)
         start += columns
     raise KeyError("arm")
+
+
+def rest(count: int, frames: int, device: torch.device | str = "cpu") -> Dofs:
+    """People who stand still with hanging arms, straight head, shut mouth: a base for authored motion."""
+    zeros = {"sway": (2,), "head": (3,), "wrist": (2,), "feet": (2, 2), "mouth": (3,), "gaze": (2,)}
+    made = {f.name: torch.zeros((count, frames, *zeros.get(f.name, ())), device=device) for f in fields(Dofs)}
+    made["arms"] = made["lean"].new_tensor((0.2, 0.1, 0.05, 0.2)).expand(count, frames, 2, 4).clone()
+    made["turn"] = torch.full((count, frames, 2), 0.6, device=device)
+    made["curl"] = torch.full((count, frames, 2), 0.25, device=device)
+    return Dofs(**made)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from pipeline.clips import Keypoints, Pose
 from pipeline.training import figures, heads
 from pipeline.training.anatomy import Figure, figure
-from pipeline.training.person import Dofs, Identities, Motions, identities, motions
+from pipeline.training.person import Dofs, Identities, Motions, identities, motions, rest
 from pipeline.training.scenery import background
 from pipeline.training.shapes import blank
 
-__all__ = ["Dofs", "Identities", "Motions", "Scene", "identities", "motions", "render"]
+__all__ = ["Dofs", "Identities", "Motions", "Scene", "identities", "motions", "pose", "render", "rest"]
 
 
 @dataclass
@@ -68,3 +69,10 @@ def _points(fig: Figure, aspect: float, count: int, frames: int) -> tuple[Tensor
         parts.append(torch.cat((xy, seen), -1))
     parts[0][:, 16:18, 2] *= 1 - fig.far_ear
     return tuple(p.view(count, frames, -1, 3) for p in parts)
+
+
+def pose(scene: Scene, row: int, fps: float) -> Pose:
+    """The exact key points of one person of a scene as a `Pose`."""
+    parts = [p[row].double().cpu().numpy() for p in (scene.body, scene.hands, scene.face)]
+    height, width = scene.image.shape[-2:]
+    return Pose(*(Keypoints(p[..., :2], p[..., 2]) for p in parts), fps, (height, width))
