@@ -129,9 +129,15 @@ def _notes(out: np.ndarray, rng: np.random.Generator, chords: bool) -> None:
 
 
 def mask(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(B, 64, N) with random short stretches of time and bands of frequency set to the mean (0)."""
+    """(B, 64, N) with random short stretches of time and bands of frequency set to the mean (0).
+
+    Two in five clips get a smooth offset over frequency: the mean that was taken off depends on the words.
+    """
     out = mel.copy()
     for clip in out:
+        if rng.random() < 0.4:
+            bands = np.linspace(0, 5, clip.shape[0])
+            clip += np.interp(bands, np.arange(6), rng.normal(0, 0.45, 6)).astype(np.float32)[:, None]
         if rng.random() < 0.3:
             start, size = int(rng.integers(clip.shape[1] - 12)), int(rng.integers(2, 12))
             clip[:, start : start + size] = 0

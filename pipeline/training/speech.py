@@ -16,18 +16,20 @@ import shutil
 import subprocess
 import tempfile
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.signal import resample_poly
 
+from pipeline.training.sentences import pseudo_words, sentence, single_words
 from pipeline.training.visemes import PHONES, Phones
 
 log = logging.getLogger(__name__)
 RATE = 16000
 PAD = 0.55  # s of silence at both ends of every utterance: needed to learn the opening before speech
+Writer = Callable[[np.random.Generator], str]  # makes one text
 HELD_OUT = ("flite:rms", "festival:ked_diphone", "espeak:held-out")
 HELD_OUT_VARIANTS = ("f3", "m5", "Alicia", "Lee", "steph2", "max", "john", "linda")
 VARIANTS = (
@@ -38,74 +40,6 @@ VARIANTS = (
 ).split()
 ENGLISH = ("en-us", "en-us", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029")
 OTHERS = ("fr", "de", "es", "it", "pt-br", "pl", "nl", "sv", "tr", "fi")
-
-_ADJECTIVES = (
-    "big brave warm purple beautiful awful pale thin thick smooth rough young old brown fuzzy wooden "
-    "foggy modern empty bitter yellow lovely white royal noisy joyful measured casual visual gentle deep "
-    "cheap mighty vivid"
-).split()
-_NOUNS = (
-    "boy baby mother farmer bishop puppy village piano window river coffee shovel father brother finger "
-    "mirror weather treasure pleasure garage coin voice oyster king song bubble pepper map lamp thumb "
-    "tooth mouth wolf watch church judge bridge yacht onion moon spoon book cook house mouse cow town "
-    "shoe juice phone boat road van leaf wave five photo summer camera bamboo paper apple table museum "
-    "womb poem umbrella ship sheep vision"
-).split()
-_VERBS = (
-    "buys makes paints moves believes finds loves watches brings throws follows promises remembers hopes "
-    "boils enjoys measures pushes pulls washes teaches jumps over looks at walks with thinks about smiles "
-    "at waits for"
-).split()
-_PREPOSITIONS = (
-    "above below behind before with without through from of over under beside among past by".split()
-)
-_ADVERBS = (
-    "now again please soon maybe finally quietly together tomorrow of course by the way my friend".split()
-)
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve thirteen hundred".split()
-
-
-def sentence(rng: np.random.Generator) -> str:
-    """One random English sentence, digit string or spelled word."""
-    adj, noun, verb, prep, adv = (
-        lambda words=words: str(rng.choice(words))
-        for words in (_ADJECTIVES, _NOUNS, _VERBS, _PREPOSITIONS, _ADVERBS)
-    )
-    kind = int(rng.integers(9))
-    if kind == 0:
-        return f"The {adj()} {noun()} {verb()} the {noun()} {prep()} my {noun()}."
-    if kind == 1:
-        return f"{adv()}, a {noun()} {verb()} every {adj()} {noun()}, and we {verb()} it {adv()}."
-    if kind == 2:
-        first = f"Why would the {noun()} be so {adj()} {prep()} the {noun()}?"
-        return f"{first} I hope {noun()} and {noun()} may help."
-    if kind == 3:
-        return f"Both {noun()} and {noun()} were {adj()}, but this {noun()} was {adj()}."
-    if kind == 4:
-        return (
-            f"I believe that you have {rng.choice(_NUMBERS)} {adj()} {noun()} {prep()} the {noun()} {adv()}."
-        )
-    if kind == 5:
-        return f"Put the {noun()} {prep()} the {adj()} {noun()}. Please give them a {noun()}."
-    if kind == 6:
-        return f"Yes. {adj()} {noun()}, {adj()} {noun()}, {adv()}. My {noun()} {verb()} you."
-    if kind == 7:
-        return ", ".join(" ".join(rng.choice(_NUMBERS, rng.integers(2, 6))) for _ in range(2)) + "."
-    return " ".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), rng.integers(4, 9))) + f", {noun()}."
-
-
-def pseudo_words(rng: np.random.Generator) -> str:
-    """Made-up words of consonant-vowel-(consonant) syllables, readable in any Latin-script language."""
-    onset, vowel, coda = (
-        list("bbppmmfvtdnszkglrwh") + ["ch", "sh", "br", "pl"],
-        list("aaeeiioou"),
-        list("mnsltrpk"),
-    )
-    words = []
-    for _ in range(int(rng.integers(4, 9))):
-        parts = [f"{rng.choice(onset)}{rng.choice(vowel)}" for _ in range(int(rng.integers(1, 4)))]
-        words.append("".join(parts) + (str(rng.choice(coda)) if rng.random() < 0.4 else ""))
-    return " ".join(words) + "."
 
 
 @dataclass(frozen=True)
@@ -144,23 +78,16 @@ def _read_wave(path: Path) -> np.ndarray:
 # ---- flite
 
 
-def flite(voice: str, count: int, rng: np.random.Generator) -> Iterator[Utterance]:
+def flite(voice: str, count: int, rng: np.random.Generator, write: Writer = sentence) -> Iterator[Utterance]:
     """`count` utterances of one flite voice; phone end times come from `-psdur`."""
     pitch = {"slt": 175, "rms": 100, "awb": 120, "kal": 105, "kal16": 105}[voice]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.wav"
         for _ in range(count):
             stretch, mean = rng.uniform(0.8, 1.35), pitch * rng.uniform(0.8, 1.3)
-            command = [
-                "flite",
-                "-voice",
-                voice,
-                "-psdur",
-                "--setf",
-                f"duration_stretch={stretch:.2f}",
-                "--setf",
-            ]
-            command += [f"int_f0_target_mean={mean:.0f}", "-t", sentence(rng), "-o", str(path)]
+            settings = (f"duration_stretch={stretch:.2f}", f"int_f0_target_mean={mean:.0f}")
+            command = ["flite", "-voice", voice, "-psdur", "--setf", settings[0], "--setf", settings[1]]
+            command += ["-t", write(rng), "-o", str(path)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             phones, start = [], 0.0
             for name, end in re.findall(r"([a-z#@]+):([0-9.]+)", done.stdout):
@@ -173,7 +100,9 @@ def flite(voice: str, count: int, rng: np.random.Generator) -> Iterator[Utteranc
 # ---- festival
 
 
-def festival(voice: str, count: int, rng: np.random.Generator) -> Iterator[Utterance]:
+def festival(
+    voice: str, count: int, rng: np.random.Generator, write: Writer = sentence
+) -> Iterator[Utterance]:
     """`count` utterances of one festival voice; one script makes them all."""
     with tempfile.TemporaryDirectory() as folder:
         script = [f"(voice_{voice})"]
@@ -184,7 +113,7 @@ def festival(voice: str, count: int, rng: np.random.Generator) -> Iterator[Utter
                 f"(set! int_lr_params '((target_f0_mean {mean:.0f}) (target_f0_std 15) (model_f0_mean 170) "
                 "(model_f0_std 34)))"
             )
-            script.append(f'(set! u (Utterance Text "{sentence(rng)}")) (utt.synth u)')
+            script.append(f'(set! u (Utterance Text "{write(rng)}")) (utt.synth u)')
             script.append(
                 f'(utt.save.segs u "{folder}/{k}.segs") (utt.save.wave u "{folder}/{k}.wav" \'riff)'
             )
@@ -334,19 +263,20 @@ def _espeak_library() -> tuple[ctypes.CDLL, bytes | None]:
         return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path().encode()
 
 
-def espeak(count: int, held_out: bool, rng: np.random.Generator) -> Iterator[Utterance]:
+def espeak(
+    count: int, held_out: bool, rng: np.random.Generator, write: Writer | None = None
+) -> Iterator[Utterance]:
     """`count` tries over many voices and languages; the held-out variants speak US English only."""
     engine = Espeak()
     for _ in range(count):
         foreign = not held_out and rng.random() < 0.3
         language = "en-us" if held_out else str(rng.choice(OTHERS if foreign else ENGLISH))
         variant = str(rng.choice(HELD_OUT_VARIANTS if held_out else VARIANTS))
-        text = pseudo_words(rng) if foreign or rng.random() < 0.1 else sentence(rng)
-        pace, pitch, spread = (
-            int(rng.integers(120, 215)),
-            int(rng.integers(25, 75)),
-            int(rng.integers(30, 80)),
-        )
+        if write is None:
+            text = pseudo_words(rng) if foreign or rng.random() < 0.1 else sentence(rng)
+        else:
+            text = write(rng)
+        pace, pitch, spread = (int(rng.integers(*span)) for span in ((120, 215), (25, 75), (30, 80)))
         said = engine.say(text, f"{language}+{variant}", pace, pitch, spread)
         if said is None:
             continue
@@ -358,13 +288,13 @@ def espeak(count: int, held_out: bool, rng: np.random.Generator) -> Iterator[Utt
 # ---- the corpus on disk
 
 
-def sources(rng: np.random.Generator, scale: float = 1.0) -> Iterator[Iterator[Utterance]]:
-    """Every engine found here, with the utterance counts of the measured recipe times `scale`."""
+def sources(seed: int, scale: float = 1.0) -> Iterator[Iterator[Utterance]]:
+    """Every engine found here, with the measured recipe's counts times `scale`, then single words."""
+    rng, words = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     yield espeak(int(2400 * scale), False, rng)
     yield espeak(int(90 * scale) + 1, True, rng)
-    counts = {"awb": 330, "slt": 380, "kal16": 200, "rms": 90}
     if shutil.which("flite"):
-        for voice, count in counts.items():
+        for voice, count in {"awb": 330, "slt": 380, "kal16": 200, "rms": 90}.items():
             yield flite(voice, int(count * scale) + 1, rng)
     else:
         log.warning("flite is not installed: its voices are left out")
@@ -373,15 +303,26 @@ def sources(rng: np.random.Generator, scale: float = 1.0) -> Iterator[Iterator[U
             yield festival(voice, int(count * scale) + 1, rng)
     else:
         log.warning("festival is not installed: its voices are left out")
+    yield from word_sources(words, scale)
+
+
+def word_sources(rng: np.random.Generator, scale: float) -> Iterator[Iterator[Utterance]]:
+    """Single words and repeated syllables from the voices to train on."""
+    yield espeak(int(400 * scale), False, rng, single_words)
+    if shutil.which("flite"):
+        for voice in ("awb", "slt", "kal16"):
+            yield flite(voice, int(90 * scale), rng, single_words)
+    if shutil.which("festival"):
+        for voice in ("kal_diphone", "cmu_us_slt_arctic_hts"):
+            yield festival(voice, int(90 * scale), rng, single_words)
 
 
 def make_corpus(folder: Path, seed: int, scale: float = 1.0) -> None:
     """Writes `audio.i16` (all samples) and `utterances.json` (offset, length, voice, phones) to `folder`."""
-    rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     rows, offset = [], 0
     with open(folder / "audio.i16", "wb") as file:
-        for source in sources(rng, scale):
+        for source in sources(seed, scale):
             for made in source:
                 data = (np.clip(made.samples, -1, 1) * 32767).astype(np.int16)
                 file.write(data.tobytes())
