@@ -100,30 +100,32 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
         layers = layers.shrunk(size)
     points = [p.flatten(0, 1).to(layers.image) for p in (target.body, target.hands, target.face)]
     found = flow(layers, skeleton(*points, aspect), size, aspect)
-    picture, valid = _compose(layers, found, size, aspect)
+    picture, valid, still = _compose(layers, found, size, aspect)
     posed = (torch.cat([p[..., 2] for p in points], -1).amax(-1) > VISIBLE)[:, None, None, None]
     own = _resized(layers.image, size).repeat_interleave(frames, 0)
-    still = _enlarge(found.still, size)
     picture = torch.where(posed, torch.lerp(picture, own, (1 - valid) * still), own).clamp_(0, 1)
     valid = torch.where(posed, torch.maximum(valid, still), 1.0).clamp_(0, 1)
     return Warped(picture.unflatten(0, (-1, frames)), valid.unflatten(0, (-1, frames)))
 
 
-def _compose(layers: Plates, found: Flow, size: tuple[int, int], aspect: float) -> tuple[Tensor, Tensor]:
-    """The layers over each other: picture (N,3,H,W) and validity (N,1,H,W)."""
+def _compose(
+    layers: Plates, found: Flow, size: tuple[int, int], aspect: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The layers over each other: picture (N,3,H,W), validity and stillness (N,1,H,W)."""
     frames = len(found.unit) // len(layers.image)
     face, *parts = _boxes(found, size, aspect)
     middle = (found.body[:, :2] + found.body[:, 2:]) / 2
-    maps = _enlarge(torch.cat([middle, found.agree], 1), size)
-    places = maps[:, :2]
+    maps = _enlarge(torch.cat([middle, found.agree, found.still], 1), size)
+    places, still = maps[:, :2], maps[:, 3:]
     if face:
         places[:, :, face[0] : face[1], face[2] : face[3]], slits = _slits(found, face, size)
-    body = sample(layers.body, places, aspect).mul_(maps[:, 2:])
+    body = sample(layers.body, places, aspect).mul_(maps[:, 2:3])
     if face:
         window = body[:, :, face[0] : face[1], face[2] : face[3]]
         colour = layers.lips.repeat_interleave(frames, 0)
         window[:, :3], amount = paint(window[:, :3], *slits, colour, 1 / size[0])
         window[:, 4:] *= 1 - amount
+        still[:, :, face[0] : face[1], face[2] : face[3]] *= 1 - amount  # what is painted is to be seen
     ground = _resized(layers.background, size).repeat_interleave(frames, 0)
     picture = ground.mul_(1 - body[:, 3:4])
     picture[:, :3] += body[:, :3]
@@ -136,7 +138,7 @@ def _compose(layers: Plates, found: Flow, size: tuple[int, int], aspect: float) 
             window.mul_(1 - arm[:, 3:4])
             window[:, :3] += arm[:, :3]
             window[:, 3:] += arm[:, 4:]
-    return picture[:, :3], picture[:, 3:]
+    return picture[:, :3], picture[:, 3:], still
 
 
 def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[Tensor, Tensor]]:

@@ -195,7 +195,10 @@ def paint(
 
     open_here = ((above + below) / pixel).clamp(0, 1)  # no line where the lips touch
     amount = open_here * soft(torch.minimum(above, below) - outside) * share
-    strip = soft(teeth[:, None, None, None] - above)
+    height = teeth[:, None, None, None].clamp_min(pixel)
+    strip = ((height - above) / (0.3 * height + pixel) + 0.5).clamp(0, 1)
+    strip = strip * ((above + below) / (3 * height)).clamp(0, 1)  # darker towards the corners
+    strip = strip * (0.65 + 0.35 * (above / height).clamp(0, 1))  # the upper lip's shadow
     dark = (colour * MOUTH_DARK)[:, :, None, None]
     light = colour.new_tensor(TEETH_COLOUR)[None, :, None, None]
     light = light * (0.35 + 0.65 * colour.amax(1)[:, None, None, None])
