@@ -1,0 +1,325 @@
+"""Refocusing: planted skeletons, safety in every frame, and the effect on real poses and speech."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.clips import Keypoints, Motion, Pose
+from pipeline.evaluation import motion as measure
+from pipeline.motion.refocus import TUNING, refocus
+
+FPS = 25.0
+SIZE = (768, 512)  # height, width: not square, so that angles in fractions would be wrong
+ARMS = {2: (0.12, 0.95, 21), 5: (-0.12, 2.19, 0)}  # shoulder: (side, hanging angle, first hand point)
+
+
+def planted(frames=250, seed=0, swing=0.5, size=SIZE, scale=170.0, place=(0.5, 0.33)) -> Pose:
+    """A person with legs who beats both arms at 1.1 and 1.4 Hz, sways and nods; bone lengths are constant."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(frames) / FPS
+    wave = [np.sin(2 * np.pi * f * t + rng.uniform(0, 6)) for f in (0.3, 0.5, 1.1, 1.4, 0.9, 1.7)]
+    body, hands, face = (np.zeros((frames, k), complex) for k in (18, 42, 68))
+    hips = 0j + np.array(place[0] * size[1] + 1j * place[1] * size[0]) + 1.1j * scale
+    body[:, 8], body[:, 11] = hips - 0.2 * scale, hips + 0.2 * scale
+    for hip, knee, ankle in ((8, 9, 10), (11, 12, 13)):
+        body[:, knee], body[:, ankle] = body[:, hip] + 0.7j * scale, body[:, hip] + 1.3j * scale
+    lean = np.exp(1j * 0.06 * wave[0])
+    neck = body[:, 1] = hips - 1.1j * scale * lean
+    tilt = lean * np.exp(1j * 0.1 * wave[1])
+    for k, offset in {
+        0: -0.45j,
+        14: -0.07 - 0.52j,
+        15: 0.07 - 0.52j,
+        16: -0.15 - 0.45j,
+        17: 0.15 - 0.45j,
+    }.items():
+        body[:, k] = neck + scale * offset * tilt
+    ring = np.exp(2j * np.pi * np.arange(68) / 68)
+    talk = 1 + 0.2 * np.abs(np.sin(9 * t))[:, None] * (np.arange(68) >= 48)
+    face[:] = neck[:, None] + scale * (-0.45j + 0.14 * ring * talk) * tilt[:, None]
+    fingers = 0.02 * np.arange(21) * np.exp(1j * np.linspace(-0.5, 0.5, 21))
+    for shoulder, (side, hang, first) in ARMS.items():
+        upper, fore, palm = wave[2 if side > 0 else 3], wave[4], wave[5]
+        body[:, shoulder] = neck + (-side * 2.5 * scale) * lean
+        angle = np.pi - hang + swing * upper * 0.5
+        for bone, (add, length) in enumerate(((0, 0.55), (swing * fore - side * 8, 0.45))):
+            angle = angle + add
+            body[:, shoulder + 1 + bone] = body[:, shoulder + bone] + length * scale * np.exp(1j * angle)
+        hand = np.exp(1j * (angle + 0.3 * swing * palm))
+        hands[:, first : first + 21] = body[:, shoulder + 2, None] + scale * fingers * hand[:, None]
+
+    def points(z: np.ndarray) -> Keypoints:
+        return Keypoints(np.stack([z.real / size[1], z.imag / size[0]], 2), np.ones(z.shape))
+
+    return Pose(points(body), points(hands), points(face), FPS, size)
+
+
+def beat(frames=250) -> np.ndarray:
+    """Excitation with accents every 1.6 s and a pause of 2 s in the middle."""
+    t = np.arange(frames) / FPS
+    e = 0.9 * np.sin(2 * np.pi * t / 1.6) ** 3
+    middle = frames / FPS / 2
+    return np.where(np.abs(t - middle) < 1, -1.0, np.clip(e, -1, 1))
+
+
+def as_motion(pose: Pose, excitation: np.ndarray | None = None) -> Motion:
+    e = beat(len(pose)) if excitation is None else excitation
+    return Motion(
+        pose, pose[:1], None, None, (e + 1) / 2, e, np.ones(len(e)), np.zeros((len(e), 2, 4), np.float32)
+    )
+
+
+def pixels(pose: Pose) -> np.ndarray:
+    return pose.body.xy * np.array([pose.size[1], pose.size[0]])
+
+
+def bone_angle(pose: Pose, a: int, b: int) -> np.ndarray:
+    v = pixels(pose)[:, b] - pixels(pose)[:, a]
+    return np.unwrap(np.arctan2(v[:, 1], v[:, 0]))
+
+
+def test_nothing_changes_at_zero():
+    before = as_motion(planted())
+    after = refocus(before, 0.0, 0.0, "both")
+    for part in ("body", "hands", "face"):
+        assert np.array_equal(getattr(after.pose, part).xy, getattr(before.pose, part).xy)
+        assert np.array_equal(getattr(after.pose, part).score, getattr(before.pose, part).score)
+    assert np.array_equal(after.guidance, before.guidance)
+
+
+def test_usual_level_changes_nothing():
+    """Excitation 0 is the speaker's own level: gain 1 and the same bits at any strength."""
+    before = as_motion(planted(), np.zeros(250))
+    assert np.array_equal(refocus(before, 2.0).pose.body.xy, before.pose.body.xy)
+
+
+def test_constant_accent_scales_a_planted_stroke():
+    """One arm beats at 1.25 Hz by 0.2 rad; at e = 0.5, s = 1 its swing must grow by LOUD^(0.5 a) = 2."""
+    pose = planted(swing=0.0)
+    z = pixels(pose)[..., 0] + 1j * pixels(pose)[..., 1]
+    turn = np.exp(0.2j * np.sin(2 * np.pi * 1.25 * np.arange(250) / FPS))
+    z[:, 3:5] = z[:, 2:3] + (z[:, 3:5] - z[:, 2:3]) * turn[:, None]
+    body = Keypoints(np.stack([z.real / SIZE[1], z.imag / SIZE[0]], 2), pose.body.score)
+    after = refocus(as_motion(replace(pose, body=body), np.full(250, 0.5)), 1.0)
+    middle = slice(50, 200)
+    grown = np.ptp(bone_angle(after.pose, 2, 3)[middle]) / 0.4
+    assert grown == pytest.approx(TUNING.loud**0.5, rel=0.06)
+    calm = refocus(as_motion(replace(pose, body=body), np.full(250, -0.5)), 1.0)
+    assert np.ptp(bone_angle(calm.pose, 2, 3)[middle]) / 0.4 == pytest.approx(TUNING.quiet**0.5, rel=0.1)
+
+
+def test_accents_grow_and_pauses_calm_without_lag():
+    before = as_motion(planted())
+    after = refocus(before, 1.0)
+    home = measure.rest(before.pose, before.excitation)
+    old, new = measure.figures(before, home), measure.figures(after, home)
+    assert new.ratio >= 1.3 * old.ratio and new.correlation >= old.correlation + 0.1
+    assert (
+        abs(int(np.argmax(measure.lag_curve(before.pose, after.pose, before.excitation))) - measure.LAG_REACH)
+        <= 1
+    )
+
+
+def test_monotone_in_the_slider():
+    """Wherever nothing meets a cap, a bone's angle moves on in one direction as the slider rises."""
+    pose = planted(scale=110.0)
+    motion = as_motion(pose, np.clip(beat(), -1, 0.6))
+    angles = np.stack([bone_angle(refocus(motion, s).pose, 2, 3) for s in np.linspace(0, 2, 9)])
+    steps = np.diff(angles, axis=0)
+    opposed = (steps.max(0) > 1e-4) & (steps.min(0) < -1e-4)
+    assert opposed.mean() <= 0.12  # only where stroke and posture pull apart
+    ratios = [
+        measure.figures(refocus(motion, s), measure.rest(pose, motion.excitation)).ratio
+        for s in (0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    assert (np.diff(ratios) > 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.floats(0, 2),
+    st.floats(-0.5, 0.5),
+    st.floats(60, 330),
+    st.floats(-0.1, 1.1),
+    st.floats(0.0, 0.9),
+    st.floats(0, 1),
+)
+def test_safety_rows(seed, strength, size, scale, x, y, missing):
+    """Limbs, torso, feet, lips, frame and missing joints, for people of any size at any place."""
+    pose = planted(60, seed, 0.9, scale=scale, place=(x, y))
+    rng = np.random.default_rng(seed)
+    gone = (rng.random((60, 18)) < 0.3) & (missing > 0.6)
+    body = Keypoints(np.where(gone[..., None], 0.0, pose.body.xy), np.where(gone, 0.0, pose.body.score))
+    before = as_motion(replace(pose, body=body), rng.uniform(-1, 1, 60))
+    after = refocus(before, strength, size).pose
+    limbs, torso = measure.drift(before.pose, after)
+    assert limbs <= 1e-5 and torso <= 0.05
+    assert measure.lower_body_shift(before.pose, after) == 0
+    assert measure.newly_outside(before.pose, after) == 0
+    assert measure.lip_shift(before.pose, after) <= 1e-6
+    assert np.array_equal(after.body.xy[gone], body.xy[gone]) and np.array_equal(after.body.score, body.score)
+    assert all(np.isfinite(p.xy).all() for p in (after.body, after.hands, after.face))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from(["random", "one place", "missing", "nan"]))
+def test_degenerate_poses_stay_finite_where_they_were(seed, frames, kind):
+    rng = np.random.default_rng(seed)
+    parts = []
+    for count in (18, 42, 68):
+        xy = (
+            rng.uniform(-0.5, 1.5, (frames, count, 2))
+            if kind != "one place"
+            else np.full((frames, count, 2), 0.5)
+        )
+        score = np.zeros((frames, count)) if kind == "missing" else rng.random((frames, count))
+        if kind == "nan":
+            xy[score < 0.3] = np.nan
+        parts.append(Keypoints(xy, score))
+    before = as_motion(Pose(*parts, FPS, SIZE), rng.uniform(-1, 1, frames))
+    after = refocus(before, 2.0, 0.5, "both")
+    for old, new in zip(parts, (after.pose.body, after.pose.hands, after.pose.face), strict=True):
+        assert np.isfinite(new.xy[old.visible]).all()
+        assert np.array_equal(new.xy[~old.visible], old.xy[~old.visible], equal_nan=True)
+    assert measure.newly_outside(before.pose, after.pose) == 0
+
+
+def test_head_and_face_turn_as_one_rigid_body():
+    before = as_motion(planted())
+    after = refocus(before, 2.0)
+
+    def shape(pose: Pose) -> np.ndarray:
+        points = np.concatenate([pose.face.xy, pose.body.xy[:, [0, 14, 15, 16, 17]]], 1)
+        z = points @ np.array([pose.size[1], 1j * pose.size[0]])
+        return np.abs(z[:, :, None] - z[:, None, :])
+
+    assert np.abs(shape(after.pose) - shape(before.pose)).max() < 1e-9
+    assert np.abs(after.pose.face.xy - before.pose.face.xy).max() > 1e-3
+
+
+def test_hand_stays_on_its_wrist_and_keeps_its_shape():
+    before, after = planted(), refocus(as_motion(planted()), 2.0).pose
+    for wrist, first in ((4, 21), (7, 0)):
+
+        def reach(pose, wrist=wrist, first=first):
+            hand = pose.hands.xy[:, first : first + 21] * np.array([pose.size[1], pose.size[0]])
+            return np.linalg.norm(hand - pixels(pose)[:, wrist, None], axis=2)
+
+        assert np.abs(reach(after) - reach(before)).max() < 1e-9
+    assert np.abs(after.hands.xy - before.hands.xy).max() > 0.01
+
+
+def test_missing_elbow_does_not_tear_the_arm():
+    """An elbow that is away for 8 frames: the wrist's largest step is at most twice the usual one."""
+    pose = planted(swing=0.3)
+    score = pose.body.score.copy()
+    score[100:108, 3] = 0
+    whole = refocus(as_motion(pose), 1.0).pose
+    holed = refocus(as_motion(replace(pose, body=Keypoints(pose.body.xy, score))), 1.0).pose
+    step = np.linalg.norm(np.diff(pixels(holed)[:, 4], axis=0), axis=1)
+    usual = np.linalg.norm(np.diff(pixels(whole)[:, 4], axis=0), axis=1).max()
+    assert step[90:120].max() <= 2 * usual
+
+
+def test_guard_holds_a_low_hand_and_frees_the_other():
+    """The right hand touches the lower edge; the left arm must still gain."""
+    pose = planted(scale=150.0)
+    lowest = pose.hands.xy[:, 21:, 1].max()
+    lift = 0.999 - lowest
+    parts = [Keypoints(p.xy + np.array([0, lift]), p.score) for p in (pose.body, pose.hands, pose.face)]
+    moved = replace(pose, body=parts[0], hands=parts[1], face=parts[2])
+    before = as_motion(moved)
+    after = refocus(before, 2.0).pose
+    assert measure.newly_outside(moved, after) == 0
+    travel = np.abs(after.body.xy - moved.body.xy).max((0, 2))
+    assert travel[7] > 0.02
+
+
+def test_gate_moves_only_the_guidance():
+    before = as_motion(planted())
+    gate, both = refocus(before, 2.0, mode="gate"), refocus(before, 2.0, mode="both")
+    assert gate.pose is before.pose
+    assert gate.guidance.min() == pytest.approx(0.8) and gate.guidance.max() <= 1.2
+    assert np.allclose(gate.guidance, np.clip(1 + 0.2 * before.excitation, 0.8, 1.2))
+    assert np.array_equal(both.guidance, gate.guidance)
+    assert np.array_equal(both.pose.body.xy, refocus(before, 2.0).pose.body.xy)
+    assert np.array_equal(refocus(before, 2.0).guidance, before.guidance)
+
+
+def test_size_scales_all_gestures_alike():
+    before = as_motion(planted(), np.zeros(250))
+    spread = [np.std(bone_angle(refocus(before, 0.0, b).pose, 2, 3)) for b in (-0.5, 0.0, 0.5)]
+    assert spread[0] < 0.85 * spread[1] and spread[2] > 1.15 * spread[1]
+
+
+@pytest.mark.parametrize("strength, size", [(-0.1, 0), (2.1, 0), (np.nan, 0), (1, 0.6), (1, np.inf)])
+def test_numbers_out_of_range_are_refused(strength, size):
+    with pytest.raises(ValueError, match="must lie between"):
+        refocus(as_motion(planted(10)), strength, size)
+
+
+def test_unknown_mode_and_unequal_lengths_are_refused():
+    with pytest.raises(ValueError, match="mode"):
+        refocus(as_motion(planted(10)), 1.0, mode="louder")
+    with pytest.raises(ValueError, match="frames"):
+        refocus(as_motion(planted(10), beat(9)), 1.0)
+
+
+def test_speed():
+    """250 frames in 50 ms of processor time, 1500 in under a second."""
+    for frames, limit in ((250, 0.05), (1500, 0.6)):
+        motion = as_motion(planted(frames))
+        spent = []
+        for _ in range(3):
+            start = time.process_time()
+            refocus(motion, 1.0)
+            spent.append(time.process_time() - start)
+        assert min(spent) <= limit
+
+
+@pytest.fixture(scope="module")
+def real_pairs(shared) -> list[Motion]:
+    from pipeline.media import read_audio
+
+    folder = shared / "media"
+    sounds = [
+        read_audio(p) for p in sorted(folder.glob("speech/a0[12456]*")) + sorted(folder.glob("speech/a12*"))
+    ]
+    poses = [measure.read_pose(p) for p in sorted(folder.glob("pose/echomimic*.npz"))]
+    assert len(sounds) == 6 and len(poses) == 3
+    return [
+        measure.pair(pose, sound, (53 * k + turn * len(pose)) % (2 * len(pose) - 2))
+        for pose in poses
+        for k, sound in enumerate(sounds)
+        for turn in range(2)
+    ]
+
+
+@pytest.mark.slow
+def test_a_person_sees_it_on_real_poses(real_pairs):
+    """The levels of issue A, pooled over 36 pairs of at least ten seconds."""
+    assert len(real_pairs) >= 20 and min(len(m) for m in real_pairs) >= 250
+    one, two = measure.pooled(real_pairs, 1.0), measure.pooled(real_pairs, 2.0)
+    assert one["rise"] >= 0.10 and two["rise"] >= 0.18
+    assert one["ratio"] >= 1.3 and two["ratio"] > one["ratio"]
+    assert one["jerk"] <= 1.5 and one["jerk99"] <= 1.5 and abs(one["lag"]) <= 1
+    for row in (one, two):
+        assert row["drift"] <= 1e-5 and row["torso"] <= 0.05 and row["lips"] <= 1e-6
+        assert row["outside"] == 0 and row["feet"] == 0
+
+
+@pytest.mark.slow
+def test_another_speech_gives_no_rise(real_pairs):
+    """Refocused by another moment's excitation, the body does not follow this speech better."""
+    rises = []
+    for motion in real_pairs:
+        shifted = replace(motion, excitation=np.roll(motion.excitation, len(motion) // 2))
+        after = refocus(shifted, 1.0)
+        r = [measure.correlation(measure.speed(m.pose), motion.intensity, FPS)[0] for m in (motion, after)]
+        rises.append(r[1] - r[0])
+    assert abs(np.mean(rises)) <= 0.05
