@@ -51,9 +51,7 @@ class Holistic:
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
         """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
-        with quiet():
-            locator, crowd = Locator(), _Crowd(video.fps)
-        done, size = 0, None
+        crowd, done, size = _Crowd(video.fps), 0, None
         try:
             for chunk in video.chunks():
                 size = chunk.shape[1:3]
@@ -61,13 +59,12 @@ class Holistic:
                     return Detection((), (), (drawn.CLIP_SAID,))
                 for frame in chunk:
                     with quiet():
-                        crowd.follow(_shrink(frame), locator)
+                        crowd.follow(_shrink(frame))
                     done += 1
                     if done % REPORT_EVERY == 0:
                         yield done
         finally:
             crowd.close()
-            locator.close()
         if size is None:
             raise ValueError(NO_FRAMES)
         poses = crowd.poses(size)
@@ -131,10 +128,10 @@ class _Crowd:
     def __init__(self, fps: float) -> None:
         self.fps = fps
         self.tracks: list[_Track] = []
-        self.probe = Follower()
+        self.graphs: dict[type, Any] = {}  # Locator and Follower, made when first needed
         self.frames = 0
 
-    def follow(self, image: np.ndarray, locator: Locator) -> None:
+    def follow(self, image: np.ndarray) -> None:
         """Looks at the next frame: where people were before, and every LOOK_EVERY frames for others."""
         for track in self.tracks:
             if track.rect is not None:
@@ -142,10 +139,10 @@ class _Crowd:
         self._part_doubles()
         alive = [track for track in self.tracks if track.rect is not None]
         if not alive or self.frames % LOOK_EVERY == 0:
-            for region in locator.people(image):
+            for region in self._graph(Locator).people(image):
                 self._welcome(region, image)
             if not any(track.rect is not None for track in self.tracks) and self.frames % LOOK_EVERY == 0:
-                for region in (*locator.around_faces(image), *locator.in_tiles(image)):
+                for region in self._graph(Locator).anywhere(image):
                     self._welcome(region, image)
         self.frames += 1
 
@@ -154,8 +151,13 @@ class _Crowd:
         return rank([track.seen for track in self.tracks], self.frames, self.fps, size)
 
     def close(self) -> None:
-        for follower in (self.probe, *(track.follower for track in self.tracks)):
-            follower.close()
+        for graph in (*self.graphs.values(), *(track.follower for track in self.tracks)):
+            graph.close()
+
+    def _graph(self, kind: type) -> Any:
+        if kind not in self.graphs:
+            self.graphs[kind] = kind()
+        return self.graphs[kind]
 
     def _look(self, track: _Track, image: np.ndarray, rect: Any) -> None:
         sighting = track.follower.see(image, rect)
@@ -177,7 +179,7 @@ class _Crowd:
         alive = [track for track in self.tracks if track.rect is not None]
         if any(_same_place(region, track.rect, size) for track in alive):
             return
-        found = self.probe.see(image, region.rect(size))
+        found = self._graph(Follower).see(image, region.rect(size))
         if found is None or any(found.same_person(track.last()) for track in alive):
             return
         lost = [track for track in self.tracks if track.rect is None]

@@ -26,6 +26,8 @@ MIN_FACE = 0.5  # score of the face detection graphs
 MIN_SHOULDER = 0.5  # at least one shoulder must be seen this well: hallucinated people have none
 TILE = 0.6  # side of a tile as a share of the picture's side, so neighbours overlap by a fifth
 FACE_TO_BODY = 6.0  # a standing person fits a square of this many face heights
+SHOULDERS = 11  # the first of the 33 landmarks below the head
+FRONTAL = 0.5  # distance of the eyes over bridge to chin: straight 0.6, profile on hair up to 0.45
 ROI_MARGIN = 1.25  # the pose graph's own enlargement of its region
 
 # OpenPose order: nose, neck (computed), right arm, left arm, right leg, left leg, eyes, ears.
@@ -175,6 +177,10 @@ class Locator:
                 found += self._detect_in(image, window, MIN_TILE)
         return [region for _, region in found]
 
+    def anywhere(self, image: np.ndarray) -> list[Region]:
+        """All that faces and tiles show, for pictures whose people the whole picture does not."""
+        return self.around_faces(image) + self.in_tiles(image)
+
     def close(self) -> None:
         for graph in [self._poses, *self._faces]:
             graph.close()
@@ -255,9 +261,12 @@ class Follower:
         if self._steady is not None:
             size = np.array([image.shape[1], image.shape[0], 1])
             side = rect.width * size[0]
-            if self._steady.exchanged(pose * size, side, bool(face.any())):
-                pose, hands = pose[OTHER_SIDE], hands[::-1]
-            pose = self._steady.filter(pose * size, side) / size
+            order = self._steady.sides(pose * size, side, _frontal(face * size))
+            if order is None:
+                pose[SHOULDERS:, 2], hands = 0, [_hand(None)] * 2
+            else:
+                hands = hands[::-1] if order is OTHER_SIDE else hands
+                pose = self._steady.filter(pose[order] * size, side) / size
         body = _with_head(_body(_inside(pose)), face)
         mask = np.asarray(result.mask, np.float32).copy() if self._mask and result.mask is not None else None
         return Sighting(body, np.concatenate(hands), face, mask, result.next_rect)
@@ -282,6 +291,14 @@ def _body(pose: np.ndarray) -> np.ndarray:
     body[1] = (*(right[:2] + left[:2]) / 2, 1.0) if seen else 0.0
     assert body.shape == (BODY, 3)
     return body
+
+
+def _frontal(face: np.ndarray) -> bool:
+    """Whether a face was found that looks towards the camera: profiles are found even on hair."""
+    if not face[:, 2].all():
+        return False
+    eyes = np.linalg.norm(face[36:42, :2].mean(axis=0) - face[42:48, :2].mean(axis=0))
+    return bool(eyes > FRONTAL * np.linalg.norm(face[8, :2] - face[27, :2]))
 
 
 def _with_head(body: np.ndarray, face: np.ndarray) -> np.ndarray:
