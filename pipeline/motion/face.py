@@ -124,8 +124,8 @@ def _jaw_profile() -> np.ndarray:
 
 
 def _opening_profile(x: np.ndarray, centre: float, half: float) -> np.ndarray:
-    """Share of the middle's opening at x: half an ellipse between the corners, not a wedge."""
-    return np.sqrt(np.clip(1 - ((x - centre) / half) ** 2, 0.0, 1))
+    """Share of the middle's opening at x: a flat-bottomed arch between the corners, not a wedge."""
+    return np.sqrt(np.clip(1 - np.abs((x - centre) / half) ** 3, 0.0, 1))
 
 
 def animate(
