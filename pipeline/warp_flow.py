@@ -34,7 +34,7 @@ from .warp_plates import FAR, Plates, arms_present, body_distances, head_distanc
 
 STILL = 0.004  # picture heights: where nothing moves by more than this the reference's own pixels are shown
 AGREE = (0.25, 0.6)  # a place is hidden where the part that it comes from is not the part that it goes to
-TORSO_STIFFNESS, HAND_STIFFNESS = 0.05, 0.3
+TORSO_STIFFNESS = 0.05
 SIZE_RANGE = (0.8, 1.25)  # of the body's size ratio around the face's: a body that turns is not smaller
 HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body's size says
 
@@ -154,8 +154,8 @@ def _arms(reference: Skeleton, target: Skeleton, ratio: Tensor, nodes: Tensor) -
         linear, size, centre = similarity(a, b, even)
         held = (size * ratio).clamp(1 / HAND_SIZE, HAND_SIZE)
         linear = linear * (held / (size * ratio))[:, None, None]
-        matrix = bend(affine(linear, centre[:, 0], centre[:, 1]), a, b, even, HAND_STIFFNESS)
-        maps.append(torch.where(both[:, None, None, None], apply_grid(matrix, nodes), maps[forearm]))
+        placed = apply_grid(affine(linear, centre[:, 0], centre[:, 1]), nodes)
+        maps.append(torch.where(both[:, None, None, None], placed, maps[forearm]))
     return torch.stack(maps, 1), arms_present(reference) & arms_present(target)
 
 

@@ -189,10 +189,17 @@ def _enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size, mode="bilinear", align_corners=True)
 
 
+def _grown(mask: Tensor, radius: int) -> Tensor:
+    """The mask's maximum over a square of 2 radius + 1 pixels."""
+    return F.max_pool2d(
+        F.max_pool2d(mask, (2 * radius + 1, 1), 1, (radius, 0)), (1, 2 * radius + 1), 1, (0, radius)
+    )
+
+
 def _layers(
     image: Tensor, mask: Tensor | None, trunk: Tensor, limbs: Tensor, neck: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Background (B,4), body (B,5) and arms (B,6,5) from distances (B,1|6,h,w) on the flow grid."""
+    """Background (B,4), body (B,5) and arms (B,6,5) from distances (B,1|6,h,w) on a coarse grid."""
     size = image.shape[2], image.shape[3]
     arm = limbs.amin(1, keepdim=True)
     if mask is None:
@@ -200,29 +207,32 @@ def _layers(
         person = _enlarge((0.5 - outline / 0.06).clamp(0, 1), size)
     else:
         person = mask
-    # an arm owns its capsule, and what else of the person is nearer to it than to the trunk
+    # an arm part owns its capsule, and what else of the person is near and nearer to it than to the trunk
     reach = limbs.new_tensor(REACH)[None, :, None, None] - limbs
     own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), reach))
-    claim = own.amax(1, keepdim=True)
-    hole = _enlarge((0.5 + (claim + 0.02) / 0.06).clamp(0, 1), size)
-    own = torch.minimum(own, 0.25 - limbs + arm)
-    alphas = _enlarge(((own + 0.08) / 0.06).clamp(0, 1), size) * person
-    rows = max(1, round(image.shape[2] / 96)) * 2 + 1
-    grown = F.max_pool2d(
-        person, rows if mask is not None else 2 * rows + 1, 1, rows // 2 if mask is not None else rows
-    )
-    away = (1 - (grown * 4 - 0.2)).clamp(0, 1)
+    hole = _enlarge((0.5 + (own.amax(1, keepdim=True) + 0.02) / 0.06).clamp(0, 1), size)
+    alphas = _enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size) * person
+    radius = max(1, round(size[0] / 96)) * (1 if mask is not None else 2)
+    away = (1.2 - _grown(person, radius) * 4).clamp(0, 1)
     sure = (person > SURE).to(image.dtype)
     bare = sure * (hole < 0.02)
-    skin = sure * (hole > 0.5)
-    fills = push_pull(image.repeat(3, 1, 1, 1), torch.cat([away, bare, skin]))
-    behind, trunk_colour, arm_colour = fills.chunk(3)
+    levels = sure * (hole > 0.5) * _uncovered(limbs, size)
+    weights = torch.cat([away, bare, *levels.split(1, 1)])
+    behind, trunk_colour, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
     cover = push_pull(person, 1 - hole)
     shape = _enlarge((0.5 - trunk / 0.1).clamp(0, 1), size)
     under = ((0.6 * cover + 0.4 * shape - 0.35) / 0.3).clamp(0, 1)
     alpha = person * (1 - hole) + under * hole
     body = torch.cat([trunk_colour * alpha, alpha, bare * alpha], 1)
-    colour = torch.where(skin > 0, image, arm_colour)
-    parts = torch.cat([colour, torch.ones_like(person), skin], 1)
-    arms = parts[:, None] * alphas[:, :, None]
-    return torch.cat([behind, away], 1), body, arms
+    arms = []
+    for level, colour in enumerate(colours):
+        parts = torch.cat([colour, torch.ones_like(person), levels[:, level : level + 1]], 1)
+        arms += [parts * alphas[:, part : part + 1] for part in (2 * level, 2 * level + 1)]
+    return torch.cat([behind, away], 1), body, torch.stack(arms, 1)
+
+
+def _uncovered(limbs: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B,3,H,W) 1 where upper arms, forearms, hands are not covered by a part that lies above them."""
+    upper, fore, hand = (pair.amin(1, keepdim=True) for pair in limbs.split(2, 1))
+    covers = torch.cat([torch.minimum(fore, hand), hand, torch.full_like(hand, FAR)], 1)
+    return (_enlarge(covers, size) > 0.03).to(limbs.dtype)
