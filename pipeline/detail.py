@@ -11,7 +11,7 @@ REACH = 3  # pixels of the small picture over which the least trust counts, agai
 
 
 def trust(generated: Tensor, low_warp: Tensor) -> Tensor:
-    """Returns (N,1,h,w) in [0,1]: exp(-(|generated - warp| / TOLERANCE)^2), least over neighbours, then smoothed."""
+    """Returns (N,1,h,w): exp(-(|generated - warp| / TOLERANCE)^2), least over neighbours, then smoothed."""
     apart = (generated - low_warp).abs().amax(1, keepdim=True)
     agree = torch.exp(-(apart / TOLERANCE).square())
     least = -F.max_pool2d(-agree, REACH, 1, REACH // 2)
@@ -21,13 +21,15 @@ def trust(generated: Tensor, low_warp: Tensor) -> Tensor:
 def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
     """Returns (N,3,H,W): up(low) + trust * (high_warp - up(low_warp)), pictures in [0,1].
 
-    `low` (N,3,h,w) is the generated picture, `low_warp` the warp at its size, `high_warp` (N,3,H,W) the warp at
-    the size wanted. Where the network kept the warp the result is the warp in full detail; where it repaired the
-    warp the result is the bicubic picture.
+    `low` (N,3,h,w) is the generated picture, `low_warp` the warp at its size, `high_warp` (N,3,H,W) the warp
+    at the size wanted. Where the network kept the warp the result is the warp in full detail; where it
+    repaired the warp the result is the bicubic picture.
     """
     if low.shape != low_warp.shape or high_warp.shape[:2] != low.shape[:2]:
         shapes = [tuple(t.shape) for t in (low, low_warp, high_warp)]
-        raise ValueError(f"detail transfer needs two small pictures of one shape and as many large ones, got {shapes}")
+        raise ValueError(
+            f"detail transfer needs two small pictures of one shape and as many large ones, got {shapes}"
+        )
     size = high_warp.shape[2:]
     base = torch.cat([low, F.interpolate(high_warp, low.shape[2:], mode="area")], 1)
     confidence = trust(low, low_warp)

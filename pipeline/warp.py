@@ -1,9 +1,9 @@
 """A reference image moved to a target pose by geometry alone: layered, ghost-free, any photo, no training.
 
-Over the background plate lies the body: head, torso and legs bent smoothly into each other by backward blend
-skinning, the face by radial basis interpolation of its 68 points, the mouth's interior painted. Over it lie the
-arms: upper arms, forearms, hands. The result conditions the embedded denoiser, is the draft preview and the
-baseline of every model. The parts live in `warp_plates`, `warp_flow`, `warp_face` and `warp_geometry`.
+Over the background plate lies the body: head, torso and legs bent smoothly into each other by backward
+blend skinning, the face by radial basis interpolation of its 68 points, the mouth's interior painted. Over it
+lie the arms: upper arms, forearms, hands. The result conditions the embedded denoiser, is the draft preview
+and the baseline of every model. The parts live in `warp_plates`, `warp_flow`, `warp_face` and `warp_geometry`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HAND_ROOM, GUESSED_HAND = 0.35, 1.1  # head heights around a hand's points, and 
 
 @dataclass(frozen=True)
 class Points:
-    """Key points as tensors (x, y as fractions, score): body (B,T,18,3), hands (B,T,42,3), face (B,T,68,3)."""
+    """Key points (x and y as fractions, score): body (B,T,18,3), hands (B,T,42,3), face (B,T,68,3)."""
 
     body: Tensor
     hands: Tensor
@@ -72,7 +72,7 @@ def _check(points: Points, images: int, name: str) -> tuple[int, int]:
 
 @torch.no_grad()
 def plates(image: Tensor, reference: Points, mask: Tensor | None = None) -> Plates:
-    """Returns the layers of reference images (B,3,H,W) in [0,1] with their points (T = 1) and masks (B,1,H,W).
+    """Returns the layers of reference images (B,3,H,W) in [0,1]; points with T = 1, masks (B,1,H,W).
 
     With the person's mask the plates have clean edges; without it the outline comes from the key points.
     """
@@ -142,7 +142,7 @@ def _compose(
 
 
 def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Places (N,2,h,w) in the window around eyes and lips, each edge with its own field, and the mouth there."""
+    """Places (N,2,h,w) around eyes and lips, each edge by its own field, and the mouth there."""
     inside = mouth(found.reference, found.target, found.nodes, found.unit, found.head_ratio)
     maps = torch.cat([found.body, inside.depth, inside.outside, inside.paint], 1)
     maps = _crop(maps, box, size)
@@ -151,7 +151,7 @@ def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[
 
 
 def _boxes(found: Flow, size: tuple[int, int], aspect: float) -> list[Box | None]:
-    """Windows that hold, over all frames, eyes and lips and each of the six arm parts; None where there is nothing."""
+    """Windows that hold, over all frames, eyes and lips and each of the six arm parts, if any."""
     target, unit = found.target, found.unit * found.ratio
     face = (found.reference.face_seen & target.face_seen).float().mean(-1) > 0.5
     spots = [(target.face[:, 36:], unit * FACE_ROOM, face)]

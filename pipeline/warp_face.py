@@ -1,7 +1,8 @@
-"""The face under the warp: exact radial basis interpolation of the 68 points, two-sided at the lips, and the mouth.
+"""The face under the warp: radial basis interpolation of the 68 points, two-sided at lips and lids; mouth.
 
-Above the lip line the upper lip's points count, below it the lower lip's; between open lips the two fields are
-mixed. So a mouth that is open in the reference image can close without leaving its teeth on the lips.
+Above the lip line the upper lip's points count, below it the lower lip's; between open lips the two fields
+are mixed, and so are they at the eyes. So a mouth or an eye that is open in the reference image can close
+without leaving teeth on the lips or folding the skin around.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _tables(points: Tensor, nodes: Tensor, width: Tensor) -> tuple[Tensor, Tenso
 def residual(
     head: Tensor, ratio: Tensor, reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor
 ) -> Tensor:
-    """(N,4,h,w) displacement in the reference beyond the head's similarity: 2 for above, 2 for below the lips.
+    """(N,4,h,w) displacement in the reference beyond the head's similarity: above, then below the lip line.
 
     head (N,2,3) maps target to reference; ratio (N,) is target size over reference size; unit (N,) the
     reference's head height. Where a frame has no face the result is zero.
@@ -126,7 +127,7 @@ def _opening(face: Tensor) -> Tensor:
 
 
 def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Depth (N,2,h,w) below the upper and above the lower edge, way past a corner and way to the middle (N,1,h,w)."""
+    """Depths (N,2,h,w) below the upper, above the lower edge; (N,1,h,w) past a corner, squared to the middle."""
     left, right = face[:, top[0]], face[:, top[-1]]
     axis = torch.nn.functional.normalize(right - left, dim=-1)
     normal = torch.stack([-axis[:, 1], axis[:, 0]], -1)  # towards the chin
@@ -147,14 +148,15 @@ def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tenso
 
 
 def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ratio: Tensor) -> Mouth:
-    """The target's mouth and eye slits on the flow grid, and how much of the mouth the reference does not show."""
+    """The target's mouth and eye slits on the flow grid, and how much of the mouth is to be painted."""
     depth, outside, nearest = _slit(target.face, *SLITS[0], nodes)
+    paintable = torch.ones_like(nearest, dtype=torch.bool)
     for edges in SLITS[1:]:
         other = _slit(target.face, *edges, nodes)
         closer = other[2] < nearest
         depth, outside = torch.where(closer, other[0], depth), torch.where(closer, other[1], outside)
         nearest = torch.minimum(nearest, other[2])
-        paintable = ~closer if edges is SLITS[1] else paintable & ~closer
+        paintable = paintable & ~closer
     size = unit * ratio
     opening, before = _opening(target.face) / size, _opening(reference.face) / unit
     seen = (target.face_seen & reference.face_seen).float().mean(-1) > 0.5

@@ -1,4 +1,4 @@
-"""Where every pixel of a target picture comes from in the reference image: one flow for the body, one per arm part.
+"""Where every pixel of a target picture comes from in the reference image: one flow for the body, six for arms.
 
 All on a coarse grid (h,w) of metric nodes; N = B T frames, those of one reference image after each other.
 """
@@ -43,9 +43,8 @@ HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body's
 class Flow:
     """Maps of one call: metric places in the reference and what is known of them.
 
-    body (N,4,h,w): places above the lips, places below; agree (N,1,h,w) visibility of the body there;
-    arms (N,6,2,h,w) places of the arm parts, on (N,6) which of them are in both poses; still (N,1,h,w) 1 where
-    nothing near moves; head_ratio, ratio (N,) size of target over reference, of the head and of the body.
+    body (N,4,h,w): places above the lips, places below; agree (N,1,h,w) visibility of the body there; arms
+    (N,6,2,h,w) places of the arm parts, on (N,6) which of them are in both poses; still (N,1,h,w) 1 where nothing near moves; head_ratio, ratio (N,) size of target over reference, of the head and of the body.
     """
 
     nodes: Tensor
@@ -62,7 +61,7 @@ class Flow:
 
 
 def flow_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of the flow grid: a quarter of the picture, but 96 rows if it has them and never more than 192."""
+    """(h, w) of the flow grid: a quarter of the picture, but 96 rows if it has them and at most 192."""
     height, width = size
     rows = min(height, max(96, min(192, height // 4)))
     return rows, max(2, round(width * rows / height))
@@ -144,23 +143,38 @@ def _bone(
 
 
 def _arms(reference: Skeleton, target: Skeleton, ratio: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """Places (N,6,2,h,w) of the arm parts and which are in both poses (N,6); a hand without points goes on
-    from its forearm."""
+    """Places (N,6,2,h,w) of the arm parts and which of them are in both poses (N,6).
+
+    A hand without points in one of the poses turns with its forearm.
+    """
     maps = [_bone(reference, target, joints, ratio, nodes) for joints in ARMS]
-    for forearm, hand in ((2, 1), (3, 0)):
-        both = reference.hands_seen[:, hand] & target.hands_seen[:, hand]
+    for (elbow, wrist), hand in ((ARMS[2], 1), (ARMS[3], 0)):
+        both = (reference.hands_seen & target.hands_seen)[:, hand]
         a, b = target.hands[:, hand], reference.hands[:, hand]
-        even = torch.ones_like(a[..., 0])
-        linear, size, centre = similarity(a, b, even)
+        linear, size, centre = similarity(a, b, torch.ones_like(a[..., 0]))
         held = (size * ratio).clamp(1 / HAND_SIZE, HAND_SIZE)
         linear = linear * (held / (size * ratio))[:, None, None]
-        placed = apply_grid(affine(linear, centre[:, 0], centre[:, 1]), nodes)
-        maps.append(torch.where(both[:, None, None, None], placed, maps[forearm]))
-    return torch.stack(maps, 1), arms_present(reference) & arms_present(target)
+        by_points = affine(linear, centre[:, 0], centre[:, 1])
+        ends = (target.body[:, wrist], reference.body[:, wrist])
+        turn = _turn(target.body[:, elbow] - ends[0], reference.body[:, elbow] - ends[1])
+        by_forearm = affine(turn / ratio[:, None, None], *ends)
+        maps.append(apply_grid(torch.where(both[:, None, None], by_points, by_forearm), nodes))
+    on = arms_present(reference) & arms_present(target)
+    for hand, forearm in ((1, 2), (0, 3)):  # without both hands' points it takes both forearms to place one
+        both = (reference.hands_seen & target.hands_seen)[:, hand]
+        on[:, 5 - hand] &= both | on[:, forearm]
+    return torch.stack(maps, 1), on
+
+
+def _turn(source: Tensor, target: Tensor) -> Tensor:
+    """(N,2,2) rotation of directions (N,2) onto others."""
+    a, b = F.normalize(source, dim=-1), F.normalize(target, dim=-1)
+    cos, sin = (a * b).sum(-1), a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
 
 
 def _stillness(near: Tensor, rows: Tensor, body: Tensor, arms: Tensor, on: Tensor, nodes: Tensor) -> Tensor:
-    """(N,1,h,w) 1 where no part that is near in the reference moves, falling to 0 over STILL picture heights."""
+    """(N,1,h,w) 1 where no part near in the reference moves, falling to 0 over STILL picture heights."""
     near = F.interpolate(near, nodes.shape[1:], mode="bilinear", align_corners=True)
     squares = [(maps - nodes).square().sum(2) for maps in (body, arms)]
     squares[1] = torch.where(on[..., None, None], squares[1], FAR)

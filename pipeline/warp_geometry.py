@@ -1,7 +1,7 @@
 """Maps between a target pose and the reference pose, part by part: similarities, bones and distances.
 
-All coordinates are metric: x times the picture's aspect, y as it is, so that 1 is the picture's height. Maps run
-backward, from a place in the target picture to a place in the reference image. N = frames, h x w = flow grid.
+All coordinates are metric: x times the picture's aspect, y as it is, so that 1 is the picture's height. Maps
+run backward, from a place in the target picture to one in the reference image. N = frames, h x w = flow grid.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Skeleton:
 
 
 def skeleton(body: Tensor, hands: Tensor, face: Tensor, aspect: float) -> Skeleton:
-    """The Skeleton of key points (N,K,3) given as fractions with scores; a hand counts when half of it is seen."""
+    """The Skeleton of key points (N,K,3), fractions with scores; a hand counts when half of it is seen."""
     scale = body.new_tensor([aspect, 1.0])
     hands = hands.unflatten(1, (2, 21))
     return Skeleton(
@@ -60,7 +60,7 @@ def has_face(pose: Skeleton) -> Tensor:
 
 
 def grid(size: tuple[int, int], full: tuple[int, int], aspect: float, like: Tensor) -> Tensor:
-    """(2,h,w) metric nodes that span the pixel centres of a `full` picture, so that affine maps upsample exactly."""
+    """(2,h,w) metric nodes that span the pixel centres of a `full` picture: affine maps upsample exactly."""
     (h, w), (height, width) = size, full
     x = torch.linspace(0.5 / width, 1 - 0.5 / width, w, device=like.device, dtype=like.dtype) * aspect
     y = torch.linspace(0.5 / height, 1 - 0.5 / height, h, device=like.device, dtype=like.dtype)
@@ -90,7 +90,7 @@ def affine(linear: Tensor, source: Tensor, target: Tensor) -> Tensor:
 def similarity(source: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Returns linear part (N,2,2), size ratio (N,) and centroids (N,2,2) of the weighted Procrustes fit.
 
-    The size is the ratio of the spreads, so that the inverse fit is the inverse map. Weights (N,K) may be zero.
+    The size is the ratio of the spreads, so the inverse fit is the inverse map. Weights (N,K) may be zero.
     """
     w = weight / weight.sum(-1, keepdim=True).clamp_min(1e-6)
     centre = torch.stack([(w[..., None] * p).sum(1) for p in (source, target)], 1)
@@ -110,7 +110,7 @@ def similarity(source: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, 
 
 
 def bend(matrix: Tensor, source: Tensor, target: Tensor, weight: Tensor, stiffness: float) -> Tensor:
-    """(N,2,3): the map corrected to the affine least-squares fit, held back by `stiffness` towards `matrix`."""
+    """(N,2,3): the map corrected to the affine least-squares fit, held back by `stiffness`."""
     w = (weight / weight.sum(-1, keepdim=True).clamp_min(1e-6))[..., None]
     placed = apply(matrix, source)
     goal = (w * target).sum(1, keepdim=True)
@@ -200,7 +200,7 @@ def follow(reference: Skeleton, target: Skeleton, core: Tensor) -> Skeleton:
 
 
 def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Along and across coordinates (N,h,w) of nodes in the frame of a bone, distance to it, its length (N,1,1)."""
+    """Along and across coordinates (N,h,w) of nodes in a bone's frame, distance to it, its length (N,1,1)."""
     axis = end - start
     length = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
     ux, uy = axis[:, 0, None, None] / length, axis[:, 1, None, None] / length
@@ -213,7 +213,7 @@ def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Ten
 def bone_map(
     along: Tensor, across: Tensor, length: Tensor, start: Tensor, end: Tensor, ratio: Tensor
 ) -> Tensor:
-    """(N,2,h,w) reference places: stretched along the bone, the body's size ratio across it and past its ends."""
+    """(N,2,h,w) reference places: stretched along the bone, the size ratio across it and past its ends."""
     axis = end - start
     goal = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
     ux, uy = axis[:, 0, None, None] / goal, axis[:, 1, None, None] / goal

@@ -1,7 +1,7 @@
-"""What is prepared once per reference image: the background without the person, the body without its arms, the arms.
+"""Prepared once per reference image: the background without the person, the body without its arms, the arms.
 
-Every layer is filled from its own pixels only (push-pull pyramid), so that nothing of one layer shows as a ghost in
-another. Body parts: head, torso, thighs, shins. Arm parts, bottom to top: upper arms, forearms, hands.
+Every layer is filled from its own pixels only (push-pull pyramid), so that nothing of one layer shows as
+a ghost in another. Body parts: head, torso, thighs, shins. Arm parts, bottom to top: upper arms, forearms, hands.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SURE = 0.9  # a mask above this is the person alone, without background mixed in
 class Plates:
     """The layers of B reference images (B,C,H,W) and their geometry; colours are multiplied by their alpha.
 
-    image 3; background 4 = colour, known; body 5 = colour, alpha, known; arms (B,6,5,H,W) = colour, alpha, known;
+    image 3; background 4 = colour, known; body 5 and arms (B,6,5,H,W) = colour, alpha, known;
     shares (B,6,h,w) of the body parts, near (B,12,h,w) of body and arm parts on the flow grid; lips (B,3).
     """
 
@@ -84,7 +84,7 @@ class Plates:
 
 
 def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
-    """(N,C,H,W) colour where weight (N,1,H,W) is 1, elsewhere filled from the nearest known places by a pyramid."""
+    """(N,C,H,W) colour where weight (N,1,H,W) is 1, elsewhere filled from known places by a pyramid."""
     total = torch.cat([colour * weight, weight], 1)
     levels = [total]
     while min(levels[-1].shape[2:]) > 1:
@@ -100,7 +100,7 @@ def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
 
 
 def body_distances(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) -> Tensor:
-    """(N,6,h,w) signed distances, in head heights, to head, torso, thighs and shins; `head` is the head's own."""
+    """(N,6,h,w) signed distances in head heights to head (given), torso, thighs and shins."""
     u = unit[:, None, None]
     torso = polygon(nodes, pose.body[:, (2, 5, 11, 8)]) / u - TORSO_PAD
     legs = []
@@ -137,7 +137,7 @@ def arms_present(pose: Skeleton) -> Tensor:
 
 
 def arm_distances(nodes: Tensor, pose: Skeleton, unit: Tensor) -> Tensor:
-    """(N,6,h,w) signed distances, in head heights, to the arm parts; a hand without points continues its forearm."""
+    """(N,6,h,w) signed distances in head heights to the arm parts; a hand without points is guessed."""
     u = unit[:, None, None]
     present = arms_present(pose)
     parts = []
@@ -164,7 +164,7 @@ def shares_of(distances: Tensor, present: Tensor) -> Tensor:
 
 
 def plates(image: Tensor, body: Tensor, hands: Tensor, face: Tensor, mask: Tensor | None) -> Plates:
-    """The layers of reference images (B,3,H,W) with key points (B,K,3) and, if known, person masks (B,1,H,W)."""
+    """The layers of reference images (B,3,H,W), key points (B,K,3) and, if known, person masks (B,1,H,W)."""
     size = image.shape[2], image.shape[3]
     aspect = size[1] / size[0]
     pose = skeleton(body, hands, face, aspect)
