@@ -98,7 +98,7 @@ def test_usual_level_changes_nothing():
 
 
 def test_constant_accent_scales_a_planted_stroke():
-    """One arm beats at 1.25 Hz by 0.2 rad; at e = 0.5, s = 1 its swing must grow by LOUD^(0.5 a) = 2."""
+    """One arm beats at 1.25 Hz by 0.2 rad; at e = 0.5, s = 1 its swing must grow by LOUD^(0.5 a)."""
     pose = planted(swing=0.0)
     z = pixels(pose)[..., 0] + 1j * pixels(pose)[..., 1]
     turn = np.exp(0.2j * np.sin(2 * np.pi * 1.25 * np.arange(250) / FPS))
@@ -107,9 +107,11 @@ def test_constant_accent_scales_a_planted_stroke():
     after = refocus(as_motion(replace(pose, body=body), np.full(250, 0.5)), 1.0)
     middle = slice(50, 200)
     grown = np.ptp(bone_angle(after.pose, 2, 3)[middle]) / 0.4
-    assert grown == pytest.approx(TUNING.loud**0.5, rel=0.06)
+    assert grown == pytest.approx(TUNING.loud ** (0.5 * TUNING.exponents[2]), rel=0.06)
     calm = refocus(as_motion(replace(pose, body=body), np.full(250, -0.5)), 1.0)
-    assert np.ptp(bone_angle(calm.pose, 2, 3)[middle]) / 0.4 == pytest.approx(TUNING.quiet**0.5, rel=0.1)
+    assert np.ptp(bone_angle(calm.pose, 2, 3)[middle]) / 0.4 == pytest.approx(
+        TUNING.quiet ** (0.5 * TUNING.exponents[2]), rel=0.1
+    )
 
 
 def test_accents_grow_and_pauses_calm_without_lag():
@@ -125,7 +127,7 @@ def test_accents_grow_and_pauses_calm_without_lag():
 
 
 def test_monotone_in_the_slider():
-    """Wherever nothing meets a cap, a bone's angle moves on in one direction as the slider rises."""
+    """A bone's angle moves on in one direction as the slider rises."""
     pose = planted(scale=110.0)
     motion = as_motion(pose, np.clip(beat(), -1, 0.6))
     angles = np.stack([bone_angle(refocus(motion, s).pose, 2, 3) for s in np.linspace(0, 2, 9)])
@@ -255,6 +257,16 @@ def test_size_scales_all_gestures_alike():
     before = as_motion(planted(), np.zeros(250))
     spread = [np.std(bone_angle(refocus(before, 0.0, b).pose, 2, 3)) for b in (-0.5, 0.0, 0.5)]
     assert spread[0] < 0.85 * spread[1] and spread[2] > 1.15 * spread[1]
+
+
+def test_no_bone_turns_further_than_its_limit():
+    """A pause that lasts would pull a raised arm down to its rest; the limit keeps the driving video's pose."""
+    pose = planted(swing=2.5)
+    for e in (-1.0, 1.0):
+        after = refocus(as_motion(pose, np.full(250, e)), 2.0).pose
+        turned = np.degrees(np.abs(bone_angle(after, 2, 3) - bone_angle(pose, 2, 3)))
+        lean = np.degrees(np.abs(bone_angle(after, 2, 5) - bone_angle(pose, 2, 5)))
+        assert 20 < turned.max() and (turned - lean).max() <= TUNING.limits[2] + 1e-6
 
 
 @pytest.mark.parametrize("strength, size", [(-0.1, 0), (2.1, 0), (np.nan, 0), (1, 0.6), (1, np.inf)])

@@ -250,19 +250,23 @@ def pooled(motions: Sequence[Motion], strength: float, tuning: Tuning = TUNING) 
     return row
 
 
-METRICS_TABLE = Tuning(1.8, 0.35, (0.2, 0.25, 0.7, 0.6, 0.4), posture_share=1.0, posture_seconds=1.0)
+METRICS = Tuning(1.8, 0.35, (0.2, 0.25, 0.7, 0.6, 0.4), posture_share=1.0, posture_seconds=1.0)
+FREE = (12.0, 20.0, 170.0, 170.0, 170.0)
 TRIED = (
-    ("starting point: gain 1.8 / 0.35, exponents .7 .6 .4, posture like strokes", METRICS_TABLE),
-    ("arm exponents 1", replace(METRICS_TABLE, exponents=TUNING.exponents)),
-    ("and gain 3 / 0.25", replace(METRICS_TABLE, exponents=TUNING.exponents, loud=3.0, quiet=0.25)),
+    ("gain 1.8 / 0.35, arms .7 .6 .4, posture like stroke, 1 s (first proposal)", METRICS),
+    ("arms 1.1 1.1 .5", replace(METRICS, exponents=TUNING.exponents)),
+    ("and gain 3 / 0.25", replace(METRICS, exponents=TUNING.exponents, loud=3.0, quiet=0.25)),
     ("and gain 4 / 0.2", replace(TUNING, posture_share=1.0, posture_seconds=1.0)),
     ("and posture share 0.5", replace(TUNING, posture_seconds=1.0)),
-    ("posture low-pass 0.5 s", replace(TUNING, posture_seconds=0.5)),
-    ("posture low-pass 2.5 s", replace(TUNING, posture_seconds=2.5)),
-    ("posture share 0", replace(TUNING, posture_share=0.0)),
-    ("arm exponents 1.2", replace(TUNING, exponents=(0.2, 0.25, 1.2, 1.2, 1.0))),
-    ("no foreshortening factor", replace(TUNING, foreshortened=(-0.2, 0.0))),
-    ("**chosen: gain 4 / 0.2, exponents 1, share 0.5, low-pass 1.5 s**", TUNING),
+    ("**and low-pass 1.5 s: chosen**", TUNING),
+    ("chosen with low-pass 0.5 s", replace(TUNING, posture_seconds=0.5)),
+    ("chosen with low-pass 2.5 s", replace(TUNING, posture_seconds=2.5)),
+    ("chosen with posture share 0", replace(TUNING, posture_share=0.0)),
+    ("chosen with arms 1 1 .5", replace(TUNING, exponents=(0.2, 0.25, 1.0, 1.0, 0.5))),
+    ("chosen with arms 1.3 1.3 .5", replace(TUNING, exponents=(0.2, 0.25, 1.3, 1.3, 0.5))),
+    ("chosen with limits 35 35 25", replace(TUNING, limits=(4.0, 10.0, 35.0, 35.0, 25.0))),
+    ("chosen with limits 170", replace(TUNING, limits=FREE)),
+    ("chosen without the foreshortening factor", replace(TUNING, foreshortened=(-0.2, 0.0))),
 )
 COLUMNS = ("rise", "rising", "z", "ratio", "jerk", "jerk99")
 

@@ -3,15 +3,15 @@
 ApoAvatar gates pose embeddings by loudness while it trains; that is `mode="gate"`, a per-frame control
 strength. `mode="amplify"` is this project's own geometry. With excitation e (T,) in [-1, 1] and slider s:
 
-    g = LOUD^(s max(e, 0)) QUIET^(s max(-e, 0)) 2^size              bounded, 1 where s and size are 0
-    theta = rest + posture + stroke                                 local angle of every bone, in pixels
-    theta' = theta + f ((g^a - 1) stroke + (g^(a h) - 1) posture)   each part capped by a soft knee
+    g = LOUD^(s max(e, 0)) QUIET^(s max(-e, 0)) 2^size       bounded, 1 where s and size are 0
+    theta = rest + posture + stroke                          local angle of every bone, in pixels
+    theta' = theta + L tanh(f ((g^a - 1) stroke + (g^(a h) - 1) posture) / L)
 
-`stroke` is what a circular Gaussian low-pass leaves over, `posture` the low-pass against the quiet rest.
-f is 0 where a bone points at the camera (its angle is noise) and where the joint is missing. Only rotations
-are applied, from the hips outwards, so every limb keeps its length, hips, legs and feet never move, and the
-head turns rigidly with all its face points. Constants and the figures behind them are in
-assets/refocus_calibration.md.
+`stroke` is what a circular Gaussian low-pass leaves over, `posture` the low-pass against the quiet rest. L is
+the most that a bone may turn away from the driving video. f is 0 where a bone points at the camera (its angle
+is noise) and where the joint is missing. Only rotations are applied, from the hips outwards, so every limb
+keeps its length, hips, legs and feet never move, and the head turns rigidly with all its face points.
+Constants and the figures behind them are in assets/refocus_calibration.md.
 """
 
 from __future__ import annotations
@@ -71,21 +71,21 @@ CARRIER = _carriers()
 class Tuning:
     """The constants of the formula above, chosen on real poses (assets/refocus_calibration.md).
 
-    exponents a and caps (degrees) are those of torso, head, upper arm, forearm, hand. foreshortened:
+    exponents a and limits L (degrees) are those of torso, head, upper arm, forearm, hand. foreshortened:
     projected over full length where f leaves 0 and where it reaches 1.
     """
 
     loud: float = 4.0
     quiet: float = 0.2
-    exponents: tuple[float, ...] = (0.2, 0.25, 1.0, 1.0, 1.0)
-    caps: tuple[float, ...] = (12.0, 20.0, 75.0, 90.0, 60.0)
+    exponents: tuple[float, ...] = (0.2, 0.25, 1.1, 1.1, 0.5)
+    limits: tuple[float, ...] = (4.0, 10.0, 50.0, 50.0, 25.0)  # a wave stays a wave in a pause
     posture_share: float = 0.5  # h: the slow posture keeps closer to the driving video than the strokes
     posture_seconds: float = 1.5  # sigma of the low-pass
     foreshortened: tuple[float, float] = (0.15, 0.40)
 
 
 TUNING = Tuning()
-PER_BONE = np.array([0, 1, 2, 3, 4, 2, 3, 4])  # which exponent and cap a bone takes
+PER_BONE = np.array([0, 1, 2, 3, 4, 2, 3, 4])  # which exponent and limit a bone takes
 
 
 def refocus(
@@ -265,24 +265,16 @@ def _swing(
     Where the bone may not turn it moves rigidly with its parent.
     """
     bone, parent = bone.rows(at), parent.rows(at)
-    exponent, cap = tuning.exponents[PER_BONE[index]], np.radians(tuning.caps[PER_BONE[index]])
-    rotation = np.zeros(len(held))
-    for part, share in ((bone.stroke, 1.0), (bone.posture, tuning.posture_share)):
-        rotation += _capped(part, np.expm1(log_gain[at] * held * exponent * share) * bone.keep, cap)
+    exponent, limit = tuning.exponents[PER_BONE[index]], np.radians(tuning.limits[PER_BONE[index]])
+    exponents = log_gain[at] * held * exponent
+    stroke, posture = (
+        np.expm1(exponents) * bone.stroke,
+        np.expm1(exponents * tuning.posture_share) * bone.posture,
+    )
+    rotation = limit * np.tanh(bone.keep * (stroke + posture) / limit)
     turn = np.where(bone.seen, parent.turn * np.exp(1j * rotation), parent.turn)
     after = np.where(bone.seen, parent(bone.pivot[:, None])[:, 0], parent.after)
     return _Rigid(turn, np.where(bone.seen, bone.pivot, parent.before), after)
-
-
-def _capped(part: np.ndarray, growth: np.ndarray, limit: float) -> np.ndarray:
-    """Change of an angle that grows by 1 + growth, under a soft knee from 70 % of the cap."""
-    before = np.abs(part)
-    cap = np.maximum(before, limit)
-    knee = np.maximum(before, 0.7 * cap)
-    room = np.maximum(cap - knee, 1e-9)
-    wanted = before * (1 + growth)
-    after = np.where(wanted > knee, knee + room * np.tanh((wanted - knee) / room), wanted)
-    return np.where(growth == 0, 0.0, np.sign(part) * (after - before))
 
 
 def _held(swing: Callable, leaves: Callable, fps: float, frames: int) -> _Rigid:
