@@ -27,8 +27,8 @@ PORTRAIT, CLIP, FPS = (768, 512), (576, 384), 25.0
 _CHUNK = 10  # frames rendered at once
 
 # postures of one arm: upper, its depth, fore, its depth (radians, see `presenters.Dofs`)
-HANG, LAP = (0.16, 0.10, 0.02, 0.20), (0.30, 0.35, -1.05, 0.55)
-READY, BEAT = (0.36, 0.30, -1.75, 0.55), (0.30, 0.15, -0.45, 0.55)
+HANG, LAP, LOW = (0.16, 0.10, 0.02, 0.20), (0.30, 0.35, -1.05, 0.55), (0.34, 0.35, -0.70, 0.75)
+READY, BEAT = (0.50, 0.25, -2.55, 0.50), (0.42, 0.20, -1.0, 0.85)
 OPEN, WIDE = (0.42, 0.20, 0.75, 0.35), (0.62, 0.10, 1.15, 0.15)
 CHEST, UP = (0.32, 0.30, -2.05, 0.25), (0.48, 0.15, 2.45, 0.10)
 
@@ -48,10 +48,10 @@ class Portrait:
 
 HALF, WHOLE = {"offset": 0.0, "skirt": 0.0}, {"offset": 0.0}
 PORTRAITS = {
-    "half_jacket": Portrait(120, 0.235, 0.09, HALF, LAP, LAP, (4.0, 0.0, 2.0)),
+    "half_jacket": Portrait(120, 0.235, 0.09, HALF, LOW, LOW, (4.0, 0.0, 2.0)),
     "half_beard": Portrait(113, 0.240, 0.08, HALF, READY, HANG, (-5.0, 0.0, -1.5)),
     "half_glasses": Portrait(112, 0.225, 0.10, HALF, HANG, LAP, (3.0, 1.0, 0.0)),
-    "three_quarter": Portrait(108, 0.165, 0.08, HALF, READY, READY, (-3.0, 0.0, 1.0)),
+    "three_quarter": Portrait(108, 0.165, 0.08, HALF, LOW, LOW, (-3.0, 0.0, 1.0)),
     "full_skirt": Portrait(123, 0.113, 0.07, WHOLE | {"skirt": 1.7}, LAP, HANG, (4.0, 0.0, -1.0)),
     "full_trousers": Portrait(117, 0.112, 0.07, WHOLE, HANG, HANG, (-4.0, 0.0, 1.0)),
 }
@@ -81,7 +81,7 @@ def _beats(start: float, stop: float, gap: float, low: tuple, high: tuple, both:
 CLIPS = {
     "beats": Clip(
         Portrait(115, 0.215, 0.11, HALF),
-        (*_beats(0.4, 2.6, 0.72, READY, BEAT), (3.0, OPEN, OPEN), (3.5, OPEN, OPEN), (3.9, READY, READY))
+        (*_beats(0.4, 2.6, 0.72, READY, BEAT), (3.0, LOW, LOW), (3.5, LOW, LOW), (3.9, READY, READY))
         + _beats(4.1, 5.5, 0.66, READY, BEAT, both=False),
         ((0.0, -0.03), (1.5, 0.04), (3.2, 0.0), (4.6, 0.05), (6.0, -0.02)),
         ((0.0, (0.0, 0.0, 0.0)), (0.8, (7.0, 4.0, 2.0)), (2.0, (-8.0, -2.0, -3.0)), (3.2, (0.0, -5.0, 0.0)),
@@ -108,9 +108,9 @@ CLIPS = {
     ),
     "seated": Clip(
         Portrait(124, 0.265, 0.09, HALF),
-        ((0.0, LAP, LAP), (1.0, LAP, LAP), (1.5, CHEST, LAP), (2.2, CHEST, LAP), (2.8, LAP, LAP),
-         (3.3, LAP, UP),
-         (4.0, LAP, UP), (4.6, LAP, LAP)),
+        ((0.0, LOW, LOW), (1.0, LOW, LOW), (1.5, CHEST, LOW), (2.2, CHEST, LOW), (2.8, LOW, LOW),
+         (3.3, LOW, UP),
+         (4.0, LOW, UP), (4.6, LOW, LOW)),
         ((0.0, 0.0), (2.0, 0.03), (4.0, -0.03)),
         ((0.0, (0.0, 0.0, 0.0)), (0.7, (0.0, 8.0, 0.0)), (1.1, (0.0, 0.0, 0.0)), (1.8, (-9.0, 0.0, -4.0)),
          (3.0, (0.0, 7.0, 0.0)), (3.6, (10.0, -3.0, 5.0)), (4.6, (0.0, 2.0, 0.0))),
@@ -154,7 +154,9 @@ def acted(clip: Clip, frames: int, mouth: np.ndarray) -> Dofs:
     lift = (dofs.arms[0, :, :, 2].abs() / 2).clamp(0, 1)
     dofs.turn[0] = 0.9 - 0.6 * lift
     dofs.curl[0] = 0.35 - 0.2 * lift
-    dofs.wrist[0] = 0.12 * torch.sin(2.3 * clock)[:, None]
+    # hands in front of the body bend upwards, which keeps left and right apart
+    inward = (-dofs.arms[0, :, :, 2]).clamp(0, 1)
+    dofs.wrist[0] = 0.12 * torch.sin(2.3 * clock)[:, None] - 0.5 * inward
     for blink in np.arange(0.9, times[-1], 2.3):
         dofs.blink[0] = torch.maximum(dofs.blink[0], (1 - (clock - blink).abs() / 0.11).clamp(0, 1))
     dofs.mouth[0] = torch.tensor(mouth, dtype=torch.float32)

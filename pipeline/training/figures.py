@@ -40,6 +40,8 @@ def legs(canvas: Canvas, who: Identities, fig: Figure) -> None:
             crop.paint(crop.cover(distance), who.shoes, 1.1 - 0.3 * side * side)
         for a, b, first, last in ((knee, ankle, 0.24, 0.15), (hip, knee, 0.30, 0.235)):
             start, end = fig.body[:, a], fig.body[:, b]
+            if a == hip:
+                start = 0.86 * start + 0.14 * end  # the thigh's round end must not stand out above the waist
             crop = canvas.around(0.5 * h, start, end)
             if crop is None:
                 continue
