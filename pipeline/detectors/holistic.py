@@ -19,6 +19,8 @@ from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distanc
 MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
 MAX_INSIDE = 0.5  # a find in a tile that lies further inside a known person is a part of that person
 LOOK_EVERY = 12  # frames between two counts of the people in a clip
+SEARCH_EVERY = 96  # frames between two searches in tiles (0.25 s each) while somebody is in sight
+MAX_PEOPLE = 4  # followed at a time: each costs as much as the first
 REPORT_EVERY = 8  # frames between two progress reports
 SAME_PLACE = 0.2  # regions whose centres are this near, in sides, hold the same person
 SAME_SIZE = 1.6  # and whose sides differ by no more than this factor
@@ -137,13 +139,12 @@ class _Crowd:
             if track.rect is not None:
                 self._look(track, image, track.rect)
         self._part_doubles()
-        alive = [track for track in self.tracks if track.rect is not None]
-        if not alive or self.frames % LOOK_EVERY == 0:
+        if not self._alive() or self.frames % LOOK_EVERY == 0:
             for region in self._graph(Locator).people(image):
-                self._welcome(region, image)
-            if not any(track.rect is not None for track in self.tracks) and self.frames % LOOK_EVERY == 0:
-                for region in self._graph(Locator).anywhere(image):
-                    self._welcome(region, image)
+                self._welcome(region, image, 1.0)
+        if self.frames % (LOOK_EVERY if not self._alive() else SEARCH_EVERY) == 0:
+            for region in self._graph(Locator).anywhere(image):
+                self._welcome(region, image, MAX_INSIDE)
         self.frames += 1
 
     def poses(self, size: tuple[int, int]) -> tuple[Pose, ...]:
@@ -173,14 +174,18 @@ class _Crowd:
                 track.rect = None
                 del track.seen[self.frames]
 
-    def _welcome(self, region: Region, image: np.ndarray) -> None:
+    def _alive(self) -> list[_Track]:
+        return [track for track in self.tracks if track.rect is not None]
+
+    def _welcome(self, region: Region, image: np.ndarray, most_inside: float) -> None:
         """Gives a region in which nobody is followed yet to the person last lost there, or to a new one."""
         size = image.shape[:2]
-        alive = [track for track in self.tracks if track.rect is not None]
-        if any(_same_place(region, track.rect, size) for track in alive):
+        alive = self._alive()
+        if len(alive) >= MAX_PEOPLE or any(_same_place(region, track.rect, size) for track in alive):
             return
         found = self._graph(Follower).see(image, region.rect(size))
-        if found is None or any(found.same_person(track.last()) for track in alive):
+        known = [track.last() for track in alive]
+        if found is None or any(found.same_person(k) or found.inside(k) > most_inside for k in known):
             return
         lost = [track for track in self.tracks if track.rect is None]
         track = min(lost, key=lambda t: distance(t.last(), found), default=None)
