@@ -13,7 +13,7 @@ from pipeline.models.denoiser import CELL, face_maps, soft_ellipse
 FACE_WEIGHT, HANDS_WEIGHT, MOUTH_WEIGHT = 2.5, 2.5, 6.0
 INVALID_WEIGHT = 1.5
 REST = 0.15  # weight of the change itself where the warp is valid: it keeps photos as they are
-CHARBONNIER = 0.05  # in whitened units: below it the loss is quadratic
+CHARBONNIER = 0.2  # in whitened units: below it the loss is quadratic
 
 
 def hand_maps(hands: Tensor, size: tuple[int, int]) -> Tensor:

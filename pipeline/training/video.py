@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import logging
+import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -43,7 +44,7 @@ CLIPS = 3  # per iteration; more in a batch fall out of the processor's cache
 CROP = 24  # latents of a side while whole pictures are not needed
 WHOLE = 0.8  # share of the run after which whole pictures are trained
 TOP_SIGMA = 0.6  # share of clips at the sampler's first sigma; one step is what a CPU user runs
-SAVE_SECONDS, TEST_SECONDS = 180.0, 600.0
+SAVE_SECONDS, TEST_SECONDS, MEET_SECONDS = 180.0, 600.0, 60.0
 FIRST_SHARDS = 6  # the codec's whitening is measured on these
 
 
@@ -62,8 +63,10 @@ def control_scales(frames: int, generator: torch.Generator) -> Tensor:
     return torch.where(plain, torch.ones(frames), other).view(-1, 1, 1, 1)
 
 
-def loss_of(mini: minis.Mini, batch: Batch, side: int | None, generator: torch.Generator) -> Tensor:
-    """One batch's loss; `side` latents of a crop, None for whole pictures."""
+def loss_of(
+    mini: minis.Mini, batch: Batch, side: int | None, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """One batch's loss and the loss of the warp itself; `side` latents of a crop, None for whole pictures."""
     frames = len(batch.truth) // batch.clips
     base, truth = mini.encode(batch.warped), mini.encode(batch.truth)
     clean = mini.vae.residual_of(truth, base)
@@ -88,9 +91,9 @@ def loss_of(mini: minis.Mini, batch: Batch, side: int | None, generator: torch.G
         features = mini.controlnext(control.unflatten(0, shape[:2]), times, extra)
         scale = control_scales(len(features), generator)
         output = predict(mini.unet, injection, sample, times, base.view(shape), tokens, features, scale)
-    return denoising_loss(
-        output.flatten(0, 1), clean, weight, rest, mini.vae.residual.flatten() * mini.vae.std.flatten()
-    )
+    spread = mini.vae.residual.flatten() * mini.vae.std.flatten()
+    loss = denoising_loss(output.flatten(0, 1), clean, weight, rest, spread)
+    return loss, denoising_loss(torch.zeros_like(clean), clean, weight, rest, spread)
 
 
 class Run:
@@ -149,6 +152,18 @@ class Run:
                 self.optimiser.state[parameter] = state
         progress = json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
         self.step, self.seconds = progress["step"], progress["seconds"]
+
+    def meet(self, worker: int, workers: int) -> None:
+        """Averages the weights with what the other workers wrote last (local SGD)."""
+        state = self.networks.state_dict()
+        draft = self.folder / f"worker{worker}.tmp"
+        save_file({k: v.contiguous() for k, v in state.items()}, draft)
+        others = [self.folder / f"worker{i}.safetensors" for i in range(workers) if i != worker]
+        fresh = [p for p in others if p.exists() and time.time() - p.stat().st_mtime < 3 * MEET_SECONDS]
+        for number, path in enumerate(fresh, 2):
+            for name, value in load_file(path).items():
+                state[name].lerp_(value, 1 / number)
+        os.replace(draft, self.folder / f"worker{worker}.safetensors")
 
     def averaged(self) -> _Averaged:
         """A context in which the networks hold the moving average."""
@@ -224,38 +239,86 @@ def prepare(folder: Path, seed: int, shards: int) -> Run:
     return run
 
 
-def train(run: Run, seed: int, seconds: float, out: Path | None, held: list[Clips]) -> None:
-    """Trains until `seconds` of wall time are used up over all continuations of the run."""
+def train(
+    run: Run,
+    seed: int,
+    seconds: float,
+    out: Path | None,
+    held: list[Clips],
+    workers: tuple[int, int] = (0, 1),
+) -> None:
+    """Trains until `seconds` of wall time are used up over all continuations of the run.
+
+    `workers` = (this one's number, how many); number 0 saves, tests and exports.
+    """
+    worker, count = workers
+    seed += 1000 * worker
     pool = Pool(run.folder / "pool", rng_of(seed + 1, run.step))
-    saved = tested = time.monotonic()
-    recent: list[float] = []
+    saved = tested = met = time.monotonic()
+    recent: list[tuple[float, float]] = []
     while run.seconds < seconds:
         began = time.monotonic()
         generator = rng_of(seed, run.step)
         share = run.seconds / seconds
         batch = augmented(pool.draw(CLIPS), generator)
-        loss = loss_of(run.mini, batch, CROP if share < WHOLE else None, generator)
+        loss, still = loss_of(run.mini, batch, CROP if share < WHOLE else None, generator)
         run.update(loss, share)
-        recent.append(float(loss.detach()))
+        recent.append((float(loss.detach()), float(still)))
         run.seconds += time.monotonic() - began
         if run.step % 20 == 0:
-            _log(run, sum(recent) / len(recent), pool)
+            _log(run, recent, pool, worker)
             recent.clear()
         now = time.monotonic()
+        if count > 1 and now - met > MEET_SECONDS:
+            run.meet(worker, count)
+            met = now
+        if worker:
+            if not multiprocessing.parent_process().is_alive():
+                return
+            continue
         if now - saved > SAVE_SECONDS:
             run.save()
             saved = now
         if now - tested > TEST_SECONDS:
             test(run, held, out)
             tested = time.monotonic()
-    run.save()
+    if not worker:
+        run.save()
 
 
-def _log(run: Run, loss: float, pool: Pool) -> None:
-    row = [run.step, round(run.seconds, 1), round(time.process_time(), 1), round(loss, 5), pool.ready()]
+def join(folder: Path, seed: int, seconds: float, worker: int, workers: int) -> None:
+    """What a further worker process does: begins with the saved run and meets the others every minute."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    os.nice(5)
+    run = Run(minis.build(minis.HaarLatent.from_pretrained(folder / "vae"), seed), folder)
+    run.resume()
+    skip_idle_temporal(run.mini.unet)
+    train(run, seed, seconds, None, [], (worker, workers))
+
+
+def start_workers(folder: Path, seed: int, seconds: float, workers: int) -> None:
+    """Starts the processes 1 .. workers - 1; they end with this one."""
+    context = multiprocessing.get_context("spawn")
+    for worker in range(1, workers):
+        context.Process(target=join, args=(folder, seed, seconds, worker, workers), daemon=True).start()
+
+
+def _log(run: Run, recent: list[tuple[float, float]], pool: Pool, worker: int) -> None:
+    """Appends mean loss and its ratio to the loss of the warp itself: under 1 something has been learnt."""
+    loss, still = (sum(column) / len(recent) for column in zip(*recent, strict=True))
+    row = [
+        run.step,
+        round(run.seconds, 1),
+        round(time.process_time(), 1),
+        round(loss, 4),
+        round(loss / still, 4),
+        pool.ready(),
+        worker,
+    ]
     with open(run.folder / "log.csv", "a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(row)
-    print("step {} wall {} s cpu {} s loss {} shards {}".format(*row), flush=True)
+    print("step {} wall {} s cpu {} s loss {} ratio {} shards {} worker {}".format(*row), flush=True)
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -268,10 +331,11 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--run", type=Path, default=Path("runs/video"), help="logs, data pool and saved state"
     )
+    parser.add_argument("--workers", type=int, default=1, help="processes, each with one thread")
     parser.add_argument("--shards", type=int, default=SHARDS, help="training shards of 32 frames, 6 MB each")
     arguments = parser.parse_args(argv)
-    if arguments.minutes <= 0 or arguments.shards < 1:
-        parser.error("--minutes and --shards must be positive")
+    if arguments.minutes <= 0 or arguments.shards < 1 or arguments.workers < 1:
+        parser.error("--minutes, --shards and --workers must be positive")
     return arguments
 
 
@@ -282,7 +346,10 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_flush_denormal(True)  # with denormals the first hundred iterations are several times slower
     run = prepare(options.run, options.seed, options.shards)
     held = held_out(options.run)
-    train(run, options.seed, options.minutes * 60, options.out, held)
+    if options.workers > 1:
+        run.save()
+        start_workers(options.run, options.seed, options.minutes * 60, options.workers)
+    train(run, options.seed, options.minutes * 60, options.out, held, (0, options.workers))
     restore_temporal(run.mini.unet)
     figures = test(run, held, options.out)
     print(json.dumps({"better": figures["result_face"] > figures["warp_face"]} | figures), flush=True)
