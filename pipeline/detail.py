@@ -19,7 +19,7 @@ def trust(generated: Tensor, low_warp: Tensor) -> Tensor:
 
 
 def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
-    """Returns (N,3,H,W): up(low) + trust * (high_warp - up(low_warp)), pictures in [0,1].
+    """Returns (N,3,H,W): up(low) + trust * (high_warp - up(down(high_warp))), pictures in [0,1].
 
     `low` (N,3,h,w) is the generated picture, `low_warp` the warp at its size, `high_warp` (N,3,H,W) the warp
     at the size wanted. Where the network kept the warp the result is the warp in full detail; where it
@@ -30,12 +30,10 @@ def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
         raise ValueError(
             f"detail transfer needs two small pictures of one shape and as many large ones, got {shapes}"
         )
-    size = high_warp.shape[2:]
-    base = torch.cat([low, F.interpolate(high_warp, low.shape[2:], mode="area")], 1)
-    confidence = trust(low, low_warp)
-    channels = low.shape[1]
-    # up(low) - trust * up(down(high)): the confidence is smooth, so both are enlarged in one go
-    large = F.interpolate(base, size, mode="bicubic", align_corners=False)
-    weight = F.interpolate(confidence, size, mode="bilinear", align_corners=False)
-    generated, blurred = large[:, :channels], large[:, channels:]
-    return (generated + weight * (high_warp - blurred)).clamp_(0, 1)
+    size, channels = high_warp.shape[2:], low.shape[1]
+    change = low - F.interpolate(high_warp, low.shape[2:], mode="area")
+    # what the network changed is smooth where it is trusted: the cheap bilinear enlargement will do for it
+    smooth = torch.cat([change, trust(low, low_warp)], 1)
+    smooth = F.interpolate(smooth, size, mode="bilinear", align_corners=False)
+    plain = F.interpolate(low, size, mode="bicubic", align_corners=False)
+    return torch.lerp(plain, smooth[:, :channels].add_(high_warp), smooth[:, channels:]).clamp_(0, 1)

@@ -2,8 +2,8 @@
 
 Over the background plate lies the body: head, torso and legs bent smoothly into each other by backward
 blend skinning, the face by radial basis interpolation of its 68 points, the mouth's interior painted. Over it
-lie the arms: upper arms, forearms, hands. The result conditions the embedded denoiser, is the draft preview
-and the baseline of every model. The parts live in `warp_plates`, `warp_flow`, `warp_face` and `warp_geometry`.
+lie the arms: upper arms, forearms, hands. It conditions the embedded denoiser, is the draft preview and the
+baseline of every model. The parts live in `warp_plates`, `warp_flow`, `warp_face` and `warp_geometry`.
 """
 
 from __future__ import annotations

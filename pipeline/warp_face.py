@@ -127,7 +127,7 @@ def _opening(face: Tensor) -> Tensor:
 
 
 def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Depths (N,2,h,w) below the upper, above the lower edge; (N,1,h,w) past a corner, squared to the middle."""
+    """Depths (N,2,h,w) below the upper, above the lower edge; (N,1,h,w) past a corner, off the middle."""
     left, right = face[:, top[0]], face[:, top[-1]]
     axis = torch.nn.functional.normalize(right - left, dim=-1)
     normal = torch.stack([-axis[:, 1], axis[:, 0]], -1)  # towards the chin
@@ -162,7 +162,8 @@ def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ra
     seen = (target.face_seen & reference.face_seen).float().mean(-1) > 0.5
     paint = ((opening - 1.6 * before - 0.004) / 0.02).clamp(0, 1) * seen
     teeth = (TEETH * opening).clamp_max(0.035) * size
-    return Mouth(depth, paint[:, None, None, None] * paintable, teeth, outside)
+    edge = torch.nn.functional.max_pool2d((~paintable).to(depth.dtype), 3, 1, 1)  # nothing across the seams
+    return Mouth(depth, paint[:, None, None, None] * (1 - edge), teeth, outside)
 
 
 def side(depth: Tensor, outside: Tensor, pixel: float) -> Tensor:

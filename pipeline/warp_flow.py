@@ -1,4 +1,4 @@
-"""Where every pixel of a target picture comes from in the reference image: one flow for the body, six for arms.
+"""Where every pixel of a target picture comes from in the reference: one flow for the body, six for the arms.
 
 All on a coarse grid (h,w) of metric nodes; N = B T frames, those of one reference image after each other.
 """
@@ -44,7 +44,8 @@ class Flow:
     """Maps of one call: metric places in the reference and what is known of them.
 
     body (N,4,h,w): places above the lips, places below; agree (N,1,h,w) visibility of the body there; arms
-    (N,6,2,h,w) places of the arm parts, on (N,6) which of them are in both poses; still (N,1,h,w) 1 where nothing near moves; head_ratio, ratio (N,) size of target over reference, of the head and of the body.
+    (N,6,2,h,w) places of the arm parts, on (N,6) which of them are in both poses; still (N,1,h,w) 1 where
+    nothing near moves; head_ratio, ratio (N,) size of target over reference, of the head and of the body.
     """
 
     nodes: Tensor

@@ -20,7 +20,7 @@ THIGHS, SHINS = ((8, 9), (11, 12)), ((9, 10), (12, 13))
 ARMS = ((2, 3), (5, 6), (3, 4), (6, 7))  # upper arms, then forearms; the right one first
 HAND_BONES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
 LIMB_RADIUS = (0.24, 0.24, 0.18, 0.18)  # of ARMS, in head heights
-THIGH_RADIUS, SHIN_RADIUS, HAND_RADIUS, TORSO_PAD = 0.34, 0.24, 0.09, 0.14
+THIGH_RADIUS, SHIN_RADIUS, HAND_RADIUS, TORSO_PAD = 0.34, 0.24, 0.065, 0.14
 SHOULDER = 0.2  # share of the upper arm that still belongs to the torso when the picture is cut into parts
 HEAD_AXES = (0.44, 0.60)  # half width and half height of the head with some hair, in head heights
 

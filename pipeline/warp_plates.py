@@ -1,7 +1,8 @@
 """Prepared once per reference image: the background without the person, the body without its arms, the arms.
 
 Every layer is filled from its own pixels only (push-pull pyramid), so that nothing of one layer shows as
-a ghost in another. Body parts: head, torso, thighs, shins. Arm parts, bottom to top: upper arms, forearms, hands.
+a ghost in another. Body parts: head, torso, thighs, shins. Arm parts, bottom to top: upper arms, forearms,
+hands.
 """
 
 from __future__ import annotations
