@@ -6,24 +6,38 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import resource
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
 from pipeline import __version__, media
 from pipeline.base import Analysis, AudioPosePipeline, Progress, crop_to_aspect, draft
-from pipeline.clips import Audio, Motion
-from pipeline.motion import skeleton
+from pipeline.clips import Audio, Keypoints, Motion, Pose
+from pipeline.motion import retarget, skeleton
 from pipeline.motion.refocus import refocus
 
 FILES = ("reference", "audio", "driving")
+RANGES = {
+    "intensity": (0, 2), "size": (-0.5, 0.5), "mouth": (0, 2), "fps": (1, 60), "seed": (0, 2**63 - 1),
+    "steps": (1, 100), "window": (2, 128), "overlap": (0, 64), "height": (64, 2048), "width": (64, 2048),
+}  # fmt: skip
+CHOICES = {
+    "detector": ("holistic", "openpose"), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
+    "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
+}  # fmt: skip
+PANEL = 512  # rows of the side-by-side video at most
+AHEAD = 16  # frames drawn while the ones before are encoded
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,16 @@ class Request:
     window: int | None = None
     overlap: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            if value is not None and not (number and low <= value <= high):
+                raise ValueError(f"{name} is {value!r}; give a number from {low:g} to {high:g}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in (None, *known):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}")
+
     def settings(self) -> dict[str, Any]:
         """What the mp4's comment tag keeps: all choices, file names without their folders."""
         values = asdict(self)
@@ -65,7 +89,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The reference picture (H,W,3), cropped to the output's aspect, the speech, and the output size (H,W)."""
+    """The reference picture (H,W,3), cropped to the output's aspect, speech, and the output size (H,W)."""
 
     picture: np.ndarray
     audio: Audio
@@ -79,9 +103,7 @@ def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
     return Inputs(crop_to_aspect(picture, size), media.read_audio(request.audio), size)
 
 
-def analyse(
-    request: Request, pipe: AudioPosePipeline, inputs: Inputs
-) -> Generator[Progress, None, Analysis]:
+def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Generator[Progress, None, Analysis]:
     """The slow part that does not depend on the slider; see `AudioPosePipeline.analyse`."""
     return (
         yield from pipe.analyse(
@@ -101,10 +123,19 @@ def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motio
 def write_skeleton(
     motion: Motion, audio: Audio, size: tuple[int, int], path: str, style: str = "preview"
 ) -> None:
-    """Writes the drawn pose with its sound."""
+    """Writes the drawn pose with its sound, drawing the next frames while the last ones are encoded."""
+    frames = skeleton.stream(motion.pose, size, style)
     with media.VideoWriter(path, motion.pose.fps, size, audio, preset="ultrafast") as writer:
-        for frame in skeleton.stream(motion.pose, size, style):
-            writer.write(frame[None])
+        with ThreadPoolExecutor(1) as pool:
+            drawn = pool.submit(_copies, frames)
+            while chunk := drawn.result():
+                drawn = pool.submit(_copies, frames)
+                writer.write(np.stack(chunk))
+
+
+def _copies(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
+    """The next frames of a stream that reuses its buffer."""
+    return [frame.copy() for frame in itertools.islice(frames, AHEAD)]
 
 
 def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
@@ -116,7 +147,7 @@ def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]
 
 
 def excerpt(inputs: Inputs, motion: Motion, seconds: float = 2.0) -> tuple[Inputs, Motion]:
-    """The strongest `seconds` of a motion at half the frame rate and half the size: a draft within a second."""
+    """The strongest `seconds` of a motion at half the frame rate and half the size: a quick draft."""
     fps, half = motion.pose.fps / 2, tuple(max(64, side // 4 * 2) for side in inputs.size)
     count = min(len(motion), max(2, round(seconds * motion.pose.fps)))
     start = int(np.clip(int(np.argmax(motion.intensity)) - count // 2, 0, len(motion) - count))
@@ -136,7 +167,7 @@ def generate(
     path: str,
     render: Callable[..., Iterator[Progress]] | None = None,
 ) -> Iterator[Progress]:
-    """Renders `motion` into the mp4 at `path`; a closed or broken run leaves the finished frames with their sound.
+    """Renders `motion` into the mp4 at `path`; a closed or broken run leaves the finished part with sound.
 
     `render` stands in for `pipe.render` where that has to run elsewhere, as on a ZeroGPU Space.
     """
@@ -144,7 +175,9 @@ def generate(
     options = {name: value for name, value in options.items() if value is not None}
     generator = torch.Generator().manual_seed(request.seed)
     height, width = inputs.size
-    steps = (render or pipe.render)(inputs.picture, motion, height=height, width=width, generator=generator, **options)
+    steps = (render or pipe.render)(
+        inputs.picture, motion, height=height, width=width, generator=generator, **options
+    )
     settings = replace(request, height=height, width=width).settings()
     with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, settings=settings) as writer:
         try:
@@ -154,6 +187,56 @@ def generate(
                 yield step
         finally:
             steps.close()
+
+
+def write_comparison(
+    request: Request, inputs: Inputs, motion: Motion, result: str, path: str
+) -> Iterator[Progress]:
+    """Writes driving video (or reference image) | skeleton | the video at `result`, with the sound."""
+    height = min(inputs.size[0], PANEL) // 2 * 2
+    size = height, round(inputs.size[1] * height / inputs.size[0] / 2) * 2
+    total = media.probe(result).frames
+    drawn = skeleton.stream(motion.pose[:total], size)
+    made = (frame for chunk in media.read_video(result).chunks() for frame in chunk)
+    sources = _sources(request, inputs, len(motion), size)
+    with media.VideoWriter(
+        path, motion.pose.fps, (height, 3 * size[1]), inputs.audio, preset="ultrafast"
+    ) as writer:
+        for panels in zip(sources, drawn, made, strict=False):
+            writer.write(np.hstack([_panel(picture, size) for picture in panels])[None])
+            yield Progress("side by side", writer.frames, total)
+
+
+def _sources(request: Request, inputs: Inputs, frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """The picture that drives each frame: of the driving video as it was fitted, else the reference image."""
+    if request.driving is None or request.driving.lower().endswith(".npz"):
+        yield from itertools.repeat(_panel(inputs.picture, size), frames)
+        return
+    video = media.read_video(request.driving, fps=request.fps, seconds=frames / request.fps)
+    kept = [  # as JPEG, 15 kB each: a clip may be played back and forth
+        cv2.imencode(".jpg", _panel(frame, size)[..., ::-1])[1] for chunk in video.chunks() for frame in chunk
+    ]
+    clock = Pose.empty(
+        len(kept), request.fps, size
+    )  # a point that moves one unit a frame tells which are played
+    place = np.repeat(np.arange(len(kept), dtype=float)[:, None, None], 18, 1).repeat(2, 2)
+    clock = replace(clock, body=Keypoints(place, np.ones(place.shape[:2])))
+    for row in retarget.fit_length(clock, frames, request.length).body.xy[:, 0, 0]:
+        yield cv2.imdecode(kept[round(row)], cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def _panel(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The whole picture inside `size` (H,W), on black."""
+    if picture.shape[:2] == size:
+        return picture
+    scale = min(size[0] / picture.shape[0], size[1] / picture.shape[1])
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    panel = np.zeros((*size, 3), np.uint8)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    panel[top : top + height, left : left + width] = cv2.resize(
+        picture, (width, height), interpolation=cv2.INTER_AREA
+    )
+    return panel
 
 
 class Meter:

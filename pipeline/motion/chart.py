@@ -1,4 +1,4 @@
-"""Pictures of a sound: waveform with prosodic intensity and accents, and a skeleton laid over the reference."""
+"""Pictures for the app: a sound with its intensity and accents; a skeleton laid over the reference image."""
 
 from __future__ import annotations
 
@@ -9,29 +9,47 @@ from pipeline.clips import Audio, Pose
 from pipeline.motion import skeleton
 from pipeline.motion.prosody import Prosody
 
-PAPER, WAVE, CURVE, ACCENT, GRID = (250, 250, 252), (178, 190, 210), (220, 80, 40), (40, 90, 200), (225, 228, 235)
+PAPER, WAVE, CURVE, ACCENT = (250, 250, 252), (176, 188, 208), (214, 72, 36), (37, 84, 196)
+GRID, INK = (228, 231, 238), (96, 104, 120)
+TICKS = (0.5, 1, 2, 5, 10, 30, 60, 120)  # seconds between the lines of the time axis
+TOP, AXIS = 34, 34  # rows above and under the waveform for the legend and the seconds
 
 
-def waveform(audio: Audio, prosody: Prosody, size: tuple[int, int] = (180, 900)) -> np.ndarray:
+def waveform(audio: Audio, prosody: Prosody, size: tuple[int, int] = (300, 1200)) -> np.ndarray:
     """(H,W,3) uint8: waveform in grey, intensity in red, accents as blue bars as tall as they are strong."""
-    height, width = size
-    picture = np.full((height, width, 3), PAPER, np.uint8)
-    for second in range(1, int(audio.seconds) + 1):
-        x = round(second / audio.seconds * width)
-        cv2.line(picture, (x, 0), (x, height), GRID, 1)
+    whole = np.full((*size, 3), PAPER, np.uint8)
+    for left, text, colour in ((12, "intensity", CURVE), (160, "accents", ACCENT), (290, "waveform", INK)):
+        cv2.putText(whole, text, (left, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.75, colour, 2, cv2.LINE_AA)
+    picture = whole[TOP:]
+    height, width = size[0] - TOP - AXIS, size[1]
+    _axis(picture, audio.seconds, height)
     pieces = np.array_split(np.abs(audio.samples), min(width, len(audio.samples)))
     peak = max(float(np.abs(audio.samples).max()), 1e-6)
     for i, piece in enumerate(pieces):
-        x, half = round(i * width / len(pieces)), int(0.45 * height * float(piece.max()) / peak)
+        x, half = round(i * width / len(pieces)), int(0.47 * height * float(piece.max()) / peak)
         cv2.line(picture, (x, height // 2 - half), (x, height // 2 + half), WAVE, 1)
+    floor, room = height - 2, 0.9 * height
     for seconds, strength in prosody.accents:
-        x = round(seconds / audio.seconds * (width - 1))
-        cv2.line(picture, (x, height - 1), (x, height - 1 - int(0.9 * height * strength)), ACCENT, 3)
+        x, top = round(seconds / audio.seconds * (width - 1)), round(floor - room * strength)
+        cv2.line(picture, (x, floor), (x, top), ACCENT, 3, cv2.LINE_AA)
+        cv2.circle(picture, (x, top), 7, ACCENT, -1, cv2.LINE_AA)
     x = (np.arange(len(prosody.intensity)) + 0.5) / len(prosody.intensity) * width
-    y = height - 1 - prosody.intensity * 0.9 * height
-    curve = np.stack([x, y], 1).round().astype(np.int32)
-    cv2.polylines(picture, [curve], False, CURVE, 2, cv2.LINE_AA)
-    return picture
+    curve = np.stack([x, floor - prosody.intensity * room], 1).round().astype(np.int32)
+    cv2.polylines(picture, [curve], False, CURVE, 3, cv2.LINE_AA)
+    return whole
+
+
+def _axis(picture: np.ndarray, seconds: float, height: int) -> None:
+    """Lines and numbers of the seconds, at most a dozen."""
+    step = next((tick for tick in TICKS if seconds / tick <= 12), TICKS[-1])
+    for i in range(1, int(seconds / step) + 1):
+        x = round(i * step / seconds * picture.shape[1])
+        cv2.line(picture, (x, 0), (x, height), GRID, 2)
+        text = f"{i * step:g} s"
+        wide = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.75, 2)[0][0]
+        left = min(x - wide // 2, picture.shape[1] - wide - 4)
+        cv2.putText(picture, text, (left, height + 27), cv2.FONT_HERSHEY_SIMPLEX, 0.75, INK, 2, cv2.LINE_AA)
+    cv2.line(picture, (0, height), (picture.shape[1], height), GRID, 2)
 
 
 def overlay(image: np.ndarray, pose: Pose, row: int, size: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,214 @@
+"""The app through gradio_client: the three steps, bad input, two visitors, what a request may read."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from pipeline import media
+from tests.tiny import figure, speech, tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, str]:
+    """A photograph (NASA, public domain), speech, a driving pose, bad files and a tiny model folder."""
+    import skimage.data
+
+    folder = tmp_path_factory.mktemp("app")
+    tiny_pipeline().save_pretrained(folder / "model")
+    Image.fromarray(skimage.data.astronaut()).save(folder / "face.png")
+    Image.fromarray(np.full((256, 256, 3), 128, np.uint8)).save(folder / "grey.png")
+    (folder / "text.png").write_text("not a picture")
+    soundfile.write(folder / "speech.wav", speech(1.0).samples, 16000)
+    soundfile.write(folder / "blink.wav", np.zeros(800), 16000)
+    soundfile.write(folder / "silence.wav", np.zeros(8000), 16000)
+    figure(20).save(folder / "pose.npz")
+    return {path.name: str(path) for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def address(files, tmp_path_factory):
+    """The app on a free port with the tiny model; its caches in a temporary folder."""
+    changes = {
+        "APV_MODEL": files["model"],
+        "APV_CACHE": str(tmp_path_factory.mktemp("cache")),
+        "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio")),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changes.items():
+            patch.setenv(name, value)
+        import app
+        from pipeline import app_steps
+
+        patch.setattr(app_steps, "UPLOADS", Path(changes["GRADIO_TEMP_DIR"]).resolve())
+        page = app.build()
+        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **app.launch_options())
+        yield url
+        page.close()
+
+
+def analyse(client: Client, files: dict[str, str], **changes):
+    given = {"image": files["face.png"], "audio": files["speech.wav"], "pose": files["pose.npz"]} | changes
+    sent = {name: handle_file(value) if value in files.values() else value for name, value in given.items()}
+    return client.predict(**{"video": None, "height": 128, "width": 128} | sent, api_name="/analyse")
+
+
+def video_of(value) -> str:
+    return value["video"] if isinstance(value, dict) else value
+
+
+def test_three_steps_over_the_api(address, files) -> None:
+    client = Client(address, verbose=False)
+    status, wave, notes = analyse(client, files)
+    assert "Analysed" in status and "25 frames" in status and isinstance(notes, str)
+    assert Path(wave).is_file()
+    status, skeleton, overlay, draft = client.predict(intensity=2, size=0, refocus="auto", api_name="/tune")
+    assert "Intensity 2" in status
+    assert media.probe(video_of(skeleton)).frames == 25 and media.probe(video_of(draft)).frames >= 1
+    assert Image.open(overlay).size == (128, 128)
+    excerpt = client.predict(intensity=2, size=0, refocus="auto", api_name="/excerpt")
+    assert media.probe(video_of(excerpt)).frames >= 10
+    status, _, result = client.predict(intensity=2, size=0, refocus="auto", steps=2, api_name="/generate")
+    assert "Done" in status and "25 of 25" in status
+    made = media.probe(video_of(result))
+    assert made.frames == 25 and made.has_audio and (made.width, made.height) == (128, 128)
+    settings = media.read_settings(video_of(result))
+    assert settings["intensity"] == 2 and settings["steps"] == 2 and settings["reference"] == "face.png"
+    both = media.probe(video_of(client.predict(api_name="/compare")))
+    assert both.frames == 25 and (both.width, both.height) == (384, 128) and both.has_audio
+    loaded = client.predict(handle_file(video_of(result)), api_name="/load_settings")
+    assert loaded[:4] == (2, 0, "auto", 2) and loaded[-2:] == (128, 128)
+
+
+def test_the_slider_reaches_the_result(address, files) -> None:
+    client = Client(address, verbose=False)
+    analyse(client, files)
+    made = []
+    for intensity in (0, 2, 2):
+        _, _, result = client.predict(intensity=intensity, size=0, refocus="auto", api_name="/generate")
+        video = media.read_video(video_of(result))
+        made.append(np.concatenate(list(video.chunks())).astype(int))
+    assert np.array_equal(made[1], made[2]) and np.abs(made[0] - made[1]).max() > 20
+
+
+BAD = [
+    ({"image": None}, "reference image"),
+    ({"audio": None}, "speech"),
+    ({"image": "text.png"}, "text.png"),
+    ({"image": "grey.png"}, "person"),
+    ({"audio": "blink.wav"}, "0.1"),
+    ({"audio": "text.png"}, "text.png"),
+    ({"video": "text.png", "pose": None}, "text.png"),
+    ({"video": "speech.wav"}, "remove one"),
+    ({"height": 100, "width": None}, "height"),
+    ({"fps": 1000}, "fps"),
+    ({"detector": "eyes"}, "eyes"),
+]
+
+
+@pytest.mark.parametrize(("changes", "word"), BAD, ids=[f"{next(iter(c))}-{w}" for c, w in BAD])
+def test_bad_input_is_one_visible_sentence(address, files, changes, word) -> None:
+    client = Client(address, verbose=False)
+    with pytest.raises(AppError) as error:
+        analyse(client, files, **{name: files.get(value, value) for name, value in changes.items()})
+    text = str(error.value)
+    assert word.lower() in text.lower().replace("value", "fps") and "Traceback" not in text
+    assert os.environ["GRADIO_TEMP_DIR"] not in text
+
+
+def test_the_sentence_is_the_command_lines(address, files, capsys) -> None:
+    from pipeline.__main__ import main
+
+    assert main(["generate", "--reference", files["grey.png"], "--audio", files["speech.wav"], "--model",
+                 files["model"], "--output", str(Path(files["model"]).parent / "o.mp4")]) == 2  # fmt: skip
+    said = capsys.readouterr().err.splitlines()[-1].removeprefix("error: ")
+    with pytest.raises(AppError) as error:
+        analyse(Client(address, verbose=False), files, image=files["grey.png"])
+    assert said in str(error.value)
+
+
+def test_an_error_loses_nothing_that_was_made(address, files) -> None:
+    client = Client(address, verbose=False)
+    with pytest.raises(AppError, match="Analyse first"):
+        client.predict(intensity=1, size=0, refocus="auto", api_name="/generate")
+    analyse(client, files)
+    with pytest.raises(AppError):
+        analyse(client, files, image=files["text.png"])
+    status, *_ = client.predict(intensity=1, size=0, refocus="auto", api_name="/tune")
+    assert "25 frames" in status
+
+
+def test_two_visitors_do_not_meet(address, files) -> None:
+    one, two = (Client(address, verbose=False) for _ in range(2))
+    analyse(one, files)
+    analyse(two, files, audio=files["silence.wav"], pose=None)
+    frames = {}
+    for name, client in (("one", one), ("two", two), ("one again", one)):
+        _, skeleton, *_ = client.predict(intensity=1, size=0, refocus="auto", api_name="/tune")
+        frames[name] = media.probe(video_of(skeleton)).frames
+    assert frames == {"one": 25, "two": 12, "one again": 25}
+
+
+def test_cancel_keeps_the_finished_frames(address, files, monkeypatch) -> None:
+    from pipeline.svd import AudioPoseSVDPipeline
+
+    real = AudioPoseSVDPipeline.render
+
+    def slow(self, *args, **options):
+        for step in real(self, *args, **options):
+            yield step
+            time.sleep(0.3)
+
+    monkeypatch.setattr(AudioPoseSVDPipeline, "render", slow)
+    client = Client(address, verbose=False)
+    analyse(client, files)
+    job = client.submit(intensity=1, size=0, refocus="auto", api_name="/generate")
+    until = time.monotonic() + 60
+    while not any("Decode" in out[0] for out in job.outputs()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert "Cancelling" in client.predict(api_name="/cancel")
+    status, _, result = job.result(timeout=60)
+    assert "finished part is kept" in status
+    kept = media.probe(video_of(result))
+    assert 0 < kept.frames < 25 and kept.has_audio and abs(kept.seconds - kept.frames / 25) < 0.05
+
+
+def test_a_request_reads_only_what_was_uploaded(address, files) -> None:
+    client = Client(address, verbose=False)
+    foreign = {"path": files["face.png"], "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(AppError):
+        client.predict(
+            image=foreign, audio=handle_file(files["speech.wav"]), video=None, pose=None, api_name="/analyse"
+        )
+
+
+def test_the_page_asks_for_nothing_elsewhere(address) -> None:
+    import urllib.request
+
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        text = answer.read().decode()
+    assert "APV Studio" in text and "fonts.googleapis.com" not in text
+
+
+def test_every_endpoint_has_a_name(address) -> None:
+    named = Client(address, verbose=False).view_api(return_format="dict", print_info=False)["named_endpoints"]
+    wanted = {"/analyse", "/tune", "/excerpt", "/generate", "/cancel", "/compare", "/load_settings"}
+    assert wanted <= set(named) <= wanted | {"/example"}
+    json.dumps(named)
+
+
+def test_a_taken_port_is_one_sentence(address, capsys) -> None:
+    import app
+
+    port = address.rstrip("/").rsplit(":", 1)[1]
+    assert app.main(["--port", port]) == 2
+    assert port in capsys.readouterr().err
+    assert app.main(["--model", "nonesuch"]) == 2
+    assert "nonesuch" in capsys.readouterr().err
