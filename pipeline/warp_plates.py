@@ -39,14 +39,7 @@ from .warp_geometry import (
 
 CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
 BLEND = 0.08  # head heights over which neighbouring body parts share a place
-REACH = (
-    0.25,
-    0.25,
-    0.15,
-    0.15,
-    0.08,
-    0.08,
-)  # head heights beyond its radius that an arm part may own (sleeves)
+REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)  # head heights beyond its radius that a part may own: sleeves
 NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a person without a mask
 FAR = 1e3  # distance of a part that is not there
 SURE = 0.9  # a mask above this is the person alone, without background mixed in

@@ -92,3 +92,83 @@ def test_a_wrong_shape_is_named(plates: w.Plates) -> None:
     points = w.Points.of(pose())
     with pytest.raises(ValueError, match="target needs points"):
         w.warp(plates, replace(points, face=points.face[:, :, :60]))
+
+
+def test_small_jitter_makes_a_small_change(plates: w.Plates) -> None:
+    rng = np.random.default_rng(3)
+    still = w.warp(plates, moved((0.05, 0.02)))
+    points = moved((0.05, 0.02))
+    noise = [torch.from_numpy(rng.normal(0, 2e-4, (*p.shape[:-1], 2))).float() for p in vars(points).values()]
+    shaken = w.Points(
+        *(
+            torch.cat([p[..., :2] + n, p[..., 2:]], -1)
+            for p, n in zip(vars(points).values(), noise, strict=True)
+        )
+    )
+    change = (w.warp(plates, shaken).image - still.image).abs()
+    assert change.mean() < 0.002 and psnr(w.warp(plates, shaken).image, still.image) > 38
+
+
+def test_a_missing_arm_is_left_out_and_a_missing_leg_follows(plates: w.Plates) -> None:
+    points = w.Points.of(pose())
+    points.body[..., [3, 4], 2] = 0  # right elbow and wrist
+    points.hands[:, :, 21:, 2] = 0
+    points.body[..., [9, 10, 12, 13], 2] = 0
+    out = w.warp(plates, points)
+    assert out.validity[0, 0, 0, 105:135, 37:40].max() < 0.3  # where the right arm hung
+    shin = slice(170, 180), slice(50, 54)
+    assert psnr(out.image[0, 0, :, shin[0], shin[1]], picture()[0, :, shin[0], shin[1]]) > 35
+
+
+def test_the_head_goes_with_its_body_points_when_the_face_is_missing(plates: w.Plates) -> None:
+    points = moved((0.0, 0.0))
+    points.face[..., 2] = 0
+    points.body[:, :, [0, 14, 15, 16, 17], 0] += 6 / 128
+    out = w.warp(plates, points)
+    eyes = slice(40, 52)
+    assert psnr(out.image[0, 0, :, eyes, 64:76], picture()[0, :, eyes, 58:70]) > 30
+
+
+def test_an_opened_mouth_is_painted_dark_and_a_shut_one_is_not(plates: w.Plates) -> None:
+    out = w.warp(plates, w.Points.of(pose(gap=5.0)))
+    inside = out.image[0, 0, :, 60:62, 63:66].mean()
+    assert inside < 0.6 * picture()[0, :, 60:62, 63:66].mean()
+    assert out.validity[0, 0, 0, 59:62, 64].max() < 0.3
+    shut = w.warp(plates, w.Points.of(pose(gap=0.0)))
+    assert shut.validity[0, 0, 0, 55:62, 64].min() > 0.99
+
+
+def test_an_open_mouth_closes() -> None:
+    image = picture() * 0.2 + 0.6
+    image[:, :, 57:63, 60:69] = 0.05  # a dark mouth that is open by 5 pixels
+    opened = w.plates(image, w.Points.of(pose(gap=5.0)))
+    out = w.warp(opened, w.Points.of(pose(gap=0.0)))
+    assert (out.image[0, 0, :, 50:66, 58:71].mean(0) < 0.3).sum() < 0.35 * (image[0].mean(0) < 0.3).sum()
+
+
+def test_frames_and_people_do_not_mix() -> None:
+    two = torch.cat([picture(), 1 - picture()])
+    first, second = w.Points.of(pose(2)), moved((0.06, 0.03), 2)
+    both = w.Points(*(torch.cat([getattr(first, n), getattr(second, n)]) for n in ("body", "hands", "face")))
+    reference = w.Points(*(torch.cat([getattr(first[:1], n)] * 2)[:, :1] for n in ("body", "hands", "face")))
+    out = w.warp(w.plates(two, reference), both)
+    alone = w.warp(w.plates(two[1:], w.Points.of(pose())), second)
+    assert torch.allclose(out.image[1], alone.image[0], atol=1e-4)
+    assert torch.allclose(out.validity[1], alone.validity[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(96, 64), (288, 192)])
+def test_other_sizes_show_the_same_picture(plates: w.Plates, size: tuple[int, int]) -> None:
+    target = moved((0.05, 0.02))
+    out = w.warp(plates, target, size)
+    assert out.image.shape == (1, 1, 3, *size)
+    whole = torch.nn.functional.interpolate(w.warp(plates, target).image[0], size, mode="area")
+    assert psnr(out.image[0], whole) > 28
+
+
+def test_a_mask_keeps_the_background_outside_it() -> None:
+    mask = torch.zeros(1, 1, *SIZE)
+    mask[..., 25:190, 34:94] = 1
+    out = w.warp(w.plates(picture(), w.Points.of(pose()), mask), moved((0.1, 0)))
+    assert psnr(out.image[0, 0, :, :, :24], picture()[0, :, :, :24]) > 60
+    assert out.validity[0, 0, 0, 100, 36] < 0.2  # uncovered by the person who moved on
