@@ -19,7 +19,7 @@ from torch import Tensor
 from pipeline import warp
 from pipeline.base import mask_tensor, to_tensor
 from pipeline.clips import Motion
-from pipeline.detail import detail_transfer
+from pipeline.warp.detail import detail_transfer
 from pipeline.models.denoiser import blend, repair_gate, shared_noise, validity_cells
 from pipeline.models.haar import HaarLatent
 from pipeline.motion import skeleton

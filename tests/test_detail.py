@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.detail import detail_transfer, trust
+from pipeline.warp.detail import detail_transfer, trust
 
 
 def pictures() -> tuple[torch.Tensor, torch.Tensor]:

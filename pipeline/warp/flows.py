@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .warp_face import residual
-from .warp_geometry import (
+from pipeline.warp.face import residual
+from pipeline.warp.geometry import (
     ARMS,
     CORE,
     HEAD,
@@ -30,7 +30,15 @@ from .warp_geometry import (
     grid,
     similarity,
 )
-from .warp_plates import FAR, Plates, arms_present, body_distances, head_distance, legs_present, shares_of
+from pipeline.warp.layers import (
+    FAR,
+    Plates,
+    arms_present,
+    body_distances,
+    head_distance,
+    legs_present,
+    shares_of,
+)
 
 STILL = 0.004  # picture heights: where nothing moves by more than this the reference's own pixels are shown
 AGREE = (0.25, 0.6)  # a place is hidden where the part that it comes from is not the part that it goes to

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .warp_face import lips_colour
-from .warp_geometry import (
+from pipeline.warp.face import lips_colour
+from pipeline.warp.geometry import (
     ARMS,
     CORE,
     HAND_BONES,

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .clips import BODY, FACE, HANDS, VISIBLE, Pose
-from .warp_face import mouth, paint, side
-from .warp_flow import Flow, flow, sample
-from .warp_geometry import ARMS, LIMB_RADIUS, skeleton
-from .warp_plates import REACH, Plates
-from .warp_plates import plates as _plates
+from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Pose
+from pipeline.warp.face import mouth, paint, side
+from pipeline.warp.flows import Flow, flow, sample
+from pipeline.warp.geometry import ARMS, LIMB_RADIUS, skeleton
+from pipeline.warp.layers import REACH, Plates
+from pipeline.warp.layers import plates as _plates
 
 __all__ = ["Plates", "Points", "Warped", "plates", "warp"]
 

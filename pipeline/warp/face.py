@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .warp_geometry import Skeleton, apply
+from pipeline.warp.geometry import Skeleton, apply
 
 UPPER = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63)  # upper lids and lip
 LOWER = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67)
