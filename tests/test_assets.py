@@ -31,7 +31,7 @@ def test_every_file_of_the_tables_is_shipped_named_with_its_licence_and_all_is_s
     assert all(Path(name).stem in licences for name in files)
 
 
-@pytest.mark.parametrize("name", ["half_beard", "full_skirt"])
+@pytest.mark.parametrize("name", ["full_skirt"])
 def test_portraits_are_what_the_maker_draws(name, tmp_path, monkeypatch):
     monkeypatch.setattr(assets, "PORTRAITS", {name: assets.PORTRAITS[name]})
     assets.write_portraits(tmp_path)
