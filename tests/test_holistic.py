@@ -75,6 +75,13 @@ def test_body_agrees_with_the_face_and_the_neck_rule(portrait):
     assert not body.score[outside].any()
 
 
+def test_points_outside_the_picture_are_missing_but_keep_their_places():
+    points = np.array([[0.5, 0.5, 0.9], [0.5, 1.1, 0.9], [-0.2, 0.5, 0.9]])
+    kept = people._inside(points)
+    assert np.array_equal(kept[:, :2], points[:, :2]) and kept[:, 2].tolist() == [0.9, 0, 0]
+    assert points[1, 2] == 0.9  # the caller's array is left alone
+
+
 def test_the_mask_cuts_the_person_out(portrait, astronaut):
     (mask,) = portrait.masks
     assert mask.shape == astronaut.shape[:2] and mask.dtype == np.float32

@@ -79,11 +79,11 @@ def _read(entry: Path) -> Detection | None:
         notes = tuple(str(note) for note in index["notes"])
         poses = tuple(Pose.load(entry / f"{i}.npz") for i in range(people))
         pictures = tuple(_read_mask(entry / f"{i}.png") for i in range(masks))
+        os.utime(entry)  # used just now: goes last when the folder is trimmed
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("a damaged cache entry is ignored and made anew: %s", error)
         shutil.rmtree(entry, ignore_errors=True)
         return None
-    os.utime(entry)
     return Detection(poses, pictures, notes)
 
 
@@ -114,7 +114,7 @@ def _write(entry: Path, found: Detection) -> None:
         index = {"people": len(found.people), "masks": len(found.masks), "notes": list(found.notes)}
         (work / "index.json").write_text(json.dumps(index), encoding="utf-8")
         work.rename(entry)
-    except OSError as error:  # also where another process was first: its entry is as good
+    except (OSError, ValueError) as error:  # also where another process was first: its entry is as good
         log.info("a detection is not kept: %s", error)
         shutil.rmtree(work, ignore_errors=True)
     _trim(entry.parent, keep=entry)

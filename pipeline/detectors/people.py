@@ -41,9 +41,8 @@ _FACE = (
     "61 39 37 0 267 269 291 321,405 314 17 84 91,181 "  # outer lip
     "78 82 13 312 308 317 14 87"  # inner lip
 )
-IBUG = tuple(
-    tuple(int(i) for i in group.split(",")) for group in _FACE.split()
-)  # 68 groups, each is averaged
+# 68 groups of mesh points, each averaged
+IBUG = tuple(tuple(int(i) for i in group.split(",")) for group in _FACE.split())
 
 LOCATE = """
 input_stream: "image"
@@ -200,10 +199,8 @@ class Locator:
         tile = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
         top, left = max(-y0, 0), max(-x0, 0)
         tile[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
-        shifted = [
-            (s, Region(r.x + x0, r.y + y0, r.side, r.angle)) for s, r in self._detect(tile) if s >= least
-        ]
-        return shifted
+        found = [(score, region) for score, region in self._detect(tile) if score >= least]
+        return [(score, Region(r.x + x0, r.y + y0, r.side, r.angle)) for score, r in found]
 
     def _face_centres(self, image: np.ndarray) -> list[tuple[float, float, float]]:
         """x, y and height in pixels of all faces that the short and the full range graph find."""
@@ -276,9 +273,12 @@ class Follower:
 
 
 def _inside(points: np.ndarray) -> np.ndarray:
-    """The same points with score 0, and so missing, where they lie outside the picture."""
+    """The same points (K, 3) with score 0, and so missing, where they lie outside the picture.
+
+    They keep their places: the size of a face whose jaw the frame cuts off is measured on all 68.
+    """
     points = points.copy()
-    points[((points[:, :2] < 0) | (points[:, :2] > 1)).any(axis=1)] = 0
+    points[((points[:, :2] < 0) | (points[:, :2] > 1)).any(axis=1), 2] = 0
     points[:, 2] = points[:, 2].clip(0, 1)
     return points
 

@@ -36,11 +36,11 @@ def _enter() -> None:
         if _users > 1:
             return
         try:
+            _kept = tempfile.TemporaryFile()
             _saved = os.dup(2)
-        except OSError:  # a process without stderr has nothing to keep clean
-            _saved = -1
+        except OSError:  # no room to hold it back, or a process without stderr: nothing is kept clean
+            _saved, _kept = -1, None
             return
-        _kept = tempfile.TemporaryFile()
         os.dup2(_kept.fileno(), 2)
 
 

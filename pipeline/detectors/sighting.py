@@ -122,7 +122,7 @@ def clip_notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
         return (NO_PERSON_CLIP,)
     said = []
     if len(people) > 1:
-        said.append(f"{len(people)} people found in the clip; the largest is used unless another is chosen")
+        said.append(f"{len(people)} people found in the clip; the largest is used")
     if not people[0].face.visible.any():
         said.append("no face found in any frame of the clip")
     return tuple(said)
