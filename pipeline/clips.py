@@ -7,6 +7,7 @@ Pictures are RGB uint8 of shape (H, W, 3). Nothing here opens a file except `Pos
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ import numpy as np
 BODY, HANDS, FACE = 18, 42, 68  # OpenPose body; left hand then right hand, 21 each; iBUG face
 VISIBLE = 0.3  # a point with a lower score is treated as missing (the published code's threshold)
 MAX_POSE_FRAMES = 60 * 60 * 30  # one hour at 30 fps: a pose file that claims more is refused unread
+# What numpy and zipfile raise on a file that is cut off, scrambled, encrypted or claims a giant array
+DAMAGED = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, MemoryError)
+DAMAGED += (zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Keypoints:
 
     def __post_init__(self) -> None:
         if self.xy.ndim != 3 or self.xy.shape[2] != 2 or self.score.shape != self.xy.shape[:2]:
-            raise ValueError(f"key points need xy (T,K,2) and score (T,K), got {self.xy.shape} and {self.score.shape}")
+            shapes = f"{self.xy.shape} and {self.score.shape}"
+            raise ValueError(f"key points need xy (T,K,2) and score (T,K), got {shapes}")
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -88,11 +93,18 @@ class Pose:
         return Pose(*(Keypoints.missing(frames, k) for k in (BODY, HANDS, FACE)), fps, size)
 
     def save(self, path: str | Path) -> None:
-        """Writes a `.npz` without pickles; the names are those of DESIGN section 5."""
-        parts = {"body": self.body, "hands": self.hands, "face": self.face}
-        arrays = {f"{name}_{field}": getattr(p, field) for name, p in parts.items() for field in ("xy", "score")}
-        with open(path, "wb") as file:  # a handle, so that numpy does not append a suffix of its own
-            np.savez_compressed(file, **arrays, fps=np.float64(self.fps), size=np.asarray(self.size, np.int64))
+        """Writes a `.npz` without pickles: body_xy (T,18,2), body_score (T,18) and so on, fps, size (H,W)."""
+        arrays = {"fps": np.float64(self.fps), "size": np.asarray(self.size, np.int64)}
+        for name, part in (("body", self.body), ("hands", self.hands), ("face", self.face)):
+            arrays |= {f"{name}_xy": part.xy, f"{name}_score": part.score}
+        try:
+            with open(path, "wb") as file:  # a handle, so that numpy does not append a suffix of its own
+                np.savez_compressed(file, **arrays)
+        except OSError as error:
+            raise ValueError(
+                f"pose file {path} cannot be written ({error.strerror or error}); choose a folder with room "
+                "that you may write to"
+            ) from error
 
     @staticmethod
     def load(path: str | Path) -> Pose:
@@ -102,9 +114,10 @@ class Pose:
                 return _pose_from(file)
         except FileNotFoundError:
             raise ValueError(f"pose file {path} does not exist") from None
-        except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise ValueError(
-                f"{path} is not a pose file of this project ({error}); write one with `python -m pipeline pose`"
+                f"{path} is not a pose file of this project ({error}); "
+                "write one with `python -m pipeline pose`"
             ) from error
 
 

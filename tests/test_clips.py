@@ -93,6 +93,21 @@ def test_a_file_of_another_kind_gets_a_sentence(tmp_path, content):
         Pose.load(path)
 
 
+def test_a_scrambled_pose_file_gets_a_sentence(tmp_path):
+    path = tmp_path / "scrambled.npz"
+    a_pose(30).save(path)
+    content = bytearray(path.read_bytes())
+    content[200:3000] = bytes(value ^ 0x5A for value in content[200:3000])
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="scrambled.npz is not a pose file"):
+        Pose.load(path)
+
+
+def test_a_pose_that_cannot_be_written_gets_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match="pose.npz cannot be written"):
+        a_pose(1).save(tmp_path / "nowhere" / "pose.npz")
+
+
 def test_a_missing_pose_file_gets_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="none.npz does not exist"):
         Pose.load(tmp_path / "none.npz")
