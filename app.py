@@ -34,7 +34,8 @@ CSS = """
 .gradio-container label.float {font-size: 12px; padding: 1px 7px; opacity: .88}
 #header h1 {display: inline; font-size: 1.35rem; margin-right: .6rem} #header p {display: inline}
 #speech .upload-container .wrap {min-height: 84px; padding: 4px} #speech .upload-container {height: 110px}
-#status progress {width: 100%; height: 8px; accent-color: var(--color-accent)} #status {min-height: 46px}
+#speech .upload-container .icon-wrap {display: none}
+#status progress {width: 100%; height: 8px; accent-color: #6366f1} #status {min-height: 46px}
 footer {margin-top: 4px !important}
 """
 

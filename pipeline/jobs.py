@@ -148,7 +148,8 @@ def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]
 
 def excerpt(inputs: Inputs, motion: Motion, seconds: float = 2.0) -> tuple[Inputs, Motion]:
     """The strongest `seconds` of a motion at half the frame rate and half the size: a quick draft."""
-    fps, half = motion.pose.fps / 2, tuple(max(64, side // 4 * 2) for side in inputs.size)
+    scale = max(0.5, 64 / min(inputs.size))
+    fps, half = motion.pose.fps / 2, tuple(round(side * scale / 2) * 2 for side in inputs.size)
     count = min(len(motion), max(2, round(seconds * motion.pose.fps)))
     start = int(np.clip(int(np.argmax(motion.intensity)) - count // 2, 0, len(motion) - count))
     rows = slice(start, start + count, 2)

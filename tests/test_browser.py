@@ -1,0 +1,122 @@
+"""The page in a real headless Chromium: one click on an example to a finished video with sound."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
+).split()
+SECONDS = 240_000  # milliseconds for one step on a busy machine
+PLAYED = """() => {
+    const video = document.querySelector('#result video');
+    return {ready: video.readyState, seconds: video.duration, width: video.videoWidth,
+            sound: video.webkitAudioDecodedByteCount, error: video.error && video.error.message};
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """`python app.py`, as a user starts it, with the shipped model where it is complete, else a tiny one."""
+    folder = tmp_path_factory.mktemp("browser")
+    name = "mini"
+    if not (ROOT / "checkpoints" / "mini" / "model_index.json").is_file():
+        from tests.tiny import tiny_pipeline
+
+        name = str(folder / "model")
+        tiny_pipeline().save_pretrained(name)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"APV_CACHE": str(folder / "cache"), "GRADIO_TEMP_DIR": str(folder / "gradio")}
+    environment["OMP_NUM_THREADS"] = str(os.cpu_count())
+    words = [sys.executable, "app.py", "--model", name, "--port", str(port)]
+    with open(folder / "app.log", "w+") as log:
+        server = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield _ready(f"http://127.0.0.1:{port}", server, Path(log.name))
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _ready(url: str, server: subprocess.Popen, log: Path) -> str:
+    until = time.monotonic() + 300
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return url
+        except OSError:
+            time.sleep(1)
+    pytest.fail(f"the app did not answer: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture
+def page(address):
+    """A page at 1440x900, with what it complained about and what it asked of other hosts."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        pytest.skip("chromium is not installed; apt-get install chromium")
+    with api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(SECONDS)
+        page.complaints, page.foreign = [], []
+        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda r: page.foreign.append(r.url) if _elsewhere(r.url, address) else None)
+        page.goto(address)
+        page.wait_for_selector("#analyse")
+        yield page
+        browser.close()
+
+
+def _elsewhere(url: str, address: str) -> bool:
+    return not url.startswith((address, "data:", "blob:"))
+
+
+def test_an_example_becomes_a_video_that_plays_with_sound(page) -> None:
+    page.get_by_text("Pose-free, no driving video").click()
+    page.wait_for_selector("#skeleton video")
+    page.wait_for_selector("#draft video")
+    page.click("#generate")
+    page.wait_for_selector("#cancel:not([disabled])")
+    page.wait_for_selector("#result video")
+    page.wait_for_function("document.querySelector('#result video').readyState === 4")
+    page.evaluate("document.querySelector('#result video').play()")
+    page.wait_for_function("document.querySelector('#result video').webkitAudioDecodedByteCount > 0")
+    page.wait_for_function("document.querySelector('#result video').currentTime > 0.2")
+    seen = page.evaluate(PLAYED)
+    assert seen["error"] is None and seen["ready"] == 4 and seen["width"] >= 64 and seen["seconds"] > 1
+    assert "Done" in page.inner_text("#status")
+    assert page.is_enabled("#generate") and not page.is_enabled("#cancel")
+    page.get_by_role("tab", name="Side by side").click()
+    page.wait_for_selector("#both video")
+    assert page.complaints == [] and page.foreign == []
+
+
+def test_an_error_is_a_visible_sentence_and_the_buttons_recover(page) -> None:
+    page.click("#generate")
+    page.wait_for_selector("text=press 1 Analyse first")
+    page.wait_for_selector("#generate:not([disabled])")
+    assert not page.is_enabled("#cancel")
+
+
+def test_everything_needed_is_on_the_first_screen(page) -> None:
+    for name in ("reference", "speech", "driving", "analyse", "intensity", "skeleton", "generate", "result"):
+        box = page.locator(f"#{name}").bounding_box()
+        assert box["y"] + box["height"] <= 900 and box["x"] + box["width"] <= 1440, (name, box)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
