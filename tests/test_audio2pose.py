@@ -1,0 +1,306 @@
+"""The shipped Audio2Pose network, its training rules, and the training loop in small."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.clips import Audio
+from pipeline.evaluation import lips
+from pipeline.models import audio2pose as net
+from pipeline.motion import face
+from pipeline.training import audio2pose as trainer
+from pipeline.training import augment, speech, visemes
+
+RATE = 16000
+COLUMN = {name: k for k, name in enumerate(face.PARAMETERS)}
+GAP = COLUMN["gap"]
+
+
+@pytest.fixture(scope="module")
+def folder(root):
+    return root / "checkpoints" / "mini" / "audio2pose"
+
+
+@pytest.fixture(scope="module")
+def model(folder) -> net.Audio2Pose:
+    return net.Audio2Pose.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def engine() -> speech.Espeak:
+    try:
+        return speech.Espeak()
+    except (OSError, ImportError):
+        pytest.skip("neither the system's espeak-ng nor espeakng-loader is installed")
+
+
+def said(engine: speech.Espeak, text: str, voice: str = "en-us+max") -> tuple[Audio, visemes.Phones]:
+    """Speech of a voice that training never heard, with half a second of silence around it."""
+    samples, phones = engine.say(text, voice, 150, 50, 50)
+    made = speech._padded(samples, phones, voice)
+    return Audio(made.samples, RATE), made.phones
+
+
+def babble(seconds: float, seed: int = 0) -> Audio:
+    """A voice-like buzz in syllables, for shapes and speed."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
+    noise = np.random.default_rng(seed).standard_normal(len(t))
+    return Audio(
+        (0.1 * (buzz + 0.1 * noise) * np.maximum(0, np.sin(2 * np.pi * 2 * t))).astype(np.float32), RATE
+    )
+
+
+# ---- the shipped network
+
+
+def test_the_checkpoint_is_small_half_precision_and_has_the_order_of_the_face_basis(folder, model) -> None:
+    files = sorted(folder.iterdir())
+    assert [f.name for f in files] == ["config.json", "diffusion_pytorch_model.safetensors"]
+    assert sum(f.stat().st_size for f in files) <= 2_000_000
+    assert face.PARAMETERS == visemes.PARAMETERS and len(face.PARAMETERS) == net.PARAMETERS
+    assert len(visemes.VISEMES) == net.VISEMES and visemes.VISEMES[0] == "sil"
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(("fps", "seconds"), [(25, 2.0), (29.97, 1.3), (12, 0.1), (60, 3.01)])
+def test_any_rate_and_length_gives_one_row_per_frame(model, fps: float, seconds: float) -> None:
+    audio = babble(seconds)
+    frames = audio.frames(fps)
+    out = model.predict(audio, fps, frames)
+    assert out.params.shape == (frames, 10) and out.speech.shape == (frames,)
+    assert out.tokens.shape == (frames, 5, model.config.channels) and out.tokens.dtype == np.float32
+    assert np.isfinite(out.tokens).all()
+    for curve in (out.params, out.speech):
+        assert curve.min() >= 0 and curve.max() <= 1
+
+
+def test_the_same_sound_gives_the_same_bytes_and_rates_agree(model, engine) -> None:
+    audio, _ = said(engine, "My brother brings five purple apples.")
+    frames = audio.frames(25)
+    one, two = (model.predict(audio, 25, frames) for _ in range(2))
+    assert one.params.tobytes() == two.params.tobytes() and one.tokens.tobytes() == two.tokens.tobytes()
+    fine = model.predict(audio, 100, frames * 4).params
+    place = (np.arange(frames) + net.PHASE) * 4 - net.PHASE  # the coarse frames' times among the fine rows
+    middle = np.stack([np.interp(place, np.arange(len(fine)), curve) for curve in fine.T], axis=1)
+    assert np.abs(middle - one.params).max() < 0.1
+
+
+def test_loudness_hardly_matters(model, engine) -> None:
+    audio, _ = said(engine, "Please remember the bamboo village.")
+    frames = audio.frames(25)
+    loud = model.predict(audio, 25, frames).params[:, GAP]
+    quiet = model.predict(Audio(audio.samples * 0.02, RATE), 25, frames).params[:, GAP]
+    assert np.corrcoef(loud, quiet)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(lips.quiet_sounds(0.1)))
+def test_without_speech_the_mouth_stays_shut(model, name: str) -> None:
+    samples = lips.quiet_sounds()[name]
+    out = model.predict(Audio(samples, RATE), 25, 100)
+    assert out.params[:, GAP].max() <= 0.1 and out.params[:, COLUMN["jaw"]].max() <= 0.1
+
+
+def test_the_mouth_shuts_in_a_long_pause_and_opens_for_speech(model, engine) -> None:
+    audio, phones = said(engine, "Many people open the window.")
+    pause = np.zeros(3 * RATE, np.float32)
+    both = Audio(np.concatenate([audio.samples, pause, audio.samples]), RATE)
+    out = model.predict(both, 25, both.frames(25))
+    quiet = slice(int((audio.seconds + 0.6) * 25), int((audio.seconds + 2.6) * 25))
+    assert out.params[quiet, GAP].max() <= 0.1 and out.speech[quiet].max() < 0.3
+    talking = slice(int(0.6 * 25), int((audio.seconds - 0.6) * 25))
+    assert out.params[talking, GAP].max() > 0.4 and out.speech[talking].mean() > 0.7
+
+
+def test_p_b_m_close_the_lips(model, engine) -> None:
+    closed = []
+    for text in ("Mama, papa, baba. Mama, papa, baba.", "My baby moves above a purple umbrella."):
+        for voice in ("en-us+max", "en-us+linda", "en-us+john"):
+            audio, phones = said(engine, text, voice)
+            gap = face.gated_gap(model.predict(audio, 100, audio.frames(100)).params)
+            level = 0.25 * np.percentile(gap, 90)
+            for name, start, end in phones:
+                if name in ("p", "b", "m"):
+                    closed.append(gap[int(start * 100) : int(end * 100) + 2].min() < level)
+    assert len(closed) > 40 and np.mean(closed) >= 0.8
+
+
+def test_oo_is_rounder_than_ee(model, engine) -> None:
+    def middle(text: str, vowel: str) -> np.ndarray:
+        audio, phones = said(engine, text)
+        params = model.predict(audio, 100, audio.frames(100)).params
+        places = [int(50 * (start + end)) for name, start, end in phones if name == vowel]
+        assert len(places) >= 4
+        return params[places].mean(0)
+
+    oo, ee = middle("Two. Do. Soon. Food. Moon.", "uw"), middle("Tea. See. Deed. Feed. Mean.", "iy")
+    assert oo[COLUMN["pucker"]] > ee[COLUMN["pucker"]] + 0.2
+    assert ee[COLUMN["stretch"]] > oo[COLUMN["stretch"]] + 0.1
+
+
+def test_predictions_are_neither_early_nor_late(model, engine) -> None:
+    audio, phones = said(engine, "Both farmers believe that the village watches my brother.")
+    truth = visemes.labels(phones, audio.seconds)[0][:, GAP]
+    gap = model.predict(audio, 100, len(truth)).params[:, GAP]
+    lags = {lag: lips.correlation(gap, truth, lag) for lag in range(-10, 11)}
+    assert abs(max(lags, key=lags.get)) <= 4, "at most 40 ms"
+    assert lags[0] > 0.75
+
+
+def test_a_long_clip_is_read_in_chunks_without_seams(model, engine, monkeypatch) -> None:
+    audio, _ = said(engine, "The brave farmer moves five wooden boats by the river.")
+    long = Audio(np.tile(audio.samples, int(40 / audio.seconds) + 1), RATE)
+    frames = long.frames(25)
+    parts = model.predict(long, 25, frames).params[:, GAP]
+    monkeypatch.setattr(net, "CHUNK", 100_000)
+    whole = model.predict(long, 25, frames).params[:, GAP]
+    assert np.abs(parts - whole).mean() < 0.03 and np.abs(parts - whole).max() < 0.2
+
+
+def test_ten_seconds_take_a_quarter_second_of_one_core(model) -> None:
+    audio = babble(10)
+    model.predict(audio, 25, 250)
+    spent = []
+    for _ in range(3):
+        began = time.process_time()
+        model.predict(audio, 25, 250)
+        spent.append(time.process_time() - began)
+    assert min(spent) <= 0.25
+
+
+@pytest.mark.parametrize(
+    ("audio", "fps", "frames", "words"),
+    [
+        (Audio(np.zeros(44100, np.float32), 44100), 25, 25, "44100 Hz"),
+        (Audio(np.zeros(0, np.float32), RATE), 25, 25, "samples long"),
+        (Audio(np.full(RATE, np.nan, np.float32), RATE), 25, 25, "finite"),
+        (Audio(np.zeros(RATE, np.float32), RATE), 0, 25, "fps"),
+        (Audio(np.zeros(RATE, np.float32), RATE), 25, 0, "frames"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(model, audio, fps, frames, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        model.predict(audio, fps, frames)
+
+
+# ---- labels, corpus, augmentation
+
+
+def curve(phones: visemes.Phones, name: str) -> np.ndarray:
+    return visemes.labels(phones, phones[-1][2])[0][:, COLUMN[name]]
+
+
+def test_labels_close_for_m_open_for_aa_and_breathe_in_before_speech() -> None:
+    phones = [
+        ("sil", 0, 0.8),
+        ("m", 0.8, 0.9),
+        ("aa", 0.9, 1.2),
+        ("b", 1.2, 1.3),
+        ("iy", 1.3, 1.6),
+        ("sil", 1.6, 2.2),
+    ]
+    gap = curve(phones, "gap")
+    assert gap[83:88].max() < 0.06 and gap[122:128].max() < 0.06
+    assert gap[105] > 0.85 and 0.4 < gap[145] < 0.75
+    assert gap[60] > 0.3 > 0.15 > gap[20], "lips part before speech and are shut long before it"
+    assert gap[215] < 0.2, "no breath at the end"
+    assert curve(phones, "close")[85] > 0.95 and curve(phones, "close")[105] == 0
+
+
+def test_labels_round_early_and_bite() -> None:
+    phones = [
+        ("sil", 0, 0.2),
+        ("s", 0.2, 0.4),
+        ("uw", 0.4, 0.7),
+        ("f", 0.7, 0.8),
+        ("ay", 0.8, 1.1),
+        ("sil", 1.1, 1.5),
+    ]
+    pucker = curve(phones, "pucker")
+    assert pucker[36] > 0.3 and pucker[50] > 0.7 and pucker[95] < 0.2
+    assert curve(phones, "bite")[74] > 0.95 and curve(phones, "bite")[95] == 0
+
+
+def test_the_closure_of_a_voiceless_stop_is_moved_back_from_its_burst() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal(RATE) * 0.1
+    samples[int(0.45 * RATE) : int(0.5 * RATE)] = 0  # the closure before a burst at 0.5 s
+    timed = [("aa", 0.2, 0.5, False), ("p", 0.5, 0.6, True), ("aa", 0.6, 0.9, False)]
+    moved = speech.closures_moved(samples, timed)
+    assert moved[0][2] == moved[1][1] == pytest.approx(0.45, abs=0.011)
+    assert moved[1][2] == 0.6
+    voiced = speech.closures_moved(samples, [(n, a, b, False) for n, a, b, _ in timed])
+    assert voiced[1][1] == 0.5
+
+
+def test_espeak_symbols_become_known_phones() -> None:
+    assert speech._phones_of("ˈaɪ") == ["ay"] and speech._phones_of("tʃ") == ["ch"]
+    assert speech._phones_of("ɔːɹ") == ["ao", "r"] and speech._phones_of("☃") is None
+    assert set(speech._IPA.values()) <= visemes.PHONES
+
+
+def test_every_sound_of_english_comes_up(engine) -> None:
+    made = list(speech.espeak(60, False, np.random.default_rng(0)))
+    seen = {name for m in made for name, _, _ in m.phones}
+    assert len(made) > 40 and len(seen) >= 38
+    for m in made:
+        assert m.phones[0][0] == m.phones[-1][0] == "sil"
+        assert all(a[2] == b[1] for a, b in zip(m.phones, m.phones[1:], strict=False))
+    assert not {m.voice.split("+")[1] for m in made} & set(speech.HELD_OUT_VARIANTS)
+
+
+def test_augmentation_keeps_length_and_moves_sound_and_labels_together() -> None:
+    rng = np.random.default_rng(0)
+    sound, params = np.zeros(RATE * 2), np.zeros((201, 10))
+    sound[RATE], params[100] = 1.0, 1.0
+    out, moved, classes = augment.change_pace(sound, params, np.zeros(201, int), 0.9, 151)
+    assert len(out) == 151 * 160 and moved.shape == (151, 10) and len(classes) == 151
+    assert abs(np.argmax(np.abs(out)) / RATE - np.argmax(moved[:, 0]) / 100) < 0.011
+    for _ in range(20):
+        noisy = augment.degrade(rng.standard_normal(RATE).astype(np.float32), rng, None)
+        assert noisy.shape == (RATE,) and np.isfinite(noisy).all()
+        assert np.isfinite(augment.no_speech(rng, RATE)).all()
+
+
+def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, capsys) -> None:
+    corpus = tmp_path / "corpus"
+    monkeypatch.setattr(trainer, "BATCH", 4)
+    monkeypatch.setattr(
+        trainer.speech,
+        "sources",
+        lambda seed, scale: iter([speech.espeak(8, False, np.random.default_rng(seed))]),
+    )
+
+    def run(name: str, steps: int) -> bytes:
+        options = [
+            "--out",
+            str(tmp_path / name),
+            "--steps",
+            str(steps),
+            "--channels",
+            "16",
+            "--corpus",
+            str(corpus),
+        ]
+        assert trainer.main(options) == 0
+        return (tmp_path / name / "diffusion_pytorch_model.safetensors").read_bytes()
+
+    state = corpus / "train-0-16.pt"
+    first = run("a", 3)
+    state.unlink()
+    assert run("b", 3) == first
+    assert torch.load(state, weights_only=True)["step"] == 3
+    assert run("c", 3) == first, "a finished run only exports again"
+    assert "resumed at step 3" in capsys.readouterr().out
+    small = net.Audio2Pose.from_pretrained(tmp_path / "a")
+    assert small.predict(babble(1.0), 25, 25).tokens.shape == (25, 5, 16)
+
+
+@pytest.mark.slow
+def test_real_lips(model, shared) -> None:
+    """GRID clips with MediaPipe's mesh as truth, the held-out flite voice, and sounds without speech."""
+    out = lips.evaluate(shared / "media", model)
+    assert out["pass"], [row for row in out["rows"] if not row["pass"]]
+    assert out["mean"]["gap_r"] > out["mean"]["envelope_r"] + 0.1
