@@ -188,10 +188,10 @@ def _move_mouth(out: np.ndarray, rest: np.ndarray, params: np.ndarray, amplitude
     out[:, MOUTH, 0] = middle + (out[:, MOUTH, 0] - middle) * np.clip(scale, 0.5, 1.3)
 
 
-def _shape_lips(out: np.ndarray, rest: np.ndarray, p: dict[str, np.ndarray], width: float, amplitude: float):
-    """Thickens, bares, bites and presses the lips in place; the inner gap is left as it is except by the
-    bite.
-    """
+def _shape_lips(
+    out: np.ndarray, rest: np.ndarray, p: dict[str, np.ndarray], width: float, amplitude: float
+) -> None:
+    """Thickens, bares, bites and presses the lips in place; only the bite touches the inner gap."""
     round_ = amplitude * width * (0.05 * p["pucker"] + 0.07 * p["funnel"])
     out[:, UPPER_OUTER[1:4], 1] -= round_
     out[:, LOWER_OUTER[1:4], 1] += round_

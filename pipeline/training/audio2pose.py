@@ -134,9 +134,7 @@ def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2P
     saved, mean = time.monotonic(), None
     while (share := step / args.steps if args.steps else spent / (args.minutes * 60)) < 1:
         began = time.process_time()  # a busy machine trains longer, not less
-        rng = np.random.default_rng(
-            (args.seed, step)
-        )  # a resumed run sees the batches that an unbroken one sees
+        rng = np.random.default_rng((args.seed, step))  # a resumed run sees an unbroken run's batches
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(share)
         batch = make_batch(corpus, rng, banks)
@@ -154,10 +152,7 @@ def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2P
         mean = value.item() if mean is None else 0.98 * mean + 0.02 * value.item()
         step, spent = step + 1, spent + time.process_time() - began
         if step % 50 == 0:
-            print(
-                f"step {step} minutes {spent / 60:.1f} loss {mean:.4f} rate {learning_rate(share):.2e}",
-                flush=True,
-            )
+            print(f"step {step} minutes {spent / 60:.1f} loss {mean:.4f}", flush=True)
         if time.monotonic() - saved > args.checkpoint_minutes * 60:
             _save(state_path, model, average, optimiser, step, spent)
             export(average, Path(args.out))
@@ -174,7 +169,8 @@ def _save(
     optimiser: torch.optim.Optimizer,
     step: int,
     spent: float,
-):
+) -> None:
+    """Writes everything that a resumed run needs; a broken write leaves the old file."""
     state = {
         "model": model.state_dict(),
         "average": average.state_dict(),
@@ -209,9 +205,9 @@ def held_out_report(model: Audio2Pose, corpus: Corpus) -> dict[str, dict[str, fl
             elif name in ("aa", "ae", "ah", "eh", "iy", "ey", "ay"):
                 row["false"].append(gap[(a + b) // 2] < 0.25 * level)
     return {
-        v: {k: round(float(np.mean(x)), 4) for k, x in row.items()} | {"closures": len(row["closed"])}
-        for v, row in found.items()
-    }  # noqa: E501
+        voice: {k: round(float(np.mean(x)), 4) for k, x in row.items()} | {"closures": len(row["closed"])}
+        for voice, row in found.items()
+    }
 
 
 def main(argv: list[str]) -> int:

@@ -255,12 +255,18 @@ def closures_moved(samples: np.ndarray, timed: list[tuple[str, float, float, boo
 
 
 def _espeak_library() -> tuple[ctypes.CDLL, bytes | None]:
+    """The library and its data folder (None = its own); ValueError when there is none."""
     try:
         return ctypes.CDLL("libespeak-ng.so.1"), None
     except OSError:
+        log.info("no espeak-ng on this system: using the one of espeakng-loader")
+    try:
         import espeakng_loader
-
-        return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path().encode()
+    except ImportError:
+        raise ValueError(
+            "espeak-ng is missing; install Debian's espeak-ng or `pip install espeakng-loader`"
+        ) from None
+    return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path().encode()
 
 
 def espeak(
