@@ -6,6 +6,7 @@ Exit code 0 on success, 2 with one sentence on stderr for bad input. `--json` pr
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import math
@@ -16,7 +17,7 @@ from pathlib import Path
 
 log = logging.getLogger("pipeline")
 
-TRAINERS = ("audio2pose", "video")
+TRAINERS = ("audio2pose", "video", "release")
 UNBUILT = {
     "--detector": {"dwpose"},
     "--model": {"controlnext-svd"},
@@ -239,13 +240,8 @@ def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
         return bench.main(rest)
     if command == "evaluate":
         raise ValueError(f"evaluate {what or ''} is not supported by this version".replace("  ", " "))
-    if what == "audio2pose":
-        from pipeline.training import audio2pose
-
-        return audio2pose.main(list(rest))
-    from pipeline.training import video
-
-    return video.main(list(rest))
+    trainer = importlib.import_module(f"pipeline.training.{what}")
+    return trainer.main(list(rest))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -141,7 +141,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--memory", action="store_true", help="also generate 10 s and 60 s; takes minutes")
     args = parser.parse_args(list(argv))
-    reference, speech = ASSETS / "reference" / "half_1.png", ASSETS / "speech" / "long.wav"
+    reference, speech = ASSETS / "reference" / "half_jacket.png", ASSETS / "speech" / "lecture.wav"
     driving = ASSETS / "driving" / "beats.mp4"
     pipe = weights.load("mini")
     figures = stages(pipe, reference, speech, driving)

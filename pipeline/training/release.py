@@ -1,0 +1,45 @@
+"""Makes a model folder loadable: `python -m pipeline train release --out checkpoints/mini`.
+
+`train audio2pose` and `train video` write the trained components; this adds the warp's settings and the index
+that names them all, and checks that the folder loads.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipeline import weights
+from pipeline.conditioning import WarpedReference
+from pipeline.models.audio2pose import Audio2Pose
+from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.training import mini as minis
+
+LIMIT_MB = 40
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline train release", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("checkpoints/mini"), help="folder of the components")
+    folder = parser.parse_args(argv).out
+    missing = [name for name in ("audio2pose", "unet", "controlnext", "vae") if not (folder / name).is_dir()]
+    if missing:
+        raise ValueError(f"{folder} lacks {', '.join(missing)}; train audio2pose and video first")
+    parts = minis.load(folder)
+    condition = WarpedReference()
+    condition.save_pretrained(folder / "condition")
+    pipe = AudioPoseSVDPipeline(
+        vae=parts.vae,
+        unet=parts.unet,
+        controlnext=parts.controlnext,
+        reference_tokens=parts.reference_tokens,
+        condition=condition,
+        scheduler=parts.scheduler,
+        audio2pose=Audio2Pose.from_pretrained(folder / "audio2pose"),
+    )
+    pipe.save_config(folder)
+    weights.load(str(folder), device="cpu")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    print(f"{folder} loads; {size:.1f} MB of at most {LIMIT_MB} MB")
+    return 0 if size <= LIMIT_MB else 1
