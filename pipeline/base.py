@@ -1,7 +1,7 @@
 """What every backbone shares: inputs -> `Analysis` -> refocused `Motion` -> frames, as one generator.
 
-Closing the generator stops the work. A new backbone subclasses `AudioPosePipeline`, implements `render` and adds
-one row in `weights.py`.
+Closing the generator stops the work. A new backbone subclasses `AudioPosePipeline`, implements `render` and
+adds one row in `weights.py`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is known before the slider moves: the aligned motion, its prosody, the alignment report, warnings."""
+    """What is known before the slider moves: aligned motion, its prosody, alignment report, warnings."""
 
     motion: Motion
     prosody: Prosody
@@ -71,7 +71,7 @@ class AudioPoseOutput(BaseOutput):
 def output_size(
     picture: tuple[int, int], area: int, multiple: int, height: int | None = None, width: int | None = None
 ) -> tuple[int, int]:
-    """(H, W), multiples of `multiple`: what was asked for, else the picture's own aspect (H, W) at `area` pixels."""
+    """(H, W), multiples of `multiple`: as asked for, else the aspect of `picture` (H, W) at `area` pixels."""
     for name, value in (("height", height), ("width", width)):
         if value is not None and (value < 64 or value > 2048 or value % multiple):
             raise ValueError(f"{name} is {value}; give a multiple of {multiple} from 64 to 2048")
@@ -85,7 +85,7 @@ def output_size(
 
 
 def crop_to_aspect(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The largest centred part of `picture` (H,W,3) with the aspect of `size`; within 3 % it is left whole."""
+    """The largest centred part of `picture` (H,W,3) with the aspect of `size`; left whole within 3 %."""
     (have_h, have_w), (want_h, want_w) = picture.shape[:2], size
     ratio = (have_h / have_w) / (want_h / want_w)
     if abs(ratio - 1) <= 0.03:
@@ -98,15 +98,15 @@ def crop_to_aspect(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 class AudioPosePipeline(DiffusionPipeline):
     """Reference image + speech + optional driving video -> frames. Lifecycle methods stand in call order.
 
-    Components are registered flat. Subclasses register `audio2pose` and set `pose_free` to the ways they know.
+    Components are registered flat; subclasses register `audio2pose` among theirs.
     """
 
     splice_region = "face"  # "lips" for published weights, which were not tuned on audio-driven faces
     refocus_mode = "both"  # how the slider acts by default: key points and control strength
 
-    # 1 --------------------------------------------------------------------------------------------- inputs
+    # ---- 1 inputs
     def detect_pose(self, image: Picture, detector: str = "holistic") -> Detection:
-        """All people in the reference image, largest first, with masks; ValueError where no face can speak."""
+        """All people in the reference image, largest first, with masks; ValueError without a face."""
         picture = media.to_picture(image)
         found = cache.image(detectors.load(detector), picture)
         if not found.people[0].face.visible.any():
@@ -119,29 +119,31 @@ class AudioPosePipeline(DiffusionPipeline):
     def track_pose(
         self, driving: Driving, fps: float, frames: int, detector: str = "holistic"
     ) -> Generator[Progress, None, Detection]:
-        """People of the driving video at `fps`, at most `frames` of it, cached by content; yields progress."""
+        """People of the driving video at `fps`, at most `frames` of it, cached by content."""
         if isinstance(driving, Pose):
             return Detection((retarget.resample(driving, fps),))
         if isinstance(driving, (str, Path)) and str(driving).lower().endswith(".npz"):
             return Detection((retarget.resample(Pose.load(driving), fps),))
         seconds, key, video = frames / fps, None, driving
         if not isinstance(driving, Video):
-            key = f"{media.content_hash(driving)}-{fps:g}-{frames}"
+            key = f"{media.content_hash(driving)}-{fps!r}-{frames}"
             video = media.read_video(driving, fps=fps, seconds=seconds)
         tracking = cache.video(detectors.load(detector), video, key)
-        return (yield from _relay(tracking, "detect driving video", frames))
+        found = yield from _relay(tracking, "detect driving video", frames)
+        # a `Video` of frames has its own rate; a file was read at `fps` already
+        return replace(found, people=tuple(retarget.resample(person, fps) for person in found.people))
 
     def predict_face(
         self, audio: Audio, reference: Pose, frames: int, head: gesture.HeadMotion, amplitude: float = 1.0
     ) -> tuple[Keypoints, np.ndarray]:
-        """Face key points (T,68,2) spoken by the reference's own face, and audio tokens (T,n,d).   [Audio2Pose]"""
+        """Face key points (T,68,2) spoken by the reference's own face, and audio tokens (T,n,d)."""
         spoken = self.audio2pose.predict(audio, reference.fps, frames)
         shape = reference.face.xy[0]
         moved = faces.animate(shape, reference.size, spoken.params, head.blink, head.brow, amplitude)
         score = np.broadcast_to(reference.face.score, moved.score.shape)
         return Keypoints(moved.xy, np.minimum(moved.score, score)), spoken.tokens
 
-    # 2 -------------------------------------------------------------------------------------------- analyse
+    # ---- 2 analyse
     @torch.no_grad()
     def analyse(
         self,
@@ -176,21 +178,24 @@ class AudioPosePipeline(DiffusionPipeline):
             pose = gesture.talking_head(reference, face, head, fps)
         else:
             tracked = yield from self.track_pose(driving, fps, frames, detector)
-            warnings += tracked.notes
             pose, report = self._drive(tracked, reference, face, frames, length, splice, box)
-            warnings += report.warnings if report else []
+            warnings += report.warnings if report else tracked.notes  # a report says the same with figures
         mask = found.masks[0] if found.masks else None
         plain = np.ones(frames)
-        motion = Motion(
-            pose, reference, mask, None, accents.intensity, accents.excitation, plain, tokens
-        )
+        motion = Motion(pose, reference, mask, None, accents.intensity, accents.excitation, plain, tokens)
         return Analysis(motion, accents, report, tuple(dict.fromkeys(warnings)))
 
     def _drive(
-        self, tracked: Detection, reference: Pose, face: Keypoints, frames: int, length: str,
-        splice: str | None, box: str,
+        self,
+        tracked: Detection,
+        reference: Pose,
+        face: Keypoints,
+        frames: int,
+        length: str,
+        splice: str | None,
+        box: str,
     ) -> tuple[Pose, retarget.Report | None]:
-        """The driving body on the reference's body, as long as the speech, with the spoken face spliced in."""
+        """The driving body on the reference's, as long as the speech, with the spoken face spliced in."""
         if not tracked.people:
             return Pose.empty(frames, reference.fps, reference.size), None
         people = [retarget.fill_gaps(person) for person in tracked.people]
@@ -198,18 +203,18 @@ class AudioPosePipeline(DiffusionPipeline):
         fitted = retarget.fit_length(aligned, frames, length)
         return fda.splice(fitted, face, splice or self.splice_region, box), report
 
-    def prepare_motion(self, image: Picture, audio: Speech, driving: Driving | None = None, **options) -> Motion:
+    def prepare_motion(
+        self, image: Picture, audio: Speech, driving: Driving | None = None, **options: Any
+    ) -> Motion:
         """The motion before refocusing; options as for `analyse`."""
         return finish(self.analyse(image, audio, driving, **options)).motion
 
-    # 3 --------------------------------------------------------------------------------------------- render
+    # ---- 3 render
     def render(self, image: np.ndarray, motion: Motion, **options: Any) -> Iterator[Progress]:
-        """Yields progress and finished frames of `image` (H,W,3) uint8 moved by `motion`; a backbone's own part."""
+        """Yields progress and finished frames of `image` (H,W,3) uint8 moved by `motion`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement render")
 
-    def frame_size(
-        self, picture: tuple[int, int], height: int | None, width: int | None
-    ) -> tuple[int, int]:
+    def frame_size(self, picture: tuple[int, int], height: int | None, width: int | None) -> tuple[int, int]:
         """(H, W) of the output for a reference picture of (H, W)."""
         raise NotImplementedError(f"{type(self).__name__} does not implement frame_size")
 
@@ -227,16 +232,19 @@ class AudioPosePipeline(DiffusionPipeline):
     ) -> Iterator[Progress]:
         """Analyses (unless `motion` is given), refocuses with `intensity`, renders; yields all the way.
 
-        A given `motion` is one that `prepare_motion` made, before refocusing.
+        With audio the picture is cropped to the aspect of the output. A given `motion` is one that
+        `prepare_motion` made, before refocusing; it belongs to the whole picture, which is then stretched.
         """
         if (motion is None) == (audio is None):
             raise ValueError("give either audio or a motion from prepare_motion, not both and not neither")
         picture = media.to_picture(image)
         if motion is None:
+            size = self.frame_size(picture.shape[:2], options.get("height"), options.get("width"))
+            picture = crop_to_aspect(picture, size)
             motion = (yield from self.analyse(picture, audio, driving, **(analysis or {}))).motion
         yield from self.render(picture, refocus(motion, intensity, mode=mode or self.refocus_mode), **options)
 
-    # 4 --------------------------------------------------------------------------------------- diffusers' way
+    # ---- 4 the way diffusers calls
     @torch.no_grad()
     def __call__(
         self,
@@ -258,13 +266,23 @@ class AudioPosePipeline(DiffusionPipeline):
         return_dict: bool = True,
         **analysis: Any,
     ) -> AudioPoseOutput | tuple:
-        """The whole video in memory, as diffusers pipelines return it; `analysis` options as for `analyse`."""
+        """The whole video in memory, as diffusers pipelines return it; `analysis`: see `analyse`."""
         if output_type not in ("pil", "np"):
             raise ValueError(f'output_type is {output_type!r}; give "pil" or "np"')
         steps = self.stream(
-            image, audio, driving, motion=motion, intensity=intensity, analysis=analysis,
-            num_inference_steps=num_inference_steps, height=height, width=width, window=window,
-            overlap=overlap, generator=generator, callback_on_step_end=callback_on_step_end,
+            image,
+            audio,
+            driving,
+            motion=motion,
+            intensity=intensity,
+            analysis=analysis,
+            num_inference_steps=num_inference_steps,
+            height=height,
+            width=width,
+            window=window,
+            overlap=overlap,
+            generator=generator,
+            callback_on_step_end=callback_on_step_end,
             callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
         )
         frames = np.concatenate([step.frames for step in steps if step.frames is not None])
@@ -294,12 +312,12 @@ def _relay(work: Generator[int, None, Result], stage: str, total: int) -> Genera
 
 def _sound_warnings(audio: Audio) -> list[str]:
     if float(np.sqrt(np.mean(np.square(audio.samples, dtype=np.float64)))) < SILENT_RMS:
-        return ["the speech is silent (below -60 dBFS): the mouth stays shut and the slider has no accents to act on"]
+        return ["the speech is silent (below -60 dBFS): the mouth stays shut and the slider acts on nothing"]
     return []
 
 
 def draft(image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8) -> Iterator[np.ndarray]:
-    """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network; the instant preview."""
+    """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network."""
     picture = to_tensor(image, size)
     layers = warp.plates(picture, warp.Points.of(motion.reference), mask_tensor(motion.mask, size))
     for start in range(0, len(motion), chunk):

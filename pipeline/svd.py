@@ -1,4 +1,4 @@
-"""The SVD-shaped backbone: a stock diffusers UNet, a ControlNeXt control network through a hook, any latent codec.
+"""The SVD-shaped backbone: a stock diffusers UNet, ControlNeXt through a hook, any latent codec.
 
 Published weights and the embedded model run through this one class; they differ in components and configs.
 """
@@ -27,9 +27,9 @@ SEGMENT_WINDOWS = 3  # windows that are denoised jointly before their frames are
 
 
 class AudioPoseSVDPipeline(AudioPosePipeline):
-    """Speech- and pose-driven video with an SVD-shaped UNet.                              [APV-Gen, ApoAvatar]
+    """Speech- and pose-driven video with an SVD-shaped UNet, after APV-Gen and ApoAvatar.
 
-    `defaults` come from the saved config: steps, window, overlap, area in pixels and the multiple of the sides.
+    The saved config holds the defaults: steps, window, overlap, area in pixels, the multiple of the sides.
     """
 
     model_cpu_offload_seq = "reference_tokens->controlnext->unet->vae"
@@ -123,26 +123,27 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
     ) -> Iterator[Tensor]:
         """Yields clean estimates (1,F,C,h,w), one per step; the last one is the result.
 
-        `held` (1,overlap,C,h,w) are the finished latents of the frames shared with the segment before: they are
-        re-noised to the current sigma, so that the seam continues them.
+        `held` (1,overlap,C,h,w) are the finished latents of the frames shared with the segment before: they
+        are re-noised to the current sigma, so that the seam continues them. The control is in the UNet only
+        while it runs: between two steps the caller may use it, or leave.
         """
         scheduler = self._schedule(steps)
         noise = shot.noise(len(given), generator)
         latents = noise * scheduler.init_noise_sigma
         tokens = self.reference_tokens(shot.reference_latents)
         frames = windows.plan(len(given), window, overlap)
-        with controlled(self.unet, self.controlnext) as injection:
-            for index, time in enumerate(scheduler.timesteps):
-                if held is not None:
-                    count = held.shape[1]
-                    latents[:, :count] = held + noise[:, :count] * scheduler.sigmas[index]
-                model_input = scheduler.scale_model_input(latents, time)
+        for index, time in enumerate(scheduler.timesteps):
+            if held is not None:
+                count = held.shape[1]
+                latents[:, :count] = held + noise[:, :count] * scheduler.sigmas[index]
+            model_input = scheduler.scale_model_input(latents, time)
+            with controlled(self.unet, self.controlnext) as injection:
                 output = self._joint(injection, model_input, time, given, tokens, frames)
-                result = scheduler.step(output, time, latents)
-                latents = result.prev_sample
-                if callback is not None:
-                    latents = (callback(self, index, time, {"latents": latents}) or {}).get("latents", latents)
-                yield result.pred_original_sample if index + 1 < steps else latents
+            result = scheduler.step(output, time, latents)
+            latents = result.prev_sample
+            if callback is not None:
+                latents = (callback(self, index, time, {"latents": latents}) or {}).get("latents", latents)
+            yield result.pred_original_sample if index + 1 < steps else latents
 
     def _joint(
         self,
@@ -161,8 +162,8 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
             extra = None if given.extra is None else given.extra[rows]
             control = self.controlnext(given.control[None, rows], time, extra)
             output = predict(
-                self.unet, injection, model_input[:, rows], time, given.image_latents[:, rows], tokens, control,
-                given.scale[rows],
+                self.unet, injection, model_input[:, rows], time, given.image_latents[:, rows], tokens,
+                control, given.scale[rows],
             )  # fmt: skip
             share = torch.as_tensor(windows.weights(stop - start), device=output.device, dtype=output.dtype)
             total[:, rows] += output * share.view(1, -1, 1, 1, 1)
@@ -171,7 +172,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
 
 
 def plan_segments(frames: int, window: int, overlap: int) -> list[tuple[int, int]]:
-    """Segments (start, stop) of up to three windows; each begins `overlap` frames before the last one ended."""
+    """Segments (start, stop) of up to three windows; each begins `overlap` frames before the last ended."""
     if not 0 <= overlap < window:
         raise ValueError(f"overlap is {overlap} with a window of {window} frames; give 0 to {window - 1}")
     length = window + (SEGMENT_WINDOWS - 1) * (window - overlap)

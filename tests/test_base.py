@@ -61,11 +61,23 @@ def test_a_driving_pose_gives_its_body_and_the_spoken_face(pipe, photo) -> None:
     assert np.all(found.motion.guidance == 1)
 
 
+def test_frames_of_another_rate_are_brought_to_the_output_rate(pipe, photo) -> None:
+    """Fifteen frames at 12.5 fps last as long as thirty at 25; the person moves steadily to the right."""
+    moving = np.stack([np.roll(photo, 6 * t, axis=1) for t in range(15)])
+    tracked = finish(pipe.track_pose(Video(moving, 12.5), 25.0, 30))
+    (person,) = tracked.people
+    nose = person.body.xy[:, 0, 0] * photo.shape[1]
+    assert person.fps == 25.0 and len(person) == 30
+    assert abs((nose[22] - nose[8]) - 6 * 7) < 6
+
+
 def test_without_driving_the_head_moves_and_the_seed_decides_how(pipe, photo) -> None:
     one, same, other = (pipe.prepare_motion(photo, speech(2.0), seed=seed) for seed in (1, 1, 2))
     nose = one.pose.body.xy[:, 0]
     assert np.ptp(nose, axis=0).max() > 0
-    assert np.array_equal(nose, same.pose.body.xy[:, 0]) and not np.array_equal(nose, other.pose.body.xy[:, 0])
+    assert np.array_equal(nose, same.pose.body.xy[:, 0]) and not np.array_equal(
+        nose, other.pose.body.xy[:, 0]
+    )
 
 
 def test_a_driving_clip_without_a_person_becomes_black_frames_and_says_so(pipe, photo) -> None:

@@ -32,7 +32,7 @@ def test_every_length_comes_out_whole(pipe, frames: int) -> None:
 
 
 def test_segments_do_not_change_the_clip_where_frames_are_independent(pipe) -> None:
-    """The tiny UNet's temporal layers mix frames, so only the size and the untouched first frames are compared."""
+    """The tiny UNet's temporal layers mix frames, so only the untouched first frames are compared."""
     short, long = rendered(pipe, motion(10)[:4]), rendered(pipe, motion(10), window=4, overlap=0)
     assert np.abs(short.astype(int) - long[:4]).max() <= 1
 
@@ -54,6 +54,7 @@ def test_closing_stops_the_work_and_removes_the_hook(pipe) -> None:
     before = len(pipe.unet.conv_in._forward_hooks)
     work = pipe.render(portrait(), motion(40), num_inference_steps=2)
     next(work)
+    assert len(pipe.unet.conv_in._forward_hooks) == before  # nor is it there between two steps
     work.close()
     assert len(pipe.unet.conv_in._forward_hooks) == before
 
@@ -106,7 +107,7 @@ def test_intensity_zero_is_the_motion_itself(pipe) -> None:
 
 
 def test_saved_and_loaded_it_gives_the_same_video(pipe, tmp_path) -> None:
-    """To one grey level: tensors mapped from a file lie at other addresses, which changes the order of sums."""
+    """To one grey level: tensors mapped from a file lie at other addresses, which changes sums."""
     pipe.save_pretrained(tmp_path)
     again, third = (AudioPoseSVDPipeline.from_pretrained(tmp_path, local_files_only=True) for _ in range(2))
     assert np.abs(rendered(again, motion(5)).astype(int) - rendered(pipe, motion(5))).max() <= 1
