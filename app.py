@@ -33,7 +33,8 @@ CSS = """
 .gradio-container .gap, .gradio-container .row, .gradio-container .column {gap: 10px}
 .gradio-container label.float {font-size: 12px; padding: 1px 7px; opacity: .88}
 #header h1 {display: inline; font-size: 1.35rem; margin-right: .6rem} #header p {display: inline}
-#speech .upload-container .wrap {min-height: 84px; padding: 4px} #speech .upload-container {height: 110px}
+#speech .upload-container .wrap {min-height: 84px; padding: 30px 4px 4px}
+#speech .upload-container {height: 110px}
 #speech .upload-container .icon-wrap {display: none}
 #status progress {width: 100%; height: 8px; accent-color: #6366f1} #status {min-height: 46px}
 footer {margin-top: 4px !important}
@@ -237,9 +238,7 @@ def wire(ui: dict[str, Any], visit: gr.State) -> None:
 
     def then_tune(event: Any, name: str | None = None) -> None:
         named = {"api_name": name} if name else {"api_visibility": "private"}
-        done = event(
-            steps.tune, knobs, parts("status skeleton overlay draft"), show_progress="minimal", **named
-        )
+        done = event(steps.tune, knobs, parts("status skeleton overlay"), show_progress="minimal", **named)
         private = {"api_name": "excerpt"} if name else {"api_visibility": "private"}
         done.success(steps.excerpt, knobs, ui["draft"], show_progress="hidden", **private)
 

@@ -153,30 +153,27 @@ def tuned(visit: Visit, intensity: float, size: float, refocus: str) -> tuple[jo
 
 @shown
 def tune(visit, intensity, size, refocus) -> Iterator:
-    """Step 2; yields status, skeleton video, overlay, and the draft of the strongest frame."""
+    """Step 2; yields status, skeleton video, overlay."""
     start = time.perf_counter()
     _, motion = tuned(visit, intensity, size, refocus)
     inputs, path = visit.inputs, visit.file("skeleton")
     jobs.write_skeleton(motion, inputs.audio, inputs.size, path)
     strongest = int(np.argmax(motion.intensity))
     over = chart.overlay(inputs.picture, motion.pose, strongest, inputs.size)
-    text = line(f"<b>Intensity {intensity:g}</b>: skeleton of {len(motion)} frames in {{:.2f}} s.")
-    log.info("skeleton of %d frames in %.2f s", len(motion), time.perf_counter() - start)
-    yield text.format(time.perf_counter() - start), path, over, gr.skip()
-    still = visit.file("draft")
-    for _ in jobs.write_draft(*jobs.excerpt(inputs, motion, 1 / motion.pose.fps), still):
-        pass
-    yield gr.skip(), gr.skip(), gr.skip(), still
+    took = time.perf_counter() - start
+    text = f"<b>Intensity {intensity:g}</b>: skeleton of {len(motion)} frames in {took:.2f} s."
+    yield line(text), path, over
 
 
 @shown
 def excerpt(visit, intensity, size, refocus) -> Iterator:
-    """The draft around the strongest accent; yields its video."""
+    """The draft: yields a video of the strongest frame at once, then one of the two seconds around it."""
     _, motion = tuned(visit, intensity, size, refocus)
-    path = visit.file("draft")
-    for _ in jobs.write_draft(*jobs.excerpt(visit.inputs, motion), path):
-        pass
-    yield path
+    for seconds in (1 / motion.pose.fps, 2.0):
+        path = visit.file("draft")
+        for _ in jobs.write_draft(*jobs.excerpt(visit.inputs, motion, seconds), path):
+            pass
+        yield path
 
 
 def gpu_seconds(name: str, picture: np.ndarray, motion: Motion, **options: Any) -> int:
@@ -222,23 +219,16 @@ def generate(visit, intensity, size, refocus, steps, window, overlap) -> Iterato
                 break
     finally:
         work.close()
+    took = time.perf_counter() - began
     if not done:
-        yield (
-            visit,
-            line("<b>Cancelled</b> before a frame was finished; the last result is kept."),
-            gr.skip(),
-            gr.skip(),
-        )
+        last = visit.made[2] if visit.made else None
+        text = "<b>Cancelled</b> before a frame was finished; the last result is kept."
+        yield visit, line(text), None, last
         return
     word = "Done" if done == len(motion) else "Cancelled, the finished part is kept"
-    took = time.perf_counter() - began
     text = f"<b>{word}</b>: {done} of {len(motion)} frames in {took:.1f} s on {pipe.device}"
-    yield (
-        replace(visit, made=(request, motion, path)),
-        line(f"{text}, attention {pipe.attention_backend}."),
-        gr.skip(),
-        path,
-    )
+    made = replace(visit, made=(request, motion, path))
+    yield made, line(f"{text}, attention {pipe.attention_backend}."), None, path
 
 
 @shown

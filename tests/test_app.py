@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +14,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from pipeline import media
+from pipeline.clips import Video
 from tests.tiny import figure, speech, tiny_pipeline
 
 
@@ -69,9 +71,9 @@ def test_three_steps_over_the_api(address, files) -> None:
     status, wave, notes = analyse(client, files)
     assert "Analysed" in status and "25 frames" in status and isinstance(notes, str)
     assert Path(wave).is_file()
-    status, skeleton, overlay, draft = client.predict(intensity=2, size=0, refocus="auto", api_name="/tune")
+    status, skeleton, overlay = client.predict(intensity=2, size=0, refocus="auto", api_name="/tune")
     assert "Intensity 2" in status
-    assert media.probe(video_of(skeleton)).frames == 25 and media.probe(video_of(draft)).frames >= 1
+    assert media.probe(video_of(skeleton)).frames == 25
     assert Image.open(overlay).size == (128, 128)
     excerpt = client.predict(intensity=2, size=0, refocus="auto", api_name="/excerpt")
     assert media.probe(video_of(excerpt)).frames >= 10
@@ -181,12 +183,18 @@ def test_cancel_keeps_the_finished_frames(address, files, monkeypatch) -> None:
 
 
 def test_a_request_reads_only_what_was_uploaded(address, files) -> None:
+    own = Path(files["model"]).parent / "own.mp4"
+    frames = np.zeros((3, 64, 64, 3), np.uint8)
+    media.write_video(own, Video(frames, 25), {"apv_studio": "0", "intensity": 1.5})
     client = Client(address, verbose=False)
-    foreign = {"path": files["face.png"], "meta": {"_type": "gradio.FileData"}}
-    with pytest.raises(AppError):
-        client.predict(
-            image=foreign, audio=handle_file(files["speech.wav"]), video=None, pose=None, api_name="/analyse"
-        )
+    assert client.predict(handle_file(str(own)), api_name="/load_settings")[0] == 1.5
+    raw = {
+        "data": [{"path": str(own), "meta": {"_type": "gradio.FileData"}}]
+    }  # a path that was never uploaded
+    call = f"{address}gradio_api/call/load_settings"
+    event = httpx.post(call, json=raw, timeout=60).json()["event_id"]
+    answer = httpx.get(f"{call}/{event}", timeout=60).text
+    assert "event: error" in answer and "1.5" not in answer
 
 
 def test_the_page_asks_for_nothing_elsewhere(address) -> None:
