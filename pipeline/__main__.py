@@ -1,6 +1,7 @@
 """The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench`.
 
-Exit code 0 on success, 2 with one sentence on stderr for bad input. `--json` prints one JSON object last on stdout.
+Exit code 0 on success, 2 with one sentence on stderr for bad input. `--json` prints one JSON object last on
+stdout.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import argparse
 import importlib
 import json
 import logging
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def number(low: float, high: float, kind: type = float):
         except ValueError:
             word = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"{text!r} is not {word}") from None
-        if not (math.isfinite(value) and low <= value <= high):
+        if not low <= value <= high:  # true for NaN, too
             raise argparse.ArgumentTypeError(f"{text} lies outside {low:g} to {high:g}")
         return value
 
@@ -53,7 +53,7 @@ def add_inputs(parser: Parser) -> None:
     add = parser.add_argument
     add("--reference", required=True, metavar="IMG", help="picture of the person")
     add("--audio", required=True, metavar="WAV", help="speech, up to 10 minutes, any format FFmpeg reads")
-    add("--driving", metavar="VIDEO|POSE.npz", help="video or pose file to take gestures from; none = pose-free")
+    add("--driving", metavar="VIDEO|POSE.npz", help="video or pose file with gestures; none = pose-free")
     add("--model", default="mini", metavar="mini|controlnext-svd|FOLDER")
     add("--intensity", type=number(0, 2), default=1.0, help="gesture size tied to the speech, 0 = as driven")
     add("--size", type=number(-0.5, 0.5), default=0.0, help="overall gesture size, in octaves")
@@ -80,7 +80,7 @@ def build_parser() -> Parser:
     generate = commands.add_parser("generate", help="reference + speech (+ driving video) -> video")
     add_inputs(generate)
     generate.add_argument("--output", required=True, metavar="OUT.mp4")
-    generate.add_argument("--steps", type=number(1, 100, int), help="denoising steps; default: what suits the model")
+    generate.add_argument("--steps", type=number(1, 100, int), help="default: what suits the model")
     generate.add_argument("--window", type=number(2, 128, int))
     generate.add_argument("--overlap", type=number(0, 64, int))
     generate.add_argument("--skeleton", metavar="SKEL.mp4", help="also write the skeleton that was rendered")
@@ -88,7 +88,7 @@ def build_parser() -> Parser:
     add_inputs(preview)
     preview.add_argument("--output", required=True, metavar="SKEL.mp4")
     preview.add_argument("--draft", metavar="DRAFT.mp4", help="also write the warped reference image")
-    preview.add_argument("--pose-out", metavar="POSE.npz", help="write what is drawn: aligned, refocused, spliced")
+    preview.add_argument("--pose-out", metavar="POSE.npz", help="also write the pose that is drawn")
     pose = commands.add_parser("pose", help="key points of a video or picture -> POSE.npz")
     pose.add_argument("input", metavar="VIDEO|IMG")
     pose.add_argument("--output", required=True, metavar="POSE.npz")
@@ -110,15 +110,14 @@ def refuse_unbuilt(args: argparse.Namespace) -> None:
     for flag, values in UNBUILT.items():
         value = getattr(args, flag.strip("-").replace("-", "_"), None)
         if value in values:
-            raise ValueError(f"{flag} {value} is not supported by this version; leave {flag} out for the default")
+            raise ValueError(f"{flag} {value} is not supported by this version; leave {flag} out")
 
 
 def generate(args: argparse.Namespace) -> dict:
     """Renders a video; returns the facts that --json prints."""
     from pipeline import jobs
 
-    for path in (args.output, args.skeleton):
-        check_writable(path)
+    check_outputs(args, "output", "skeleton")
     request, pipe, inputs, analysis, meter = start(args)
     motion = jobs.tune(request, pipe, analysis)
     if args.skeleton:
@@ -132,8 +131,7 @@ def preview(args: argparse.Namespace) -> dict:
     """Writes the skeleton video, and a draft and pose file when asked."""
     from pipeline import jobs
 
-    for path in (args.output, args.draft, args.pose_out):
-        check_writable(path)
+    check_outputs(args, "output", "draft", "pose_out")
     request, pipe, inputs, analysis, meter = start(args)
     motion = jobs.tune(request, pipe, analysis)
     jobs.write_skeleton(motion, inputs.audio, inputs.size, args.output)
@@ -165,13 +163,13 @@ def facts(output, request, pipe, inputs, analysis, meter) -> dict:
     from pipeline import jobs
 
     height, width = inputs.size
-    frames = len(analysis.motion)
+    frames, report = len(analysis.motion), analysis.report
     return {
         "output": output, "frames": frames, "fps": request.fps, "seconds": frames / request.fps,
         "audio_seconds": inputs.audio.seconds, "width": width, "height": height, "model": request.model,
         "device": str(pipe.device), "attention": pipe.attention_backend, "seed": request.seed,
         "intensity": request.intensity, "timings": {k: round(v, 3) for k, v in meter.seconds.items()},
-        "peak_memory": jobs.peak_memory(), "alignment": analysis.report.to_dict() if analysis.report else None,
+        "peak_memory": jobs.peak_memory(), "alignment": report.to_dict() if report else None,
         "warnings": list(analysis.warnings),
     }  # fmt: skip
 
@@ -182,7 +180,7 @@ def pose(args: argparse.Namespace) -> dict:
     from pipeline.base import finish
     from pipeline.clips import Pose
 
-    check_writable(args.output)
+    check_outputs(args, "output")
     detector = detectors.load(args.detector)
     if media.is_picture(args.input):
         found = detector.image(media.read_image(args.input))
@@ -205,31 +203,45 @@ def models(args: argparse.Namespace) -> dict:
     if args.download is not None:
         known = {row.name: row for row in SETS}
         if args.download not in known:
-            raise ValueError(f"there is no model set named {args.download!r}; known sets: {', '.join(known)}")
+            raise ValueError(f"there is no model set {args.download!r}; known sets: {', '.join(known)}")
         if not known[args.download].installed:
-            raise ValueError(f"{args.download} comes with the repository, but its folder is missing; clone it again")
+            raise ValueError(
+                f"{args.download} comes with the repository, but its folder is missing; clone again"
+            )
     rows = [
-        {"name": s.name, "what": s.what, "licence": s.licence, "gated": s.gated, "where": s.where,
-         "installed": s.installed, "megabytes": s.megabytes}  # fmt: skip
+        {
+            "name": s.name,
+            "what": s.what,
+            "licence": s.licence,
+            "gated": s.gated,
+            "where": s.where,
+            "installed": s.installed,
+            "megabytes": s.megabytes,
+        }  # fmt: skip
         for s in SETS
     ]
     if not args.json:
         for row in rows:
             size = f"{row['megabytes']:.0f} MB" if row["installed"] else "not installed"
             gated = "gated" if row["gated"] else "open"
-            print(f"{row['name']:16} {size:>14}  {row['licence']} ({gated})  {row['where']}\n{'':16} {row['what']}")
+            print(f"{row['name']:16} {size:>14}  {row['licence']} ({gated})  {row['where']}")
+            print(f"{'':16} {row['what']}")
     return {"models": rows}
 
 
-def check_writable(path: str | None) -> None:
-    """ValueError before hours of work, not after: the folder must exist and take a file."""
-    if path is None:
-        return
-    folder = Path(path).resolve().parent
-    if not folder.is_dir():
-        raise ValueError(f"{path} cannot be written: the folder {folder} does not exist; make it first")
-    if Path(path).is_dir() or not os.access(folder, os.W_OK):
-        raise ValueError(f"{path} cannot be written: it is a folder or its folder is read-only; choose another path")
+def check_outputs(args: argparse.Namespace, *names: str) -> None:
+    """ValueError before hours of work, not after: each output can be written, over nothing that is needed."""
+    inputs = [getattr(args, name, None) for name in ("reference", "audio", "driving", "input")]
+    taken = {Path(path).resolve(): path for path in inputs if path}
+    for path in filter(None, (getattr(args, name) for name in names)):
+        place = Path(path).resolve()
+        if place in taken:
+            raise ValueError(f"{path} is named twice, or is one of the inputs; give each output its own name")
+        taken[place] = path
+        if not place.parent.is_dir():
+            raise ValueError(f"{path} cannot be written: the folder {place.parent} does not exist; make it")
+        if place.is_dir() or not os.access(place.parent, os.W_OK):
+            raise ValueError(f"{path} cannot be written: it is a folder, or its folder is read-only")
 
 
 def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
@@ -250,13 +262,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser = build_parser()
         args, rest = parser.parse_known_args(argv)
-        logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(name)s: %(message)s")
+        level = logging.INFO if args.verbose else logging.WARNING
+        logging.basicConfig(level=level, format="%(name)s: %(message)s")
         if args.command in ("train", "evaluate", "bench"):
             return delegate(args.command, getattr(args, "what", None), rest)
         if rest:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
         refuse_unbuilt(args)
-        result = {"generate": generate, "preview": preview, "pose": pose, "models": models}[args.command](args)
+        work = {"generate": generate, "preview": preview, "pose": pose, "models": models}
+        result = work[args.command](args)
         if args.json:
             print(json.dumps(result))
         return 0

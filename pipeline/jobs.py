@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import resource
 import sys
 import time
@@ -32,6 +31,7 @@ RANGES = {
     "intensity": (0, 2), "size": (-0.5, 0.5), "mouth": (0, 2), "fps": (1, 60), "seed": (0, 2**63 - 1),
     "steps": (1, 100), "window": (2, 128), "overlap": (0, 64), "height": (64, 2048), "width": (64, 2048),
 }  # fmt: skip
+WHOLE = ("seed", "steps", "window", "overlap", "height", "width")
 CHOICES = {
     "detector": ("holistic", "openpose"), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
@@ -67,9 +67,13 @@ class Request:
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if value is not None and not (number and low <= value <= high):
-                raise ValueError(f"{name} is {value!r}; give a number from {low:g} to {high:g}")
+            if value is None and getattr(Request, name) is None:  # left to the model
+                continue
+            kinds = int if name in WHOLE else (int, float)
+            number = isinstance(value, kinds) and not isinstance(value, bool)
+            if not (number and low <= value <= high):  # false for NaN, too
+                word = "whole number" if name in WHOLE else "number"
+                raise ValueError(f"{name} is {value!r}; give a {word} from {low:g} to {high:g}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in (None, *known):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}")
@@ -217,9 +221,8 @@ def _sources(request: Request, inputs: Inputs, frames: int, size: tuple[int, int
     kept = [  # as JPEG, 15 kB each: a clip may be played back and forth
         cv2.imencode(".jpg", _panel(frame, size)[..., ::-1])[1] for chunk in video.chunks() for frame in chunk
     ]
-    clock = Pose.empty(
-        len(kept), request.fps, size
-    )  # a point that moves one unit a frame tells which are played
+    # a point that moves one unit a frame tells which frames are played
+    clock = Pose.empty(len(kept), request.fps, size)
     place = np.repeat(np.arange(len(kept), dtype=float)[:, None, None], 18, 1).repeat(2, 2)
     clock = replace(clock, body=Keypoints(place, np.ones(place.shape[:2])))
     for row in retarget.fit_length(clock, frames, request.length).body.xy[:, 0, 0]:

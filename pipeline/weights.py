@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from diffusers.utils import logging as diffusers_logging
 
 from pipeline.base import AudioPosePipeline
 from pipeline.svd import AudioPoseSVDPipeline
@@ -65,9 +66,10 @@ def load(name: str = "mini", device: str = "auto", attention: str = "auto") -> A
     """
     folder = _folder(name)
     kind = _check_index(folder)
+    diffusers_logging.disable_progress_bar()
     try:
         pipe = kind.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ImportError, AttributeError) as error:
         raise ValueError(f"the model folder {folder} could not be loaded: {error}") from error
     pipe.set_progress_bar_config(disable=True)
     where = choose_device(device)
@@ -85,12 +87,12 @@ def _folder(name: str) -> Path:
         return folder
     names = ", ".join(row.name for row in SETS)
     if name == "controlnext-svd":
-        raise ValueError(f"model controlnext-svd (published weights) is not supported by this version; use {names}")
+        raise ValueError(f"model {name} (published weights) is not supported by this version; use {names}")
     raise ValueError(f"there is no model set or folder named {name!r}; known sets: {names}")
 
 
 def _check_index(folder: Path) -> type[AudioPosePipeline]:
-    """The pipeline class that the folder's model_index.json names; refuses anything outside trusted packages."""
+    """The pipeline class that the folder's model_index.json names; refuses packages not in TRUSTED."""
     path = folder / "model_index.json"
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
@@ -98,18 +100,19 @@ def _check_index(folder: Path) -> type[AudioPosePipeline]:
         raise ValueError(f"{folder} holds no model: model_index.json is missing") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not readable as JSON ({error}); copy the model folder again") from error
-    kind = PIPELINES.get(index.get("_class_name"))
-    if kind is None:
-        raise ValueError(f"{path} names the pipeline {index.get('_class_name')!r}; known: {', '.join(PIPELINES)}")
+    named = index.get("_class_name") if isinstance(index, dict) else None
+    if not isinstance(named, str) or named not in PIPELINES:
+        raise ValueError(f"{path} names the pipeline {named!r}; known: {', '.join(PIPELINES)}")
     for part, entry in index.items():
         library = entry[0] if isinstance(entry, list) and entry else None
         if isinstance(library, str) and library.split(".")[0] not in TRUSTED:
-            raise ValueError(f"{path} takes {part} from the package {library!r}, which is not one of {TRUSTED}")
-    return kind
+            known = ", ".join(TRUSTED)
+            raise ValueError(f"{path} takes {part} from the package {library!r}; trusted are {known}")
+    return PIPELINES[named]
 
 
 def choose_device(device: str) -> str:
-    """"cuda" where there is one, else "cpu", for "auto"; what was asked for otherwise, if it is there."""
+    """ "cuda" where there is one, else "cpu", for "auto"; what was asked for otherwise, if it is there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -40,7 +40,8 @@ def files(tmp_path_factory) -> dict[str, str]:
 def run(files: dict[str, str], command: str = "generate", **changes: str | None) -> list[str]:
     given = {
         "reference": files["face.png"], "audio": files["speech.wav"], "driving": files["pose.npz"],
-        "model": files["model"], "output": str(Path(files["folder"]) / "out.mp4"), "height": "128", "width": "128",
+        "model": files["model"], "output": str(Path(files["folder"]) / "out.mp4"),
+        "height": "128", "width": "128",
     } | {name.replace("_", "-"): value for name, value in changes.items()}  # fmt: skip
     words = [command]
     for name, value in given.items():
@@ -113,6 +114,8 @@ BAD = [
     ({"device": "abacus"}, "abacus"),
     ({"output": "no/such/folder/out.mp4"}, "no/such/folder"),
     ({"window": "4", "overlap": "4"}, "overlap"),
+    ({"output": "speech.wav"}, "own name"),
+    ({"seed": "9" * 400}, "lies outside"),
 ]
 
 
@@ -133,11 +136,20 @@ def test_commands_that_do_not_exist_yet_say_so(capsys) -> None:
 
 def test_silent_speech_is_a_warning_and_the_mouth_stays_shut(files, capsys, tmp_path) -> None:
     out = str(tmp_path / "p.npz")
-    words = run(files, "preview", audio=files["silence.wav"], driving=None, pose_out=out, output=str(tmp_path / "s.mp4"))
+    words = run(
+        files,
+        "preview",
+        audio=files["silence.wav"],
+        driving=None,
+        pose_out=out,
+        output=str(tmp_path / "s.mp4"),
+    )
     assert main(words) == 0
     assert "silent" in capsys.readouterr().err
     face = Pose.load(out).face.xy
-    gap = np.linalg.norm(face[:, 66] - face[:, 62], axis=1) / np.linalg.norm(face[:, 54] - face[:, 48], axis=1)
+    gap = np.linalg.norm(face[:, 66] - face[:, 62], axis=1) / np.linalg.norm(
+        face[:, 54] - face[:, 48], axis=1
+    )
     assert gap.max() < 0.08
 
 

@@ -1,4 +1,4 @@
-"""Finding and loading model sets: the shipped one, a folder, and everything that can be wrong with a folder."""
+"""Finding and loading model sets: the shipped one, a folder, and all that can be wrong with a folder."""
 
 import json
 
@@ -36,6 +36,8 @@ def test_a_folder_without_an_index_says_so(tmp_path) -> None:
     ("change", "word"),
     [
         ({"_class_name": "OtherPipeline"}, "OtherPipeline"),
+        ({"_class_name": ["AudioPoseSVDPipeline"]}, "names the pipeline"),
+        ({"unet": ["diffusers", "NoSuchClass"]}, "could not be loaded"),
         ({"unet": ["os.path", "Thing"]}, "os.path"),
     ],
 )
