@@ -1,6 +1,6 @@
 """Generated head motion, blinks and brows, and the pose of a talking head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -124,6 +124,17 @@ def test_lips_keep_their_distance_when_the_head_only_shifts_and_rolls() -> None:
         np.linalg.norm((k.xy[:, 62] - k.xy[:, 66]) * SIZE[::-1], axis=1) for k in (spoken_face, pose.face)
     ]
     assert np.abs(lips[0] - lips[1]).max() < 1e-6
+
+
+def test_missing_face_points_do_not_change_the_size_of_the_shift() -> None:
+    head = motion(seconds=2)
+    whole = reference()
+    xy, score = whole.face.xy.copy(), whole.face.score.copy()
+    xy[:, 5], score[:, 5] = -3.0, 0.0  # one of the jaw, between ear and chin: no other point rests on it
+    torn = replace(whole, face=Keypoints(xy, score))
+    still = face.animate(whole.face.xy[0], SIZE, np.zeros((len(head.angles), 10)), head.blink, head.brow)
+    moved = [gesture.talking_head(pose, still, head, FPS).face.xy[:, 30] for pose in (whole, torn)]
+    assert np.array_equal(*moved)
 
 
 def test_bad_input_is_refused_in_a_sentence() -> None:

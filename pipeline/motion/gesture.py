@@ -18,11 +18,8 @@ from pipeline.motion import face as faces
 if TYPE_CHECKING:
     from pipeline.motion.prosody import Prosody
 
-SWAY_DEGREES = (
-    2.6,
-    1.8,
-    1.6,
-)  # standard deviation of yaw, pitch, roll while speaking; real heads: 4, 4.4, 3.2
+# Standard deviation of yaw, pitch, roll while speaking; real heads: 4, 4.4, 3.2
+SWAY_DEGREES = (2.6, 1.8, 1.6)
 SWAY_HERTZ, SWAY_WAVES = (0.12, 0.9), 10
 SHIFT = (0.012, 0.007)  # standard deviation, of the face's height; the turn about the neck adds its own
 SILENT_SWAY = 0.55  # of the speaking sway (real heads move 1.5 times as fast while speaking)
@@ -39,9 +36,10 @@ SHOULDERS, ELBOWS = (2, 5), (3, 6)
 
 @dataclass(frozen=True)
 class HeadMotion:
-    """Per video frame: `angles` (T,3) yaw, pitch, roll in degrees, `shift` (T,2) fractions of the face's
-    height
-    (right, down), `blink` (T,) and `brow` (T,) in [0, 1]."""
+    """Per video frame: `angles` (T,3) yaw, pitch, roll in degrees; `blink` (T,) and `brow` (T,) in [0, 1].
+
+    `shift` (T,2), right and down, is in heights of the face.
+    """
 
     angles: np.ndarray
     shift: np.ndarray
@@ -50,9 +48,7 @@ class HeadMotion:
 
 
 def head_motion(prosody: Prosody, frames: int, fps: float, rng: np.random.Generator) -> HeadMotion:
-    """Sway, nods at the accents, blinks and brow raises for `frames` frames; the same rng state gives the
-    same.
-    """
+    """Sway, nods at the accents, blinks and brow raises for `frames` frames; the rng alone decides."""
     if frames < 1 or not fps > 0:
         raise ValueError(f"head motion needs at least one frame and a positive fps, got {frames} and {fps}")
     time = (np.arange(frames) + 0.5) / fps
@@ -140,7 +136,8 @@ def talking_head(reference: Pose, face: Keypoints, head: HeadMotion, fps: float)
     if len(head.angles) != frames:
         raise ValueError(f"head motion has {len(head.angles)} frames but the face {frames}; make them equal")
     axes = faces.Axes.of(reference.face.xy[0], reference.size)
-    tall = float(np.ptp(axes.inside(reference.face.xy[0])[:, 1]))
+    known = reference.face.xy[0, reference.face.visible[0]]  # a missing point may lie anywhere
+    tall = float(np.ptp(axes.inside(known)[:, 1]))
     shift = (axes.outside(head.shift * tall) - axes.outside(np.zeros(2)))[:, None]
     turned = faces.turn(face.xy, head.angles, reference.size, axes) + shift
     body = np.repeat(reference.body.xy[:1], frames, axis=0)
