@@ -14,14 +14,8 @@ from pipeline.media.files import decoded, opened, picture_stream
 
 MIN_AUDIO_SECONDS, MAX_AUDIO_SECONDS = 0.1, 600
 SLACK_SECONDS = 0.1  # codecs pad: a ten minute MP3 may decode to a few hundredths more
-GUESSED_LENGTH = {
-    "mp3",
-    "aac",
-    "ac3",
-    "eac3",
-    "amr",
-    "dts",
-}  # no length in the file: FFmpeg's guess may be far off
+# These state no length: FFmpeg's guess may be far off
+GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "amr", "dts"}
 
 
 def read_audio(path: str | Path, rate: int = 16000) -> Audio:
@@ -46,12 +40,13 @@ def read_audio(path: str | Path, rate: int = 16000) -> Audio:
             count += len(block)
             if count > (MAX_AUDIO_SECONDS + SLACK_SECONDS) * rate:
                 raise _too_long(path, None)
-    if count < MIN_AUDIO_SECONDS * rate:
+    shift = round(lead * rate)
+    if count + min(shift, 0) < MIN_AUDIO_SECONDS * rate:
+        seconds = max(count + min(shift, 0), 0) / rate
         raise ValueError(
-            f"audio file {path} holds {count / rate:.2f} s of sound; give at least {MIN_AUDIO_SECONDS} s"
+            f"audio file {path} holds {seconds:.2f} s of sound; give at least {MIN_AUDIO_SECONDS} s"
         )
     samples = np.concatenate(blocks)
-    shift = round(lead * rate)
     samples = np.pad(samples, (shift, 0)) if shift >= 0 else samples[-shift:]
     peak = float(np.abs(samples).max(initial=0.0))
     return Audio((samples / peak if peak > 1 else samples).astype(np.float32), rate)
