@@ -105,9 +105,8 @@ class VideoWriter:
         rate, samples = self._audio.rate, self._audio.samples
         until = round(self.frames * rate / self._rate) // multiple * multiple
         for start in range(self._sent, until, AAC_BLOCK):
-            block = np.zeros(
-                min(AAC_BLOCK, until - start), np.float32
-            )  # silence where the sound is too short
+            # silence where the sound is too short
+            block = np.zeros(min(AAC_BLOCK, until - start), np.float32)
             piece = samples[start : start + len(block)]
             block[: len(piece)] = piece
             sound = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")

@@ -27,17 +27,16 @@ CHUNK, CONTEXT = 3000, 150  # feature frames: 30 s at a time with 1.5 s around, 
 TOKEN_OFFSETS = (-0.08, -0.04, 0.0, 0.04, 0.08)  # s around a frame's time, the tokens of that frame
 LEVEL_CLOSED, LEVEL_OPEN = -78.0, -70.0  # dBFS of the loudest speech-like part: under it nobody speaks
 INHALE, RELEASE = 0.40, 0.24  # s for which the mouth may move before and after detected speech
-PHASE = (
-    0.25  # row t answers for (t + 0.25) / fps: of -0.25 to 0.75 the best on real clips, by 0.01 in r over 0.5
-)
+# Row t answers for (t + PHASE) / fps: of -0.25 to 0.75 the best on real clips, by 0.01 in r over 0.5
+PHASE = 0.25
 
 
 @dataclass(frozen=True)
 class FaceMotion:
     """What a face does while it speaks, one row per video frame.
 
-    params: (T, 10) in [0, 1]. tokens: (T, n, d) float32 network features around each frame. speech: (T,) in
-    [0, 1].
+    params: (T, 10) in [0, 1]. tokens: (T, n, d) float32 network features around each frame.
+    speech: (T,) in [0, 1].
     """
 
     params: np.ndarray
@@ -46,8 +45,9 @@ class FaceMotion:
 
 
 def mel_bank(mels: int = 64, low: float = 60.0, high: float = 7600.0, warp: float = 1.0) -> Tensor:
-    """(FFT / 2 + 1, mels) triangular filters on the mel scale 2595 log10(1 + f / 700); `warp` stretches f
-    (VTLP).
+    """(FFT / 2 + 1, mels) triangular filters on the mel scale 2595 log10(1 + f / 700).
+
+    `warp` stretches the frequencies, as vocal tract length perturbation does.
     """
 
     def mel(f: np.ndarray | float) -> np.ndarray:
@@ -116,8 +116,9 @@ class Audio2Pose(ModelMixin, ConfigMixin):
         self.visemes = nn.Conv1d(channels, VISEMES, 1)
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Parameters (B, 10, M) in [0, 1], viseme logits (B, 16, M), features (B, channels, M); M = ceil(N /
-        2).
+        """Parameters (B, 10, M) in [0, 1], viseme logits (B, 16, M), features (B, channels, M).
+
+        M = ceil(N / 2).
         """
         x = self.stem(mel)
         for block in self.blocks:
@@ -189,13 +190,9 @@ def _loud_enough(samples: np.ndarray, voiced: np.ndarray) -> float:
 
 
 def _mouth_gate(speech: np.ndarray) -> np.ndarray:
-    """(M,) in [0, 1]: 1 near speech (0.4 s before it, for the breath, to 0.24 s after), smooth, 0 far from
-    it.
-    """
+    """(M,) in [0, 1]: 1 from 0.4 s before speech, for the breath, to 0.24 s after it, 0 elsewhere, smooth."""
     before, after = (int(round(s * OUTPUT_RATE)) for s in (INHALE, RELEASE))
-    core = np.convolve(
-        np.pad(speech, 2, mode="edge"), np.full(5, 0.2), mode="valid"
-    )  # 0.1 s: no single blips
+    core = np.convolve(np.pad(speech, 2, mode="edge"), np.full(5, 0.2), mode="valid")  # 0.1 s: no blips
     padded = np.pad(core, (after, before))
     near = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1).max(1)
     kernel = np.hanning(9)[1:-1]

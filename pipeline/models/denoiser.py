@@ -22,11 +22,8 @@ from torch import Tensor, nn
 
 from pipeline.models.controlnext import ControlNeXt, Injection, inject
 
-TIME_IDS = (
-    6.0,
-    127.0,
-    0.02,
-)  # fps - 1, motion bucket, noise level: SVD's published training values, never varied
+# fps - 1, motion bucket, noise level: SVD's published training values, never varied
+TIME_IDS = (6.0, 127.0, 0.02)
 CELL = 4  # pixels of a side per latent, also of the pixel-unshuffled validity
 FREQUENCIES = 4
 MOUTH = slice(48, 68)

@@ -43,8 +43,9 @@ PIVOT = (0.0, 1.5, -1.2)
 
 @dataclass(frozen=True)
 class Axes:
-    """A face's own frame: `origin` (2,) pixels between the eyes, `right` and `down` (2,), `unit` pixels,
-    `size`.
+    """A face's own frame: `origin` (2,) between the eyes and `unit` in pixels, `right` and `down` (2,).
+
+    `size` (H,W) is the picture's, in pixels.
     """
 
     origin: np.ndarray
@@ -99,8 +100,7 @@ def gated_gap(params: np.ndarray) -> np.ndarray:
 def closed(face: np.ndarray) -> np.ndarray:
     """The face (68,2), in its own coordinates, with the lips brought together; lips keep their thickness.
 
-    Each lip goes half of the way. The chin follows when the opening is wider than a smile shows (0.12 of the
-    width).
+    Each lip goes half of the way. The chin follows an opening wider than a smile shows: 0.12 of the width.
     """
     out = face.copy()
     gaps = face[LOWER_INNER, 1] - face[UPPER_INNER, 1]

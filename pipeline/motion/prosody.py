@@ -27,9 +27,7 @@ PITCH_HOP = 320  # samples: pitch moves slowly, 50 Hz halves the cost
 MEL_WINDOW, MEL_BANDS = 400, 40
 WEIGHTS = {"full": (0.55, 0.25, 0.20), "rms": (1.0, 0.0, 0.0)}  # loudness, pitch, onsets
 SMOOTH_SECONDS = 0.06  # of the intensity
-EXCITATION_SECONDS = (
-    0.16  # of the excitation: 120 ms nearly doubles the jerk of refocused wrists (metrics 4.2)
-)
+EXCITATION_SECONDS = 0.16  # 120 ms nearly doubles the jerk of refocused wrists (metrics 4.2)
 MIN_RANGE_DB = 6.0  # a steadier sound than this is a tone, a noise or silence, not speech
 MIN_ACTIVE = 0.02  # share of active frames below which there is no speech
 MIN_SECONDS = 0.25  # shorter sounds hold no rhythm
@@ -145,9 +143,8 @@ def _intensity(samples: np.ndarray, level: np.ndarray, gate: np.ndarray, weights
 
 def _pitch(samples: np.ndarray, active: np.ndarray) -> np.ndarray:
     """(N,) height of the fundamental over the speaker's median, 0 to 1, bridged over unvoiced gaps."""
-    from librosa import (
-        yin,
-    )  # two seconds of import that the "rms" mode and the start of the app should not pay
+    # two seconds of import that the "rms" mode and the start of the app should not pay
+    from librosa import yin
 
     f0 = yin(samples, fmin=PITCH[0], fmax=PITCH[1], sr=RATE, frame_length=PITCH_FRAME, hop_length=PITCH_HOP)
     semitones = 12 * np.log2(np.maximum(f0, 1.0))
