@@ -118,7 +118,7 @@ def test_psnr_has_the_known_value():
 def test_noise_levels_reach_the_samplers_ends():
     levels = video.sigmas(400, {"sigma_min": 0.12, "sigma_max": 80.0}, torch.Generator().manual_seed(0))
     assert 0.12 <= levels.min() < 0.3 and levels.max() == 80
-    assert 0.5 < (levels == 80).float().mean() < 0.7
+    assert (levels == 80).float().mean() == pytest.approx(video.TOP_SIGMA, abs=0.07)
 
 
 def test_new_networks_return_the_warp_itself():
@@ -144,17 +144,17 @@ def test_training_lowers_the_loss_and_resumes_to_the_same_weights(folder):
         return values
 
     run = new_run(folder)
-    values = steps(run, 24)
-    assert np.mean(values[-5:]) < 0.8 * np.mean(values[:5])
+    values = steps(run, 12)
+    assert np.mean(values[-3:]) < 0.9 * np.mean(values[:3])
     run.save()
     after = steps(run, 2)
     again = new_run(folder, seed=1)
     again.resume()
-    assert again.step == 24
+    assert again.step == 12
     assert steps(again, 2) == pytest.approx(after, rel=1e-4)
     for name, value in run.average.items():
         assert torch.allclose(again.average[name], value, atol=1e-5), name
-    assert not list(folder.glob("*.pt")) and json.loads((folder / "progress.json").read_text())["step"] == 24
+    assert not list(folder.glob("*.pt")) and json.loads((folder / "progress.json").read_text())["step"] == 12
 
 
 def test_export_is_half_precision_and_loads_to_the_same_pictures(tmp_path):

@@ -17,7 +17,7 @@ from pipeline.training.pool import Clips
 
 CONTROL_SCALE = 2  # the skeleton is drawn at twice the size: at once the size face dots melt together
 OPEN_SHARDS = 16
-KEPT = 0.12  # chance per batch that an open shard is exchanged; about 3 uses of a clip
+EXCHANGE = 0.35  # chance per batch that an open shard is exchanged
 # mirror images: OpenPose body and iBUG face
 BODY_MIRROR = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
 FACE_MIRROR = (
@@ -56,15 +56,16 @@ class Pool:
         return sum(1 for _ in self.folder.glob("*.npz"))
 
     def draw(self, clips: int) -> Clips:
-        """`clips` random clips of the size of a random open shard."""
-        if len(self.open) < OPEN_SHARDS or torch.rand((), generator=self.generator) < KEPT * clips / 4:
+        """`clips` random clips, one random frame of each, of the size of a random open shard."""
+        if len(self.open) < OPEN_SHARDS or torch.rand((), generator=self.generator) < EXCHANGE:
             self._exchange()
         size = self.open[self._number(len(self.open))].size
         shards = [s for s in self.open if s.size == size]
         picked = []
         for _ in range(clips):
             shard = shards[self._number(len(shards))]
-            picked.append(shard[[self._number(len(shard))]])
+            clip = shard[[self._number(len(shard))]]
+            picked.append(clip.frame(self._number(clip.truth.shape[1])))
         return Clips.join(picked)
 
     def _exchange(self) -> None:

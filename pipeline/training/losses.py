@@ -12,8 +12,9 @@ from pipeline.models.denoiser import CELL, face_maps, soft_ellipse
 
 FACE_WEIGHT, HANDS_WEIGHT, MOUTH_WEIGHT = 2.5, 2.5, 6.0
 INVALID_WEIGHT = 1.5
-REST = 0.15  # weight of the change itself where the warp is valid: it keeps photos as they are
-CHARBONNIER = 0.2  # in whitened units: below it the loss is quadratic
+REST = 0.04  # weight of the change itself where the warp is valid: it keeps photos as they are
+CHARBONNIER = 0.6  # in whitened units: below it the loss is quadratic
+CHANNEL_POWER = 1.5  # of a channel's deviation: 1 is like an absolute, 2 like a squared error of pixels
 
 
 def hand_maps(hands: Tensor, size: tuple[int, int]) -> Tensor:
@@ -41,7 +42,8 @@ def denoising_loss(
     weight, rest (N, 1, h, w): region weights, and the share of valid pixels outside the face; channels (C,):
     the residual's deviation, so that the loss is in units of the picture.
     """
-    scale = (channels / channels.mean()).view(1, -1, 1, 1)
+    scale = channels**CHANNEL_POWER
+    scale = (scale / scale.mean()).view(1, -1, 1, 1)
     error = ((predicted - clean).square() + CHARBONNIER**2).sqrt() - CHARBONNIER
     change = (predicted.square() + CHARBONNIER**2).sqrt() - CHARBONNIER
     return (scale * (weight * error + REST * rest * change)).mean()

@@ -35,6 +35,7 @@ from pipeline.training.pool import Clips
 WIDTHS = (64, 96, 128)
 TOKEN_WIDTH = 64
 CROSS, PLAIN = "CrossAttn{}BlockSpatioTemporal", "{}BlockSpatioTemporal"
+NOISE_GAIN = 0.2  # of the first layer for the noisy latents: at one step they are noise alone
 KEEP = (0.5, 0.8, 1.0)  # applied share of the repair on valid pixels: elsewhere, face, mouth
 
 
@@ -93,6 +94,8 @@ def build(vae: HaarLatent, seed: int, widths: tuple[int, ...] = WIDTHS) -> Mini:
         )
         tokens = ReferenceTokens(CHANNELS, patch=4, dim=TOKEN_WIDTH)
     silence_temporal(unet)
+    with torch.no_grad():
+        unet.conv_in.weight[:, :CHANNELS] *= NOISE_GAIN
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)
     return Mini(unet, controlnext, tokens, vae, make_scheduler())

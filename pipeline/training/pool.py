@@ -58,6 +58,11 @@ class Clips:
     def size(self) -> tuple[int, int]:
         return tuple(self.reference.shape[-2:])
 
+    def frame(self, number: int) -> Clips:
+        """The clips with one of their frames, F = 1."""
+        parts = [getattr(self, f.name)[:, number : number + 1] for f in fields(self)[1:]]
+        return Clips(self.reference, *parts)
+
     @staticmethod
     def join(parts: list[Clips]) -> Clips:
         return Clips(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Clips)))
