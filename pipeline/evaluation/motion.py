@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from pipeline import posefiles
 from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.media import read_audio
 from pipeline.motion import prosody
@@ -286,26 +287,9 @@ def table(motions: Sequence[Motion]) -> str:
     return "\n".join(lines)
 
 
-def published_dwpose(path: Path) -> Pose:
-    """A pose from EchoMimicV2's DWPose arrays packed in one `.npz` (candidate, hands, faces; fractions)."""
-    with np.load(path, allow_pickle=False) as file:
-        frames = len(file["candidate"])
-        names = (("candidate", "body_score", 18), ("hands", "hands_score", 42), ("faces", "faces_score", 68))
-        parts = [
-            Keypoints(
-                file[xy].reshape(frames, count, 2).astype(np.float64),
-                np.clip(file[score].reshape(frames, count).astype(np.float64), 0, 1),
-            )
-            for xy, score, count in names
-        ]
-    return Pose(*parts, fps=25.0, size=(768, 768))
-
-
 def read_pose(path: Path) -> Pose:
-    """A pose file of this project, or EchoMimicV2's arrays."""
-    with np.load(path, allow_pickle=False) as file:
-        packed = "candidate" in file
-    return published_dwpose(path) if packed else Pose.load(path)
+    """The largest person in a pose file of any format."""
+    return posefiles.read(path).people[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

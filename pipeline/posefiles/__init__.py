@@ -1,0 +1,62 @@
+"""Pose files in and out: this project's `.npz`, OpenPose JSON, EchoMimicV2's arrays, skeleton videos.
+
+Sizes are bounded before anything is decoded and nothing is unpickled. Every failure is a ValueError of one
+sentence that names the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.clips import Detection, Pose
+from pipeline.media.files import checked_file
+from pipeline.posefiles import echomimic, openpose, sidecar
+from pipeline.posefiles.sidecar import draw_video, write_skeleton
+
+__all__ = ["draw_video", "is_pose", "read", "write", "write_skeleton"]
+
+KINDS = (".npz", ".json", ".mp4", "")  # what `write` writes, by the name's ending; none = a folder
+
+
+def is_pose(path: str | Path) -> bool:
+    """Whether a path holds key points, not pictures: a folder, a file of key points, or a skeleton video of
+    this project that still has its pose beside it."""
+    source = Path(path)
+    return source.is_dir() or source.suffix.lower() in (".npz", ".json") or sidecar.find(source) is not None
+
+
+def read(path: str | Path, fps: float | None = None) -> Detection:
+    """Returns all people in a pose file, largest first; `fps` counts where the file does not tell its own."""
+    source = Path(path)
+    if source.is_dir() or source.suffix.lower() == ".json":
+        return openpose.read(source, fps)
+    checked_file(source, "pose file")
+    beside = source if source.suffix.lower() == ".npz" else sidecar.find(source)
+    if beside is None:
+        raise ValueError(
+            f"{path} is not a pose file; give .npz, OpenPose JSON or a skeleton video with its .npz"
+        )
+    pose = echomimic.read(beside) if echomimic.is_one(beside) else Pose.load(beside)
+    if not len(pose):
+        raise ValueError(f"pose file {path} holds no frame; give one with frames")
+    return Detection((pose,))
+
+
+def write(pose: Pose, path: str | Path, style: str = "openpose") -> str | None:
+    """Writes `.npz`, `.json` (one list), `.mp4` (a skeleton in `style`) or a folder of frames in JSON.
+
+    Returns a sentence for the user, or None.
+    """
+    target = Path(path)
+    kind = target.suffix.lower()
+    if kind not in KINDS:
+        raise ValueError(f"{path}: {kind} is no ending of a pose; use .npz, .json, .mp4 or a folder")
+    if kind == ".mp4":
+        return write_skeleton(pose, target, pose.size, style)
+    if kind == ".npz":
+        pose.save(target)
+    elif kind == ".json":
+        openpose.write_list(pose, target)
+    else:
+        openpose.write_folder(pose, target)
+    return None
