@@ -26,7 +26,7 @@ EXAMPLES = (  # label, reference image, speech, driving video or None, intensity
     ("Half body, beat gestures", "reference/half_jacket.png", "speech/welcome.wav", "driving/beats.mp4", 1),
     ("Whole body, side steps", "reference/full_trousers.png", "speech/lecture.wav", "driving/steps.mp4", 1),
     ("Pose-free, no driving video", "reference/half_glasses.png", "speech/weather.wav", None, 1),
-    ("Hard accents, intensity 2", "reference/half_beard.png", "speech/accents_no.wav", "driving/sway.mp4", 2),
+    ("Hard accents, intensity 2", "reference/three_quarter.png", "speech/accents_no.wav", "driving/sway.mp4", 2),
 )
 CSS = """
 .gradio-container .main.fillable {max-width: 1560px; padding: 8px 22px}

@@ -1,4 +1,4 @@
-"""Facial Distribution Alignment (APV-Gen): moves faces to another place and size, per axis.
+"""Facial Data Alignment (APV-Gen): moves faces to another place and size, per axis.
 
 At generation (equations 11-18) the face predicted from speech is moved into the head of the driving skeleton,
 frame by frame: x' = a x + b with a and b from the boxes of the same points on both sides. In training
