@@ -1,54 +1,32 @@
 """Brings a driving pose into the reference's picture: person, gaps, frame rate, length, alignment.
 
-`retarget` is the robust default: one scale in pixels from the bones both people show, the neck (and hips) put
-on the reference's, the head sized and placed as the reference's. `published_fit` is ControlNeXt's line fit.
+`retarget` has three methods: "bones" (bones.py, the default) keeps the driver's joint angles and takes the
+reference's bone lengths; "similar" is one scale for the body and one for the head; "published" is
+ControlNeXt's line fit. doctor.py writes the report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from pipeline.clips import VISIBLE, Keypoints, Pose
-from pipeline.motion.fda import EYES_NOSE, bridge, is_missing
+from pipeline.clips import Keypoints, Pose
+from pipeline.motion import bones, doctor, proportions
+from pipeline.motion.bones import HEAD
+from pipeline.motion.doctor import Report
+from pipeline.motion.fda import EYES_NOSE, bridge
+from pipeline.motion.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
 
 FACE_GAP, JOINT_GAP = 0.5, 0.2  # seconds over which missing points are interpolated
 LENGTHS = ("pingpong", "loop", "trim", "hold")
+METHODS, FRAMINGS = ("bones", "similar", "published"), bones.FRAMINGS
 TURN = 0.2  # seconds of slowing down before and after a turning point of the ping-pong
 BLEND = 0.24  # seconds of cross-fade where a loop starts anew
 FIT_IDS = np.array([0, 1, 2, 5, *range(8, 18)])  # the published fit leaves elbows and wrists out
-HEAD = np.array([0, 14, 15, 16, 17])  # nose, eyes, ears
-NECK, HIPS, SHOULDERS = 1, (8, 11), (2, 5)
-NOSE_ROOT, CHIN = 27, 8  # of the 68 face points
-READABLE_FACE = 60  # pixels of face height; below it lips are a few pixels and cannot be read
-NOMINAL_AREA = 512 * 768  # picture area for which face heights are reported
-FULL_LENGTH = 75  # percentile over time taken as a bone's length: shorter ones are foreshortened
-
-
-@dataclass(frozen=True)
-class Report:
-    """How the driving pose was aligned, in numbers, with the sentences a user should read.
-
-    scale: of heights as fractions of the picture, 1 = unchanged. offset: (x, y) fractions. bone_ratios:
-    reference over driving length in pixels, by bone. faceless, handless: shares of frames. face_height:
-    pixels at 512x768. people: how many were found; chosen: index of the one taken.
-    """
-
-    scale: float
-    offset: tuple[float, float]
-    bone_ratios: dict[str, float]
-    faceless: float
-    handless: float
-    face_height: float
-    people: int
-    chosen: int
-    warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, object]:
-        """Returns plain values for JSON."""
-        return asdict(self) | {"offset": list(self.offset), "warnings": list(self.warnings)}
+HIPS = (R_HIP, L_HIP)
+Person = int | tuple[float, float]
 
 
 # ---- time
@@ -160,33 +138,96 @@ def _loop(pose: Pose, frames: int) -> Pose:
 # ---- alignment
 
 
-def retarget(people: Sequence[Pose], reference: Pose) -> tuple[Pose, Report]:
-    """Returns the main person's pose in the reference's picture, and the report on how well it fits.
+def retarget(
+    people: Sequence[Pose],
+    reference: Pose,
+    method: str = "bones",
+    framing: str = "reference",
+    person: Person | None = None,
+) -> tuple[Pose, Report]:
+    """Returns one person's pose in the reference's picture, and the report on how well it fits.
 
-    The map is a similarity in pixels; the head is scaled about the neck to the reference's face height and
-    put at its height over the neck. Driving scores are kept.
+    person: its number from 1, or a point (x, y) in fractions of the driving picture; None takes the largest
+    one who stays. framing "driving" keeps the clip's own camera (for "bones"). Driving scores are kept.
     """
     if not people or len(reference) < 1:
         raise ValueError("alignment needs at least one driving person and a reference pose")
+    if method not in METHODS:
+        raise ValueError(f"unknown way {method!r} to retarget; choose one of {', '.join(METHODS)}")
+    if framing not in FRAMINGS or (framing == "driving" and method != "bones"):
+        raise ValueError(
+            f"framing {framing!r} does not go with retargeting by {method}; choose reference, "
+            "or driving with bones"
+        )
     reference = reference[:1]
-    chosen = int(np.argmax([_presence(pose) for pose in people]))
+    chosen, why = choose(people, person)
     pose, notes = people[chosen], []
     if len(people) > 1:
         notes.append(
-            f"{len(people)} people were found in the driving clip; the largest, number {chosen + 1}, is used."
+            f"{len(people)} people were found in the driving clip; number {chosen + 1} is used: {why}."
         )
-    ratios = _ratios(pose, reference)
-    scale, offset = _similarity(pose, reference, ratios)
-    if scale is None:
-        notes.append("The driving clip and the reference share no visible joints, so nothing was aligned.")
-        out, gain = replace(pose, size=reference.size), np.ones(2)
+    if method == "published":
+        a, b = published_fit(people, reference)
+        out = apply_fit(pose, a, b, reference.size)
+        found, _ = proportions.ratios(pose, reference, np.zeros(0, int))
+        fit = bones.Fit(1.0, b, found, anchor="the fitted line")
+        gain, offset = float(a[1]), b
     else:
-        gain = scale * np.array([pose.size[1] / reference.size[1], pose.size[0] / reference.size[0]])
-        out = _size_head(
-            apply_fit(pose, gain, offset, reference.size), reference, ratios.get("face", 0) / scale
+        out, fit = (bones.transfer if method == "bones" else _similar)(pose, reference, framing)
+        gain = fit.scale * pose.size[0] / reference.size[0] if fit.anchor else 1.0
+        offset = fit.offset / np.array([reference.size[1], reference.size[0]])
+    if not fit.anchor:
+        notes.append("The driving clip and the reference share no visible joints, so nothing was aligned.")
+    if fit.held:
+        names = " and ".join(fit.held)
+        notes.append(
+            f"The {names} of the two people differ too much to be believed; held at a factor of two."
         )
     out = _blank_missing(out)
-    return out, _report(out, reference, float(gain[1]), offset, ratios, (len(people), chosen), notes)
+    known = {"people": len(people), "chosen": chosen, "why": why, "method": method, "framing": framing}
+    known |= {"bone_ratios": fit.ratios, "corrected": fit.corrected, "anchor": fit.anchor, "notes": notes}
+    return out, doctor.examine(out, reference, pose, gain, offset, **known)
+
+
+def choose(people: Sequence[Pose], person: Person | None = None) -> tuple[int, str]:
+    """Returns the index of the person to take and the reason in words."""
+    if person is None:
+        best = int(np.argmax([_presence(pose) for pose in people]))
+        return best, "the only person" if len(people) == 1 else "the largest one who stays"
+    if isinstance(person, tuple):
+        return _nearest(people, person), f"the one nearest to the point {person[0]:.2f}, {person[1]:.2f}"
+    if not 1 <= person <= len(people):
+        raise ValueError(f"person {person} was asked for and {len(people)} found; choose 1 to {len(people)}")
+    return person - 1, f"number {person} was asked for"
+
+
+def parse_person(text: str) -> Person:
+    """Returns the person that a command line names: a number from 1, or a point "x,y" in fractions."""
+    parts = text.split(",")
+    try:
+        point = tuple(float(part) for part in parts)
+    except ValueError:
+        point = ()
+    if len(parts) == 1 and text.strip().isdecimal() and int(text) >= 1:
+        return int(text)
+    if len(parts) == 2 and len(point) == 2 and all(0 <= value <= 1 for value in point):
+        return point[0], point[1]
+    raise ValueError(f"person {text!r} is not understood; give a number from 1, or a point like 0.3,0.5")
+
+
+def _nearest(people: Sequence[Pose], point: tuple[float, float]) -> int:
+    """The person whose box is nearest to the point in the first frame with people, smaller boxes first."""
+    seen = np.stack([pose.body.visible.any(1) for pose in people])
+    if not seen.any():
+        return 0
+    frame = int(np.flatnonzero(seen.any(0))[0])
+    best = []
+    for index in np.flatnonzero(seen[:, frame]).tolist():
+        xy = people[index].body.xy[frame, people[index].body.visible[frame]]
+        low, high = xy.min(0), xy.max(0)
+        away = np.maximum(0, np.maximum(low - point, np.array(point) - high))
+        best.append((float(np.hypot(*away)), float(np.prod(high - low)), index))
+    return min(best)[2]
 
 
 def published_fit(people: Sequence[Pose], reference: Pose) -> tuple[np.ndarray, np.ndarray]:
@@ -235,33 +276,17 @@ def _presence(pose: Pose) -> float:
     return float(np.where(seen.any(1), span, 0.0).sum())
 
 
-def _ratios(pose: Pose, reference: Pose) -> dict[str, float]:
-    """Reference over driving length in pixels, for every bone that both show."""
-    mine, theirs = _lengths(reference), _lengths(pose)
-    return {name: mine[name] / theirs[name] for name in mine if name in theirs}
-
-
-def _lengths(pose: Pose) -> dict[str, float]:
-    """Bone lengths in pixels; over time a high percentile, as a turned bone looks shorter than it is."""
-    scale = np.array([pose.size[1], pose.size[0]], float)
-    body, seen = pose.body.xy * scale, pose.body.visible
-    face, face_seen = pose.face.xy * scale, pose.face.visible
-    hips, hips_seen = body[:, HIPS].mean(1), seen[:, HIPS].all(1)
-    pairs = {
-        "shoulders": (body[:, 2], body[:, 5], seen[:, SHOULDERS].all(1)),
-        "torso": (body[:, NECK], hips, seen[:, NECK] & hips_seen),
-        "face": (face[:, NOSE_ROOT], face[:, CHIN], face_seen[:, [NOSE_ROOT, CHIN]].all(1)),
-    }
-    names = {"upper arms": ((2, 3), (5, 6)), "forearms": ((3, 4), (6, 7)), "thighs": ((8, 9), (11, 12))}
-    for name, sides in names.items():
-        (i, j), (k, m) = sides
-        pairs[name] = (body[:, [i, k]], body[:, [j, m]], seen[:, [i, k]] & seen[:, [j, m]])
-    out = {}
-    for name, (start, stop, both) in pairs.items():
-        length = np.linalg.norm(start - stop, axis=-1)[both]
-        if len(length) and (full := np.percentile(length, 50 if name == "face" else FULL_LENGTH)) > 1.0:
-            out[name] = float(full)
-    return out
+def _similar(pose: Pose, reference: Pose, framing: str) -> tuple[Pose, bones.Fit]:
+    """One scale in pixels; the head is scaled about the neck to the reference's face height and moved to its
+    height over the neck."""
+    found, _ = proportions.ratios(pose, reference, np.zeros(0, int))
+    scale, offset = _similarity(pose, reference, found)
+    if scale is None:
+        return replace(pose, size=reference.size), bones.Fit(1.0, np.zeros(2), found)
+    gain = scale * np.array([pose.size[1] / reference.size[1], pose.size[0] / reference.size[0]])
+    out = _size_head(apply_fit(pose, gain, offset, reference.size), reference, found.get("face", 0) / scale)
+    pixels = np.array([reference.size[1], reference.size[0]])
+    return out, bones.Fit(scale, offset * pixels, found, anchor="neck and hips")
 
 
 def _similarity(pose: Pose, reference: Pose, ratios: dict[str, float]) -> tuple[float | None, np.ndarray]:
@@ -269,10 +294,7 @@ def _similarity(pose: Pose, reference: Pose, ratios: dict[str, float]) -> tuple[
     anchors = _anchors(pose, reference)
     if not ratios or not anchors:
         return None, np.zeros(2)
-    # The trunk decides; the head is sized by itself and only breaks a tie of the two trunk bones.
-    trunk = [ratios[name] for name in ("shoulders", "torso") if name in ratios] * 2
-    face = [ratios["face"]] if "face" in ratios else []
-    scale = float(np.median(trunk + face or list(ratios.values())))
+    scale = proportions.body_scale(ratios)
     gain = scale * np.array([pose.size[1] / reference.size[1], pose.size[0] / reference.size[0]])
     return scale, np.mean([wanted - gain * found for found, wanted in anchors], axis=0)
 
@@ -313,66 +335,3 @@ def _size_head(pose: Pose, reference: Pose, gain: float) -> Pose:
         body[:, HEAD, 1] += step
         face[..., 1] += step
     return replace(pose, body=Keypoints(body, pose.body.score), face=Keypoints(face, pose.face.score))
-
-
-# ---- report
-
-
-def _report(
-    pose: Pose,
-    reference: Pose,
-    scale: float,
-    offset: np.ndarray,
-    ratios: dict[str, float],
-    choice: tuple[int, int],
-    notes: list[str],
-) -> Report:
-    frames = max(1, len(pose))
-    faceless = float(is_missing(pose.face).sum() / frames)
-    handless = float((~pose.hands.visible.any(1)).sum() / frames)
-    nominal = (NOMINAL_AREA / (reference.size[0] * reference.size[1])) ** 0.5
-    face_height = _face_height(pose) * nominal
-    if not pose.body.visible.any():
-        notes = [*notes, "The driving clip shows no person, so its skeleton is black."]
-    else:
-        notes = [*notes, *_sentences(pose, reference, scale, faceless, handless, face_height)]
-    place = (float(offset[0]), float(offset[1]))
-    return Report(scale, place, ratios, faceless, handless, face_height, *choice, tuple(notes))
-
-
-def _sentences(
-    pose: Pose, reference: Pose, scale: float, faceless: float, handless: float, face_height: float
-) -> list[str]:
-    notes = []
-    if faceless >= 0.01:
-        notes.append(f"The driving face is missing in {faceless:.0%} of the frames; lips stay still there.")
-    if handless >= 0.05:
-        notes.append(f"No hands were found in {handless:.0%} of the frames.")
-    if 0 < face_height < READABLE_FACE:
-        notes.append(
-            f"The face will be about {face_height:.0f} pixels high at 512x768, too small for readable lips "
-            f"({READABLE_FACE} or more); use a reference image taken from closer."
-        )
-    if not 0.5 <= scale <= 2:
-        notes.append(
-            f"The driving person was scaled by {scale:.2f} to fit the reference; pose errors grow or details "
-            "vanish, a clip framed like the reference works better."
-        )
-    outside = _outside(pose, reference)
-    if outside >= 0.05:
-        notes.append(f"Part of the skeleton is outside the frame in {outside:.0%} of the frames.")
-    return notes
-
-
-def _face_height(pose: Pose) -> float:
-    """Median height in pixels of the box around a complete face, 0 without any."""
-    whole = pose.face.visible.mean(1) > 0.8
-    y = np.where(pose.face.visible, pose.face.xy[..., 1], np.nan)[whole]
-    return float(np.median(np.nanmax(y, 1) - np.nanmin(y, 1)) * pose.size[0]) if len(y) else 0.0
-
-
-def _outside(pose: Pose, reference: Pose) -> float:
-    """Share of frames in which a visible joint that the reference shows lies outside the picture."""
-    shown = reference.body.visible[0] & ((reference.body.xy[0] >= 0) & (reference.body.xy[0] <= 1)).all(1)
-    away = ((pose.body.xy < 0) | (pose.body.xy > 1)).any(2) & (pose.body.score > VISIBLE)
-    return float(away[:, shown].any(1).mean()) if len(pose) else 0.0
