@@ -19,7 +19,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real media and parity data beside the checkout; tests that need it skip where it is absent."""
+    """The folder of real media and parity data beside the checkout; tests skip where it is absent."""
     folder = Path(os.environ.get("APV_SHARED", ROOT.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(f"no shared test data at {folder.name}/ beside the checkout")

@@ -1,4 +1,4 @@
-"""A whole pipeline with tiny random networks, built as the shipped one is, and inputs that need no detector."""
+"""A whole pipeline with tiny random networks, built as the shipped one, and inputs that need no detector."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def tiny_pipeline(seed: int = 0) -> AudioPoseSVDPipeline:
         projection_class_embeddings_input_dim=24,
     )  # fmt: skip
     control = ControlNeXt(
-        stem_channels=(8, 16, 16), stem_strides=(2, 2, 2), stem_padding=1, block_channels=(32,), block_strides=(1,),
-        block_groups=(4,), time_channels=16, time_embed_dim=32, out_channels=32, extra_channels=16,
-        where="conv_in",
+        stem_channels=(8, 16, 16), stem_strides=(2, 2, 2), stem_padding=1, block_channels=(32,),
+        block_strides=(1,), block_groups=(4,), time_channels=16, time_embed_dim=32, out_channels=32,
+        extra_channels=16, where="conv_in",
     )  # fmt: skip
     return AudioPoseSVDPipeline(
         vae=HaarLatent(), unet=unet.eval(), controlnext=control.eval(),
@@ -41,9 +41,10 @@ def tiny_pipeline(seed: int = 0) -> AudioPoseSVDPipeline:
 def figure(frames: int = 1, fps: float = 25.0, size: tuple[int, int] = (128, 96)) -> Pose:
     """A standing person, seen to the hips, whose right arm swings and whose mouth opens and closes."""
     body = np.zeros((18, 2))
-    body[:8] = [(.5, .2), (.5, .38), (.36, .4), (.32, .58), (.34, .74), (.64, .4), (.68, .58), (.66, .74)]
-    body[8:14] = [(.42, .8), (.42, .95), (.42, 1.2), (.58, .8), (.58, .95), (.58, 1.2)]
-    body[14:] = [(.47, .18), (.53, .18), (.43, .19), (.57, .19)]
+    body[:5] = [(0.5, 0.2), (0.5, 0.38), (0.36, 0.4), (0.32, 0.58), (0.34, 0.74)]
+    body[5:8] = [(0.64, 0.4), (0.68, 0.58), (0.66, 0.74)]
+    body[8:14] = [(0.42, 0.8), (0.42, 0.95), (0.42, 1.2), (0.58, 0.8), (0.58, 0.95), (0.58, 1.2)]
+    body[14:] = [(0.47, 0.18), (0.53, 0.18), (0.43, 0.19), (0.57, 0.19)]
     body = np.repeat(body[None], frames, 0)
     swing = 0.05 * np.sin(np.arange(frames) / 3)
     body[:, 3, 0] -= np.abs(swing)
@@ -55,12 +56,13 @@ def figure(frames: int = 1, fps: float = 25.0, size: tuple[int, int] = (128, 96)
     lips = 2 * np.pi * np.linspace(0, 1, 20)
     face[48:] = np.stack([0.5 - 0.035 * np.cos(lips), 0.255 + 0.008 * np.sin(lips)], -1)
     face = np.repeat(face[None], frames, 0)
-    face[:, 48:, 1] += (0.01 * np.sin(lips)[None] * np.abs(np.sin(np.arange(frames) / 2))[:, None])
-    hands = np.repeat(np.concatenate([body[0, 7:8].repeat(21, 0), body[0, 4:5].repeat(21, 0)])[None], frames, 0)
+    face[:, 48:, 1] += 0.01 * np.sin(lips)[None] * np.abs(np.sin(np.arange(frames) / 2))[:, None]
+    wrists = np.concatenate([body[0, 7:8].repeat(21, 0), body[0, 4:5].repeat(21, 0)])
+    hands = np.repeat(wrists[None], frames, 0)
     hands = hands + 0.02 * np.stack([np.cos(np.arange(42)), np.sin(np.arange(42))], -1)
     inside = (body[..., 1] <= 1).astype(float)
     ones = [np.ones(points.shape[:2]) for points in (hands, face)]
-    return Pose(Keypoints(body, inside), Keypoints(hands, ones[0]), Keypoints(face, ones[1]), fps, size)  # fmt: skip
+    return Pose(Keypoints(body, inside), Keypoints(hands, ones[0]), Keypoints(face, ones[1]), fps, size)
 
 
 def motion(frames: int = 10, fps: float = 25.0) -> Motion:
@@ -77,8 +79,10 @@ def portrait(size: tuple[int, int] = (128, 96)) -> np.ndarray:
     height, width = size
     picture = np.full((height, width, 3), (90, 120, 160), np.uint8)
     picture[::8] = (110, 130, 150)
-    cv2.rectangle(picture, (int(0.35 * width), int(0.38 * height)), (int(0.65 * width), height), (40, 60, 140), -1)
-    cv2.ellipse(picture, (width // 2, height // 5), (int(0.09 * width), int(0.11 * height)), 0, 0, 360, (220, 180, 150), -1)
+    chest = (int(0.35 * width), int(0.38 * height)), (int(0.65 * width), height)
+    cv2.rectangle(picture, *chest, (40, 60, 140), -1)
+    head = (width // 2, height // 5), (int(0.09 * width), int(0.11 * height))
+    cv2.ellipse(picture, *head, 0, 0, 360, (220, 180, 150), -1)
     cv2.ellipse(picture, (width // 2, int(0.255 * height)), (4, 2), 0, 0, 360, (150, 50, 60), -1)
     return picture
 
