@@ -58,13 +58,14 @@ def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[P
     if scale is None:
         return replace(pose, size=reference.size), Fit(1.0, np.zeros(2), {})
     ratios, held = proportions.believable(found, scale)
+    unit = scale
     contain = min(reference.size[0] / pose.size[0], reference.size[1] / pose.size[1])
     if framing == "driving":  # the reference's proportions at the driver's size in its frame
         ratios = {name: value * contain / scale for name, value in ratios.items()}
         scale = contain
     source = _points(pose)
     local, base = _chain(source, ratios, scale)
-    moved = _rise(source, ratios, scale, reference if framing == "reference" else None)
+    moved = _rise(source, ratios, scale, reference, scale / unit)
     root, feet = _root(source, base, ratios, scale, _feet(pose, reference))
     parts = {"body": local, "face": moved["face"], "hands": _hands(source, base, ratios, scale)}
     parts["body"][:, HEAD] = moved["body"]
@@ -135,18 +136,19 @@ def _chain(source: _Source, ratios: dict[str, float], scale: float) -> tuple[np.
 
 
 def _rise(
-    source: _Source, ratios: dict[str, float], scale: float, reference: Pose | None
+    source: _Source, ratios: dict[str, float], scale: float, reference: Pose, zoom: float
 ) -> dict[str, np.ndarray]:
-    """Head points and face relative to the neck: the reference's face size at its height over the neck."""
+    """Head points and face relative to the neck: the reference's face size at its height over the neck.
+
+    zoom: how much smaller than in the reference the person shall be.
+    """
     gain, neck = ratios.get("face", scale), source.body[:, None, NECK]
     body, face = gain * (source.body[:, HEAD] - neck), gain * (source.face - neck)
     pose = source.pose
     both = pose.body.visible[:, NECK] & pose.face.visible[:, NOSE_ROOT]
-    if reference is None or not (
-        both.any() and reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]
-    ):
+    if not (both.any() and reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]):
         return {"body": body, "face": face}
-    height = reference.size[0]
+    height = zoom * reference.size[0]
     wanted = (reference.face.xy[0, NOSE_ROOT, 1] - reference.body.xy[0, NECK, 1]) * height
     most = POSTURE * abs(reference.face.xy[0, CHIN, 1] - reference.face.xy[0, NOSE_ROOT, 1]) * height
     step = np.clip(wanted - np.median(face[both, NOSE_ROOT, 1]), -most, most)

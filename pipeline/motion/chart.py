@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -54,6 +56,11 @@ def _axis(picture: np.ndarray, seconds: float, height: int) -> None:
 
 def overlay(image: np.ndarray, pose: Pose, row: int, size: tuple[int, int]) -> np.ndarray:
     """(H,W,3) uint8: the reference image, dimmed, under the aligned skeleton of one frame."""
+    return next(overlay_clip(image, pose[row : row + 1], size))
+
+
+def overlay_clip(image: np.ndarray, pose: Pose, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yields (H,W,3) uint8 per frame: the reference image, dimmed, under the aligned skeleton."""
     dimmed = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA) // 2
-    drawn = skeleton.draw(pose[row : row + 1], size, "preview")[0]
-    return np.where(drawn.any(-1, keepdims=True), drawn, dimmed)
+    for drawn in skeleton.stream(pose, size, "preview"):
+        yield np.where(drawn.any(-1, keepdims=True), drawn, dimmed)

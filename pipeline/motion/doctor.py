@@ -219,9 +219,9 @@ def _warnings(report: Report) -> list[str]:
             "details vanish, a clip framed like the reference works better."
         )
     if report.outside > 0:
-        notes.append(
-            f"Part of the skeleton is outside the frame in {_percent(report.outside)} of the frames."
-        )
+        tip = "; a reference image with more room shows more" if report.framing == "reference" else ""
+        share = _percent(report.outside)
+        notes.append(f"Part of the skeleton is outside the frame in {share} of the frames{tip}.")
     return notes
 
 

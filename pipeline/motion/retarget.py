@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,17 @@ BLEND = 0.24  # seconds of cross-fade where a loop starts anew
 FIT_IDS = np.array([0, 1, 2, 5, *range(8, 18)])  # the published fit leaves elbows and wrists out
 HIPS = (R_HIP, L_HIP)
 Person = int | tuple[float, float]
+
+
+class Alignment(NamedTuple):
+    """How `retarget` works: one of METHODS, one of FRAMINGS, which person (None: the largest who stays)."""
+
+    method: str = "bones"
+    framing: str = "reference"
+    person: Person | None = None
+
+
+ALIGNMENT = Alignment()
 
 
 # ---- time
