@@ -156,6 +156,7 @@ class AudioPosePipeline(DiffusionPipeline):
         box: str = "rigid",
         splice: str | None = None,
         length: str = "pingpong",
+        alignment: retarget.Alignment = retarget.ALIGNMENT,
         amplitude: float = 1.0,
         seed: int = 0,
     ) -> Generator[Progress, None, Analysis]:
@@ -178,7 +179,9 @@ class AudioPosePipeline(DiffusionPipeline):
             pose = gesture.talking_head(reference, face, head, fps)
         else:
             tracked = yield from self.track_pose(driving, fps, frames, detector)
-            pose, report = self._drive(tracked, reference, face, frames, length, splice, box)
+            pose, report = self._drive(
+                tracked, reference, face, frames, length, splice, box, alignment
+            )
             warnings += report.warnings if report else tracked.notes  # a report says the same with figures
         mask = found.masks[0] if found.masks else None
         plain = np.ones(frames)
@@ -194,12 +197,13 @@ class AudioPosePipeline(DiffusionPipeline):
         length: str,
         splice: str | None,
         box: str,
+        alignment: retarget.Alignment,
     ) -> tuple[Pose, retarget.Report | None]:
         """The driving body on the reference's, as long as the speech, with the spoken face spliced in."""
         if not tracked.people:
             return Pose.empty(frames, reference.fps, reference.size), None
         people = [retarget.fill_gaps(person) for person in tracked.people]
-        aligned, report = retarget.retarget(people, reference)
+        aligned, report = retarget.retarget(people, reference, *alignment)
         fitted = retarget.fit_length(aligned, frames, length)
         return fda.splice(fitted, face, splice or self.splice_region, box), report
 

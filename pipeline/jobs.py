@@ -35,6 +35,7 @@ WHOLE = ("seed", "steps", "window", "overlap", "height", "width")
 CHOICES = {
     "detector": ("holistic", "openpose"), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
+    "retarget": retarget.METHODS, "framing": retarget.FRAMINGS,
 }  # fmt: skip
 PANEL = 512  # rows of the side-by-side video at most
 AHEAD = 16  # frames drawn while the ones before are encoded
@@ -60,6 +61,9 @@ class Request:
     splice: str | None = None
     refocus: str | None = None
     length: str = "pingpong"
+    retarget: str = "bones"
+    framing: str = "reference"
+    person: str | None = None
     steps: int | None = None
     window: int | None = None
     overlap: int | None = None
@@ -109,11 +113,14 @@ def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
 
 def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Generator[Progress, None, Analysis]:
     """The slow part that does not depend on the slider; see `AudioPosePipeline.analyse`."""
+    person = retarget.parse_person(request.person) if request.person else None
     return (
         yield from pipe.analyse(
             inputs.picture, inputs.audio, request.driving,
             fps=request.fps, detector=request.detector, box=request.fda, splice=request.splice,
-            length=request.length, amplitude=request.mouth, seed=request.seed,
+            length=request.length,
+            alignment=retarget.Alignment(request.retarget, request.framing, person),
+            amplitude=request.mouth, seed=request.seed,
         )
     )  # fmt: skip
 
