@@ -36,12 +36,14 @@ from pipeline.warp.geometry import (
     polygon,
     skeleton,
 )
+from pipeline.warp.matte import hand_matte
 
 CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
 BLEND = 0.08  # head heights over which neighbouring body parts share a place
 REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)  # head heights beyond its radius that a part may own: sleeves
 NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a person without a mask
 FAR = 1e3  # distance of a part that is not there
+ROOM = 0.06  # head heights by which the outline around a hand is wider while its matte is made
 SURE = 0.9  # a mask above this is the person alone, without background mixed in
 
 
@@ -174,7 +176,7 @@ def plates(image: Tensor, body: Tensor, hands: Tensor, face: Tensor, mask: Tenso
     neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
     both = torch.cat([trunk, limbs], 1)
     near = (1 - (both - both.amin(1, keepdim=True) - 0.1) / 0.3).clamp(0, 1)
-    background, bare, arms = _layers(image, mask, trunk.amin(1, keepdim=True), limbs, neck)
+    background, bare, arms = _layers(image, mask, pose, trunk.amin(1, keepdim=True), limbs, neck)
     lips = lips_colour(image, pose.face, aspect)
     return Plates(image, background, bare, arms, shares_of(trunk, present), near, lips, pose, unit, head, up)
 
@@ -191,26 +193,33 @@ def _grown(mask: Tensor, radius: int) -> Tensor:
 
 
 def _layers(
-    image: Tensor, mask: Tensor | None, trunk: Tensor, limbs: Tensor, neck: Tensor
+    image: Tensor, mask: Tensor | None, pose: Skeleton, trunk: Tensor, limbs: Tensor, neck: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Background (B,4), body (B,5) and arms (B,6,5) from distances (B,1|6,h,w) on a coarse grid."""
     size = image.shape[2], image.shape[3]
     arm = limbs.amin(1, keepdim=True)
     if mask is None:
+        room = ROOM * pose.hands_seen.flip(1)[..., None, None].to(limbs.dtype)  # the matte takes it back
         outline = torch.minimum(torch.minimum(trunk, arm), neck)
+        outline = torch.minimum(outline, (limbs[:, 4:] - room).amin(1, keepdim=True))
         person = _enlarge((0.5 - outline / 0.06).clamp(0, 1), size)
     else:
         person = mask
     # an arm part owns its capsule, and what else of the person is near and nearer to it than to the trunk
     reach = limbs.new_tensor(REACH)[None, :, None, None] - limbs
     own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), reach))
-    hole = _enlarge((0.5 + (own.amax(1, keepdim=True) + 0.02) / 0.06).clamp(0, 1), size)
+    holes = _enlarge((0.5 + (own + 0.02) / 0.06).clamp(0, 1), size)
     alphas = _enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size) * person
+    hands, grounds = _hands(image, person, pose, trunk, limbs)
+    edge = max(1, round(size[0] / 384))
+    holes[:, 4:] *= torch.maximum(_grown((hands > 0.03).to(image.dtype), edge), grounds)
+    alphas[:, 4:] *= hands
+    hole = holes.amax(1, keepdim=True)
     radius = max(1, round(size[0] / 96)) * (1 if mask is not None else 2)
     away = (1.2 - _grown(person, radius) * 4).clamp(0, 1)
     sure = (person > SURE).to(image.dtype)
     bare = sure * (hole < 0.02)
-    levels = sure * (hole > 0.5) * _uncovered(limbs, size)
+    levels = sure * (hole > 0.5) * _uncovered(limbs, size, hands, edge)
     weights = torch.cat([away, bare, *levels.split(1, 1)])
     behind, trunk_colour, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
     cover = push_pull(person, 1 - hole)
@@ -225,8 +234,36 @@ def _layers(
     return torch.cat([behind, away], 1), body, torch.stack(arms, 1)
 
 
-def _uncovered(limbs: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B,3,H,W) 1 where upper arms, forearms, hands are not covered by a part that lies above them."""
+def _hands(
+    image: Tensor, person: Tensor, pose: Skeleton, trunk: Tensor, limbs: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is background.
+
+    What is behind is filled on the coarse grid, from beyond all that may be an arm's or a hand's.
+    """
+    size, rough = image.shape[2:], limbs.shape[2:]
+    small, cover = F.interpolate(torch.cat([image, person], 1), rough, mode="area").split([3, 1], 1)
+    upper, hand = limbs[:, :4].amin(1, keepdim=True), limbs[:, 4:].amin(1, keepdim=True)
+    free, fore = torch.minimum(upper, hand) > 0.08, limbs[:, 2:4].amin(1, keepdim=True)
+    solid = cover > SURE
+    weights = torch.cat([~_grown(cover, 2).gt(0.1), solid & free, solid & (hand > 0.08) & (fore < 0)])
+    filled = push_pull(torch.cat([small, cover], 1).repeat(3, 1, 1, 1), weights.to(image.dtype))
+    under = torch.maximum(filled[len(image) : -len(image), 3:], (0.5 - trunk / 0.1).clamp(0, 1))
+    alphas = torch.cat([1 - under, under, (0.5 - fore / 0.1).clamp(0, 1)])
+    colours = F.interpolate(torch.cat([filled[:, :3], alphas], 1), size, mode="bilinear", align_corners=False)
+    behind = [(part[:, :3], part[:, 3:]) for part in colours.chunk(3)]
+    far, aspect = _enlarge(limbs[:, 4:], size), size[1] / size[0]
+    found = [hand_matte(image, pose, 1 - k, far[:, k : k + 1], behind, aspect) for k in (0, 1)]
+    return torch.cat([f[:, :1] for f in found], 1), torch.cat([f[:, 1:] for f in found], 1)
+
+
+def _uncovered(limbs: Tensor, size: tuple[int, int], hands: Tensor, edge: int) -> Tensor:
+    """(B,3,H,W) 1 where upper arms, forearms, hands are not covered by a part that lies above them.
+
+    A hand covers, and shows itself, where its share of the pixels says so.
+    """
     upper, fore, hand = (pair.amin(1, keepdim=True) for pair in limbs.split(2, 1))
-    covers = torch.cat([torch.minimum(fore, hand), hand, torch.full_like(hand, FAR)], 1)
-    return (_enlarge(covers, size) > 0.03).to(limbs.dtype)
+    fore, hand = _enlarge(torch.cat([fore, hand], 1), size).split(1, 1)
+    share = hands.amax(1, keepdim=True)
+    free = (hand > 0.03) | (_grown(share, edge) < 0.03)
+    return torch.cat([free & (fore > 0.03), free, share > 0.85], 1).to(limbs.dtype)
