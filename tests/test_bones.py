@@ -138,7 +138,7 @@ def test_arms_that_point_at_the_camera_do_not_shrink_the_dancer() -> None:
     out, report = retarget.retarget([tall()], reference)
     assert set(report.corrected) == {"upper arms", "forearms"}
     assert proportions.lengths(out)["upper arms"] == pytest.approx(person.full("upper arms"), rel=0.1)
-    assert any("point at the camera" in note for note in report.warnings)
+    assert any("look foreshortened" in note for note in report.warnings)
 
 
 def test_short_legs_are_legs_and_not_a_matter_of_view() -> None:
@@ -147,6 +147,28 @@ def test_short_legs_are_legs_and_not_a_matter_of_view() -> None:
     out, report = retarget.retarget([tall()], planted.skeleton(person, planted.standing()))
     assert not report.corrected
     assert proportions.lengths(out)["thighs"] == pytest.approx(person.full("thighs"), rel=0.02)
+
+
+def test_a_low_knee_of_somebody_who_stands_is_not_a_matter_of_view() -> None:
+    lengths = {name: 500 * share for name, share in proportions.STATURE.items()}
+    whole = lengths["thighs"] + lengths["shins"]
+    knee_low = lengths | {"thighs": 0.6 * whole, "shins": 0.4 * whole}
+    assert proportions.corrected(knee_low) == (knee_low, ())
+    seated = lengths | {"thighs": 0.3 * lengths["thighs"]}
+    mended, names = proportions.corrected(seated)
+    assert names == ("thighs",) and mended["thighs"] > 0.9 * lengths["thighs"]
+
+
+def test_correction_does_not_jump() -> None:
+    plain = {name: 100 * share for name, share in proportions.STATURE.items()}
+    shares = np.linspace(0.3, 1.2, 400)
+    found = [
+        proportions.corrected(plain | {"forearms": s * plain["forearms"]})[0]["forearms"] for s in shares
+    ]
+    assert np.abs(np.diff(found)).max() < 0.01 * plain["forearms"]
+    assert found[0] == pytest.approx(plain["forearms"]) and found[-1] == pytest.approx(
+        1.2 * plain["forearms"]
+    )
 
 
 def test_a_talking_head_without_shoulders_lands_on_the_face() -> None:

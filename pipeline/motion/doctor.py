@@ -201,7 +201,7 @@ def _warnings(report: Report) -> list[str]:
     notes = []
     if report.corrected:
         names = " and ".join(report.corrected)
-        notes.append(f"The reference's {names} point at the camera; their full length is an estimate.")
+        notes.append(f"The reference's {names} look foreshortened; their full length is an estimate.")
     if report.faceless >= FEW:
         notes.append(
             f"The driving face is missing in {report.faceless:.0%} of the frames; lips stay still there."

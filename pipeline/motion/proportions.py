@@ -32,6 +32,7 @@ SHORT, FLAT = (
     0.60,
     0.85,
 )  # of the expected length: below, the bone points at the camera; above, it is measured
+LEG = ("thighs", "shins")
 ALIKE = 0.25  # legs whose two bones are short by the same share are short legs, not foreshortened ones
 INSIDE = 0.05  # of the picture: joints further outside it are guesses and measure nothing
 MIN_LENGTH = 1.0  # pixels
@@ -86,13 +87,21 @@ def corrected(visible: dict[str, float]) -> tuple[dict[str, float], tuple[str, .
     stature = float(np.percentile(claims, STATURE_LEVEL))
     out, names = dict(visible), []
     share = {name: visible[name] / (part * stature) for name, part in STATURE.items() if name in visible}
-    thigh, shin = share.get("thighs"), share.get("shins")
-    short_legs = thigh is not None and shin is not None and abs(thigh / shin - 1) < ALIKE
+    legs = _legs_are_measured(share)
     for name, seen in share.items():
-        if seen < FLAT and not (short_legs and name in ("thighs", "shins")):
+        if seen < FLAT and not (legs and name in LEG):
             out[name] = visible[name] / seen * float(np.interp(seen, (SHORT, FLAT), (1.0, FLAT)))
             names.append(name)
     return out, tuple(names)
+
+
+def _legs_are_measured(share: dict[str, float]) -> bool:
+    """Whether visible legs are to be believed: long enough as a whole, or thigh and shin short alike."""
+    if not set(LEG) <= share.keys():
+        return False
+    thigh, shin = (share[name] for name in LEG)
+    whole = (STATURE["thighs"] * thigh + STATURE["shins"] * shin) / (STATURE["thighs"] + STATURE["shins"])
+    return whole > FLAT or abs(thigh / shin - 1) < ALIKE
 
 
 def same_frames(pose: Pose, reference: Pose) -> np.ndarray:
