@@ -17,6 +17,7 @@ from pathlib import Path
 
 log = logging.getLogger("pipeline")
 
+INPUTS = ("reference", "audio", "driving", "input", "accents", "arms")
 TRAINERS = ("audio2pose", "video", "release")
 UNBUILT = {
     "--detector": {"dwpose"},
@@ -53,11 +54,16 @@ def add_inputs(parser: Parser) -> None:
     add = parser.add_argument
     add("--reference", required=True, metavar="IMG", help="picture of the person")
     add("--audio", required=True, metavar="WAV", help="speech, up to 10 minutes, any format FFmpeg reads")
-    add("--driving", metavar="VIDEO|POSE.npz", help="video or pose file with gestures; none = pose-free")
+    add("--driving", metavar="VIDEO|POSE", help="gestures: video, .npz, OpenPose JSON; none = pose-free")
     add("--model", default="mini", metavar="mini|controlnext-svd|FOLDER")
     add("--intensity", type=number(0, 2), default=1.0, help="gesture size tied to the speech, 0 = as driven")
     add("--size", type=number(-0.5, 0.5), default=0.0, help="overall gesture size, in octaves")
+    for region in ("arms", "head", "torso", "hands"):
+        add(f"--{region}-intensity", type=number(0, 2), default=1.0, help="factor on --intensity")
+    add("--accents", metavar="FILE.json", help='list of {"time": s, "strength": 0 to 1} instead of detection')
+    add("--accents-out", metavar="FILE.json", help="write the detected accents")
     add("--mouth", type=number(0, 2), default=1.0, help="mouth amplitude, 1 = as predicted")
+    add("--audio-offset", type=number(-1000, 1000), default=0.0, help="ms: mouth later (+) or earlier (-)")
     add("--fps", type=number(1, 60), default=25.0)
     add("--height", type=number(64, 2048, int))
     add("--width", type=number(64, 2048, int))
@@ -92,12 +98,7 @@ def build_parser() -> Parser:
     preview.add_argument("--output", required=True, metavar="SKEL.mp4")
     preview.add_argument("--draft", metavar="DRAFT.mp4", help="also write the warped reference image")
     preview.add_argument("--pose-out", metavar="POSE.npz", help="also write the pose that is drawn")
-    pose = commands.add_parser("pose", help="key points of a video or picture -> POSE.npz")
-    pose.add_argument("input", metavar="VIDEO|IMG")
-    pose.add_argument("--output", required=True, metavar="POSE.npz")
-    pose.add_argument("--detector", default="holistic", choices=("holistic", "dwpose", "openpose"))
-    pose.add_argument("--fps", type=number(1, 60), help="default: the video's own")
-    pose.add_argument("--json", action="store_true")
+    add_pose(commands.add_parser("pose", help="key points of a video, picture or pose file, edited"))
     models = commands.add_parser("models", help="model sets: what, size, licence, where, installed")
     models.add_argument("--download", metavar="NAME")
     models.add_argument("--json", action="store_true")
@@ -106,6 +107,24 @@ def build_parser() -> Parser:
     commands.add_parser("evaluate", help="metrics", add_help=False).add_argument("what", nargs="?")
     commands.add_parser("bench", help="speed and memory on this machine", add_help=False)
     return parser
+
+
+def add_pose(parser: Parser) -> None:
+    """Options of `pose`."""
+    add = parser.add_argument
+    add("input", metavar="VIDEO|IMG|POSE")
+    add("--output", required=True, metavar="OUT", help=".npz, .json, .mp4, or a folder for OpenPose's files")
+    add("--detector", default="holistic", choices=("holistic", "dwpose", "openpose"))
+    add("--fps", type=number(1, 60), help="default: the file's own")
+    add("--trim", default=":", metavar="A:B", help="seconds to keep; either may be left out")
+    add("--speed", type=number(0.1, 10), default=1.0, help="2 = twice as fast")
+    add("--mirror", action="store_const", const="on", default="off", help="swap left and right")
+    add("--arms", metavar="OTHER", help="take arms and hands from another video or pose file")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--loop", type=number(1, 108000, int), metavar="FRAMES", help="again and again")
+    length.add_argument("--pingpong", type=number(1, 108000, int), metavar="FRAMES", help="back and forth")
+    add("--style", default="controlnext", choices=("controlnext", "openpose", "preview"), help="of .mp4")
+    add("--json", action="store_true")
 
 
 def refuse_unbuilt(args: argparse.Namespace) -> None:
@@ -120,11 +139,11 @@ def generate(args: argparse.Namespace) -> dict:
     """Renders a video; returns the facts that --json prints."""
     from pipeline import jobs
 
-    check_outputs(args, "output", "skeleton")
+    check_outputs(args, "output", "skeleton", "accents_out")
     request, pipe, inputs, analysis, meter = start(args)
     motion = jobs.tune(request, pipe, analysis)
     if args.skeleton:
-        jobs.write_skeleton(motion, inputs.audio, inputs.size, args.skeleton)
+        keep_skeleton(motion, inputs, args.skeleton)
         meter.lap("skeleton video")
     meter.drain(jobs.generate(request, pipe, inputs, motion, args.output))
     return facts(args.output, request, pipe, inputs, analysis, meter)
@@ -134,16 +153,25 @@ def preview(args: argparse.Namespace) -> dict:
     """Writes the skeleton video, and a draft and pose file when asked."""
     from pipeline import jobs
 
-    check_outputs(args, "output", "draft", "pose_out")
+    check_outputs(args, "output", "draft", "pose_out", "accents_out")
     request, pipe, inputs, analysis, meter = start(args)
     motion = jobs.tune(request, pipe, analysis)
-    jobs.write_skeleton(motion, inputs.audio, inputs.size, args.output)
+    keep_skeleton(motion, inputs, args.output)
     meter.lap("skeleton video")
     if args.pose_out:
         motion.pose.save(args.pose_out)
     if args.draft:
         meter.drain(jobs.write_draft(inputs, motion, args.draft))
     return facts(args.output, request, pipe, inputs, analysis, meter)
+
+
+def keep_skeleton(motion, inputs, path: str) -> None:
+    """Writes the skeleton video and, beside it, the pose that `--driving` finds again."""
+    from pipeline import posefiles
+
+    note = posefiles.write_skeleton(motion.pose, path, inputs.size, audio=inputs.audio)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def start(args: argparse.Namespace) -> tuple:
@@ -156,6 +184,8 @@ def start(args: argparse.Namespace) -> tuple:
     meter.lap("load model")
     inputs = jobs.load(request, pipe)
     analysis = meter.drain(jobs.analyse(request, pipe, inputs))
+    if args.accents_out:
+        jobs.write_accents(analysis.prosody, args.accents_out)
     for warning in analysis.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return request, pipe, inputs, analysis, meter
@@ -178,25 +208,15 @@ def facts(output, request, pipe, inputs, analysis, meter) -> dict:
 
 
 def pose(args: argparse.Namespace) -> dict:
-    """Writes the key points of the largest person in a picture or clip."""
-    from pipeline import detectors, media
-    from pipeline.base import finish
-    from pipeline.clips import Pose
+    """Writes the key points of the largest person in a picture, clip or pose file, after edits."""
+    from pipeline import poses
 
     check_outputs(args, "output")
-    detector = detectors.load(args.detector)
-    if media.is_picture(args.input):
-        found = detector.image(media.read_image(args.input))
-    else:
-        video = media.read_video(args.input, fps=args.fps)
-        found = finish(detector.video(video))
-    if not found.people:
-        raise ValueError(f"{args.input}: {' '.join(found.notes) or 'no person was found'}")
-    person: Pose = found.people[0]
-    person.save(args.output)
-    shares = {part: float(getattr(person, part).visible.any(1).mean()) for part in ("body", "hands", "face")}
-    return {"output": args.output, "frames": len(person), "fps": person.fps, "people": len(found.people),
-            "seen": shares, "warnings": list(found.notes)}  # fmt: skip
+    edits = poses.Edits(poses.span(args.trim), args.speed, args.mirror, args.arms, args.loop, args.pingpong)
+    done = poses.convert(args.input, args.output, edits, args.fps, args.detector, args.style)
+    for warning in done["warnings"]:
+        print(f"note: {warning}", file=sys.stderr)
+    return done
 
 
 def models(args: argparse.Namespace) -> dict:
@@ -234,16 +254,21 @@ def models(args: argparse.Namespace) -> dict:
 
 def check_outputs(args: argparse.Namespace, *names: str) -> None:
     """ValueError before hours of work, not after: each output can be written, over nothing that is needed."""
-    inputs = [getattr(args, name, None) for name in ("reference", "audio", "driving", "input")]
-    taken = {Path(path).resolve(): path for path in inputs if path}
+    from pipeline import posefiles
+
+    inputs = {Path(getattr(args, name)).resolve() for name in INPUTS if getattr(args, name, None)}
+    taken = set(inputs)
     for path in filter(None, (getattr(args, name) for name in names)):
         place = Path(path).resolve()
         if place in taken:
             raise ValueError(f"{path} is named twice, or is one of the inputs; give each output its own name")
-        taken[place] = path
+        taken.add(place)
         if not place.parent.is_dir():
             raise ValueError(f"{path} cannot be written: the folder {place.parent} does not exist; make it")
-        if place.is_dir() or not os.access(place.parent, os.W_OK):
+        if place.with_suffix(".npz") in inputs and posefiles.is_pose(place):
+            raise ValueError(f"{path} would put its pose over an input; give it another name")
+        folder = place.is_dir() and (args.command != "pose" or place.suffix)
+        if folder or not os.access(place.parent, os.W_OK):
             raise ValueError(f"{path} cannot be written: it is a folder, or its folder is read-only")
 
 

@@ -19,9 +19,10 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
-from pipeline import detectors, media, warp
+from pipeline import detectors, media, posefiles, warp
 from pipeline.clips import Audio, Detection, Keypoints, Motion, Pose, Video
 from pipeline.detectors import cache
+from pipeline.motion import accents as edits
 from pipeline.motion import face as faces
 from pipeline.motion import fda, gesture, prosody, retarget
 from pipeline.motion.prosody import Prosody
@@ -35,6 +36,7 @@ Driving = str | Path | Pose | Video
 Result = TypeVar("Result")
 
 MAX_FPS = 60.0
+MAX_OFFSET_MS = 1000.0
 SILENT_RMS = 1e-3  # -60 dBFS: below it the speech is called silent
 
 
@@ -122,8 +124,9 @@ class AudioPosePipeline(DiffusionPipeline):
         """People of the driving video at `fps`, at most `frames` of it, cached by content."""
         if isinstance(driving, Pose):
             return Detection((retarget.resample(driving, fps),))
-        if isinstance(driving, (str, Path)) and str(driving).lower().endswith(".npz"):
-            return Detection((retarget.resample(Pose.load(driving), fps),))
+        if isinstance(driving, (str, Path)) and posefiles.is_pose(driving):
+            found = posefiles.read(driving)
+            return replace(found, people=tuple(retarget.resample(person, fps) for person in found.people))
         seconds, key, video = frames / fps, None, driving
         if not isinstance(driving, Video):
             key = f"{media.content_hash(driving)}-{fps!r}-{frames}"
@@ -159,8 +162,14 @@ class AudioPosePipeline(DiffusionPipeline):
         alignment: retarget.Alignment = retarget.ALIGNMENT,
         amplitude: float = 1.0,
         seed: int = 0,
+        accents: np.ndarray | None = None,
+        audio_offset: float = 0.0,
     ) -> Generator[Progress, None, Analysis]:
-        """Detects, aligns and splices; the generator's return value is the `Analysis` before refocusing."""
+        """Detects, aligns and splices; the generator's return value is the `Analysis` before refocusing.
+
+        accents: (N,2) seconds and strengths instead of the detected ones. audio_offset: ms by which the mouth
+        comes later than the sound.
+        """
         if not 1 <= fps <= MAX_FPS:
             raise ValueError(f"fps is {fps:g}; give a value from 1 to {MAX_FPS:g}")
         yield Progress("read inputs", 0, 1)
@@ -169,9 +178,11 @@ class AudioPosePipeline(DiffusionPipeline):
         yield Progress("detect reference image", 1, 1)
         reference = replace(found.people[0], fps=fps)
         frames = speech.frames(fps)
-        accents = prosody.analyse(speech, fps)
-        head = gesture.head_motion(accents, frames, fps, np.random.default_rng(seed))
-        face, tokens = self.predict_face(speech, reference, frames, head, amplitude)
+        spoken = prosody.analyse(speech, fps)
+        spoken = spoken if accents is None else edits.edit(spoken, accents)
+        head = gesture.head_motion(spoken, frames, fps, np.random.default_rng(seed))
+        heard = shifted(speech, audio_offset)
+        face, tokens = self.predict_face(heard, reference, frames, head, amplitude)
         yield Progress("audio2pose", frames, frames)
         warnings = list(found.notes) + _sound_warnings(speech)
         report = None
@@ -182,11 +193,13 @@ class AudioPosePipeline(DiffusionPipeline):
             pose, report = self._drive(
                 tracked, reference, face, frames, length, splice, box, alignment
             )
-            warnings += report.warnings if report else tracked.notes  # a report says the same with figures
+            noted = report is None or (isinstance(driving, (str, Path)) and posefiles.is_pose(driving))
+            warnings += tracked.notes if noted else ()  # of a detector a report says the same with figures
+            warnings += report.warnings if report else ()
         mask = found.masks[0] if found.masks else None
         plain = np.ones(frames)
-        motion = Motion(pose, reference, mask, None, accents.intensity, accents.excitation, plain, tokens)
-        return Analysis(motion, accents, report, tuple(dict.fromkeys(warnings)))
+        motion = Motion(pose, reference, mask, None, spoken.intensity, spoken.excitation, plain, tokens)
+        return Analysis(motion, spoken, report, tuple(dict.fromkeys(warnings)))
 
     def _drive(
         self,
@@ -312,6 +325,18 @@ def _relay(work: Generator[int, None, Result], stage: str, total: int) -> Genera
         return end.value
     finally:
         work.close()
+
+
+def shifted(audio: Audio, milliseconds: float) -> Audio:
+    """The sound later by that much, earlier where negative; as long as before, silent where none is left."""
+    if not (np.isfinite(milliseconds) and abs(milliseconds) <= MAX_OFFSET_MS):
+        raise ValueError(f"audio offset is {milliseconds:g} ms; give -{MAX_OFFSET_MS:g} to {MAX_OFFSET_MS:g}")
+    count = min(len(audio.samples), round(abs(milliseconds) / 1000 * audio.rate))
+    if not count:
+        return audio
+    silence = np.zeros(count, audio.samples.dtype)
+    late = [silence, audio.samples[:-count]] if milliseconds > 0 else [audio.samples[count:], silence]
+    return replace(audio, samples=np.concatenate(late))
 
 
 def _sound_warnings(audio: Audio) -> list[str]:

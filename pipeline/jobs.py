@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import resource
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,24 @@ import cv2
 import numpy as np
 import torch
 
-from pipeline import __version__, media
+from pipeline import __version__, media, posefiles
 from pipeline.base import Analysis, AudioPosePipeline, Progress, crop_to_aspect, draft
 from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.motion import retarget, skeleton
-from pipeline.motion.refocus import refocus
+from pipeline.motion.accents import checked
+from pipeline.motion.prosody import Prosody
+from pipeline.motion.refocus import Regions, refocus
 
-FILES = ("reference", "audio", "driving")
+try:
+    import resource
+except ImportError:  # Windows has no such module, and so no figure
+    resource = None
+
+FILES = ("reference", "audio", "driving", "accents")
 RANGES = {
     "intensity": (0, 2), "size": (-0.5, 0.5), "mouth": (0, 2), "fps": (1, 60), "seed": (0, 2**63 - 1),
+    "arms_intensity": (0, 2), "head_intensity": (0, 2), "torso_intensity": (0, 2), "hands_intensity": (0, 2),
+    "audio_offset": (-1000, 1000),
     "steps": (1, 100), "window": (2, 128), "overlap": (0, 64), "height": (64, 2048), "width": (64, 2048),
 }  # fmt: skip
 WHOLE = ("seed", "steps", "window", "overlap", "height", "width")
@@ -37,8 +46,8 @@ CHOICES = {
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
     "retarget": retarget.METHODS, "framing": retarget.FRAMINGS,
 }  # fmt: skip
+MAX_ACCENTS_BYTES = 1 << 20
 PANEL = 512  # rows of the side-by-side video at most
-AHEAD = 16  # frames drawn while the ones before are encoded
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,12 @@ class Request:
     steps: int | None = None
     window: int | None = None
     overlap: int | None = None
+    accents: str | None = None
+    arms_intensity: float = 1.0
+    head_intensity: float = 1.0
+    torso_intensity: float = 1.0
+    hands_intensity: float = 1.0
+    audio_offset: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -114,13 +129,15 @@ def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
 def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Generator[Progress, None, Analysis]:
     """The slow part that does not depend on the slider; see `AudioPosePipeline.analyse`."""
     person = retarget.parse_person(request.person) if request.person else None
+    accents = read_accents(request.accents, inputs.audio) if request.accents else None
     return (
         yield from pipe.analyse(
             inputs.picture, inputs.audio, request.driving,
             fps=request.fps, detector=request.detector, box=request.fda, splice=request.splice,
             length=request.length,
             alignment=retarget.Alignment(request.retarget, request.framing, person),
-            amplitude=request.mouth, seed=request.seed,
+            amplitude=request.mouth, seed=request.seed, accents=accents,
+            audio_offset=request.audio_offset,
         )
     )  # fmt: skip
 
@@ -128,25 +145,51 @@ def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Genera
 def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motion:
     """The analysed motion with the slider applied: the one call that preview and render share."""
     mode = request.refocus or pipe.refocus_mode
-    return refocus(analysis.motion, request.intensity, size=request.size, mode=mode)
+    regions = Regions(**{f.name: getattr(request, f"{f.name}_intensity") for f in fields(Regions)})
+    return refocus(analysis.motion, request.intensity, size=request.size, mode=mode, regions=regions)
+
+
+def read_accents(path: str, audio: Audio) -> np.ndarray:
+    """(N,2) seconds and strengths of a JSON file with a list of {"time": seconds, "strength": 0 to 1}."""
+    try:
+        return checked(_accent_table(path), audio.seconds + 0.01)
+    except ValueError as error:
+        raise ValueError(f"accents file {path}: {error}") from error
+
+
+def _accent_table(path: str) -> np.ndarray:
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_ACCENTS_BYTES + 1)
+        table = json.loads(text.decode()) if len(text) <= MAX_ACCENTS_BYTES else None
+    except FileNotFoundError:
+        raise ValueError("it does not exist; check the path") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"it is not readable JSON ({error})") from error
+    if not isinstance(table, list):
+        raise ValueError(f"it needs a list of accents, at most {MAX_ACCENTS_BYTES >> 20} MB")
+    for row, accent in enumerate(table, 1):
+        values = [accent.get(key) for key in ("time", "strength")] if isinstance(accent, dict) else []
+        if not values or not all(type(v) in (int, float) and abs(v) < 1e6 for v in values):
+            raise ValueError(f'accent {row} needs numbers for "time", in seconds, and "strength", 0 to 1')
+    return np.array([(accent["time"], accent["strength"]) for accent in table], float).reshape(-1, 2)
+
+
+def write_accents(prosody: Prosody, path: str) -> None:
+    """Writes the detected accents, to the millisecond, in the form that `read_accents` reads."""
+    rows = prosody.accents if prosody.curve is None else prosody.curve.detected
+    lines = [json.dumps({"time": round(t, 3), "strength": round(s, 3)}) for t, s in rows.tolist()]
+    try:
+        Path(path).write_text("[\n  " + ",\n  ".join(lines) + "\n]\n" if lines else "[]\n", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"accents file {path} cannot be written ({error.strerror})") from error
 
 
 def write_skeleton(
     motion: Motion, audio: Audio, size: tuple[int, int], path: str, style: str = "preview"
 ) -> None:
-    """Writes the drawn pose with its sound, drawing the next frames while the last ones are encoded."""
-    frames = skeleton.stream(motion.pose, size, style)
-    with media.VideoWriter(path, motion.pose.fps, size, audio, preset="ultrafast") as writer:
-        with ThreadPoolExecutor(1) as pool:
-            drawn = pool.submit(_copies, frames)
-            while chunk := drawn.result():
-                drawn = pool.submit(_copies, frames)
-                writer.write(np.stack(chunk))
-
-
-def _copies(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
-    """The next frames of a stream that reuses its buffer."""
-    return [frame.copy() for frame in itertools.islice(frames, AHEAD)]
+    """Writes the drawn pose with its sound; `posefiles.write_skeleton` keeps the pose beside it, too."""
+    posefiles.draw_video(motion.pose, path, size, style, audio)
 
 
 def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
@@ -221,7 +264,7 @@ def write_comparison(
 
 def _sources(request: Request, inputs: Inputs, frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
     """The picture that drives each frame: of the driving video as it was fitted, else the reference image."""
-    if request.driving is None or request.driving.lower().endswith(".npz"):
+    if request.driving is None or posefiles.is_pose(request.driving):
         yield from itertools.repeat(_panel(inputs.picture, size), frames)
         return
     video = media.read_video(request.driving, fps=request.fps, seconds=frames / request.fps)
@@ -284,8 +327,10 @@ class Meter:
 
 def peak_memory() -> dict[str, float]:
     """Peak resident memory of this process, and of its CUDA device where there is one, in GB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, kilobytes on Linux
-    peak = {"resident_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9}
+    peak = {}
+    if resource is not None:
+        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, kilobytes on Linux
+        peak["resident_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
     if torch.cuda.is_available():
         peak["cuda_gb"] = torch.cuda.max_memory_allocated() / 1e9
     return peak

@@ -14,7 +14,8 @@ LAYERS = [  # a module may import from lower rows, and from its own row only whe
     {"conditioning"},
     {"svd"},
     {"weights"},
-    {"training", "evaluation", "jobs"},
+    {"training", "evaluation", "jobs", "poses"},
+    {"app_steps"},
     {"__main__", "app"},
 ]
 FORBIDDEN = {"clips": {"torch"}, "motion": {"torch", "gradio"}, "models": {"pipeline.motion"}}
@@ -22,7 +23,7 @@ FORBIDDEN = {"clips": {"torch"}, "motion": {"torch", "gradio"}, "models": {"pipe
 
 def layer(name: str) -> int:
     for row, names in enumerate(LAYERS):
-        if any(name == n or name.startswith(n + "_") for n in names):
+        if name in names:
             return row
     raise AssertionError(f"pipeline/{name} has no place in the import order of DESIGN section 1")
 
@@ -38,7 +39,11 @@ def imports(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(["pipeline", *path.relative_to(ROOT / "pipeline").parent.parts]) if node.level else ""
+            base = (
+                ".".join(["pipeline", *path.relative_to(ROOT / "pipeline").parent.parts])
+                if node.level
+                else ""
+            )
             assert node.level <= 1, f"{path.name} imports from a parent folder; name it in full"
             module = ".".join(piece for piece in (base, node.module) if piece)
             found += [f"{module}.{alias.name}" for alias in node.names] + [module]

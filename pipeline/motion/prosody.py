@@ -37,6 +37,15 @@ ACCENT_PROMINENCE = 0.12  # least rise of the intensity over its surroundings
 
 
 @dataclass(frozen=True)
+class Curve:
+    """What editing needs: `intensity` (N,) at 100 Hz, the speaker's `usual` level, the `detected` accents."""
+
+    intensity: np.ndarray
+    usual: float
+    detected: np.ndarray
+
+
+@dataclass(frozen=True)
 class Prosody:
     """Per video frame: `intensity` (T,) and `speech` (T,) in [0, 1], `excitation` (T,) in [-1, 1].
 
@@ -50,6 +59,7 @@ class Prosody:
     accents: np.ndarray
     speech: np.ndarray
     fps: float
+    curve: Curve | None = None  # absent in a prosody that was not made by `analyse`; it cannot be edited
 
     def __len__(self) -> int:
         return len(self.intensity)
@@ -75,12 +85,27 @@ def analyse(audio: Audio, fps: float, mode: str = "full") -> Prosody:
     gate = None if level is None else _gate(level)
     if gate is None:
         still = np.zeros(frames)
-        return Prosody(still, still.copy(), np.zeros((0, 2)), still.copy(), fps)
-    intensity, excitation = _intensity(samples, level, gate, WEIGHTS[mode])
-    at = (np.arange(frames) + 0.5) / fps
-    times = np.arange(len(level)) * HOP / RATE
-    per_frame = [np.interp(at, times, curve) for curve in (intensity, excitation, gate)]
-    return Prosody(per_frame[0], per_frame[1], _accents(intensity), per_frame[2], fps)
+        none = np.zeros((0, 2))
+        flat = Curve(np.zeros(len(samples) // HOP + 1), 0.0, none)
+        return Prosody(still, still.copy(), none, still.copy(), fps, flat)
+    intensity, usual = _intensity(samples, level, gate, WEIGHTS[mode])
+    curve = Curve(intensity, usual, _accents(intensity))
+    excitation = excite(curve.intensity, curve.usual)
+    per_frame = [per_frames(values, frames, fps) for values in (intensity, excitation, gate)]
+    return Prosody(per_frame[0], per_frame[1], curve.detected, per_frame[2], fps, curve)
+
+
+def per_frames(values: np.ndarray, frames: int, fps: float) -> np.ndarray:
+    """(frames,) values of a 100 Hz curve at the middle of each video frame."""
+    times = np.arange(len(values)) * HOP / RATE
+    return np.interp((np.arange(frames) + 0.5) / fps, times, values)
+
+
+def excite(intensity: np.ndarray, usual: float) -> np.ndarray:
+    """(N,) smoothed excitation at 100 Hz of an intensity whose usual level while speaking is `usual`."""
+    rise, fall = np.maximum(intensity - usual, 0) / (1 - usual), np.maximum(usual - intensity, 0)
+    excitation = rise - fall / usual if usual else rise
+    return gaussian_filter1d(excitation, EXCITATION_SECONDS * RATE / HOP, mode="nearest")
 
 
 def _normalised(audio: Audio) -> np.ndarray:
@@ -125,7 +150,7 @@ def _gate(level: np.ndarray) -> np.ndarray | None:
 
 
 def _intensity(samples: np.ndarray, level: np.ndarray, gate: np.ndarray, weights: tuple) -> tuple:
-    """(intensity, excitation) at 100 Hz, both smoothed."""
+    """(smoothed intensity (N,) at 100 Hz, its median while speaking)."""
     active = gate > 0.5
     low, high = np.quantile(level[active], (0.10, 0.95))
     blend = weights[0] * np.clip((level - low) / max(high - low, 6.0), 0, 1.2)
@@ -136,9 +161,7 @@ def _intensity(samples: np.ndarray, level: np.ndarray, gate: np.ndarray, weights
     rate = RATE / HOP
     smooth = gaussian_filter1d(gate * blend, SMOOTH_SECONDS * rate, mode="nearest")
     p = np.clip(smooth / max(np.quantile(smooth[active], 0.95), 0.15), 0, 1)
-    usual = float(np.clip(np.median(p[active]), 0.05, 0.95))
-    excitation = np.maximum(p - usual, 0) / (1 - usual) - np.maximum(usual - p, 0) / usual
-    return p, gaussian_filter1d(excitation, EXCITATION_SECONDS * rate, mode="nearest")
+    return p, float(np.clip(np.median(p[active]), 0.05, 0.95))
 
 
 def _pitch(samples: np.ndarray, active: np.ndarray) -> np.ndarray:

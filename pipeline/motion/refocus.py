@@ -85,15 +85,37 @@ class Tuning:
 
 
 TUNING = Tuning()
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Factors on the strength, one for each part of the body that turns; 0 leaves the part as driven."""
+
+    torso: float = 1.0
+    head: float = 1.0
+    arms: float = 1.0
+    hands: float = 1.0
+
+    def per_bone(self) -> tuple[float, ...]:
+        return (self.torso, self.head, *(self.arms, self.arms, self.hands) * 2)
+
+
+EVEN = Regions()
 PER_BONE = np.array([0, 1, 2, 3, 4, 2, 3, 4])  # which exponent and limit a bone takes
 
 
 def refocus(
-    motion: Motion, strength: float, size: float = 0.0, mode: str = "amplify", tuning: Tuning = TUNING
+    motion: Motion,
+    strength: float,
+    size: float = 0.0,
+    mode: str = "amplify",
+    tuning: Tuning = TUNING,
+    regions: Regions = EVEN,
 ) -> Motion:
     """Returns `motion` with gestures (`amplify`), control strength (`gate`) or both following the speech.
 
-    strength 0 and size 0 return every array identical to the bit.
+    strength 0 and size 0 return every array identical to the bit. The control strength holds for a whole
+    frame, so `regions` do not change it.
     """
     if mode not in MODES:
         raise ValueError(f"refocus mode {mode!r} is not known; choose one of {', '.join(MODES)}")
@@ -103,6 +125,13 @@ def refocus(
     ):
         if not (np.isfinite(value) and low <= value <= high):
             raise ValueError(f"{name} must lie between {low:g} and {high:g}, got {value}")
+    for field in fields(Regions):
+        value = getattr(regions, field.name)
+        if not (np.isfinite(value) and value >= 0 and strength * value <= MAX_STRENGTH):
+            raise ValueError(
+                f"{field.name} intensity {value:g} times intensity {strength:g} is {strength * value:g}; "
+                f"together they must lie between 0 and {MAX_STRENGTH:g}"
+            )
     if len(motion.excitation) != len(motion.pose):
         raise ValueError(
             f"excitation has {len(motion.excitation)} frames and the pose {len(motion.pose)}; cut both alike"
@@ -112,8 +141,8 @@ def refocus(
         motion = replace(motion, guidance=motion.guidance * gain)
     if mode == "gate" or not (strength or size) or not len(motion.pose):
         return motion
-    log_gain = _log_gain(motion.excitation, strength, size, tuning)
-    return replace(motion, pose=_amplify(motion.pose, log_gain, motion.excitation, tuning))
+    log_gains = [_log_gain(motion.excitation, strength * r, size, tuning) for r in regions.per_bone()]
+    return replace(motion, pose=_amplify(motion.pose, log_gains, motion.excitation, tuning))
 
 
 def _log_gain(excitation: np.ndarray, strength: float, size: float, tuning: Tuning) -> np.ndarray:
@@ -156,7 +185,7 @@ class _Rigid:
         return np.where((turn == 1) & (before == after), points, after + turn * (points - before))
 
 
-def _amplify(pose: Pose, log_gain: np.ndarray, excitation: np.ndarray, tuning: Tuning) -> Pose:
+def _amplify(pose: Pose, log_gains: list[np.ndarray], excitation: np.ndarray, tuning: Tuning) -> Pose:
     """Returns the pose with every bone's deviation scaled by the gain, held inside the frame.
 
     Bone by bone from the hips outwards, each with what follows it at rest: a low hand calms the bones that
@@ -177,7 +206,7 @@ def _amplify(pose: Pose, log_gain: np.ndarray, excitation: np.ndarray, tuning: T
         which = which[inside[:, which].any(0)]
         leaves = _guard(points[:, which], inside[:, which], pose.size)
         motions[index] = _held(
-            partial(_swing, bone, parent, log_gain, index, tuning), leaves, pose.fps, len(points)
+            partial(_swing, bone, parent, log_gains[index], index, tuning), leaves, pose.fps, len(points)
         )
         own = np.flatnonzero(CARRIER == index)
         moved[:, own] = motions[index](points[:, own])

@@ -13,7 +13,7 @@ from pipeline.media.files import checked_file
 from pipeline.posefiles import echomimic, openpose, sidecar
 from pipeline.posefiles.sidecar import draw_video, write_skeleton
 
-__all__ = ["draw_video", "is_pose", "read", "write", "write_skeleton"]
+__all__ = ["check_target", "draw_video", "is_pose", "read", "write", "write_skeleton"]
 
 KINDS = (".npz", ".json", ".mp4", "")  # what `write` writes, by the name's ending; none = a folder
 
@@ -42,15 +42,24 @@ def read(path: str | Path, fps: float | None = None) -> Detection:
     return Detection((pose,))
 
 
+def check_target(path: str | Path) -> None:
+    """ValueError where `write` would refuse the name; to be asked before long work."""
+    target = Path(path)
+    kind = target.suffix.lower()
+    if kind not in KINDS:
+        raise ValueError(f"{path}: {kind} is no ending of a pose; use .npz, .json, .mp4 or a folder")
+    if not kind:
+        openpose.check_folder(target)
+
+
 def write(pose: Pose, path: str | Path, style: str = "openpose") -> str | None:
     """Writes `.npz`, `.json` (one list), `.mp4` (a skeleton in `style`) or a folder of frames in JSON.
 
     Returns a sentence for the user, or None.
     """
+    check_target(path)
     target = Path(path)
     kind = target.suffix.lower()
-    if kind not in KINDS:
-        raise ValueError(f"{path}: {kind} is no ending of a pose; use .npz, .json, .mp4 or a folder")
     if kind == ".mp4":
         return write_skeleton(pose, target, pose.size, style)
     if kind == ".npz":

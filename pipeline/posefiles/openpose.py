@@ -219,15 +219,21 @@ def write_list(pose: Pose, path: Path) -> None:
     _save(path, json.dumps([frame(pose, row) for row in range(len(pose))]))
 
 
+def check_folder(folder: Path) -> None:
+    """ValueError where frames would mix with those of another clip, or the name is a file's."""
+    if folder.is_dir() and any(FRAME.fullmatch(file.name) for file in folder.iterdir()):
+        raise ValueError(f"folder {folder} already holds *_keypoints.json; give a new or an empty folder")
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file; give the name of a folder for the frames")
+
+
 def write_folder(pose: Pose, folder: Path) -> None:
-    """Writes NAME_000000000000_keypoints.json and on; refuses a folder with frames, which would mix clips."""
+    """Writes NAME_000000000000_keypoints.json and on, into a new folder or one without frames."""
+    check_folder(folder)
     try:
         folder.mkdir(exist_ok=True)
-        taken = any(FRAME.fullmatch(file.name) for file in folder.iterdir())
     except OSError as error:
         raise ValueError(f"folder {folder} cannot be written ({error.strerror}); choose another") from error
-    if taken:
-        raise ValueError(f"folder {folder} already holds *_keypoints.json; give a new or an empty folder")
     for row in range(len(pose)):
         _save(folder / f"{folder.name}_{row:012d}_keypoints.json", json.dumps(frame(pose, row)))
 
