@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import functools
+import html
 import logging
 import os
+import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,15 @@ EXAMPLES = (  # label, reference image, speech, driving video or None, intensity
     ("Half body, beat gestures", "reference/half_jacket.png", "speech/welcome.wav", "driving/beats.mp4", 1),
     ("Whole body, side steps", "reference/full_trousers.png", "speech/lecture.wav", "driving/steps.mp4", 1),
     ("Pose-free, no driving video", "reference/half_glasses.png", "speech/weather.wav", None, 1),
-    ("Hard accents, intensity 2", "reference/three_quarter.png", "speech/accents_no.wav", "driving/sway.mp4", 2),
+    (
+        "Hard accents, intensity 2",
+        "reference/three_quarter.png",
+        "speech/accents_no.wav",
+        "driving/sway.mp4",
+        2,
+    ),
 )
+AGAIN = "press 1 Analyse again"
 CSS = """
 .gradio-container .main.fillable {max-width: 1560px; padding: 8px 22px}
 .gradio-container .gap, .gradio-container .row, .gradio-container .column {gap: 10px}
@@ -39,6 +49,30 @@ CSS = """
 #status progress {width: 100%; height: 8px; accent-color: #6366f1} #status {min-height: 46px}
 footer {margin-top: 4px !important}
 """
+
+
+def uploads() -> Path:
+    """The one folder that Gradio serves and cleans."""
+    return Path(gr.utils.get_upload_folder()).resolve()
+
+
+def shown(handler: Callable[..., Iterator]) -> Callable[..., Iterator]:
+    """The handler in Gradio's terms: a ValueError becomes a visible message, without the server's folders."""
+
+    @functools.wraps(handler)
+    def wrapped(*args: Any) -> Iterator:
+        try:
+            for values in handler(*args):
+                parts = values if isinstance(values, tuple) else (values,)
+                parts = tuple(gr.skip() if part is steps.KEEP else part for part in parts)
+                yield parts if isinstance(values, tuple) else parts[0]
+        except ValueError as error:
+            sentence = re.sub(rf"{re.escape(str(uploads()))}/(\w+/)?", "", str(error))
+            raise gr.Error(
+                html.escape(sentence, quote=False), duration=None, print_exception=False
+            ) from error
+
+    return wrapped
 
 
 def examples() -> list[tuple]:
@@ -153,11 +187,10 @@ def result_column() -> dict[str, Any]:
     return ui
 
 
-def expert_rows() -> dict[str, Any]:
-    """Folded controls; each says its cost."""
-    again = "press 1 Analyse again"
+def motion_row() -> dict[str, Any]:
+    """Folded controls of the motion; each says its cost."""
     with gr.Accordion("Motion", open=False), gr.Row():
-        ui = {
+        return {
             "size": gr.Slider(
                 -0.5, 0.5, 0, step=0.05, label="Overall gesture size", info="octaves; free, at once"
             ),
@@ -167,12 +200,12 @@ def expert_rows() -> dict[str, Any]:
                 label="Refocus",
                 info="amplify: gestures, gate: control strength; free",
             ),
-            "mouth": gr.Slider(0, 2, 1, step=0.05, label="Mouth amplitude", info=again),
+            "mouth": gr.Slider(0, 2, 1, step=0.05, label="Mouth amplitude", info=AGAIN),
             "length": gr.Dropdown(
                 ["pingpong", "loop", "trim", "hold"],
                 value="pingpong",
                 label="Driving clip shorter than speech",
-                info=f"{again}; detection is cached",
+                info=f"{AGAIN}; detection is cached",
             ),
             "box": gr.Dropdown(
                 ["rigid", "paper"],
@@ -187,9 +220,13 @@ def expert_rows() -> dict[str, Any]:
                 info="lips keeps the driving brows and eyes",
             ),
         }
+
+
+def sampling_row() -> dict[str, Any]:
+    """Folded controls of the denoiser; each says its cost."""
+    model_own = "0 = the model's own"
     with gr.Accordion("Sampling and long video", open=False), gr.Row():
-        model_own = "0 = the model's own"
-        ui |= {
+        return {
             "seed": gr.Number(0, precision=0, minimum=0, label="Seed", info="same seed, same video"),
             "steps": gr.Slider(
                 0, 100, 0, step=1, label="Denoising steps", info=f"{model_own}; time grows with it"
@@ -201,8 +238,12 @@ def expert_rows() -> dict[str, Any]:
                 0, 64, 0, step=1, label="Overlap, frames", info=f"{model_own}; smoother seams, slower"
             ),
         }
+
+
+def output_row() -> dict[str, Any]:
+    """Folded controls of detection and output, and the settings of an older video."""
     with gr.Accordion("Detection, output, settings of an older video", open=False), gr.Row():
-        ui |= {
+        return {
             "detector": gr.Dropdown(
                 ["holistic", "openpose"],
                 value="holistic",
@@ -210,10 +251,10 @@ def expert_rows() -> dict[str, Any]:
                 info="openpose: slower, needs requirements-gpu.txt",
             ),
             "fps": gr.Slider(
-                1, 60, 25, step=1, label="Frames per second", info=f"time grows with it; {again}"
+                1, 60, 25, step=1, label="Frames per second", info=f"time grows with it; {AGAIN}"
             ),
             "height": gr.Number(
-                0, precision=0, minimum=0, label="Height", info=f"0 = the picture's aspect; {again}"
+                0, precision=0, minimum=0, label="Height", info=f"0 = the picture's aspect; {AGAIN}"
             ),
             "width": gr.Number(
                 0, precision=0, minimum=0, label="Width", info="time and memory grow with both"
@@ -222,7 +263,6 @@ def expert_rows() -> dict[str, Any]:
                 label="Load settings from a video made here", file_types=["video"], height=110, elem_id="old"
             ),
         }
-    return ui
 
 
 def wire(ui: dict[str, Any], visit: gr.State) -> None:
@@ -238,16 +278,18 @@ def wire(ui: dict[str, Any], visit: gr.State) -> None:
 
     def then_tune(event: Any, name: str | None = None) -> None:
         named = {"api_name": name} if name else {"api_visibility": "private"}
-        done = event(steps.tune, knobs, parts("status skeleton overlay"), show_progress="minimal", **named)
+        done = event(
+            shown(steps.tune), knobs, parts("status skeleton overlay"), show_progress="minimal", **named
+        )
         private = {"api_name": "excerpt"} if name else {"api_visibility": "private"}
-        done.success(steps.excerpt, knobs, ui["draft"], show_progress="hidden", **private)
+        done.success(shown(steps.excerpt), knobs, ui["draft"], show_progress="hidden", **private)
 
     seen = parts("status wave notes")
     then_tune(
         functools.partial(ui["intensity"].release, trigger_mode="always_last"), "tune"
     )  # keeps the name
     looked = ui["analyse"].click(
-        steps.analyse, facts, [visit, *seen], api_name="analyse", show_progress="minimal"
+        shown(steps.analyse), facts, [visit, *seen], api_name="analyse", show_progress="minimal"
     )
     then_tune(looked.success)
     for name in ("size", "refocus"):
@@ -264,25 +306,26 @@ def wire(ui: dict[str, Any], visit: gr.State) -> None:
             fill, table, [*files, ui["intensity"]], api_name="example", show_progress="hidden"
         )
         looked = filled.success(
-            steps.analyse, facts, [visit, *seen], api_visibility="private", show_progress="minimal"
+            shown(steps.analyse), facts, [visit, *seen], api_visibility="private", show_progress="minimal"
         )
         then_tune(looked.success)
     swap = parts("generate cancel preview results")
     busy = ui["generate"].click(lambda: states(True), None, swap, **hidden)
     made = busy.then(
-        steps.generate, [*knobs, *parts("steps window overlap")], [visit, *parts("status preview result")],
+        shown(steps.generate), [*knobs, *parts("steps window overlap")],
+        [visit, *parts("status preview result")],
         api_name="generate", concurrency_id="denoise", concurrency_limit=1, show_progress="hidden",
     )  # fmt: skip
     made.then(lambda: states(False), None, swap, **hidden)
-    made.success(steps.compare, visit, ui["both"], api_name="compare", show_progress="minimal")
+    made.success(shown(steps.compare), visit, ui["both"], api_name="compare", show_progress="minimal")
     ui["cancel"].click(
         steps.cancel, visit, ui["status"], api_name="cancel", queue=False, show_progress="hidden"
     )
-    gr.on([part.change for part in files], steps.changed, [visit, *files], ui["status"], **hidden)
+    gr.on([part.change for part in files], shown(steps.changed), [visit, *files], ui["status"], **hidden)
     kept = (
         "intensity size refocus steps window overlap mouth fps detector box splice length seed height width"
     )
-    ui["old"].upload(steps.load_settings, ui["old"], parts(kept), api_name="load_settings")
+    ui["old"].upload(shown(steps.load_settings), ui["old"], parts(kept), api_name="load_settings")
 
 
 def states(working: bool) -> tuple:
@@ -295,9 +338,9 @@ def states(working: bool) -> tuple:
 
 def build() -> gr.Blocks:
     """The page."""
-    steps.UPLOADS.mkdir(parents=True, exist_ok=True)
+    uploads().mkdir(parents=True, exist_ok=True)
     with gr.Blocks(title="APV Studio", analytics_enabled=False, delete_cache=(3600, 43200)) as page:
-        visit = gr.State(steps.Visit(), time_to_live=7200, delete_callback=steps.forget)
+        visit = gr.State(steps.Visit(str(uploads())), time_to_live=7200, delete_callback=steps.forget)
         gr.Markdown((ASSETS / "ui" / "header.md").read_text(encoding="utf-8"), elem_id="header")
         top = gr.Row()
         with gr.Row():
@@ -307,7 +350,7 @@ def build() -> gr.Blocks:
                 ui |= motion_column()
             with gr.Column(scale=5, min_width=320):
                 ui |= result_column()
-        ui |= expert_rows() | {"examples": top}
+        ui |= motion_row() | sampling_row() | output_row() | {"examples": top}
         gr.Markdown((ASSETS / "ui" / "model.md").read_text(encoding="utf-8"))
         wire(ui, visit)
     return page.queue(max_size=20, default_concurrency_limit=1)

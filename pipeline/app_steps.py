@@ -1,16 +1,14 @@
 """What the app does on a click: each handler takes a visitor's `Visit` and yields what the page shows.
 
-Nothing mutable is shared between visitors: what belongs to one lives in `gr.State`. Models stay loaded and
-hold no state of a call.
+Nothing mutable is shared between visitors: what belongs to one lives in its `Visit`. Models stay loaded and
+hold no state of a call. Bad input raises ValueError, KEEP leaves a part of the page as it is.
 """
 
 from __future__ import annotations
 
 import functools
-import html
 import logging
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -26,7 +24,6 @@ try:  # only on a ZeroGPU Space, where it has to come before torch; elsewhere it
 except ImportError:
     spaces = None
 
-import gradio as gr
 import numpy as np
 
 from pipeline import jobs, media, weights
@@ -37,10 +34,9 @@ from pipeline.motion import chart
 log = logging.getLogger(__name__)
 
 PREVIEW_EVERY = 0.5  # seconds between pictures sent to the browser while frames arrive
-UPLOADS = Path(gr.utils.get_upload_folder()).resolve()  # the one folder that Gradio serves and cleans
-GPU_SECONDS_PER_FRAME = (
-    0.1  # asked of ZeroGPU; a longer request waits longer and may exceed a visitor's quota
-)
+KEEP = object()  # yielded for a part of the page that stays as it is
+# asked of ZeroGPU; a longer request waits longer and may exceed a visitor's quota
+GPU_SECONDS_PER_FRAME = 0.1
 
 
 class Stop(threading.Event):
@@ -52,8 +48,12 @@ class Stop(threading.Event):
 
 @dataclass(frozen=True)
 class Visit:
-    """What one visitor's browser session holds on the server; handlers replace it, they do not change it."""
+    """What one visitor's browser session holds on the server; handlers replace it, they do not change it.
 
+    home: the one folder that the page's server serves and cleans; folder: this visitor's own part of it.
+    """
+
+    home: str
     request: jobs.Request | None = None
     inputs: jobs.Inputs | None = None
     analysis: Analysis | None = None
@@ -76,21 +76,6 @@ def model(name: str) -> AudioPosePipeline:
     return weights.load(name)
 
 
-def shown(handler: Callable[..., Iterator]) -> Callable[..., Iterator]:
-    """Turns the one clear sentence of a ValueError into a visible message, without the server's folders."""
-
-    @functools.wraps(handler)
-    def wrapped(*args: Any) -> Iterator:
-        try:
-            yield from handler(*args)
-        except ValueError as error:
-            sentence = re.sub(rf"{re.escape(str(UPLOADS))}/(\w+/)?", "", str(error))
-            text = html.escape(sentence, quote=False)
-            raise gr.Error(text, duration=None, print_exception=False) from error
-
-    return wrapped
-
-
 def line(text: str, share: float | None = None) -> str:
     """The status as HTML, with a bar where a share is known."""
     return f"<div>{text}</div>" + (
@@ -106,7 +91,6 @@ def bar(step: Progress, began: float) -> str:
     return line(f"<b>{step.stage.capitalize()}</b>: {step.step} of {step.total}{eta}", share)
 
 
-@shown
 def analyse(
     visit, image, audio, video, pose, mouth, fps, detector, box, splice, length, seed, height, width
 ) -> Iterator:
@@ -132,8 +116,8 @@ def analyse(
             break
         if step.stage != stage:
             began, stage = time.perf_counter(), step.stage
-        yield visit, bar(step, began), gr.skip(), gr.skip()
-    folder = visit.folder or tempfile.mkdtemp(prefix="apv", dir=UPLOADS)
+        yield visit, bar(step, began), KEEP, KEEP
+    folder = visit.folder or tempfile.mkdtemp(prefix="apv", dir=visit.home)
     fresh = replace(visit, request=request, inputs=inputs, analysis=analysis, folder=folder)
     notes = "  \n".join(f"⚠ {sentence}" for sentence in analysis.warnings)
     took = time.perf_counter() - start
@@ -151,7 +135,6 @@ def tuned(visit: Visit, intensity: float, size: float, refocus: str) -> tuple[jo
     return request, jobs.tune(request, model(request.model), visit.analysis)
 
 
-@shown
 def tune(visit, intensity, size, refocus) -> Iterator:
     """Step 2; yields status, skeleton video, overlay."""
     start = time.perf_counter()
@@ -165,7 +148,6 @@ def tune(visit, intensity, size, refocus) -> Iterator:
     yield line(text), path, over
 
 
-@shown
 def excerpt(visit, intensity, size, refocus) -> Iterator:
     """The draft: yields a video of the strongest frame at once, then one of the two seconds around it."""
     _, motion = tuned(visit, intensity, size, refocus)
@@ -191,7 +173,6 @@ def render(name: str, picture: np.ndarray, motion: Motion, **options: Any) -> It
     yield from model(name).render(picture, motion, **options)
 
 
-@shown
 def generate(visit, intensity, size, refocus, steps, window, overlap) -> Iterator:
     """Step 3; yields visit, status, the newest frame, result video."""
     request, motion = tuned(visit, intensity, size, refocus)
@@ -205,7 +186,7 @@ def generate(visit, intensity, size, refocus, steps, window, overlap) -> Iterato
         visit,
         line(f"<b>Started</b>: {len(motion)} frames on {pipe.device}; the first ones take longest.", 0),
         None,
-        gr.skip(),
+        KEEP,
     )
     try:
         for step in work:
@@ -214,7 +195,7 @@ def generate(visit, intensity, size, refocus, steps, window, overlap) -> Iterato
             now = time.perf_counter()
             if now - sent > PREVIEW_EVERY:
                 sent = now
-                yield visit, bar(step, began), gr.skip() if picture is None else picture, gr.skip()
+                yield visit, bar(step, began), KEEP if picture is None else picture, KEEP
             if visit.stop.is_set():
                 break
     finally:
@@ -231,7 +212,6 @@ def generate(visit, intensity, size, refocus, steps, window, overlap) -> Iterato
     yield made, line(f"{text}, attention {pipe.attention_backend}."), None, path
 
 
-@shown
 def compare(visit) -> Iterator:
     """Yields the side-by-side video of the last result."""
     if visit.made is None:
@@ -249,17 +229,14 @@ def cancel(visit: Visit) -> str:
     return line("<b>Cancelling</b> after the frames in work; finished frames are kept.")
 
 
-def changed(visit: Visit, *files: str | None) -> Any:
-    """Says that steps 2 and 3 still use the inputs of the last analysis."""
-    if visit.request is None:
-        return gr.skip()
-    used = {name for name in (visit.request.reference, visit.request.audio, visit.request.driving) if name}
-    if used == {name for name in files if name}:
-        return gr.skip()
-    return line("<b>Inputs changed</b>: press 1 Analyse; until then steps 2 and 3 use the inputs before.")
+def changed(visit: Visit, *files: str | None) -> Iterator:
+    """Yields a word that steps 2 and 3 still use the inputs of the last analysis, or KEEP."""
+    text = "<b>Inputs changed</b>: press 1 Analyse; until then steps 2 and 3 use the inputs before."
+    request = visit.request
+    used = set() if request is None else {request.reference, request.audio, request.driving} - {None, ""}
+    yield KEEP if request is None or used == {name for name in files if name} else line(text)
 
 
-@shown
 def load_settings(video: str | None) -> Iterator:
     """Yields the sliders and choices of a video that APV Studio wrote."""
     found = media.read_settings(video) if video else None

@@ -47,9 +47,7 @@ def address(files, tmp_path_factory):
         for name, value in changes.items():
             patch.setenv(name, value)
         import app
-        from pipeline import app_steps
 
-        patch.setattr(app_steps, "UPLOADS", Path(changes["GRADIO_TEMP_DIR"]).resolve())
         page = app.build()
         _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **app.launch_options())
         yield url
