@@ -70,7 +70,7 @@ def test_a_tall_dancer_on_a_child_stands_on_its_ground_with_its_bones() -> None:
     person, reference = child()
     out, report = retarget.retarget([tall()], reference)
     feet = pixels(out)[:, [10, 13]]
-    assert np.abs(feet[..., 1] - 700).max() < 0.5 and np.ptp(feet[..., 0], axis=0).max() < 0.5
+    assert np.abs(feet[..., 1] - 700).max() < 0.5 and np.ptp(feet[..., 0], axis=0).max() < 1
     found = proportions.lengths(out)
     for name in planted.MEASURED:
         assert found[name] == pytest.approx(person.full(name), rel=0.02), name

@@ -26,7 +26,8 @@ CHILD = ADULT | {
     "torso": 0.30, "shoulders": 0.22, "upper arms": 0.175, "forearms": 0.135, "thighs": 0.21, "shins": 0.215,
     "neck": 0.13, "face": 0.09, "hand": 0.1,
 }  # fmt: skip
-LONG_LEGS = ADULT | {"torso": 0.27, "thighs": 0.27, "shins": 0.27, "upper arms": 0.2, "forearms": 0.16}
+LONG_LEGS = ADULT | {"torso": 0.27, "thighs": 0.26, "shins": 0.28, "upper arms": 0.2, "forearms": 0.16}
+OUTWARD = 0.4  # share of a knee's bend that is seen from the front
 SIDES = ((-1, 2, 3, 4, 8, 9, 10), (1, 5, 6, 7, 11, 12, 13))  # the person's right is on the picture's left
 MEASURED = ("torso", "shoulders", "upper arms", "forearms", "thighs", "shins", "face")
 
@@ -88,9 +89,11 @@ def skeleton(person: Person, dance: Dance) -> Pose:
     drop = np.sqrt(np.maximum(straight**2 - across**2, 1.0))
     hips[:, 1] = person.foot[1] - drop
     share = thigh / (thigh + shin)
-    for _, *_, hip, knee, ankle in SIDES:
+    aside = OUTWARD * thigh * np.sin(bend)  # the rest of the bend comes towards the camera
+    for sign, *_, hip, knee, ankle in SIDES:
         body[:, hip, 1] = hips[:, 1]
         body[:, knee] = body[:, hip] + share * (body[:, ankle] - body[:, hip])
+        body[:, knee, 0] += sign * aside
     neck = hips - np.array([0, whole("torso")])
     body[:, 1] = neck
     hands = np.zeros((frames, HANDS, 2))
