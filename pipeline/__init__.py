@@ -1,8 +1,9 @@
 """APV Studio: a reference image, speech and an optional driving video become a talking, gesturing video.
 
-Speech and a driving video become a `Motion` (numpy, cheap, previewable); a `Motion` and a reference image become
-a video (torch). Import order, one way: clips <- media, motion, windows, warp <- models, detectors <- base <- svd
-<- weights <- training, evaluation, __main__, app. `tests/test_layers.py` checks it.
+Speech and a driving video become a `Motion` (numpy, cheap, previewable); a `Motion` and a reference image
+become a video (torch). Import order, one way: clips <- media, posefiles, motion, windows, warp <- models,
+detectors <- base <- conditioning <- svd <- weights <- jobs, training, evaluation <- __main__, app.
+`tests/test_layers.py` checks it.
 """
 
 __version__ = "0.1.0"
