@@ -1,8 +1,8 @@
 """Where a backbone's image latents come from: the warped reference image, frame by frame.
 
-A source is a registered component without weights, so that backbones differ in components and configs only. It
-opens a `Shot` for one picture and motion; the shot gives the conditions of any run of frames and turns denoised
-latents back into the user's frames.
+A source is a registered component without weights, so that backbones differ in components and configs only.
+It opens a `Shot` for one picture and motion; the shot gives the conditions of any run of frames and turns
+denoised latents back into the user's frames.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch import Tensor
 from pipeline import warp
 from pipeline.base import mask_tensor, to_tensor
 from pipeline.clips import Motion
-from pipeline.warp.detail import detail_transfer
 from pipeline.models.denoiser import blend, repair_gate, shared_noise, validity_cells
 from pipeline.models.haar import HaarLatent
 from pipeline.motion import skeleton
+from pipeline.warp.detail import detail_transfer
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,12 @@ class Shot:
     """One reference image and motion in work: layers are built once, frames on demand."""
 
     def __init__(
-        self, source: WarpedReference, image: np.ndarray, motion: Motion, size: tuple[int, int], vae: HaarLatent
+        self,
+        source: WarpedReference,
+        image: np.ndarray,
+        motion: Motion,
+        size: tuple[int, int],
+        vae: HaarLatent,
     ) -> None:
         self.source, self.motion, self.size, self.vae = source, motion, size, vae
         self.device, self.work = source.device, source.work_size(size)
@@ -80,7 +85,9 @@ class Shot:
         picture = to_tensor(image, self.work).to(self.device)
         self.reference_latents = self.encode(picture)
 
-    def _plates(self, image: np.ndarray, motion: Motion, size: tuple[int, int], points: warp.Points) -> warp.Plates:
+    def _plates(
+        self, image: np.ndarray, motion: Motion, size: tuple[int, int], points: warp.Points
+    ) -> warp.Plates:
         mask = mask_tensor(motion.mask, size)
         return warp.plates(
             to_tensor(image, size).to(self.device), points, None if mask is None else mask.to(self.device)
@@ -117,7 +124,7 @@ class Shot:
         )
 
     def repaired(self, latents: Tensor, given: Conditions) -> Tensor:
-        """Pictures (F,3,h,w) in [0,1] at work size: the warp plus the gated repair of denoised latents (1,F,C,h,w)."""
+        """Pictures (F,3,h,w) in [0,1]: the warp plus the gated repair of denoised latents (1,F,C,h,w)."""
         clean = self.vae.add_residual(given.image_latents[0], latents[0])
         generated = self.vae.decode(clean, num_frames=len(given)).sample / 2 + 0.5
         face = warp.Points.of(self.motion.pose[given.first : given.first + len(given)], self.device).face[0]

@@ -20,7 +20,9 @@ LIMIT_MB = 40
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline train release", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline train release", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--out", type=Path, default=Path("checkpoints/mini"), help="folder of the components")
     folder = parser.parse_args(argv).out
     missing = [name for name in ("audio2pose", "unet", "controlnext", "vae") if not (folder / name).is_dir()]
