@@ -190,9 +190,7 @@ class AudioPosePipeline(DiffusionPipeline):
             pose = gesture.talking_head(reference, face, head, fps)
         else:
             tracked = yield from self.track_pose(driving, fps, frames, detector)
-            pose, report = self._drive(
-                tracked, reference, face, frames, length, splice, box, alignment
-            )
+            pose, report = self._drive(tracked, reference, face, frames, length, splice, box, alignment)
             noted = report is None or (isinstance(driving, (str, Path)) and posefiles.is_pose(driving))
             warnings += tracked.notes if noted else ()  # of a detector a report says the same with figures
             warnings += report.warnings if report else ()
