@@ -210,8 +210,8 @@ def _layers(
     own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), reach))
     holes = _enlarge((0.5 + (own + 0.02) / 0.06).clamp(0, 1), size)
     alphas = _enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size) * person
-    hands, grounds = _hands(image, person, pose, trunk, limbs)
     edge = max(1, round(size[0] / 384))
+    hands, grounds = _hands(image, person, pose, trunk, limbs, edge)
     holes[:, 4:] *= torch.maximum(_grown((hands > 0.03).to(image.dtype), edge), grounds)
     alphas[:, 4:] *= hands
     hole = holes.amax(1, keepdim=True)
@@ -235,7 +235,7 @@ def _layers(
 
 
 def _hands(
-    image: Tensor, person: Tensor, pose: Skeleton, trunk: Tensor, limbs: Tensor
+    image: Tensor, person: Tensor, pose: Skeleton, trunk: Tensor, limbs: Tensor, edge: int
 ) -> tuple[Tensor, Tensor]:
     """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is background.
 
@@ -250,11 +250,49 @@ def _hands(
     filled = push_pull(torch.cat([small, cover], 1).repeat(3, 1, 1, 1), weights.to(image.dtype))
     under = torch.maximum(filled[len(image) : -len(image), 3:], (0.5 - trunk / 0.1).clamp(0, 1))
     alphas = torch.cat([1 - under, under, (0.5 - fore / 0.1).clamp(0, 1)])
-    colours = F.interpolate(torch.cat([filled[:, :3], alphas], 1), size, mode="bilinear", align_corners=False)
-    behind = [(part[:, :3], part[:, 3:]) for part in colours.chunk(3)]
-    far, aspect = _enlarge(limbs[:, 4:], size), size[1] / size[0]
-    found = [hand_matte(image, pose, 1 - k, far[:, k : k + 1], behind, aspect) for k in (0, 1)]
-    return torch.cat([f[:, :1] for f in found], 1), torch.cat([f[:, 1:] for f in found], 1)
+    layers = torch.cat(torch.cat([filled[:, :3], alphas], 1).chunk(3), 1)
+    found = image.new_zeros(len(image), 2, 2, *size)
+    for k in (0, 1):
+        box = _window(limbs[:, 4 + k], size)
+        if box:
+            top, bottom, left, right = box
+            maps = _cut(torch.cat([layers, limbs[:, 4 + k : 5 + k]], 1), box, size)
+            behind = [(part[:, :3], part[:, 3:]) for part in maps[:, :12].split(4, 1)]
+            window = image[:, :, top:bottom, left:right]
+            places = _places(pose.hands[:, 1 - k], box, size)
+            share = hand_matte(window, places, pose.hands_seen[:, 1 - k], maps[:, 12:], behind, edge)
+            found[:, :, k, top:bottom, left:right] = share
+    return found[:, 0], found[:, 1]
+
+
+def _window(distance: Tensor, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """The pixels (top, bottom, left, right) around a part with distances (B,h,w), if there is any."""
+    near = (distance < 0.12).any(0)
+    box = []
+    for side, full in ((near.any(1), size[0]), (near.any(0), size[1])):
+        at = side.nonzero()[:, 0].tolist()
+        if not at:
+            return None
+        scale = full / len(side)
+        box += [max(0, int((at[0] - 1) * scale)), min(full, int((at[-1] + 2) * scale) + 1)]
+    return tuple(box)
+
+
+def _cut(maps: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
+    """The window `box` of coarse maps enlarged to `size`."""
+    y, x = (
+        torch.arange(*ends, device=maps.device, dtype=maps.dtype) * (2 / (full - 1)) - 1
+        for ends, full in zip((box[:2], box[2:]), size, strict=True)
+    )
+    where = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).expand(len(maps), -1, -1, -1)
+    return F.grid_sample(maps, where, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def _places(points: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
+    """Metric points (B,K,2) as places from -1 to 1 in the window `box` of a picture of `size`."""
+    top, bottom, left, right = box
+    corner, extent = points.new_tensor([left, top]), points.new_tensor([right - left, bottom - top])
+    return (points * size[0] - corner) / extent * 2 - 1
 
 
 def _uncovered(limbs: Tensor, size: tuple[int, int], hands: Tensor, edge: int) -> Tensor:

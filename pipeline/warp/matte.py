@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.warp.geometry import HAND_BONES, HAND_RADIUS, Skeleton
+from pipeline.warp.geometry import HAND_BONES, HAND_RADIUS
 
 Layers = list[tuple[Tensor, Tensor]]
 TONES = 4  # mean colours of a hand, from its shadows to its lights
 TRUSTED = 0.7  # share of the places along the bones that count; the rest may lie beside the hand
 CERTAIN = (0.018, 0.034)  # head heights from a bone: the hand's whatever its colour, fading to by colour
 TIGHT = (0.055, 0.095)  # head heights: the outline where hand and surroundings have the same colour
+CREASE = (0.045, 0.055)  # head heights: nearer to a bone than this a narrow gap between fingers is filled
 CONTRAST = (0.05, 0.11)  # colour distance below which colours say nothing, above which they decide
 CHOKE = (0.42, 0.78)  # nearness at which a pixel starts to be the hand's and at which it is wholly
 ELSEWHERE = 0.25  # colour distance added for a layer that is not at a place
@@ -30,11 +31,10 @@ def features(colour: Tensor, dim: int = 1) -> Tensor:
     return torch.stack([0.6 * light, 1.2 * (red - light), 1.2 * (blue - light)], dim)
 
 
-def tones(image: Tensor, points: Tensor, aspect: float) -> Tensor:
-    """(B,TONES,3) features of a hand with metric points (B,21,2): means by light of what is on its bones."""
+def tones(image: Tensor, points: Tensor) -> Tensor:
+    """(B,TONES,3) features of a hand, means by light of what is on its bones; points (B,21,2) in -1 to 1."""
     a, b = (points[:, [bone[end] for bone in HAND_BONES]] for end in (0, 1))
-    places = torch.cat([a + (b - a) * share for share in (0.25, 0.5, 0.75)], 1)
-    where = places / places.new_tensor([aspect / 2, 0.5]) - 1
+    where = torch.cat([a + (b - a) * share for share in (0.25, 0.5, 0.75)], 1)
     picked = F.grid_sample(image, where[:, None], mode="bilinear", align_corners=False)[:, :, 0]
     seen = features(picked).transpose(1, 2)
     apart = (seen - seen.median(1, keepdim=True).values).norm(dim=-1)
@@ -45,14 +45,15 @@ def tones(image: Tensor, points: Tensor, aspect: float) -> Tensor:
 
 
 def hand_matte(
-    image: Tensor, pose: Skeleton, hand: int, bones: Tensor, behind: Layers, aspect: float
+    image: Tensor, points: Tensor, seen: Tensor, bones: Tensor, behind: Layers, edge: int = 1
 ) -> Tensor:
     """(B,2,H,W): each pixel's share that is the hand's, and 1 where what it is else is the background.
 
-    `bones` (B,1,H,W) is the signed distance to the hand's outline in head heights; `behind` are the filled
-    layers that may lie behind the hand, the background first: colour (B,3,H,W) and alpha (B,1,H,W).
+    `points` (B,21,2) are the hand's, from -1 to 1 in the picture, if `seen` (B,); `bones` (B,1,H,W) is the
+    signed distance to the hand's outline in head heights; `behind` are the filled layers that may lie behind
+    it, the background first: colour (B,3,H,W) and alpha (B,1,H,W); gaps of 2 `edge` pixels are filled.
     """
-    own = tones(image, pose.hands[:, hand], aspect)
+    own = tones(image, points)
     here = features(image)
     to_hand = _nearest(here, own)
     to_behind = contrast = None
@@ -70,11 +71,12 @@ def hand_matte(
     nearness = to_behind / (to_hand + to_behind + 1e-4)
     bones = bones + HAND_RADIUS
     by_colour = _ramp(nearness, *CHOKE)
+    by_colour = torch.maximum(by_colour, torch.minimum(_closed(by_colour, edge), 1 - _ramp(bones, *CREASE)))
     tight = 1 - _ramp(bones, *TIGHT)
     mixed = torch.lerp(tight, by_colour, _ramp(contrast, *CONTRAST))
     share = torch.maximum(mixed, 1 - _ramp(bones, *CERTAIN))
     found = torch.cat([share, ground], 1)
-    return torch.where(pose.hands_seen[:, hand, None, None, None], found, 1.0)
+    return torch.where(seen[:, None, None, None], found, 1.0)
 
 
 def _nearest(place: Tensor, own: Tensor) -> Tensor:
@@ -88,3 +90,9 @@ def _nearest(place: Tensor, own: Tensor) -> Tensor:
 
 def _ramp(value: Tensor, low: float, high: float) -> Tensor:
     return ((value - low) / (high - low)).clamp(0, 1)
+
+
+def _closed(share: Tensor, radius: int) -> Tensor:
+    """The share with gaps up to 2 `radius` pixels wide filled: shadows between fingers that touch."""
+    side = 2 * radius + 1
+    return -F.max_pool2d(-F.max_pool2d(share, side, 1, radius), side, 1, radius)
