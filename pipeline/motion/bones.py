@@ -65,7 +65,7 @@ def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[P
         scale = contain
     source = _points(pose)
     local, base = _chain(source, ratios, scale)
-    moved = _rise(source, ratios, scale, reference, scale / unit)
+    moved = _rise(source, ratios, scale, reference, scale / unit, alike)
     root, feet = _root(source, base, ratios, scale, _feet(pose, reference))
     parts = {"body": local, "face": moved["face"], "hands": _hands(source, base, ratios, scale)}
     parts["body"][:, HEAD] = moved["body"]
@@ -136,16 +136,18 @@ def _chain(source: _Source, ratios: dict[str, float], scale: float) -> tuple[np.
 
 
 def _rise(
-    source: _Source, ratios: dict[str, float], scale: float, reference: Pose, zoom: float
+    source: _Source, ratios: dict[str, float], scale: float, reference: Pose, zoom: float, frames: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Head points and face relative to the neck: the reference's face size at its height over the neck.
 
-    zoom: how much smaller than in the reference the person shall be.
+    zoom: how much smaller than in the reference the person shall be. frames: where both stand alike, if any.
     """
     gain, neck = ratios.get("face", scale), source.body[:, None, NECK]
     body, face = gain * (source.body[:, HEAD] - neck), gain * (source.face - neck)
     pose = source.pose
     both = pose.body.visible[:, NECK] & pose.face.visible[:, NOSE_ROOT]
+    alike = both & np.isin(np.arange(len(pose)), frames)
+    both = alike if alike.any() else both
     if not (both.any() and reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]):
         return {"body": body, "face": face}
     height = zoom * reference.size[0]
