@@ -21,7 +21,7 @@ ADULT = {
     "torso": 0.288, "shoulders": 0.21, "hips": 0.12, "upper arms": 0.186, "forearms": 0.146,
     "thighs": 0.245, "shins": 0.246, "neck": 0.10, "face": 0.066, "hand": 0.1,
 }  # fmt: skip
-# Snyder et al. (1977), children of four against adults: longer head and trunk, shorter limbs, of the stature
+# a small child against an adult, rough, for this planted figure only: longer trunk, shorter limbs
 CHILD = ADULT | {
     "torso": 0.30, "shoulders": 0.22, "upper arms": 0.175, "forearms": 0.135, "thighs": 0.21, "shins": 0.215,
     "neck": 0.13, "face": 0.09, "hand": 0.1,
