@@ -196,21 +196,28 @@ def lag_curve(before: Pose, after: Pose, excitation: np.ndarray) -> np.ndarray:
     return np.array([(growth[a:b] * curve[c:d]).mean() for a, b, c, d in ends]) / scale
 
 
-def pair(pose: Pose, audio: Audio, start: int = 0) -> Motion:
-    """The pose, ping-ponged from frame `start` over the sound's length, as a motion with the sound's prosody.
+def looped(audio: Audio) -> Audio:
+    """A sound under ten seconds repeated up to that length, a longer one as it is."""
+    if audio.seconds >= MIN_SECONDS:
+        return audio
+    copies = int(np.ceil(MIN_SECONDS / max(audio.seconds, 0.1)))
+    return Audio(np.tile(audio.samples, copies)[: round(MIN_SECONDS * audio.rate)], audio.rate)
 
-    A sound under ten seconds is repeated up to that length.
+
+def pair(pose: Pose, audio: Audio, start: int = 0, speech: prosody.Prosody | None = None) -> Motion:
+    """The pose, ping-ponged from frame `start` over the looped sound's length, as a motion with its prosody.
+
+    `speech` is that prosody where it is known already.
     """
-    if audio.seconds < MIN_SECONDS:
-        copies = int(np.ceil(MIN_SECONDS / max(audio.seconds, 0.1)))
-        audio = Audio(np.tile(audio.samples, copies)[: round(MIN_SECONDS * audio.rate)], audio.rate)
-    speech = prosody.analyse(audio, pose.fps)
+    speech = prosody.analyse(looped(audio), pose.fps) if speech is None else speech
     frames, turn = len(speech), max(2 * len(pose) - 2, 1)
     rows = np.arange(start, start + frames) % turn
-    looped = pose[np.where(rows < len(pose), rows, turn - rows)]
+    there_and_back = pose[np.where(rows < len(pose), rows, turn - rows)]
     tokens = np.zeros((frames, 1, 1), np.float32)
     one = np.ones(frames)
-    return Motion(looped, looped[:1], None, None, speech.intensity, speech.excitation, one, tokens)
+    return Motion(
+        there_and_back, there_and_back[:1], None, None, speech.intensity, speech.excitation, one, tokens
+    )
 
 
 def against(motion: Motion, strength: float, tuning: Tuning = TUNING) -> dict[str, float | np.ndarray]:
@@ -224,7 +231,7 @@ def against(motion: Motion, strength: float, tuning: Tuning = TUNING) -> dict[st
         "r": now.correlation,
         "rise": now.correlation - base.correlation,
         "z": now.z,
-        "ratio": now.ratio / base.ratio,
+        "ratio": now.ratio / base.ratio if base.ratio > 0 else float("nan"),
         "jerk": now.jerk / max(base.jerk, 1e-9),
         "jerk99": now.jerk99 / max(base.jerk99, 1e-9),
         "lags": lag_curve(motion.pose, after.pose, motion.excitation),
@@ -244,8 +251,9 @@ def pooled(motions: Sequence[Motion], strength: float, tuning: Tuning = TUNING) 
     parts = [against(motion, strength, tuning) for motion in motions]
     columns = {name: np.array([part[name] for part in parts]) for name in parts[0]}
     lags = columns.pop("lags").mean(0)
-    row = {name: float(np.nanmax(v) if name in WORST else v.mean()) for name, v in columns.items()}
-    row["ratio"] = float(np.nanmedian(columns["ratio"]))
+    row = {name: float(v.max() if name in WORST else v.mean()) for name, v in columns.items()}
+    ratios = columns["ratio"][np.isfinite(columns["ratio"])]
+    row["ratio"] = float(np.median(ratios)) if len(ratios) else float("nan")
     row["rising"] = float((columns["rise"] > 0).mean())
     row["lag"] = float(np.argmax(lags) - LAG_REACH) if strength else 0.0
     return row
