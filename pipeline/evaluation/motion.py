@@ -75,11 +75,14 @@ def correlation(values: np.ndarray, intensity: np.ndarray, fps: float) -> tuple[
     if scale < 1e-12:
         return 0.0, 0.0
     least = max(1, round(fps))
-    shifts = (
-        np.unique(np.linspace(least, len(a) - least, NULL_SHIFTS).astype(int)) if len(a) > 2 * least else []
-    )
-    null = np.array([(np.roll(a, k) * b).sum() / scale for k in shifts])
     r = float((a * b).sum() / scale)
+    if len(a) <= 2 * least:
+        return r, 0.0
+    shifts = np.unique(np.linspace(least, len(a) - least, NULL_SHIFTS).astype(int))
+    by_shift = (
+        np.fft.irfft(np.conj(np.fft.rfft(a)) * np.fft.rfft(b), len(a)) / scale
+    )  # values late by k frames
+    null = by_shift[shifts]
     return r, float((r - null.mean()) / max(null.std(), 1e-9))
 
 
