@@ -100,7 +100,7 @@ def test_loss_weighs_regions_and_punishes_needless_change():
     batch = batches.plain(clips)
     weight = losses.region_weights(batch.validity, batch.face, batch.hands)
     assert weight.shape == (4, 1, 16, 16)
-    assert weight.max() == pytest.approx(losses.MOUTH_WEIGHT) and weight.min() >= 1
+    assert weight.max() == pytest.approx(losses.MOUTH_WEIGHT) and weight.min() >= losses.VALID_WEIGHT
     clean, ones, channels = torch.zeros(4, 3, 16, 16), torch.ones(4, 1, 16, 16), torch.ones(3)
     still = losses.denoising_loss(clean, clean, weight, ones, channels)
     assert still == 0

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.models.denoiser import CELL, face_maps, soft_ellipse
 
 FACE_WEIGHT, HANDS_WEIGHT, MOUTH_WEIGHT = 2.5, 2.5, 6.0
-INVALID_WEIGHT = 1.5
+INVALID_WEIGHT, VALID_WEIGHT = 2.5, 0.6
 REST = 0.04  # weight of the change itself where the warp is valid: it keeps photos as they are
 CHARBONNIER = 0.6  # in whitened units: below it the loss is quadratic
 CHANNEL_POWER = 1.5  # of a channel's deviation: 1 is like an absolute, 2 like a squared error of pixels
@@ -27,7 +27,7 @@ def region_weights(validity: Tensor, face: Tensor, hands: Tensor) -> Tensor:
     """Loss weights (N, 1, h, w) per latent: mouth over face and hands over repaired places over the rest."""
     size = tuple(validity.shape[-2:])
     whole, mouth = face_maps(face, size)
-    weight = 1 + (INVALID_WEIGHT - 1) * (1 - validity)
+    weight = VALID_WEIGHT + (INVALID_WEIGHT - VALID_WEIGHT) * (1 - validity)
     weight = torch.maximum(weight, 1 + (FACE_WEIGHT - 1) * whole)
     weight = torch.maximum(weight, 1 + (HANDS_WEIGHT - 1) * hand_maps(hands, size))
     weight = torch.maximum(weight, 1 + (MOUTH_WEIGHT - 1) * mouth)

@@ -42,8 +42,8 @@ EMA = 0.99
 CLIP_NORM = 1.0
 CLIPS = 12  # per iteration, one frame of each: 3 clips of 4 frames learnt several times slower
 CROP = 24  # latents of a side while whole pictures are not needed
-WHOLE = 0.8  # share of the run after which whole pictures are trained
-TOP_SIGMA = 0.8  # share of clips at the sampler's first sigma; one step is what a CPU user runs
+WHOLE = 0.88  # share of the run after which whole pictures are trained
+TOP_SIGMA = 0.85  # share of clips at the sampler's first sigma; one step is what a CPU user runs
 SAVE_SECONDS, TEST_SECONDS, MEET_SECONDS = 180.0, 600.0, 60.0
 FIRST_SHARDS = 6  # the codec's whitening is measured on these
 
