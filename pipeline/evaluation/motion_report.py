@@ -11,7 +11,6 @@ import json
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ SLIDER = (0.25, 0.5, 0.75, 1.0, 2.0)
 ENOUGH_PAIRS = 20  # fewer leave the effect to chance: the correlation of one pair scatters by 0.1
 MIN_SPEECH = 3.0  # seconds; a shorter loop has no shift that is a second away from its repeats
 DRAWS = 400  # of the pooled null
-SHUFFLES = 3  # shifts per pair of the control
+SHUFFLES = 3  # other excitations per pair of the control
 
 
 @dataclass(frozen=True)
@@ -136,9 +135,23 @@ def rise_with(found: Sequence[Pair], excitations: Callable[[Pair], Sequence[np.n
     return float(np.mean(rises))
 
 
-def shuffled(pair: Pair, rng: np.random.Generator) -> list[np.ndarray]:
-    """The excitation of other moments of the same speech."""
-    return [np.roll(pair.motion.excitation, k) for k in rng.choice(allowed_shifts(pair), SHUFFLES)]
+def shuffled(found: Sequence[Pair], rng: np.random.Generator) -> Callable[[Pair], list[np.ndarray]]:
+    """Function (pair) -> excitations of other moments of other speeches, or of the same one if it is alone.
+
+    Another speech is fairer: the moments of one speech that are not now correlate below zero with now.
+    """
+    sounds = {pair.sound: pair.motion.excitation for pair in found}
+
+    def others(pair: Pair) -> list[np.ndarray]:
+        strange = [e for name, e in sounds.items() if name != pair.sound]
+        if not strange:
+            shifts = rng.choice(allowed_shifts(pair), SHUFFLES)
+            return [np.roll(pair.motion.excitation, k) for k in shifts]
+        picked = [strange[k] for k in rng.integers(len(strange), size=SHUFFLES)]
+        frames = len(pair.motion)
+        return [np.resize(np.roll(e, rng.integers(len(e))), frames) for e in picked]
+
+    return others
 
 
 def identity(motion: Motion) -> float:
@@ -198,7 +211,7 @@ def _effects(found: Sequence[Pair], slider: dict[float, dict[str, float]]) -> li
         Row("monotone in the slider, smallest step of r", steps["r"], 0, ">"),
         Row("monotone in the slider, smallest step of the ratio", steps["ratio"], 0, ">"),
         Row("rise at 1 by loudness alone", rise_with(found, lambda pair: [pair.loud])),
-        Row("rise at 1 by shuffled speech", rise_with(found, partial(shuffled, rng=rng)), 0.05, "|x| <="),
+        Row("rise at 1 by shuffled speech", rise_with(found, shuffled(found, rng)), 0.05, "|x| <="),
     ]
     measured = [row if np.isfinite(row.value) else replace(row, level=None) for row in effects]
     return measured if len(found) >= ENOUGH_PAIRS else [replace(row, level=None) for row in measured]
