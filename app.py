@@ -310,8 +310,8 @@ def wire(ui: dict[str, Any], visit: gr.State) -> None:
         )
         then_tune(looked.success)
     swap = parts("generate cancel preview results")
-    busy = ui["generate"].click(lambda: states(True), None, swap, **hidden)
-    made = busy.then(
+    busy = ui["generate"].click(shown(begin), visit, swap, **hidden | {"queue": True})
+    made = busy.success(
         shown(steps.generate), [*knobs, *parts("steps window overlap")],
         [visit, *parts("status preview result")],
         api_name="generate", concurrency_id="denoise", concurrency_limit=1, show_progress="hidden",
@@ -326,6 +326,12 @@ def wire(ui: dict[str, Any], visit: gr.State) -> None:
         "intensity size refocus steps window overlap mouth fps detector box splice length seed height width"
     )
     ui["old"].upload(shown(steps.load_settings), ui["old"], parts(kept), api_name="load_settings")
+
+
+def begin(visit: steps.Visit) -> Iterator:
+    """Yields the busy page; refuses before anything is switched where nothing is analysed."""
+    steps.analysed(visit)
+    yield states(True)
 
 
 def states(working: bool) -> tuple:

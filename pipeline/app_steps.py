@@ -126,13 +126,19 @@ def analyse(
     yield fresh, line(text), picture, notes or "✓ No warnings: the skeleton fits the reference image."
 
 
-def tuned(visit: Visit, intensity: float, size: float, refocus: str) -> tuple[jobs.Request, Motion]:
-    """The request with the slider's values and the motion that both the preview and the render use."""
+def analysed(visit: Visit) -> Analysis:
+    """The visitor's analysis, or the sentence that says what to press."""
     if visit.analysis is None:
         raise ValueError("nothing is analysed yet; press 1 Analyse first")
+    return visit.analysis
+
+
+def tuned(visit: Visit, intensity: float, size: float, refocus: str) -> tuple[jobs.Request, Motion]:
+    """The request with the slider's values and the motion that both the preview and the render use."""
+    analysis = analysed(visit)
     mode = None if refocus == "auto" else refocus
     request = replace(visit.request, intensity=intensity, size=size, refocus=mode)
-    return request, jobs.tune(request, model(request.model), visit.analysis)
+    return request, jobs.tune(request, model(request.model), analysis)
 
 
 def tune(visit, intensity, size, refocus) -> Iterator:
