@@ -297,13 +297,13 @@ def test_shared_clips(detector, shared, name):
 
 @pytest.mark.slow
 def test_a_turn_of_the_head_does_not_exchange_the_arms(detector, shared):
-    """The dancer looks away from frame 14 to 22; her front stays towards the camera, so do her sides."""
+    """The dancer looks away from frame 14 to 22; her sides stay where they are (exchanged, the sign turns)."""
     from pipeline.media import read_video
 
     _, found = run(detector.video(read_video(shared / "media/driving/d05_hipup_turns_around.mp4", seconds=2)))
     body = found.people[0].body
     seen = body.visible[:, [2, 5]].all(1)
-    assert seen.mean() >= 0.85 and (body.xy[seen, 5, 0] - body.xy[seen, 2, 0] > 0.06).all()
+    assert seen.mean() >= 0.85 and (body.xy[seen, 5, 0] - body.xy[seen, 2, 0] > 0.03).all()
 
 
 @pytest.mark.slow
