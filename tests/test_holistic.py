@@ -297,7 +297,7 @@ def test_shared_clips(detector, shared, name):
 
 @pytest.mark.slow
 def test_a_turn_of_the_head_does_not_exchange_the_arms(detector, shared):
-    """The dancer looks away from frame 14 to 22; her sides stay where they are (exchanged, the sign turns)."""
+    """The dancer looks away from frame 14 to 22; her sides stay (exchanged, the sign turns)."""
     from pipeline.media import read_video
 
     _, found = run(detector.video(read_video(shared / "media/driving/d05_hipup_turns_around.mp4", seconds=2)))
