@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from pipeline import warp as w
+from pipeline.base import to_tensor
 from pipeline.clips import Keypoints, Pose
+from tests.tiny import figure
 
 SIZE = (192, 128)
 BODY = [
@@ -172,3 +174,16 @@ def test_a_mask_keeps_the_background_outside_it() -> None:
     out = w.warp(w.plates(picture(), w.Points.of(pose()), mask), moved((0.1, 0)))
     assert psnr(out.image[0, 0, :, :, :24], picture()[0, :, :, :24]) > 60
     assert out.validity[0, 0, 0, 100, 36] < 0.2  # uncovered by the person who moved on
+
+
+def test_a_hand_that_leaves_the_picture_partly_stays_where_its_other_points_are():
+    """Missing points may lie anywhere, often at 0, 0: they once threw the whole hand across the picture."""
+    noise = np.random.default_rng(0).integers(0, 256, (128, 96, 3), np.uint8)
+    layers = w.plates(to_tensor(noise, (128, 96)), w.Points.of(figure(1)))
+    whole = w.Points.of(figure(1))
+    hands = whole.hands.clone()
+    hands[..., 1] -= 0.25
+    part = hands.clone()
+    part[:, :, [3, 4, 7, 8, 24, 25, 28, 29]] = 0
+    moved, cut = (w.warp(layers, w.Points(whole.body, h, whole.face)).image for h in (hands, part))
+    assert (moved - cut).abs().amax(2).gt(0.1).float().mean() < 0.003

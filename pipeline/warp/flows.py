@@ -45,6 +45,7 @@ AGREE = (0.25, 0.6)  # a place is hidden where the part that it comes from is no
 TORSO_STIFFNESS = 0.05
 SIZE_RANGE = (0.8, 1.25)  # of the body's size ratio around the face's: a body that turns is not smaller
 HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body's size says
+FEW_POINTS = 6  # shared points of a hand below which it turns with its forearm
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,10 @@ def _arms(reference: Skeleton, target: Skeleton, ratio: Tensor, nodes: Tensor) -
     """
     maps = [_bone(reference, target, joints, ratio, nodes) for joints in ARMS]
     for (elbow, wrist), hand in ((ARMS[2], 1), (ARMS[3], 0)):
-        both = (reference.hands_seen & target.hands_seen)[:, hand]
+        shared = (reference.hand_points_seen & target.hand_points_seen)[:, hand]
+        both = (reference.hands_seen & target.hands_seen)[:, hand] & (shared.sum(-1) >= FEW_POINTS)
         a, b = target.hands[:, hand], reference.hands[:, hand]
-        linear, size, centre = similarity(a, b, torch.ones_like(a[..., 0]))
+        linear, size, centre = similarity(a, b, shared.to(a.dtype))
         held = (size * ratio).clamp(1 / HAND_SIZE, HAND_SIZE)
         linear = linear * (held / (size * ratio))[:, None, None]
         by_points = affine(linear, centre[:, 0], centre[:, 1])

@@ -27,7 +27,10 @@ HEAD_AXES = (0.44, 0.60)  # half width and half height of the head with some hai
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Metric key points: body (N,18,2), hands (N,2,21,2), face (N,68,2) and which of them are seen (bool)."""
+    """Metric key points: body (N,18,2), hands (N,2,21,2), face (N,68,2) and which of them are seen (bool).
+
+    `hands_seen` (N,2): half of a hand or more; `hand_points_seen` (N,2,21): its single points.
+    """
 
     body: Tensor
     hands: Tensor
@@ -35,22 +38,30 @@ class Skeleton:
     body_seen: Tensor
     hands_seen: Tensor
     face_seen: Tensor
+    hand_points_seen: Tensor
 
     def frames(self, rows: Tensor) -> Skeleton:
         return Skeleton(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 def skeleton(body: Tensor, hands: Tensor, face: Tensor, aspect: float) -> Skeleton:
-    """The Skeleton of key points (N,K,3), fractions with scores; a hand counts when half of it is seen."""
+    """The Skeleton of key points (N,K,3), fractions with scores; a hand counts when half of it is seen.
+
+    A missing point of a hand lies at the middle of the seen ones: its own place may be anything.
+    """
     scale = body.new_tensor([aspect, 1.0])
     hands = hands.unflatten(1, (2, 21))
+    known = hands[..., 2:] > VISIBLE
+    places = torch.where(known, hands[..., :2] * scale, 0.0)
+    middle = places.sum(-2, keepdim=True) / known.sum(-2, keepdim=True).clamp_min(1)
     return Skeleton(
         body[..., :2] * scale,
-        hands[..., :2] * scale,
+        torch.where(known, places, middle),
         face[..., :2] * scale,
         body[..., 2] > VISIBLE,
-        (hands[..., 2] > VISIBLE).float().mean(-1) > 0.5,
+        known[..., 0].float().mean(-1) > 0.5,
         face[..., 2] > VISIBLE,
+        known[..., 0],
     )
 
 
