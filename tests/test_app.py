@@ -2,7 +2,7 @@
 
 import json
 import os
-import time
+import threading
 from pathlib import Path
 
 import httpx
@@ -160,20 +160,22 @@ def test_cancel_keeps_the_finished_frames(address, files, monkeypatch) -> None:
     from pipeline.svd import AudioPoseSVDPipeline
 
     real = AudioPoseSVDPipeline.render
+    finished, cancelled = threading.Event(), threading.Event()
 
-    def slow(self, *args, **options):
+    def waiting(self, *args, **options):
         for step in real(self, *args, **options):
             yield step
-            time.sleep(0.3)
+            if step.frames is not None:  # the page has written them: now the visitor cancels
+                finished.set()
+                assert cancelled.wait(60)
 
-    monkeypatch.setattr(AudioPoseSVDPipeline, "render", slow)
+    monkeypatch.setattr(AudioPoseSVDPipeline, "render", waiting)
     client = Client(address, verbose=False)
     analyse(client, files)
     job = client.submit(intensity=1, size=0, refocus="auto", api_name="/generate")
-    until = time.monotonic() + 60
-    while not any("Decode" in out[0] for out in job.outputs()) and time.monotonic() < until:
-        time.sleep(0.05)
+    assert finished.wait(60)
     assert "Cancelling" in client.predict(api_name="/cancel")
+    cancelled.set()
     status, _, result = job.result(timeout=60)
     assert "finished part is kept" in status
     kept = media.probe(video_of(result))
