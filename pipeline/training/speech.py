@@ -9,6 +9,7 @@ minutes.
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import logging
 import re
@@ -181,7 +182,8 @@ class Espeak:
 
     def __init__(self) -> None:
         self.library, data = _espeak_library()
-        self.rate = self.library.espeak_Initialize(2, 0, data, 1 | 2)  # synchronous; phoneme events in IPA
+        # synchronous; phoneme events in IPA; a missing data folder is an error, not the end of the process
+        self.rate = self.library.espeak_Initialize(2, 0, data, 1 | 2 | 0x8000)
         if self.rate <= 0:
             raise ValueError("espeak-ng did not start; install Debian's espeak-ng or pip's espeakng-loader")
         self._chunks: list[np.ndarray] = []
@@ -254,8 +256,12 @@ def closures_moved(samples: np.ndarray, timed: list[tuple[str, float, float, boo
     return [(name, bounds[k], bounds[k + 1]) for k, (name, _, _, _) in enumerate(timed)]
 
 
+@functools.cache
 def _espeak_library() -> tuple[ctypes.CDLL, bytes | None]:
-    """The library and its data folder (None = its own); ValueError when there is none."""
+    """The library and its data folder (None = its own); ValueError when there is none.
+
+    Looked for once: a loaded espeakng-loader would be found by the system's name the second time.
+    """
     try:
         return ctypes.CDLL("libespeak-ng.so.1"), None
     except OSError:
