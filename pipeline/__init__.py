@@ -2,7 +2,7 @@
 
 Speech and a driving video become a `Motion` (numpy, cheap, previewable); a `Motion` and a reference image
 become a video (torch). Import order, one way: clips <- media, posefiles, motion, windows, warp <- models,
-detectors <- base <- conditioning <- svd <- weights <- jobs, training, evaluation <- __main__, app.
+detectors, frames <- base <- conditioning <- svd <- weights <- jobs, training, evaluation <- __main__, app.
 `tests/test_layers.py` checks it.
 """
 

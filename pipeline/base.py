@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
-from pipeline import detectors, media, posefiles, warp
+from pipeline import detectors, media, posefiles
 from pipeline.clips import Audio, Detection, Keypoints, Motion, Pose, Video
 from pipeline.detectors import cache
+from pipeline.frames import crop_to_aspect
 from pipeline.motion import accents as edits
 from pipeline.motion import face as faces
 from pipeline.motion import fda, gesture, prosody, retarget
@@ -68,33 +68,6 @@ class AudioPoseOutput(BaseOutput):
     """`frames`: one list per video of PIL pictures, or an array (T,H,W,3) for output_type="np"."""
 
     frames: list[list[Image.Image]] | np.ndarray
-
-
-def output_size(
-    picture: tuple[int, int], area: int, multiple: int, height: int | None = None, width: int | None = None
-) -> tuple[int, int]:
-    """(H, W), multiples of `multiple`: as asked for, else the aspect of `picture` (H, W) at `area` pixels."""
-    for name, value in (("height", height), ("width", width)):
-        if value is not None and (value < 64 or value > 2048 or value % multiple):
-            raise ValueError(f"{name} is {value}; give a multiple of {multiple} from 64 to 2048")
-    aspect = picture[0] / picture[1]
-    if height is None and width is None:
-        width_real = (area / aspect) ** 0.5
-        sides = (width_real * aspect, width_real)
-    else:
-        sides = (height or width * aspect, width or height / aspect)
-    return tuple(min(2048 // multiple * multiple, max(64, round(s / multiple) * multiple)) for s in sides)
-
-
-def crop_to_aspect(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The largest centred part of `picture` (H,W,3) with the aspect of `size`; left whole within 3 %."""
-    (have_h, have_w), (want_h, want_w) = picture.shape[:2], size
-    ratio = (have_h / have_w) / (want_h / want_w)
-    if abs(ratio - 1) <= 0.03:
-        return picture
-    keep_h, keep_w = (round(have_h / ratio), have_w) if ratio > 1 else (have_h, round(have_w * ratio))
-    top, left = (have_h - keep_h) // 2, (have_w - keep_w) // 2
-    return picture[top : top + keep_h, left : left + keep_w]
 
 
 class AudioPosePipeline(DiffusionPipeline):
@@ -341,32 +314,3 @@ def _sound_warnings(audio: Audio) -> list[str]:
     if float(np.sqrt(np.mean(np.square(audio.samples, dtype=np.float64)))) < SILENT_RMS:
         return ["the speech is silent (below -60 dBFS): the mouth stays shut and the slider acts on nothing"]
     return []
-
-
-def draft(image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8) -> Iterator[np.ndarray]:
-    """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network."""
-    picture = to_tensor(image, size)
-    layers = warp.plates(picture, warp.Points.of(motion.reference), mask_tensor(motion.mask, size))
-    for start in range(0, len(motion), chunk):
-        target = warp.Points.of(motion.pose[start : start + chunk])
-        yield to_frames(warp.warp(layers, target, size).image[0])
-
-
-def to_tensor(image: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-    """(1,3,H,W) float32 in [0,1] at `size`, area-resized when it shrinks."""
-    how = cv2.INTER_AREA if image.shape[0] > size[0] else cv2.INTER_CUBIC
-    resized = cv2.resize(image, (size[1], size[0]), interpolation=how)
-    return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))[None].float() / 255
-
-
-def mask_tensor(mask: np.ndarray | None, size: tuple[int, int]) -> torch.Tensor | None:
-    """(1,1,H,W) float32 at `size`, or None where the detector gave no mask."""
-    if mask is None:
-        return None
-    return torch.from_numpy(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA))[None, None]
-
-
-def to_frames(pictures: torch.Tensor) -> np.ndarray:
-    """(t,H,W,3) uint8 from (t,3,H,W) in [0,1], rounded to nearest."""
-    scaled = (pictures.detach().float().clamp(0, 1) * 255 + 0.5).to(torch.uint8)
-    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()

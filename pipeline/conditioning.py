@@ -17,8 +17,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from pipeline import warp
-from pipeline.base import mask_tensor, to_tensor
 from pipeline.clips import Motion
+from pipeline.frames import mask_tensor, to_tensor
 from pipeline.models.denoiser import blend, repair_gate, shared_noise, validity_cells
 from pipeline.models.haar import HaarLatent
 from pipeline.motion import skeleton

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -21,8 +20,9 @@ import numpy as np
 import torch
 
 from pipeline import __version__, media, posefiles
-from pipeline.base import Analysis, AudioPosePipeline, Progress, crop_to_aspect, draft
+from pipeline.base import Analysis, AudioPosePipeline, Progress
 from pipeline.clips import Audio, Keypoints, Motion, Pose
+from pipeline.frames import crop_to_aspect, draft
 from pipeline.motion import retarget, skeleton
 from pipeline.motion.accents import checked
 from pipeline.motion.prosody import Prosody

@@ -15,9 +15,10 @@ from diffusers import EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
 from torch import Tensor
 
 from pipeline import windows
-from pipeline.base import AudioPosePipeline, Progress, output_size, to_frames
+from pipeline.base import AudioPosePipeline, Progress
 from pipeline.clips import Motion
 from pipeline.conditioning import Conditions, Shot, WarpedReference
+from pipeline.frames import output_size, to_frames
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
 from pipeline.models.denoiser import ReferenceTokens, controlled, predict, skip_idle_temporal

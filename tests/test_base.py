@@ -6,8 +6,9 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.base import Analysis, Progress, crop_to_aspect, draft, finish, output_size
+from pipeline.base import Analysis, Progress, finish
 from pipeline.clips import Motion, Video
+from pipeline.frames import crop_to_aspect, draft, output_size
 from pipeline.motion.refocus import refocus
 from tests.tiny import figure, motion, portrait, speech, tiny_pipeline
 

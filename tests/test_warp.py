@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pipeline import warp as w
-from pipeline.base import to_tensor
 from pipeline.clips import Keypoints, Pose
+from pipeline.frames import to_tensor
 from tests.tiny import figure
 
 SIZE = (192, 128)

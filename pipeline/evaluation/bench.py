@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 from pipeline import jobs, media, warp, weights
-from pipeline.base import mask_tensor, to_tensor
 from pipeline.clips import Audio, Video
 from pipeline.detectors import load as load_detector
+from pipeline.frames import mask_tensor, to_tensor
 from pipeline.motion import prosody
 from pipeline.motion.refocus import refocus
 
