@@ -19,30 +19,45 @@ from torch import Tensor
 from pipeline import warp
 from pipeline.clips import Motion
 from pipeline.frames import mask_tensor, to_tensor
-from pipeline.models.denoiser import blend, repair_gate, shared_noise, validity_cells
+from pipeline.models.denoiser import ReferenceTokens, blend, repair_gate, shared_noise, validity_cells
 from pipeline.models.haar import HaarLatent
 from pipeline.motion import skeleton
 from pipeline.warp.detail import detail_transfer
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What the denoising of F frames needs.
+class Branch:
+    """One evaluation of the denoiser: what it is given, and its share in the guided output, per frame.
 
-    image_latents (1,F,C,h,w); control pictures (F,3,H,W) in [0,1]; extra (F,E,h,w) or None; scale (F,1,1,1);
-    warped and validity are the low warp (F,3,H,W), (F,1,H,W); first is the number of the first frame.
+    share (F,): the guided output is the sum over all branches of share times output, and shares add up to 1.
+    image_latents (1,F,C,h,w); tokens (1,S,D); control pictures (F,3,H,W) in [0,1]; extra (F,E,h,w) or None;
+    scale (F,1,1,1), the control's strength.
     """
 
+    share: Tensor
     image_latents: Tensor
+    tokens: Tensor
     control: Tensor
     extra: Tensor | None
     scale: Tensor
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the denoising of F frames needs; first is the number of the first frame.
+
+    base (1,F,C,h,w): the latents that the denoised residual is added to. warped and validity are the low warp
+    (F,3,H,W), (F,1,H,W).
+    """
+
+    branches: tuple[Branch, ...]
+    base: Tensor
     warped: Tensor
     validity: Tensor
     first: int
 
     def __len__(self) -> int:
-        return self.image_latents.shape[1]
+        return self.base.shape[1]
 
 
 class WarpedReference(ModelMixin, ConfigMixin):
@@ -62,9 +77,16 @@ class WarpedReference(ModelMixin, ConfigMixin):
         factor, multiple = self.config.short_side / min(size), self.config.multiple
         return tuple(max(multiple, round(side * factor / multiple) * multiple) for side in size)
 
-    def shot(self, image: np.ndarray, motion: Motion, size: tuple[int, int], vae: HaarLatent) -> Shot:
+    def shot(
+        self,
+        image: np.ndarray,
+        motion: Motion,
+        size: tuple[int, int],
+        vae: HaarLatent,
+        reference_tokens: ReferenceTokens,
+    ) -> Shot:
         """Opens the work on one picture (H,W,3) uint8 and motion, for output frames of `size` (H,W)."""
-        return Shot(self, image, motion, size, vae)
+        return Shot(self, image, motion, size, vae, reference_tokens)
 
 
 class Shot:
@@ -77,13 +99,14 @@ class Shot:
         motion: Motion,
         size: tuple[int, int],
         vae: HaarLatent,
+        reference_tokens: ReferenceTokens,
     ) -> None:
         self.source, self.motion, self.size, self.vae = source, motion, size, vae
         self.device, self.work = source.device, source.work_size(size)
         points = warp.Points.of(motion.reference, self.device)
         self.high, self.low = (self._plates(image, motion, s, points) for s in (size, self.work))
-        picture = to_tensor(image, self.work).to(self.device)
-        self.reference_latents = self.encode(picture)
+        self.reference_latents = self.encode(to_tensor(image, self.work).to(self.device))
+        self.tokens = reference_tokens(self.reference_latents)
 
     def _plates(
         self, image: np.ndarray, motion: Motion, size: tuple[int, int], points: warp.Points
@@ -113,19 +136,20 @@ class Shot:
         drawn = torch.from_numpy(skeleton.draw(part.pose, (height, width), "preview")).to(self.device)
         scale = torch.from_numpy(part.guidance).to(self.device, torch.float32).view(-1, 1, 1, 1)
         warped, validity = low.image[0], low.validity[0]
-        return Conditions(
-            image_latents=self.encode(warped)[None],
+        base = self.encode(warped)[None]
+        branch = Branch(
+            share=torch.ones(stop - start, device=self.device),
+            image_latents=base,
+            tokens=self.tokens,
             control=drawn.permute(0, 3, 1, 2).float() / 255,
             extra=validity_cells(validity),
             scale=scale,
-            warped=warped,
-            validity=validity,
-            first=start,
         )
+        return Conditions((branch,), base, warped, validity, start)
 
     def repaired(self, latents: Tensor, given: Conditions) -> Tensor:
         """Pictures (F,3,h,w) in [0,1]: the warp plus the gated repair of denoised latents (1,F,C,h,w)."""
-        clean = self.vae.add_residual(given.image_latents[0], latents[0])
+        clean = self.vae.add_residual(given.base[0], latents[0])
         generated = self.vae.decode(clean, num_frames=len(given)).sample / 2 + 0.5
         face = warp.Points.of(self.motion.pose[given.first : given.first + len(given)], self.device).face[0]
         gate = repair_gate(given.validity, face, self.vae.config.keep)

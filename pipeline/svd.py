@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline import windows
 from pipeline.base import AudioPosePipeline, Progress
 from pipeline.clips import Motion
-from pipeline.conditioning import Conditions, Shot, WarpedReference
+from pipeline.conditioning import Branch, Conditions, Shot, WarpedReference
 from pipeline.frames import output_size, to_frames
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
@@ -90,7 +90,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         if steps < 1:
             raise ValueError(f"num_inference_steps is {steps}; give at least 1")
         size = self.frame_size(image.shape[:2], height, width)
-        shot = self.condition.shot(image, motion, size, self.vae)
+        shot = self.condition.shot(image, motion, size, self.vae, self.reference_tokens)
         segments = plan_segments(len(motion), window, overlap)
         held, total = None, len(segments) * steps
         for index, (start, stop) in enumerate(segments):
@@ -131,7 +131,6 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         scheduler = self._schedule(steps)
         noise = shot.noise(len(given), generator)
         latents = noise * scheduler.init_noise_sigma
-        tokens = self.reference_tokens(shot.reference_latents)
         frames = windows.plan(len(given), window, overlap)
         for index, time in enumerate(scheduler.timesteps):
             if held is not None:
@@ -139,7 +138,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
                 latents[:, :count] = held + noise[:, :count] * scheduler.sigmas[index]
             model_input = scheduler.scale_model_input(latents, time)
             with controlled(self.unet, self.controlnext) as injection:
-                output = self._joint(injection, model_input, time, given, tokens, frames)
+                output = self._joint(injection, model_input, time, given, frames)
             result = scheduler.step(output, time, latents)
             latents = result.prev_sample
             if callback is not None:
@@ -152,24 +151,30 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         model_input: Tensor,
         time: Tensor,
         given: Conditions,
-        tokens: Tensor,
         frames: list[tuple[int, int]],
     ) -> Tensor:
-        """The UNet's output of all windows, averaged with triangular weights where they overlap."""
+        """The guided output of all windows, averaged with triangular weights where they overlap."""
         total = torch.zeros_like(model_input)
         weight = torch.zeros(model_input.shape[1], device=model_input.device, dtype=model_input.dtype)
         for start, stop in frames:
             rows = slice(start, stop)
-            extra = None if given.extra is None else given.extra[rows]
-            control = self.controlnext(given.control[None, rows], time, extra)
-            output = predict(
-                self.unet, injection, model_input[:, rows], time, given.image_latents[:, rows], tokens,
-                control, given.scale[rows],
-            )  # fmt: skip
-            share = torch.as_tensor(windows.weights(stop - start), device=output.device, dtype=output.dtype)
-            total[:, rows] += output * share.view(1, -1, 1, 1, 1)
+            share = torch.as_tensor(windows.weights(stop - start), device=weight.device, dtype=weight.dtype)
+            for branch in given.branches:
+                output = self._evaluate(injection, branch, rows, model_input[:, rows], time)
+                total[:, rows] += output * (share * branch.share[rows]).view(1, -1, 1, 1, 1)
             weight[rows] += share
         return total / weight.view(1, -1, 1, 1, 1)
+
+    def _evaluate(
+        self, injection: Injection, branch: Branch, rows: slice, model_input: Tensor, time: Tensor
+    ) -> Tensor:
+        """The UNet's output (1,f,C,h,w) for one branch in one window."""
+        extra = None if branch.extra is None else branch.extra[rows]
+        control = self.controlnext(branch.control[None, rows], time, extra)
+        return predict(
+            self.unet, injection, model_input, time, branch.image_latents[:, rows], branch.tokens, control,
+            branch.scale[rows],
+        )  # fmt: skip
 
 
 def plan_segments(frames: int, window: int, overlap: int) -> list[tuple[int, int]]:
