@@ -7,6 +7,7 @@ adds one row in `weights.py`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from PIL import Image
 from pipeline import detectors, media, posefiles
 from pipeline.clips import Audio, Detection, Keypoints, Motion, Pose, Video
 from pipeline.detectors import cache
-from pipeline.frames import crop_to_aspect
+from pipeline.frames import crop_to_aspect, same_aspect
 from pipeline.motion import accents as edits
 from pipeline.motion import face as faces
 from pipeline.motion import fda, gesture, prosody, retarget
@@ -100,10 +101,12 @@ class AudioPosePipeline(DiffusionPipeline):
         if isinstance(driving, (str, Path)) and posefiles.is_pose(driving):
             found = posefiles.read(driving)
             return replace(found, people=tuple(retarget.resample(person, fps) for person in found.people))
-        seconds, key, video = frames / fps, None, driving
+        key, video = None, driving
         if not isinstance(driving, Video):
+            # no longer than the clip: a longer speech on the same clip finds its people again
+            frames = min(frames, max(1, math.ceil(media.probe(driving).seconds * fps)))
             key = f"{media.content_hash(driving)}-{fps!r}-{frames}"
-            video = media.read_video(driving, fps=fps, seconds=seconds)
+            video = media.read_video(driving, fps=fps, seconds=frames / fps)
         tracking = cache.video(detectors.load(detector), video, key)
         found = yield from _relay(tracking, "detect driving video", frames)
         # a `Video` of frames has its own rate; a file was read at `fps` already
@@ -118,6 +121,14 @@ class AudioPosePipeline(DiffusionPipeline):
         moved = faces.animate(shape, reference.size, spoken.params, head.blink, head.brow, amplitude)
         score = np.broadcast_to(reference.face.score, moved.score.shape)
         return Keypoints(moved.xy, np.minimum(moved.score, score)), spoken.tokens
+
+    def framed(self, picture: np.ndarray, size: tuple[int, int], detector: str = "holistic") -> np.ndarray:
+        """The part of `picture` (H,W,3) that has the aspect of `size` (H,W) and the person in it."""
+        if same_aspect(picture.shape[:2], size):
+            return picture
+        person = self.detect_pose(picture, detector).people[0]
+        face, body = (part.xy[part.visible] for part in (person.face, person.body))
+        return crop_to_aspect(picture, size, face, np.concatenate([face, body]))
 
     # ---- 2 analyse
     @torch.no_grad()
@@ -228,8 +239,9 @@ class AudioPosePipeline(DiffusionPipeline):
         picture = media.to_picture(image)
         if motion is None:
             size = self.frame_size(picture.shape[:2], options.get("height"), options.get("width"))
-            picture = crop_to_aspect(picture, size)
-            motion = (yield from self.analyse(picture, audio, driving, **(analysis or {}))).motion
+            analysis = analysis or {}
+            picture = self.framed(picture, size, analysis.get("detector", "holistic"))
+            motion = (yield from self.analyse(picture, audio, driving, **analysis)).motion
         yield from self.render(picture, refocus(motion, intensity, mode=mode or self.refocus_mode), **options)
 
     # ---- 4 the way diffusers calls

@@ -28,15 +28,37 @@ def output_size(
     return tuple(min(2048 // multiple * multiple, max(64, round(s / multiple) * multiple)) for s in sides)
 
 
-def crop_to_aspect(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The largest centred part of `picture` (H,W,3) with the aspect of `size`; left whole within 3 %."""
+def same_aspect(picture: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether both (H, W) have one aspect within 3 %: then nothing is cut off, the picture is stretched."""
+    return abs((picture[0] / picture[1]) / (size[0] / size[1]) - 1) <= 0.03
+
+
+def crop_to_aspect(
+    picture: np.ndarray, size: tuple[int, int], keep: np.ndarray, middle: np.ndarray
+) -> np.ndarray:
+    """The largest part of `picture` (H,W,3) with the aspect of `size`, as near to `middle` as `keep` allows.
+
+    keep, middle: points (n,2) x, y in fractions; all of `keep` lies inside wherever the part is large enough.
+    """
     (have_h, have_w), (want_h, want_w) = picture.shape[:2], size
     ratio = (have_h / have_w) / (want_h / want_w)
-    if abs(ratio - 1) <= 0.03:
-        return picture
-    keep_h, keep_w = (round(have_h / ratio), have_w) if ratio > 1 else (have_h, round(have_w * ratio))
-    top, left = (have_h - keep_h) // 2, (have_w - keep_w) // 2
-    return picture[top : top + keep_h, left : left + keep_w]
+    if ratio > 1:
+        top, height = _window(have_h, round(have_h / ratio), keep[:, 1], middle[:, 1])
+        return picture[top : top + height]
+    left, width = _window(have_w, round(have_w * ratio), keep[:, 0], middle[:, 0])
+    return picture[:, left : left + width]
+
+
+def _window(length: int, count: int, keep: np.ndarray, middle: np.ndarray) -> tuple[int, int]:
+    """Start and count of the window about the middle of `middle`, moved to hold `keep` and a third around."""
+    low, high = keep.min() * length, keep.max() * length
+    border = (high - low) / 3  # hair above the brows, the neck below the chin
+    start = (middle.min() + middle.max()) / 2 * length - count / 2
+    if high - low + 2 * border <= count:
+        start = min(max(start, high + border - count), low - border)
+    else:
+        start = (low + high - count) / 2
+    return round(min(max(start, 0), length - count)), count
 
 
 def draft(image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8) -> Iterator[np.ndarray]:

@@ -22,7 +22,7 @@ import torch
 from pipeline import __version__, media, posefiles
 from pipeline.base import Analysis, AudioPosePipeline, Progress
 from pipeline.clips import Audio, Keypoints, Motion, Pose
-from pipeline.frames import crop_to_aspect, draft
+from pipeline.frames import draft
 from pipeline.motion import retarget, skeleton
 from pipeline.motion.accents import checked
 from pipeline.motion.prosody import Prosody
@@ -123,7 +123,8 @@ def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
     """Reads the picture and the speech and fixes the output size."""
     picture = media.read_image(request.reference)
     size = pipe.frame_size(picture.shape[:2], request.height, request.width)
-    return Inputs(crop_to_aspect(picture, size), media.read_audio(request.audio), size)
+    audio = media.read_audio(request.audio)
+    return Inputs(pipe.framed(picture, size, request.detector), audio, size)
 
 
 def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Generator[Progress, None, Analysis]:

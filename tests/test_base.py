@@ -6,6 +6,7 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import media
 from pipeline.base import Analysis, Progress, finish
 from pipeline.clips import Motion, Video
 from pipeline.frames import crop_to_aspect, draft, output_size
@@ -39,11 +40,44 @@ def test_one_given_side_keeps_the_aspect() -> None:
         output_size((300, 200), 512 * 768, 16, width=100)
 
 
-def test_cropping_is_central_and_leaves_small_differences_alone() -> None:
+def test_a_crop_keeps_the_face_and_is_central_where_it_may() -> None:
     picture = np.arange(100 * 80 * 3, dtype=np.uint32).reshape(100, 80, 3)
-    assert crop_to_aspect(picture, (101, 80)) is picture
-    assert crop_to_aspect(picture, (80, 80)).shape == (80, 80, 3)
-    assert np.array_equal(crop_to_aspect(picture, (200, 80))[:, 0], picture[:, 20])
+    face, body = np.array([[0.4, 0.1], [0.6, 0.25]]), np.array([[0.3, 0.1], [0.7, 0.9]])
+    assert np.array_equal(crop_to_aspect(picture, (80, 80), body[:1], body), picture[10:90])
+    assert np.array_equal(crop_to_aspect(picture, (80, 80), face, body), picture[5:85])
+    assert np.array_equal(crop_to_aspect(picture, (40, 80), face, body), picture[5:45])
+    assert np.array_equal(crop_to_aspect(picture, (200, 80), face, body), picture[:, 20:60])
+    aside = face + [0.35, 0]
+    assert np.array_equal(crop_to_aspect(picture, (200, 80), aside, body), picture[:, 40:])
+    assert crop_to_aspect(picture, (10, 80), face, body).shape == (10, 80, 3)  # smaller than the face
+
+
+def test_framing_looks_for_the_person_only_where_something_is_cut_off(pipe, photo) -> None:
+    assert pipe.framed(photo, photo.shape[:2]) is photo
+    wide = np.pad(photo, ((0, 0), (0, 2 * photo.shape[1]), (0, 0)), mode="edge")
+    nose = pipe.detect_pose(photo).people[0].body.xy[0, 0, 0] * photo.shape[1]
+    part = pipe.framed(wide, photo.shape[:2])
+    assert part.shape == photo.shape
+    found = pipe.detect_pose(part).people[0].body.xy[0, 0, 0] * photo.shape[1]
+    assert abs(found - nose) < 0.35 * photo.shape[1] and 0 < found < photo.shape[1]
+
+
+def test_a_longer_speech_on_the_same_clip_detects_nothing_anew(pipe, photo, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("APV_CACHE", str(tmp_path))
+    clip = tmp_path / "clip.mp4"
+    media.write_video(clip, Video(np.repeat(photo[None], 8, 0), 25.0))
+    first = finish(pipe.track_pose(clip, 25.0, 20))
+    monkeypatch.setattr("pipeline.detectors.load", lambda name: Unused)
+    again = finish(pipe.track_pose(clip, 25.0, 200))
+    assert len(again.people[0]) == 8 and np.array_equal(again.people[0].face.xy, first.people[0].face.xy)
+
+
+class Unused:
+    """A detector of the holistic one's name that must not be asked."""
+
+    from pipeline.detectors.holistic import Holistic as _own
+
+    name, version = _own.name, _own.version
 
 
 def test_a_driving_pose_gives_its_body_and_the_spoken_face(pipe, photo) -> None:
