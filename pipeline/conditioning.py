@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline import warp
 from pipeline.clips import Motion
-from pipeline.frames import mask_tensor, to_tensor
+from pipeline.frames import layers, to_tensor
 from pipeline.models.denoiser import ReferenceTokens, blend, repair_gate, shared_noise, validity_cells
 from pipeline.models.haar import HaarLatent
 from pipeline.motion import skeleton
@@ -103,18 +103,9 @@ class Shot:
     ) -> None:
         self.source, self.motion, self.size, self.vae = source, motion, size, vae
         self.device, self.work = source.device, source.work_size(size)
-        points = warp.Points.of(motion.reference, self.device)
-        self.high, self.low = (self._plates(image, motion, s, points) for s in (size, self.work))
+        self.layers = layers(image, motion, size, self.device)
         self.reference_latents = self.encode(to_tensor(image, self.work).to(self.device))
         self.tokens = reference_tokens(self.reference_latents)
-
-    def _plates(
-        self, image: np.ndarray, motion: Motion, size: tuple[int, int], points: warp.Points
-    ) -> warp.Plates:
-        mask = mask_tensor(motion.mask, size)
-        return warp.plates(
-            to_tensor(image, size).to(self.device), points, None if mask is None else mask.to(self.device)
-        )
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents (N,C,h,w) of pictures (N,3,H,W) in [0,1]."""
@@ -131,7 +122,7 @@ class Shot:
         """The conditions of frames start..stop."""
         part = self.motion[start:stop]
         target = warp.Points.of(part.pose, self.device)
-        low = warp.warp(self.low, target)
+        low = warp.warp(self.layers, target, self.work)
         height, width = (side * self.source.config.control_scale for side in self.work)
         drawn = torch.from_numpy(skeleton.draw(part.pose, (height, width), "preview")).to(self.device)
         scale = torch.from_numpy(part.guidance).to(self.device, torch.float32).view(-1, 1, 1, 1)
@@ -162,7 +153,7 @@ class Shot:
         for start in range(skip, len(given), chunk):
             rows = slice(start, start + chunk)
             pose = self.motion.pose[given.first + start : given.first + min(start + chunk, len(given))]
-            high = warp.warp(self.high, warp.Points.of(pose, self.device), self.size).image[0]
+            high = warp.warp(self.layers, warp.Points.of(pose, self.device), self.size).image[0]
             done.append(detail_transfer(low[rows], given.warped[rows], high))
         return torch.cat(done)
 

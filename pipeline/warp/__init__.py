@@ -3,7 +3,7 @@
 Over the background plate lies the body: head, torso and legs bent smoothly into each other by backward
 blend skinning, the face by radial basis interpolation of its 68 points, the mouth's interior painted. Over it
 lie the arms: upper arms, forearms, hands. It conditions the embedded denoiser, is the draft preview and the
-baseline of every model. The parts live in `warp_plates`, `warp_flow`, `warp_face` and `warp_geometry`.
+baseline of every model. Holes are filled smoothly, or with texture.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Pose
 from pipeline.warp.face import mouth, paint, side
+from pipeline.warp.fill import textured
 from pipeline.warp.flows import Flow, flow, sample
 from pipeline.warp.geometry import ARMS, LIMB_RADIUS, skeleton
-from pipeline.warp.layers import REACH, Plates
+from pipeline.warp.layers import REACH, Fill, Plates
 from pipeline.warp.layers import plates as _plates
 
-__all__ = ["Plates", "Points", "Warped", "plates", "warp"]
+__all__ = ["Plates", "Points", "Warped", "plates", "textured", "warp"]
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 FACE_ROOM = 0.35  # head heights around eyes and lips within which the fields of their two edges differ
@@ -71,8 +72,11 @@ def _check(points: Points, images: int, name: str) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def plates(image: Tensor, reference: Points, mask: Tensor | None = None) -> Plates:
+def plates(image: Tensor, reference: Points, mask: Tensor | None = None, fill: Fill | None = None) -> Plates:
     """Returns the layers of reference images (B,3,H,W) in [0,1]; points with T = 1, masks (B,1,H,W).
+
+    What lies behind the person and behind the arms is filled smoothly, or by `fill` (`warp.textured`: about a
+    second per picture, once).
 
     With the person's mask the plates have clean edges; without it the outline comes from the key points.
     """
@@ -83,7 +87,7 @@ def plates(image: Tensor, reference: Points, mask: Tensor | None = None) -> Plat
     if mask is not None and mask.shape != (len(image), 1, *image.shape[2:]):
         raise ValueError(f"the masks need shape {(len(image), 1, *image.shape[2:])}, got {tuple(mask.shape)}")
     body, hands, face = (p[:, 0].to(image.dtype) for p in (reference.body, reference.hands, reference.face))
-    return _plates(image, body, hands, face, mask)
+    return _plates(image, body, hands, face, mask, fill)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ hands.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -44,7 +45,10 @@ REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)  # head heights beyond its radius t
 NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a person without a mask
 FAR = 1e3  # distance of a part that is not there
 ROOM = 0.06  # head heights by which the outline around a hand is wider while its matte is made
+HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
 SURE = 0.9  # a mask above this is the person alone, without background mixed in
+
+Fill = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # colour, known, needed, smooth -> filled
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,9 @@ def shares_of(distances: Tensor, present: Tensor) -> Tensor:
     return torch.softmax(torch.where(present[..., None, None], -distances / BLEND, -FAR), 1)
 
 
-def plates(image: Tensor, body: Tensor, hands: Tensor, face: Tensor, mask: Tensor | None) -> Plates:
+def plates(
+    image: Tensor, body: Tensor, hands: Tensor, face: Tensor, mask: Tensor | None, fill: Fill | None
+) -> Plates:
     """The layers of reference images (B,3,H,W), key points (B,K,3) and, if known, person masks (B,1,H,W)."""
     size = image.shape[2], image.shape[3]
     aspect = size[1] / size[0]
@@ -176,7 +182,7 @@ def plates(image: Tensor, body: Tensor, hands: Tensor, face: Tensor, mask: Tenso
     neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
     both = torch.cat([trunk, limbs], 1)
     near = (1 - (both - both.amin(1, keepdim=True) - 0.1) / 0.3).clamp(0, 1)
-    background, bare, arms = _layers(image, mask, pose, trunk.amin(1, keepdim=True), limbs, neck)
+    background, bare, arms = _layers(image, mask, pose, trunk, limbs, neck, fill)
     lips = lips_colour(image, pose.face, aspect)
     return Plates(image, background, bare, arms, shares_of(trunk, present), near, lips, pose, unit, head, up)
 
@@ -193,10 +199,16 @@ def _grown(mask: Tensor, radius: int) -> Tensor:
 
 
 def _layers(
-    image: Tensor, mask: Tensor | None, pose: Skeleton, trunk: Tensor, limbs: Tensor, neck: Tensor
+    image: Tensor,
+    mask: Tensor | None,
+    pose: Skeleton,
+    parts: Tensor,
+    limbs: Tensor,
+    neck: Tensor,
+    fill: Fill | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Background (B,4), body (B,5) and arms (B,6,5) from distances (B,1|6,h,w) on a coarse grid."""
-    size = image.shape[2], image.shape[3]
+    size, trunk = image.shape[2:], parts.amin(1, keepdim=True)
     arm = limbs.amin(1, keepdim=True)
     if mask is None:
         room = ROOM * pose.hands_seen.flip(1)[..., None, None].to(limbs.dtype)  # the matte takes it back
@@ -226,12 +238,22 @@ def _layers(
     shape = _enlarge((0.5 - trunk / 0.1).clamp(0, 1), size)
     under = ((0.6 * cover + 0.4 * shape - 0.35) / 0.3).clamp(0, 1)
     alpha = person * (1 - hole) + under * hole
+    if fill is not None:
+        behind = _each(fill, image, away > 0.5, torch.ones_like(away) > 0, behind)
+        clothed = _enlarge(parts[:, :1], size) > HEAD_ROOM  # a face must not be copied, nor hair filled
+        trunk_colour = _each(fill, image, (bare > 0.5) & clothed, (alpha > 0) & clothed, trunk_colour)
     body = torch.cat([trunk_colour * alpha, alpha, bare * alpha], 1)
     arms = []
     for level, colour in enumerate(colours):
-        parts = torch.cat([colour, torch.ones_like(person), levels[:, level : level + 1]], 1)
-        arms += [parts * alphas[:, part : part + 1] for part in (2 * level, 2 * level + 1)]
+        layer = torch.cat([colour, torch.ones_like(person), levels[:, level : level + 1]], 1)
+        arms += [layer * alphas[:, part : part + 1] for part in (2 * level, 2 * level + 1)]
     return torch.cat([behind, away], 1), body, torch.stack(arms, 1)
+
+
+def _each(fill: Fill, image: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> Tensor:
+    """`smooth` (B,3,H,W) with the filled picture where something is needed and not known (B,1,H,W)."""
+    filled = [fill(*row) for row in zip(image, known[:, 0], needed[:, 0], smooth, strict=True)]
+    return torch.where(needed & ~known, torch.stack(filled), smooth)
 
 
 def _hands(
