@@ -87,7 +87,7 @@ def test_a_face_is_never_copied_into_the_body() -> None:
     picture = to_tensor(portrait((256, 192)), (256, 192))
     w.plates(picture, w.Points.of(figure(1, size=(256, 192))), None, listening)
     (background, _), (body, needed) = asked
-    face, chest = (slice(40, 62), slice(86, 106)), (slice(120, 180), slice(80, 112))
+    face, chest = (slice(60, 74), slice(86, 100)), (slice(120, 180), slice(80, 112))
     assert not body[face].any() and not needed[face].any() and body[chest].float().mean() > 0.9
     assert (
         not background[face].any() and not background[chest].any() and background[:, :20].float().mean() > 0.9
