@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.clips import BODY, FACE, HANDS, VISIBLE
+from pipeline.motion.mesh import face68
 
 from .sighting import Sighting
 from .steady import OTHER_SIDE, Steady
@@ -32,17 +33,6 @@ ROI_MARGIN = 1.25  # the pose graph's own enlargement of its region
 
 # OpenPose order: nose, neck (computed), right arm, left arm, right leg, left leg, eyes, ears.
 OPENPOSE = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
-_FACE = (
-    # jaw, the person's right to left
-    "127 234 93 132 58,172 136 149,150 148,176 152 377,400 378,379 365 288,397 361 323 454 356 "
-    "70 63 105 66 55,107 285,336 296 334 293 300 "  # brows
-    "6,168 197 5 1,4 98 97 2 326 327 "  # nose
-    "33 160 158 133 153 144 362 385 387 263 373 380 "  # eyes
-    "61 39 37 0 267 269 291 321,405 314 17 84 91,181 "  # outer lip
-    "78 82 13 312 308 317 14 87"  # inner lip
-)
-# 68 groups of mesh points, each averaged
-IBUG = tuple(tuple(int(i) for i in group.split(",")) for group in _FACE.split())
 
 LOCATE = """
 input_stream: "image"
@@ -329,8 +319,7 @@ def _face(landmarks: Any | None) -> np.ndarray:
     """(68, 3) iBUG face from the 468 mesh points with the mirror-symmetric table of the contract, D.1."""
     if landmarks is None:
         return np.zeros((FACE, 3))
-    mesh = _listed(landmarks)
-    return _present(np.array([mesh[list(group)].mean(axis=0) for group in IBUG]), FACE)
+    return _present(face68(_listed(landmarks)), FACE)
 
 
 def _present(points: np.ndarray | None, count: int) -> np.ndarray:

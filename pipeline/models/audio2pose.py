@@ -129,7 +129,7 @@ class Audio2Pose(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def predict(self, audio: Audio, fps: float, frames: int) -> FaceMotion:
         """The face motion of `frames` video frames; row t answers for the time (t + 0.25) / fps."""
-        samples = _checked(audio, fps, frames)
+        samples = check_audio(audio, fps, frames)
         was_training = self.training
         self.eval()
         try:
@@ -164,7 +164,7 @@ class Audio2Pose(ModelMixin, ConfigMixin):
         return params, visemes, features
 
 
-def _checked(audio: Audio, fps: float, frames: int) -> np.ndarray:
+def check_audio(audio: Audio, fps: float, frames: int) -> np.ndarray:
     """The samples at 16 kHz float32; ValueError when the request makes no sense."""
     if audio.rate != RATE:
         raise ValueError(

@@ -1,0 +1,74 @@
+"""Published state dicts -> our modules: names as published, keys and shapes exactly as expected."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import Wav2Vec2Config
+
+Module = TypeVar("Module", bound=nn.Module)
+
+# torch's weight norm today: what the published files call weight_g and weight_v
+RENAMED = {
+    "parametrizations.weight.original0": "weight_g",
+    "parametrizations.weight.original1": "weight_v",
+}
+
+
+def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Every key of the model's published file and its shape."""
+    found = {}
+    for key, value in model.state_dict().items():
+        for new, old in RENAMED.items():
+            key = key.replace(new, old)
+        found[key] = tuple(value.shape)
+    return found
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a published file, safetensors or a pickle of nothing but tensors."""
+    try:
+        if Path(path).suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read as weights ({error}); download the file again") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no plain state dict; download the published file")
+    return state
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What a wav2vec2 config.json sets differently from the defaults, which are those of base-960h."""
+    try:
+        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+        known = Wav2Vec2Config.from_dict(settings).to_diff_dict()
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no wav2vec2 config.json ({error}); download it again") from error
+    return {key: value for key, value in known.items() if key not in ("transformers_version", "model_type")}
+
+
+def fill(model: Module, state: dict[str, Tensor], path: Path) -> Module:
+    """The model, made on the meta device, with exactly the published tensors; ready for inference."""
+    wanted, given = shapes(model), {key: tuple(value.shape) for key, value in state.items()}
+    for said, keys in (("lacks", wanted.keys() - given.keys()), ("has unknown", given.keys() - wanted.keys())):
+        if keys:
+            raise ValueError(
+                f"{path} {said} {min(keys)} ({len(keys)} keys in all): it is another model's file; "
+                f"download the one for {type(model).__name__}"
+            )
+    for key in wanted:
+        if wanted[key] != given[key]:
+            raise ValueError(
+                f"{path} has {key} of shape {given[key]}, expected {wanted[key]}: the file belongs to another "
+                f"model or another config.json than {type(model).__name__}'s"
+            )
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.requires_grad_(False).float().eval()
