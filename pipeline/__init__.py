@@ -2,8 +2,8 @@
 
 Speech and a driving video become a `Motion` (numpy, cheap, previewable); a `Motion` and a reference image
 become a video (torch). Import order, one way: clips <- media, posefiles, motion, windows, warp <- models,
-detectors, frames <- base <- conditioning <- svd <- weights <- jobs, training, evaluation <- __main__, app.
-`tests/test_layers.py` checks it.
+detectors, frames <- speaking <- base <- conditioning <- svd <- weights <- jobs, training, evaluation <-
+__main__, app. `tests/test_layers.py` checks it.
 """
 
 __version__ = "0.1.0"

@@ -19,15 +19,15 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
-from pipeline import detectors, media, posefiles
+from pipeline import detectors, media, posefiles, speaking
 from pipeline.clips import Audio, Detection, Keypoints, Motion, Pose, Video
 from pipeline.detectors import cache
 from pipeline.frames import crop_to_aspect, same_aspect
 from pipeline.motion import accents as edits
-from pipeline.motion import face as faces
 from pipeline.motion import fda, gesture, prosody, retarget
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
+from pipeline.speaking import SpokenFace
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +113,17 @@ class AudioPosePipeline(DiffusionPipeline):
         return replace(found, people=tuple(retarget.resample(person, fps) for person in found.people))
 
     def predict_face(
-        self, audio: Audio, reference: Pose, frames: int, head: gesture.HeadMotion, amplitude: float = 1.0
-    ) -> tuple[Keypoints, np.ndarray]:
-        """Face key points (T,68,2) spoken by the reference's own face, and audio tokens (T,n,d)."""
+        self,
+        audio: Audio,
+        reference: Pose,
+        frames: int,
+        head: gesture.HeadMotion,
+        amplitude: float = 1.0,
+        picture: np.ndarray | None = None,
+    ) -> SpokenFace:
+        """The face spoken by the reference's own face, which `picture` (H,W,3) shows, in its own place."""
         spoken = self.audio2pose.predict(audio, reference.fps, frames)
-        shape = reference.face.xy[0]
-        moved = faces.animate(shape, reference.size, spoken.params, head.blink, head.brow, amplitude)
-        score = np.broadcast_to(reference.face.score, moved.score.shape)
-        return Keypoints(moved.xy, np.minimum(moved.score, score)), spoken.tokens
+        return speaking.on_face(spoken, reference, head, amplitude, picture)
 
     def framed(self, picture: np.ndarray, size: tuple[int, int], detector: str = "holistic") -> np.ndarray:
         """The part of `picture` (H,W,3) that has the aspect of `size` (H,W) and the person in it."""
@@ -158,7 +161,8 @@ class AudioPosePipeline(DiffusionPipeline):
             raise ValueError(f"fps is {fps:g}; give a value from 1 to {MAX_FPS:g}")
         yield Progress("read inputs", 0, 1)
         speech = audio if isinstance(audio, Audio) else media.read_audio(audio)
-        found = self.detect_pose(image, detector)
+        picture = media.to_picture(image)
+        found = self.detect_pose(picture, detector)
         yield Progress("detect reference image", 1, 1)
         reference = replace(found.people[0], fps=fps)
         frames = speech.frames(fps)
@@ -166,7 +170,8 @@ class AudioPosePipeline(DiffusionPipeline):
         spoken = spoken if accents is None else edits.edit(spoken, accents)
         head = gesture.head_motion(spoken, frames, fps, np.random.default_rng(seed))
         heard = shifted(speech, audio_offset)
-        face, tokens = self.predict_face(heard, reference, frames, head, amplitude)
+        said = self.predict_face(heard, reference, frames, head, amplitude, picture)
+        face = said.points
         yield Progress("audio2pose", frames, frames)
         warnings = list(found.notes) + _sound_warnings(speech)
         report = None
@@ -180,7 +185,8 @@ class AudioPosePipeline(DiffusionPipeline):
             warnings += report.warnings if report else ()
         mask = found.masks[0] if found.masks else None
         plain = np.ones(frames)
-        motion = Motion(pose, reference, mask, None, spoken.intensity, spoken.excitation, plain, tokens)
+        mesh = said.mesh_at(pose.face)
+        motion = Motion(pose, reference, mask, mesh, spoken.intensity, spoken.excitation, plain, said.tokens)
         return Analysis(motion, spoken, report, tuple(dict.fromkeys(warnings)))
 
     def _drive(

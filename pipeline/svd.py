@@ -19,6 +19,7 @@ from pipeline.base import AudioPosePipeline, Progress
 from pipeline.clips import Motion
 from pipeline.conditioning import Branch, Conditions, Shot, WarpedReference
 from pipeline.frames import output_size, to_frames
+from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
 from pipeline.models.denoiser import ReferenceTokens, controlled, predict, skip_idle_temporal
@@ -43,7 +44,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         reference_tokens: ReferenceTokens,
         condition: WarpedReference,
         scheduler: EulerDiscreteScheduler,
-        audio2pose: Audio2Pose,
+        audio2pose: Audio2Pose | Audio2Mesh,
         default_steps: int = 1,
         default_window: int = 16,
         default_overlap: int = 4,

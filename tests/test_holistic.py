@@ -216,12 +216,6 @@ def test_short_visits_do_not_count():
     assert len(rank([{0: person}, {t: person for t in range(9)}], 100, 25.0, (64, 64))) == 1
 
 
-def test_the_face_table_is_mirror_symmetric():
-    assert len(people.IBUG) == 68 and all(0 <= i < 468 for group in people.IBUG for i in group)
-    pairs = [(i, 16 - i) for i in range(8)] + [(17 + i, 26 - i) for i in range(5)]
-    assert all(len(people.IBUG[a]) == len(people.IBUG[b]) for a, b in pairs)
-
-
 def test_an_unknown_detector_is_refused():
     with pytest.raises(ValueError, match="holistic, openpose"):
         detectors.load("yolo")

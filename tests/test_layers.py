@@ -10,6 +10,7 @@ LAYERS = [  # a module may import from lower rows, and from its own row only whe
     {"clips", "arguments"},
     {"media", "motion", "windows", "warp", "posefiles"},
     {"models", "detectors", "frames"},
+    {"speaking"},
     {"base"},
     {"conditioning"},
     {"svd"},

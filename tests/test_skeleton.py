@@ -35,7 +35,9 @@ def test_controlnext_equals_published_pictures_at_full_size(shared: Path, name: 
 def test_mesh_equals_aniportrait(shared: Path) -> None:
     folder = shared / "parity"
     edges = json.loads((folder / "aniportrait_face_connections.json").read_text())
-    assert [(i, j, tuple(colour)) for i, j, colour, _ in edges] == list(skeleton.MESH_EDGES)
+    wanted = {(frozenset((i, j)), tuple(colour)) for i, j, colour, _ in edges}
+    own = [(frozenset((i, j)), colour) for i, j, colour in skeleton.MESH_EDGES]
+    assert set(own) == wanted and len(own) == len(edges) == 114
     with np.load(folder / "aniportrait_geometry.npz") as file:
         mesh = file["s0_projected"][2:3] / file["s0_size_wh"]
     pictures = sorted(folder.glob("aniportrait_face_s0_frame2_*.png"))
@@ -43,6 +45,17 @@ def test_mesh_equals_aniportrait(shared: Path) -> None:
     for path in pictures:
         wanted = read(path)
         assert np.array_equal(skeleton.draw_mesh(mesh, wanted.shape[:2])[0], wanted)
+
+
+def test_mesh_edges_are_those_of_mediapipe() -> None:
+    """Eyes, brows and lips whole, the oval without the forehead, in MediaPipe's own numbering."""
+    sets = pytest.importorskip("mediapipe.python.solutions.face_mesh_connections")
+    parts = (sets.FACEMESH_LIPS, sets.FACEMESH_LEFT_EYE, sets.FACEMESH_RIGHT_EYE)
+    parts += (sets.FACEMESH_LEFT_EYEBROW, sets.FACEMESH_RIGHT_EYEBROW)
+    whole = {frozenset(edge) for part in parts for edge in part}
+    own = {frozenset((i, j)) for i, j, _ in skeleton.MESH_EDGES}
+    oval = {frozenset(edge) for edge in sets.FACEMESH_FACE_OVAL}
+    assert whole <= own and own - whole <= oval and len(own - whole) == 26
 
 
 def test_mesh_outside_the_picture_and_wrong_shape() -> None:

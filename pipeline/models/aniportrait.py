@@ -26,8 +26,8 @@ from pipeline.models.published import fill, read_settings, read_state
 VERTICES = 468
 LINES = 2000  # video frames whose offsets are computed at a time: 11 MB
 MAX_ROWS = 600  # positions that Audio2HeadPose knows
-# Head pose: rows of a window and rows shared by two (10 s, 2 s), the length in which the published driver uses
-# the network; windows decoded side by side, 10 MB of keys and values each at the published size
+# Head pose: rows of a window and rows shared by two (10 s, 2 s; the published driver takes 5 to 10 s);
+# windows decoded side by side, each with 10 MB of keys and values at the published size
 POSE_WINDOW, POSE_OVERLAP, POSE_BATCH = 300, 60, 16
 
 
@@ -73,7 +73,7 @@ class Audio2Mesh(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def predict(self, audio: Audio, fps: float, frames: int) -> MeshMotion:
         """The face motion of `frames` video frames, each at its middle; held where the speech has ended."""
-        states = _listen(self, audio, fps, frames)
+        states = wav2vec.at_frames(_listen(self, audio, fps, frames), fps, frames)
         offsets = np.empty((frames, VERTICES, 3), np.float32)
         for start in range(0, frames, LINES):
             made = self.out_fn(self.in_fn(states[start : start + LINES].to(self.dtype)))
@@ -154,16 +154,18 @@ class Audio2HeadPose(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def predict(self, audio: Audio, fps: float, frames: int, identity: int = 0) -> np.ndarray:
-        """(frames, 6) degrees and cm relative to the reference head; windows of 10 s, cross-faded over 2 s."""
+        """(frames, 6) degrees and cm relative to the reference head; long speech in cross-faded windows."""
         values = wav2vec.heard(audio, fps, frames)
         rows = wav2vec.rows_of(len(values))
-        states = wav2vec.encode(self.audio_encoder, torch.from_numpy(values).to(self.device, self.dtype), rows)
+        states = wav2vec.encode(
+            self.audio_encoder, torch.from_numpy(values).to(self.device, self.dtype), rows
+        )
         parts = self._windows(self.in_fn(states.to(self.dtype)), identity)
         poses = wav2vec.crossfade(parts, rows, POSE_OVERLAP, 0)
         return wav2vec.at_frames(poses, fps, frames).cpu().numpy()
 
     def _windows(self, memory: Tensor, identity: int) -> Iterator[tuple[tuple[int, int], Tensor]]:
-        """Decoded windows of features (rows, d), some side by side: each starts at the reference's own pose."""
+        """Decoded windows of features (rows, d), some side by side; each starts at the reference's pose."""
         spans = windows.plan(len(memory), POSE_WINDOW, POSE_OVERLAP)
         for first in range(0, len(spans), POSE_BATCH):
             some = spans[first : first + POSE_BATCH]
@@ -222,9 +224,8 @@ class _CachedLayer:
         return layer.norm3(x + layer.linear2(F.relu(layer.linear1(x))))
 
 
-def _listen(model: Audio2Mesh, audio: Audio, fps: float, frames: int) -> Tensor:
-    """States (frames, d) float32 of the speech at every video frame."""
+def _listen(model: Audio2Mesh | Audio2HeadPose, audio: Audio, fps: float, frames: int) -> Tensor:
+    """States (rows, d) float32 of the speech, 30 rows per second."""
     values = wav2vec.heard(audio, fps, frames)
-    rows = wav2vec.rows_of(len(values))
-    states = wav2vec.encode(model.audio_encoder, torch.from_numpy(values).to(model.device, model.dtype), rows)
-    return wav2vec.at_frames(states, fps, frames)
+    given = torch.from_numpy(values).to(model.device, model.dtype)
+    return wav2vec.encode(model.audio_encoder, given, wav2vec.rows_of(len(values)))

@@ -11,7 +11,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -47,6 +46,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """What a wav2vec2 config.json sets differently from the defaults, which are those of base-960h."""
+    from transformers import Wav2Vec2Config
+
     try:
         settings = json.loads(Path(path).read_text(encoding="utf-8"))
         known = Wav2Vec2Config.from_dict(settings).to_diff_dict()
@@ -58,7 +59,10 @@ def read_settings(path: Path) -> dict[str, Any]:
 def fill(model: Module, state: dict[str, Tensor], path: Path) -> Module:
     """The model, made on the meta device, with exactly the published tensors; ready for inference."""
     wanted, given = shapes(model), {key: tuple(value.shape) for key, value in state.items()}
-    for said, keys in (("lacks", wanted.keys() - given.keys()), ("has unknown", given.keys() - wanted.keys())):
+    for said, keys in (
+        ("lacks", wanted.keys() - given.keys()),
+        ("has unknown", given.keys() - wanted.keys()),
+    ):
         if keys:
             raise ValueError(
                 f"{path} {said} {min(keys)} ({len(keys)} keys in all): it is another model's file; "
@@ -67,7 +71,7 @@ def fill(model: Module, state: dict[str, Tensor], path: Path) -> Module:
     for key in wanted:
         if wanted[key] != given[key]:
             raise ValueError(
-                f"{path} has {key} of shape {given[key]}, expected {wanted[key]}: the file belongs to another "
+                f"{path} has {key} of shape {given[key]}, expected {wanted[key]}: it belongs to another "
                 f"model or another config.json than {type(model).__name__}'s"
             )
     model.load_state_dict(state, strict=True, assign=True)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from pipeline import windows
 from pipeline.clips import Audio
 from pipeline.models.audio2pose import RATE, check_audio
+
+if TYPE_CHECKING:
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 ROW_RATE = 30  # rows per second
 PIECE = 250  # wav2vec features (5 s): 16000 first-layer columns of 512 values are 33 MB
@@ -41,6 +44,8 @@ def heard(audio: Audio, fps: float, frames: int) -> np.ndarray:
 
 def build(settings: dict | None) -> Wav2Vec2Model:
     """A wav2vec 2.0 encoder; `settings` are those of its config.json, None = wav2vec2-base-960h."""
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
     config = Wav2Vec2Config(**(settings or {}))
     if config.feat_extract_norm != "group":
         raise ValueError(

@@ -1,8 +1,8 @@
 """The 468-point face mesh in space: where the head is, what it looks like, how it looks when it has moved.
 
-MediaPipe's face geometry and AniPortrait's projection, computed from the landmarks alone, so that any detector
-with these 468 points will do. Space: x to the image's right, y up, z towards the viewer, in cm, the camera in
-the origin. The mesh of a picture lives in a square crop of it, as the published network saw faces.
+MediaPipe's face geometry and AniPortrait's projection, computed from the landmarks alone, so that any
+detector with these 468 points will do. Space: x to the image's right, y up, z towards the viewer, in cm, the
+camera in the origin. The mesh of a picture lives in a square crop of it, as the published network saw faces.
 """
 
 from __future__ import annotations
@@ -181,11 +181,13 @@ def blink(vertices: np.ndarray, lids: np.ndarray, brow: np.ndarray) -> np.ndarra
     return out
 
 
-def carry(mesh: np.ndarray, before: Keypoints, after: Keypoints, depth: np.ndarray | None = None) -> np.ndarray:
+def carry(
+    mesh: np.ndarray, before: Keypoints, after: Keypoints, depth: np.ndarray | None = None
+) -> np.ndarray:
     """The mesh (T,468,2), fractions, moved as the 68 points of its face moved from `before` to `after`.
 
-    Per frame the best linear map of the visible points and, where `depth` (468,) is given, of their depth: exact
-    for splicing, and for a head that is turned in that depth. NaN where the face is not seen afterwards.
+    Per frame the best linear map of the visible points and, where `depth` (468,) is given, of their depth:
+    exact for splicing, and for a head that is turned in that depth. NaN where the face is not seen.
     """
     depth = np.zeros(mesh.shape[1]) if depth is None else depth
     depth68 = face68(depth[:, None])
@@ -194,7 +196,7 @@ def carry(mesh: np.ndarray, before: Keypoints, after: Keypoints, depth: np.ndarr
     points = np.concatenate([points, np.ones((*seen.shape, 1))], 2) * seen[..., None]
     linear = np.linalg.pinv(points) @ np.where(seen[..., None], after.xy, 0.0)
     out = mesh @ linear[:, :2] + depth[:, None] * linear[:, None, 2] + linear[:, None, 3]
-    return np.where((seen.sum(1) >= 4)[:, None, None], out, np.nan)
+    return np.where((seen.sum(1) >= 4)[:, None, None], out, np.nan).astype(mesh.dtype)
 
 
 # ---- head poses: xyz Euler angles in degrees, then x, y, z in cm
@@ -238,11 +240,11 @@ def followed(heads: np.ndarray, fps: float, frames: int, out_fps: float) -> np.n
     moved = to_poses(np.linalg.inv(heads[0]) @ heads)
     moved[:, :3] = np.degrees(np.unwrap(np.radians(moved[:, :3]), axis=0))
     rows = max(1, int(np.ceil(len(heads) / fps * 30)))
-    moved = smooth(_resampled(moved, fps, rows, 30.0), SMOOTHING["video"])
-    return _resampled(moved, 30.0, frames, out_fps)
+    moved = smooth(resampled(moved, fps, rows, 30.0), SMOOTHING["video"])
+    return resampled(moved, 30.0, frames, out_fps)
 
 
-def _resampled(values: np.ndarray, fps: float, frames: int, out_fps: float) -> np.ndarray:
+def resampled(values: np.ndarray, fps: float, frames: int, out_fps: float) -> np.ndarray:
     """Rows (frames,d) of values (N,d) at the middle of each new frame."""
     place = (np.arange(frames) + 0.5) / out_fps * fps - 0.5
     return np.stack([np.interp(place, np.arange(len(values)), column) for column in values.T], 1)

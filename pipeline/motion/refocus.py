@@ -24,6 +24,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from pipeline.clips import BODY, FACE, HANDS, Keypoints, Motion, Pose
+from pipeline.motion.mesh import carry
 
 MODES = ("amplify", "gate", "both")
 MAX_STRENGTH, MAX_SIZE = 2.0, 0.5
@@ -142,7 +143,9 @@ def refocus(
     if mode == "gate" or not (strength or size) or not len(motion.pose):
         return motion
     log_gains = [_log_gain(motion.excitation, strength * r, size, tuning) for r in regions.per_bone()]
-    return replace(motion, pose=_amplify(motion.pose, log_gains, motion.excitation, tuning))
+    pose = _amplify(motion.pose, log_gains, motion.excitation, tuning)
+    mesh = None if motion.mesh is None else carry(motion.mesh, motion.pose.face, pose.face)
+    return replace(motion, pose=pose, mesh=mesh)
 
 
 def _log_gain(excitation: np.ndarray, strength: float, size: float, tuning: Tuning) -> np.ndarray:

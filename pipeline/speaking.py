@@ -1,0 +1,132 @@
+"""What a speech network predicts, on the reference's own face: one function, one case per kind of prediction.
+
+Every audio2pose component offers `predict(audio, fps, frames)`; its value says how it becomes 68 points.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.clips import Audio, Keypoints, Pose
+from pipeline.detectors import facemesh
+from pipeline.models import wav2vec
+from pipeline.models.aniportrait import Audio2HeadPose, MeshMotion
+from pipeline.models.audio2pose import RATE, FaceMotion
+from pipeline.motion import face as faces
+from pipeline.motion import mesh as meshes
+from pipeline.motion.gesture import HeadMotion
+
+BLOCK = 1000  # frames whose meshes are projected at a time: 11 MB each in double precision
+GEOMETRY = Path(__file__).resolve().parent.parent / "assets" / "face_geometry.npz"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SpokenFace:
+    """A speaking face in the reference's own place.
+
+    points: (T,68). tokens: (T,n,d) speech features. mesh: (T,468,2) float32 fractions, or None.
+    """
+
+    points: Keypoints
+    tokens: np.ndarray
+    mesh: np.ndarray | None = None
+
+    def mesh_at(self, face: Keypoints) -> np.ndarray | None:
+        """The mesh (T,468,2) where the 68 points went: spliced into a driving head, or turned with the head.
+
+        Exact for the splice of a whole face; of a splice of lips alone it follows the mixed face.
+        """
+        if self.mesh is None:
+            return None
+        depth = geometry().vertices[:, 2]
+        parts = [meshes.carry(self.mesh[b], self.points[b], face[b], depth) for b in _blocks(len(face))]
+        return np.concatenate(parts)
+
+
+@functools.singledispatch
+def on_face(
+    spoken: object, reference: Pose, head: HeadMotion, amplitude: float, picture: np.ndarray | None
+) -> SpokenFace:
+    """The prediction on the face of `reference` (one frame), with the blinks and brows of `head`.
+
+    amplitude scales the movement. picture (H,W,3) shows the reference; None = only its points are known.
+    """
+    raise TypeError(f"a prediction of type {type(spoken).__name__} cannot be put on a face")
+
+
+@on_face.register(FaceMotion)
+def _(
+    spoken: FaceMotion, reference: Pose, head: HeadMotion, amplitude: float, picture: np.ndarray | None
+) -> SpokenFace:
+    shape = reference.face.xy[0]
+    moved = faces.animate(shape, reference.size, spoken.params, head.blink, head.brow, amplitude)
+    score = np.broadcast_to(reference.face.score, moved.score.shape)
+    return SpokenFace(Keypoints(moved.xy, np.minimum(moved.score, score)), spoken.tokens)
+
+
+@on_face.register(MeshMotion)
+def _(
+    spoken: MeshMotion, reference: Pose, head: HeadMotion, amplitude: float, picture: np.ndarray | None
+) -> SpokenFace:
+    """The detector's own 68 points are moved as far as the mesh's: both agree where nothing is said."""
+    if not (np.isfinite(amplitude) and amplitude >= 0):
+        raise ValueError(f"mouth amplitude must be 0 or more, got {amplitude}")
+    own = _reference_head(reference, picture)
+    rest = meshes.face68(meshes.project(own, own.vertices[None]))
+    mesh, moved = [], []
+    for rows in _blocks(len(spoken.offsets)):
+        vertices = own.vertices + amplitude * spoken.offsets[rows].astype(np.float64)
+        vertices = meshes.blink(vertices, head.blink[rows], head.brow[rows])
+        seen = meshes.project(own, vertices)
+        mesh.append(seen.astype(np.float32))
+        moved.append(reference.face.xy + meshes.face68(seen) - rest)
+    xy = np.concatenate(moved)
+    score = np.broadcast_to(reference.face.score, xy.shape[:2])
+    return SpokenFace(Keypoints(xy, score.copy()), spoken.tokens, np.concatenate(mesh))
+
+
+def head_from_speech(
+    network: Audio2HeadPose, audio: Audio, fps: float, head: HeadMotion, identity: int = 0
+) -> HeadMotion:
+    """`head` with the turns that AniPortrait's head pose network hears in the speech, for pose-free clips.
+
+    The network's shifts are left out: here a head turns about the top of its neck, which shifts it too.
+    """
+    frames = len(head.angles)
+    rows = wav2vec.rows_of(math.ceil(frames / fps * RATE))
+    moved = meshes.generated(network.predict(audio, wav2vec.ROW_RATE, rows, identity))
+    return replace(head, angles=meshes.head_angles(meshes.resampled(moved, wav2vec.ROW_RATE, frames, fps)))
+
+
+def _reference_head(reference: Pose, picture: np.ndarray | None) -> meshes.Head:
+    """The reference's head in space, from the mesh that is found in its picture, else from its 68 points."""
+    found = None
+    if picture is not None:
+        try:
+            found = facemesh.landmarks(picture, reference.face)
+        except ValueError as error:  # no mediapipe: the points of another detector must do
+            log.warning("the reference's face mesh is guessed from its 68 points: %s", error)
+    if found is None:
+        found = meshes.from_face68(reference.face.xy[0], reference.size, geometry())
+    return meshes.locate(found, reference.size, geometry(), meshes.square(found, reference.size))
+
+
+@functools.cache
+def geometry() -> meshes.Geometry:
+    """The canonical head of MediaPipe's face geometry (Google, Apache-2.0: assets/LICENSES.md)."""
+    with np.load(GEOMETRY, allow_pickle=False) as file:
+        return meshes.Geometry(
+            file["vertices"].astype(np.float64), file["ids"], file["weights"].astype(float)
+        )
+
+
+def _blocks(frames: int) -> list[slice]:
+    return [slice(start, start + BLOCK) for start in range(0, frames, BLOCK)]
