@@ -38,7 +38,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, UnpicklingError, SafetensorError) as error:
-        raise ValueError(f"{path} cannot be read as weights ({error}); download the file again") from error
+        raise ValueError(
+            f"{path} cannot be read as weights ({type(error).__name__}); download the file again"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no plain state dict; download the published file")
     return state

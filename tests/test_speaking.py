@@ -1,0 +1,170 @@
+"""A speech network's prediction on the reference's own face: both kinds through the same pipeline."""
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from pipeline import detectors, speaking
+from pipeline.clips import Keypoints, Pose
+from pipeline.detectors import facemesh
+from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh, MeshMotion
+from pipeline.motion import gesture, mesh, skeleton
+from pipeline.motion.refocus import refocus
+from pipeline.speaking import SpokenFace, on_face
+from pipeline.svd import AudioPoseSVDPipeline
+from tests.aniportrait_files import write
+from tests.tiny import figure, speech, tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="module")
+def person(photo) -> Pose:
+    return detectors.load("holistic").image(photo).people[0]
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("aniportrait"))
+
+
+@pytest.fixture(scope="module")
+def pipe(paths, tmp_path_factory):
+    """The tiny pipeline with AniPortrait's network in the place of the embedded one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("APV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        made = tiny_pipeline()
+        made.register_modules(audio2pose=Audio2Mesh.from_published(paths))
+        yield made
+
+
+def still(frames: int) -> gesture.HeadMotion:
+    return gesture.HeadMotion(
+        np.zeros((frames, 3)), np.zeros((frames, 2)), np.zeros(frames), np.zeros(frames)
+    )
+
+
+def moved(frames: int, offsets: np.ndarray | float) -> MeshMotion:
+    return MeshMotion(
+        np.broadcast_to(offsets, (frames, 468, 3)).astype(np.float32), np.zeros((frames, 1, 8), np.float32)
+    )
+
+
+def test_the_detectors_mesh_agrees_with_its_68_points(photo, person):
+    found = facemesh.landmarks(photo, person.face)
+    assert found.shape == (478, 3)
+    tall = np.ptp(person.face.xy[0, :, 1]) * photo.shape[0]
+    apart = np.linalg.norm((mesh.face68(found)[:, :2] - person.face.xy[0]) * photo.shape[1::-1], axis=1)
+    assert apart.mean() < 0.03 * tall
+
+
+def test_no_mesh_is_taken_from_where_nobody_or_somebody_else_is(photo, person):
+    elsewhere = Keypoints(person.face.xy * 0.3 + 0.65, person.face.score)
+    assert facemesh.landmarks(photo, elsewhere) is None
+    assert facemesh.landmarks(photo, Keypoints.missing(1, 68)) is None
+    beside = Keypoints(person.face.xy + (0.09, 0.0), person.face.score)  # half a face away
+    assert facemesh.landmarks(photo, beside) is None
+    outside = Keypoints(person.face.xy - 3, person.face.score)
+    assert facemesh.landmarks(photo, outside) is None
+
+
+@pytest.mark.parametrize("seen", ["picture", "points"])
+def test_what_does_not_move_stays_and_what_moves_is_in_place(photo, person, seen):
+    picture = photo if seen == "picture" else None
+    quiet = on_face(moved(2, 0.0), person, still(2), 1.0, picture)
+    assert isinstance(quiet, SpokenFace) and quiet.mesh.shape == (2, 468, 2)
+    assert np.abs(quiet.points.xy - person.face.xy).max() < 1e-9
+    chin = np.zeros((468, 3))
+    chin[speaking.geometry().vertices[:, 1] < -6] = (0, -1, 0)  # 1 cm down
+    for amplitude in (1.0, 0.5):
+        said = on_face(moved(2, chin), person, still(2), amplitude, picture)
+        shift = (said.points.xy - person.face.xy)[0] * photo.shape[1::-1]
+        tall = np.ptp(person.face.xy[0, :, 1]) * photo.shape[0]  # 11 to 14 cm
+        assert 0.05 < shift[8, 1] / tall / amplitude < 0.12
+        assert np.abs(shift[17:48]).max() < 1e-9
+    assert np.array_equal(said.points.score, np.repeat(person.face.score, 2, 0))
+
+
+def test_blinks_reach_the_mesh_and_the_points(photo, person):
+    head = gesture.HeadMotion(np.zeros((2, 3)), np.zeros((2, 2)), np.array([0, 1.0]), np.zeros(2))
+    said = on_face(moved(2, 0.0), person, head, 1.0, photo)
+    gap = said.points.xy[:, 41, 1] - said.points.xy[:, 37, 1]
+    lids = said.mesh[:, 144, 1] - said.mesh[:, 160, 1]
+    assert gap[1] < 0.6 * gap[0] and lids[1] < 0.3 * lids[0]
+
+
+def test_without_mediapipe_the_68_points_do(photo, person, monkeypatch, caplog):
+    def absent(*_):
+        raise ValueError("mediapipe is not installed")
+
+    monkeypatch.setattr(facemesh, "landmarks", absent)
+    said = on_face(moved(1, 0.0), person, still(1), 1.0, photo)
+    assert "guessed from its 68 points" in caplog.text
+    assert np.abs(mesh.face68(said.mesh[0].astype(float)) - person.face.xy[0]).max() < 0.01
+
+
+def test_wrong_values_are_refused(person):
+    with pytest.raises(ValueError, match="amplitude"):
+        on_face(moved(1, 0.0), person, still(1), -1.0, None)
+    with pytest.raises(TypeError, match="type str"):
+        on_face("a", person, still(1), 1.0, None)
+
+
+def test_the_pipeline_speaks_with_aniportrait(pipe, photo):
+    motion = pipe.prepare_motion(photo, speech(1.0), figure(25))
+    assert motion.mesh.shape == (25, 468, 2) and motion.audio.shape == (25, 1, 32)
+    assert np.ptp(motion.pose.face.xy[:, 48:68], axis=0).max() > 0
+    seen = motion.pose.face.visible.all(1)
+    assert seen.any() and np.isfinite(motion.mesh[seen]).all()
+    # the mesh lies where the spliced face lies
+    off = (mesh.face68(motion.mesh.astype(float)) - motion.pose.face.xy)[seen]
+    box = np.ptp(motion.pose.face.xy[seen], axis=1)[:, None]
+    assert (np.abs(off) / box).mean() < 0.05
+    assert skeleton.draw_mesh(motion.mesh, (96, 64))[seen].any((1, 2, 3)).all()
+
+
+def test_without_driving_the_mesh_turns_with_the_head(pipe, photo):
+    motion = pipe.prepare_motion(photo, speech(2.0))
+    off = mesh.face68(motion.mesh.astype(float)) - motion.pose.face.xy
+    assert (np.abs(off) / np.ptp(motion.pose.face.xy, axis=1)[:, None]).mean() < 0.03
+
+
+def test_the_slider_moves_mesh_and_face_alike(pipe, photo):
+    motion = pipe.prepare_motion(photo, speech(2.0), figure(50))
+    strong = refocus(motion, 2.0)
+    assert refocus(motion, 0.0).mesh is motion.mesh
+    before, after = (mesh.face68(m.mesh.astype(float)) - m.pose.face.xy for m in (motion, strong))
+    assert np.nanmax(np.abs(after - before)) < 0.01
+    assert strong.mesh.dtype == motion.mesh.dtype
+
+
+def test_the_embedded_network_knows_no_mesh(photo, tmp_path, monkeypatch):
+    monkeypatch.setenv("APV_CACHE", str(tmp_path))
+    motion = tiny_pipeline().prepare_motion(photo, speech(0.5), figure(10))
+    assert motion.mesh is None and refocus(motion, 1.0).mesh is None
+
+
+def test_a_saved_pipeline_comes_back_with_aniportrait(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    again = AudioPoseSVDPipeline.from_pretrained(tmp_path, local_files_only=True)
+    assert type(again.audio2pose) is Audio2Mesh
+    one, two = (p.audio2pose.predict(speech(1.0), 25, 25).offsets for p in (pipe, again))
+    assert np.abs(one - two).max() < 1e-4
+
+
+def test_head_turns_come_from_the_speech(paths):
+    network = Audio2HeadPose.from_published(paths)
+    audio, head = speech(2.0), still(50)
+    turned = speaking.head_from_speech(network, audio, 25.0, head)
+    raw = network.predict(audio, 30.0, 60)
+    assert turned.angles.shape == (50, 3) and turned.shift is head.shift
+    assert turned.angles[:, 0].mean() == pytest.approx(raw[:, 1].mean() / 2, abs=0.1)
+    assert np.abs(np.diff(turned.angles, axis=0)).max() < np.abs(np.diff(raw[:, :3], axis=0)).max()
+    with torch.no_grad():
+        assert not np.array_equal(
+            turned.angles, speaking.head_from_speech(network, audio, 25.0, head, identity=7).angles
+        )
