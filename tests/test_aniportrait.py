@@ -185,7 +185,7 @@ def test_up_to_one_window_nothing_is_faded(mesh, minute):
 
 
 def test_memory_is_bounded_for_ten_minutes(mesh, head, monkeypatch):
-    """No convolution sees more than 5.1 s, no attention more than 20 s, no decoding more than 16 windows."""
+    """No convolution sees more than 5.1 s, no attention more than 20 s, no decoding more than 8 windows."""
     longest = {"conv": 0, "attention": 0}
 
     def conv(module, given):
@@ -210,7 +210,7 @@ def test_memory_is_bounded_for_ten_minutes(mesh, head, monkeypatch):
     monkeypatch.setattr(Audio2HeadPose, "decode", decode)
     poses = wav2vec.crossfade(head._windows(torch.zeros(18000, 32), 0), 18000, 60, 0)
     assert poses.shape == (18000, 6) and (poses == 1).all()
-    assert batches == [(16, 300)] * 4 + [(11, 300)]
+    assert batches == [(8, 300)] * 9 + [(3, 300)]
 
 
 @torch.no_grad()

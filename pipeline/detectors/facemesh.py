@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.clips import Keypoints
@@ -44,7 +46,7 @@ def _cut(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
     return tile
 
 
-def _run(tile: np.ndarray):
+def _run(tile: np.ndarray) -> Any | None:
     """MediaPipe's landmarks of the largest face in a picture, or None."""
     with quiet():
         graph = mediapipe().solutions.face_mesh.FaceMesh(

@@ -24,11 +24,12 @@ from pipeline.models import wav2vec
 from pipeline.models.published import fill, read_settings, read_state
 
 VERTICES = 468
+POSE = 6  # three Euler angles, three shifts
 LINES = 2000  # video frames whose offsets are computed at a time: 11 MB
 MAX_ROWS = 600  # positions that Audio2HeadPose knows
 # Head pose: rows of a window and rows shared by two (10 s, 2 s; the published driver takes 5 to 10 s);
-# windows decoded side by side, each with 10 MB of keys and values at the published size
-POSE_WINDOW, POSE_OVERLAP, POSE_BATCH = 300, 60, 16
+# windows decoded side by side, each with 25 MB of keys and values at the published size
+POSE_WINDOW, POSE_OVERLAP, POSE_BATCH = 300, 60, 8
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,17 @@ class Audio2Mesh(ModelMixin, ConfigMixin):
     """wav2vec 2.0 and two linear layers: speech -> offsets of 468 face vertices."""
 
     @register_to_config
-    def __init__(
-        self, wav2vec2: dict[str, Any] | None = None, latent_dim: int = 512, out_dim: int = 3 * VERTICES
-    ) -> None:
+    def __init__(self, wav2vec2: dict[str, Any] | None = None, latent_dim: int = 512) -> None:
         super().__init__()
         self.audio_encoder = wav2vec.build(wav2vec2)
         self.in_fn = nn.Linear(self.audio_encoder.config.hidden_size, latent_dim)
-        self.out_fn = nn.Linear(latent_dim, out_dim)
+        self.out_fn = nn.Linear(latent_dim, 3 * VERTICES)
 
     @classmethod
     def from_published(cls, paths: Mapping[str, Path]) -> Audio2Mesh:
         """The network with the weights of `audio2mesh` and the settings of `wav2vec2_config` in `paths`."""
         state = read_state(paths["audio2mesh"])
-        sizes = {}
-        if "in_fn.weight" in state and "out_fn.weight" in state:
-            sizes = {"latent_dim": len(state["in_fn.weight"]), "out_dim": len(state["out_fn.weight"])}
+        sizes = {"latent_dim": len(state["in_fn.weight"])} if "in_fn.weight" in state else {}
         with torch.device("meta"):
             model = cls(read_settings(paths["wav2vec2_config"]), **sizes)
         return fill(model, state, paths["audio2mesh"])
@@ -92,7 +89,6 @@ class Audio2HeadPose(ModelMixin, ConfigMixin):
         self,
         wav2vec2: dict[str, Any] | None = None,
         latent_dim: int = 512,
-        out_dim: int = 6,
         layers: int = 8,
         heads: int = 8,
         feedforward: int = 1024,
@@ -100,10 +96,10 @@ class Audio2HeadPose(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.audio_encoder = wav2vec.build(wav2vec2)
-        self.pose_map = nn.Linear(out_dim, latent_dim)
+        self.pose_map = nn.Linear(POSE, latent_dim)
         self.in_fn = nn.Linear(self.audio_encoder.config.hidden_size, latent_dim)
         self.PPE = Positions(latent_dim)
-        self.pose_map_r = nn.Linear(latent_dim, out_dim)
+        self.pose_map_r = nn.Linear(latent_dim, POSE)
         self.id_embed = nn.Embedding(identities, latent_dim)
         layer = nn.TransformerDecoderLayer(latent_dim, heads, feedforward, batch_first=True)
         self.transformer_decoder = nn.TransformerDecoder(layer, layers)
@@ -114,11 +110,10 @@ class Audio2HeadPose(ModelMixin, ConfigMixin):
         state = read_state(paths["audio2pose"])
         sizes, first = {}, "transformer_decoder.layers.0.linear1.weight"
         if {"pose_map.weight", "id_embed.weight", first} <= set(state):
-            latent_dim, out_dim = state["pose_map.weight"].shape
-            sizes = {"latent_dim": latent_dim, "out_dim": out_dim, "feedforward": len(state[first])}
+            sizes = {"latent_dim": len(state["pose_map.weight"]), "feedforward": len(state[first])}
             sizes["identities"] = len(state["id_embed.weight"])
             sizes["layers"] = sum(key.endswith(".linear1.weight") for key in state)
-            state.setdefault("PPE.pe", sinusoids(latent_dim))  # computed; some copies do not store it
+            state.setdefault("PPE.pe", sinusoids(sizes["latent_dim"]))  # some copies do not store it
         with torch.device("meta"):
             model = cls(read_settings(paths["wav2vec2_config"]), **sizes)
         return fill(model, state, paths["audio2pose"])
@@ -155,13 +150,9 @@ class Audio2HeadPose(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def predict(self, audio: Audio, fps: float, frames: int, identity: int = 0) -> np.ndarray:
         """(frames, 6) degrees and cm relative to the reference head; long speech in cross-faded windows."""
-        values = wav2vec.heard(audio, fps, frames)
-        rows = wav2vec.rows_of(len(values))
-        states = wav2vec.encode(
-            self.audio_encoder, torch.from_numpy(values).to(self.device, self.dtype), rows
-        )
+        states = _listen(self, audio, fps, frames)
         parts = self._windows(self.in_fn(states.to(self.dtype)), identity)
-        poses = wav2vec.crossfade(parts, rows, POSE_OVERLAP, 0)
+        poses = wav2vec.crossfade(parts, len(states), POSE_OVERLAP, 0)
         return wav2vec.at_frames(poses, fps, frames).cpu().numpy()
 
     def _windows(self, memory: Tensor, identity: int) -> Iterator[tuple[tuple[int, int], Tensor]]:

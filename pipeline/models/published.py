@@ -47,7 +47,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """What a wav2vec2 config.json sets differently from the defaults, which are those of base-960h."""
+    """The settings in a wav2vec2 config.json, as plain values; what it leaves out is as in base-960h."""
     from transformers import Wav2Vec2Config
 
     try:
