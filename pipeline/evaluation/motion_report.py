@@ -168,7 +168,7 @@ def rows(found: Sequence[Pair]) -> list[Row]:
     motions = [pair.motion for pair in found]
     slider = {0.0: measure.pooled(motions, 0.0)} | {s: measure.pooled(motions, s) for s in SLIDER}
     worst = {n: float(np.max([row[n] for row in slider.values()])) for n in measure.WORST}
-    one = slider[1.0]
+    one, two = slider[1.0], slider[2.0]
     return [
         Row("identity at 0", max(map(identity, motions)), 1e-6),
         Row("bone drift, limbs", worst["drift"], 1e-5),
@@ -179,6 +179,8 @@ def rows(found: Sequence[Pair]) -> list[Row]:
         Row("jerk at 0, shoulder widths", float(np.mean([measure.figures(m).jerk for m in motions]))),
         Row("jerk ratio at 1", one["jerk"], 1.5),
         Row("jerk ratio at 1, 99th percentile", one["jerk99"], 1.5),
+        Row("jerk ratio at 2", two["jerk"], 1.5),
+        Row("jerk ratio at 2, 99th percentile", two["jerk99"], 1.5),
         Row("lag at 1, frames", one["lag"], 1, "|x| <="),
         *_effects(found, slider),
     ]

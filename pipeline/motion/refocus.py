@@ -9,14 +9,16 @@ strength. `mode="amplify"` is this project's own geometry. With excitation e (T,
 
 `stroke` is what a circular Gaussian low-pass leaves over, `posture` the low-pass against the quiet rest. L is
 the most that a bone may turn away from the driving video. f is 0 where a bone points at the camera (its angle
-is noise) and where the joint is missing. Only rotations are applied, from the hips outwards, so every limb
+is noise) and where the joint is missing. No gain moves faster than the gestures it scales: over ordinary
+detected motion that changes nothing, on slow smooth motion e is low-passed, or the changes of the gain would
+be all the jerk there is. Only rotations are applied, from the hips outwards, so every limb
 keeps its length, hips, legs and feet never move, and the head turns rigidly with all its face points.
 Constants and the figures behind them are in assets/refocus_calibration.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -25,13 +27,16 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from pipeline.clips import BODY, FACE, HANDS, Keypoints, Motion, Pose
 from pipeline.motion.mesh import carry
+from pipeline.motion.prosody import EXCITATION_SECONDS
+
 
 MODES = ("amplify", "gate", "both")
 MAX_STRENGTH, MAX_SIZE = 2.0, 0.5
 GUIDANCE_STEP, GUIDANCE_RANGE = 0.1, (0.8, 1.2)  # more shifts the mean of the control features (metrics 4.3)
 MARGIN = 0.002  # of the frame: points are not pushed closer to its edge than this
 EASE_SECONDS, BISECTIONS, ROUNDING = 0.12, 8, 1e-7
-FADE_SECONDS = 0.12  # the gain fades to 1 around frames where a joint is missing
+FADE_SECONDS = 0.5  # sigma of the fade to gain 1 around missing joints; at 0.12 arms sprang back
+SLOWEST = 1.0  # seconds, the longest low-pass of e for a slow gesture: beyond it nothing follows the speech
 
 NECK, R_HIP, L_HIP = 1, 8, 11
 R_HAND, L_HAND, FACE_AT = BODY + 21, BODY, BODY + HANDS  # where parts begin when all points stand in one row
@@ -73,7 +78,8 @@ class Tuning:
     """The constants of the formula above, chosen on real poses (assets/refocus_calibration.md).
 
     exponents a and limits L (degrees) are those of torso, head, upper arm, forearm, hand. foreshortened:
-    projected over full length where f leaves 0 and where it reaches 1.
+    projected over full length where f leaves 0 and where it reaches 1. pace: the least sigma of e in units of
+    the gesture's own time, which is the cube root of size over third derivative.
     """
 
     loud: float = 4.0
@@ -83,6 +89,7 @@ class Tuning:
     posture_share: float = 0.5  # h: the slow posture keeps closer to the driving video than the strokes
     posture_seconds: float = 1.5  # sigma of the low-pass
     foreshortened: tuple[float, float] = (0.15, 0.40)
+    pace: float = 1.8
 
 
 TUNING = Tuning()
@@ -142,23 +149,36 @@ def refocus(
         motion = replace(motion, guidance=motion.guidance * gain)
     if mode == "gate" or not (strength or size) or not len(motion.pose):
         return motion
-    log_gains = [_log_gain(motion.excitation, strength * r, size, tuning) for r in regions.per_bone()]
-    pose = _amplify(motion.pose, log_gains, motion.excitation, tuning)
+    strengths = [strength * share for share in regions.per_bone()]
+    pose = _amplify(motion.pose, motion.excitation, strengths, size, tuning)
     mesh = None if motion.mesh is None else carry(motion.mesh, motion.pose.face, pose.face)
     return replace(motion, pose=pose, mesh=mesh)
 
 
-def _log_gain(excitation: np.ndarray, strength: float, size: float, tuning: Tuning) -> np.ndarray:
-    """(T,) ln g."""
+def _log_gain(
+    excitation: np.ndarray, slow: float, strength: float, size: float, tuning: Tuning
+) -> np.ndarray:
+    """(T,) ln g, low-passed by `slow` frames."""
     up, down = np.maximum(excitation, 0), np.maximum(-excitation, 0)
-    return strength * (up * np.log(tuning.loud) + down * np.log(tuning.quiet)) + size * np.log(2)
+    gain = strength * (up * np.log(tuning.loud) + down * np.log(tuning.quiet))
+    return (gaussian_filter1d(gain, slow, mode="reflect") if slow else gain) + size * np.log(2)
+
+
+def _slowing(pace: float, strength: float, fps: float, tuning: Tuning) -> float:
+    """Sigma in frames of the low-pass that e still needs, so that no gain moves faster than its gesture.
+
+    Jerk grows with the gain and falls with the third power of the gain's time.
+    """
+    least = min(tuning.pace * pace * np.cbrt(max(strength, 1.0)), SLOWEST * fps)
+    return float(np.sqrt(max(least**2 - (EXCITATION_SECONDS * fps) ** 2, 0.0)))
 
 
 @dataclass(frozen=True)
 class _Bone:
-    """One bone over time, every field (T,).
+    """One bone over time, every field but the last (T,).
 
     `pivot` in pixels as complex x + iy, `seen` (it may turn), `stroke` and `posture` in radians, `keep` = f.
+    `pace`: frames, the gesture's own time.
     """
 
     pivot: np.ndarray
@@ -166,9 +186,11 @@ class _Bone:
     stroke: np.ndarray
     posture: np.ndarray
     keep: np.ndarray
+    pace: float
 
     def rows(self, at: np.ndarray) -> _Bone:
-        return _Bone(*(getattr(self, field.name)[at] for field in fields(self)))
+        per_frame = (self.pivot, self.seen, self.stroke, self.posture, self.keep)
+        return _Bone(*(values[at] for values in per_frame), self.pace)
 
 
 @dataclass(frozen=True)
@@ -188,7 +210,9 @@ class _Rigid:
         return np.where((turn == 1) & (before == after), points, after + turn * (points - before))
 
 
-def _amplify(pose: Pose, log_gains: list[np.ndarray], excitation: np.ndarray, tuning: Tuning) -> Pose:
+def _amplify(
+    pose: Pose, excitation: np.ndarray, strengths: Sequence[float], size: float, tuning: Tuning
+) -> Pose:
     """Returns the pose with every bone's deviation scaled by the gain, held inside the frame.
 
     Bone by bone from the hips outwards, each with what follows it at rest: a low hand calms the bones that
@@ -208,9 +232,16 @@ def _amplify(pose: Pose, log_gains: list[np.ndarray], excitation: np.ndarray, tu
         which = np.flatnonzero(np.isin(CARRIER, FOLLOWERS[index]))
         which = which[inside[:, which].any(0)]
         leaves = _guard(points[:, which], inside[:, which], pose.size)
-        motions[index] = _held(
-            partial(_swing, bone, parent, log_gains[index], index, tuning), leaves, pose.fps, len(points)
+        slow = _slowing(bone.pace, strengths[index], pose.fps, tuning)
+        swing = partial(
+            _swing,
+            bone,
+            parent,
+            _log_gain(excitation, slow, strengths[index], size, tuning),
+            index,
+            tuning,
         )
+        motions[index] = _held(swing, leaves, max(EASE_SECONDS * pose.fps, slow), len(points))
         own = np.flatnonzero(CARRIER == index)
         moved[:, own] = motions[index](points[:, own])
     return _replaced(pose, moved, ~visible | (moved == points))
@@ -251,7 +282,22 @@ def _bones(
     keep = keep * _smoothstep(clear, 0.2, 0.5)  # a bone that spins has no posture to deviate from
     rest = _rest(local, weight * (0.15 + quiet[:, None]))
     stroke, posture = np.angle(local * np.conj(slow)), np.angle(slow * np.conj(rest))
-    return [_Bone(*(a[:, k] for a in (pivot, usable, stroke, posture, keep))) for k in range(len(BONES))]
+    pace = _pace(usable, stroke + posture, stroke + tuning.posture_share * posture)
+    return [
+        _Bone(*(a[:, k] for a in (pivot, usable, stroke, posture, keep)), float(pace[k]))
+        for k in range(len(BONES))
+    ]
+
+
+def _pace(usable: np.ndarray, angle: np.ndarray, scaled: np.ndarray) -> np.ndarray:
+    """(8,) frames, the cube root of what the gain scales over the third difference of the angle, both RMS.
+
+    A detector's tremble makes it short, which is right: where there is jerk already, more is not seen.
+    """
+    run = usable[3:] & usable[2:-1] & usable[1:-2] & usable[:-3]
+    third = (np.diff(angle, 3, axis=0) ** 2 * run).sum(0) / np.maximum(run.sum(0), 1)
+    size = (scaled**2 * usable).sum(0) / np.maximum(usable.sum(0), 1)
+    return np.where(run.any(0) & (size > 1e-12), np.cbrt(np.sqrt(size / np.maximum(third, 1e-18))), 0.0)
 
 
 def _keep(length: np.ndarray, seen: np.ndarray, usable: np.ndarray, fps: float, tuning: Tuning) -> np.ndarray:
@@ -309,13 +355,13 @@ def _swing(
     return _Rigid(turn, np.where(bone.seen, bone.pivot, parent.before), after)
 
 
-def _held(swing: Callable, leaves: Callable, fps: float, frames: int) -> _Rigid:
+def _held(swing: Callable, leaves: Callable, ease: float, frames: int) -> _Rigid:
     """The motion `swing(held, rows)` with the largest factors in [0,1] on ln g by which no point leaves.
 
-    `leaves(motion, rows)` tells the frames in which one does. The factors ease in and out over EASE_SECONDS.
+    `leaves(motion, rows)` tells the frames in which one does. The factors ease in and out over `ease` frames.
     """
     held, rows = np.ones(frames), np.arange(frames)
-    reach = max(1, round(EASE_SECONDS * fps))
+    reach = max(1, round(ease))
     for _ in range(3):
         motion = swing(held, rows)
         out = rows[leaves(motion, rows)]
