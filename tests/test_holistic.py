@@ -183,32 +183,21 @@ def test_closing_frees_the_graphs(detector, astronaut, monkeypatch):
     assert len(closed) == 2  # the probe and her own
 
 
-def test_exchanged_sides_are_put_right_and_slow_points_are_stilled():
+def test_exchanged_sides_are_put_right():
     rng = np.random.default_rng(0)
     standing = np.concatenate([rng.random((33, 2)) * 200, np.ones((33, 1))], 1)
-    guard, noise = steady.Steady(25.0), []
+    guard = steady.Steady()
     for t in range(30):
         points = standing + np.concatenate([rng.normal(0, 0.5, (33, 2)), np.zeros((33, 1))], 1)
         given = points[steady.OTHER_SIDE] if t >= 20 else points
-        assert np.array_equal(guard.sides(given, 400, frontal=True), np.arange(33))
         order = guard.sides(given, 400, frontal=False)
         assert np.array_equal(given[order], points)
-        noise.append(guard.filter(given[order], 400)[:, :2] - standing[:, :2])
-    assert np.std(noise[10:]) < 0.4
+    assert np.array_equal(guard.sides(standing, 400, frontal=True), np.arange(33))
     between = (standing + standing[steady.OTHER_SIDE]) / 2
     answers = [guard.sides(between, 400, frontal=False) for _ in range(steady.PATIENCE + 1)]
     assert answers[:-1] == [None] * steady.PATIENCE and np.array_equal(answers[-1], np.arange(33))
     guard.reset()
     assert np.array_equal(guard.sides(standing[steady.OTHER_SIDE], 400, frontal=False), np.arange(33))
-    assert np.array_equal(guard.filter(standing, 400), standing)
-
-
-def test_fast_points_are_not_held_back():
-    guard, start = steady.Steady(25.0), np.ones((33, 3))
-    for t in range(12):
-        points = start + (20.0 * t, 0, 0)
-        smooth = guard.filter(points, 400)
-    assert points[0, 0] - smooth[0, 0] < 4  # a fifth of a frame
 
 
 def test_short_visits_do_not_count():

@@ -107,7 +107,7 @@ def test_people_are_followed_though_the_library_swaps_them(library):
             first, second = stop.value.people
             break
     assert steps == [1, 2, 3, 4]
-    assert np.allclose(first.body.xy[[0, 1, 3], 0, 0], [0.1, 0.102, 0.106])
+    assert np.allclose(first.body.xy[[0, 1, 3], 0, 0], [0.1, 0.102, 0.106], atol=1e-6)
     assert not first.body.score[2].any() and second.body.score[:, 0].all()
     assert np.allclose(second.body.xy[:, 0, 0], [0.6, 0.598, 0.596, 0.594])
 

@@ -32,7 +32,7 @@ class Holistic:
     """Pose, hands, face and person mask by MediaPipe 0.10.21; no state is kept between calls."""
 
     name = "holistic"
-    version = "2"
+    version = "3"
 
     def __init__(self) -> None:
         mediapipe()

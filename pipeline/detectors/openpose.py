@@ -25,7 +25,7 @@ class OpenPose:
     """Body, hands and face of all people by OpenPose; it gives no scores (1 where found) and no masks."""
 
     name = "openpose"
-    version = "2"
+    version = "3"
 
     def __init__(self) -> None:
         self._network = _network(_library())

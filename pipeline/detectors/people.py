@@ -225,7 +225,7 @@ class Follower:
 
     def __init__(self, fps: float | None = None, want_mask: bool = False) -> None:
         self._mask = want_mask
-        self._steady = None if fps is None else Steady(fps)
+        self._steady = None if fps is None else Steady()
         threshold = (
             "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__ThresholdingCalculator.threshold"
         )
@@ -253,7 +253,7 @@ class Follower:
                 pose[SHOULDERS:, 2], hands = 0, [_hand(None)] * 2
             else:
                 hands = hands[::-1] if order is OTHER_SIDE else hands
-                pose = self._steady.filter(pose[order] * size, side) / size
+                pose = pose[order]
         body = _with_head(_body(_inside(pose)), face)
         mask = np.asarray(result.mask, np.float32).copy() if self._mask and result.mask is not None else None
         return Sighting(body, np.concatenate(hands), face, mask, result.next_rect)

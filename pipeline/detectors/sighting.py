@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.clips import VISIBLE, Pose
+from pipeline.motion import smooth
 
 from . import drawn
 
@@ -90,10 +91,10 @@ def pose(sightings: list[Sighting | None], fps: float, size: tuple[int, int]) ->
 def rank(
     histories: Sequence[Mapping[int, Sighting]], frames: int, fps: float, size: tuple[int, int]
 ) -> tuple[Pose, ...]:
-    """One pose per person who is seen long enough, largest (area summed over the frames) first."""
+    """One stilled pose per person who is seen long enough, largest (area summed over the frames) first."""
     stayed = [seen for seen in histories if len(seen) >= max(1.0, MIN_PRESENCE * frames)]
     stayed.sort(key=lambda seen: sum(s.area() for s in seen.values()), reverse=True)
-    return tuple(pose([seen.get(i) for i in range(frames)], fps, size) for seen in stayed)
+    return tuple(smooth.still(pose([seen.get(i) for i in range(frames)], fps, size)) for seen in stayed)
 
 
 def check(image: np.ndarray) -> None:

@@ -22,17 +22,20 @@ REGIONS = ("face", "lips")
 MIN_POINTS = 4  # shared visible points below which a frame has no usable box
 MIN_SIDE = 1e-4  # box sides as fractions of the picture; smaller ones cannot be divided by
 MAX_GAP = 0.5  # seconds without a driving face over which the map is interpolated
+STEADY = {"paper": 0.0, "rigid": 0.08}  # seconds, sigma over the face's size; the paper's equations have none
 
 
-def fit(source: Keypoints, target: Keypoints, box: str = "rigid") -> tuple[np.ndarray, np.ndarray]:
+def fit(
+    source: Keypoints, target: Keypoints, box: str = "rigid", smooth: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns a (T,2), b (T,2) of x' = a x + b per axis: boxes by APV-Gen eq. 11-14, their map by eq. 15-18.
 
     box "paper" is the minimum box of all 68 points (it squeezes the face when the predicted mouth opens and
     the driving one does not); "rigid" takes the points that speech leaves alone. Only points visible on both
     sides count. A frame whose box is degenerate takes a and b from its neighbours; with no good frame a is 1
-    and b is 0.
+    and b is 0. smooth: frames, sigma of a Gaussian over a; b follows so that the boxes' centres still meet.
     """
-    a, b, good = _boxes(source, target, _subset(box))
+    a, b, good = _boxes(source, target, _subset(box), smooth)
     if not good.any():
         return np.ones_like(a), np.zeros_like(b)
     a, _ = bridge(a, good, len(good))
@@ -46,7 +49,8 @@ def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid"
     region "face" replaces all points; "lips" only lips and lower jaw, by the similarity of eyes and nose.
     `face` is in fractions of the same picture as the pose. The driving scores are kept; points that were not
     predicted keep the driving place. A frame without a driving face stays without one, except over gaps of
-    up to half a second, where the map is interpolated. With box "rigid" the in-plane turn is the driving's.
+    up to half a second, where the map is interpolated. With box "rigid" the in-plane turn is the driving's,
+    and the size is smoothed over STEADY seconds: a detector's boxes pulsate.
     """
     if len(face) != len(pose) or face.xy.shape[1] != FACE:
         raise ValueError(
@@ -55,14 +59,14 @@ def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid"
         )
     if region not in REGIONS:
         raise ValueError(f"unknown region {region!r} to splice; choose one of {', '.join(REGIONS)}")
-    subset = _subset(box)
+    _subset(box)  # refuses an unknown box
     limit = int(round(MAX_GAP * pose.fps))
     if region == "lips":
-        xy, good = _similar(face, pose.face, pose.size, limit)
+        xy, good = _similar(face, pose, STEADY[box], limit)
         xy = _join_jaw(xy, pose.face, face.visible)
         taken = np.isin(np.arange(FACE), LIPS_JAW) & face.visible
     else:
-        xy, good = _boxed(face, pose.face, pose.size, subset, limit, box == "rigid")
+        xy, good = _boxed(face, pose, box, limit)
         taken = face.visible
     seen = (pose.face.score > 0).any(1)
     score, kept = bridge(pose.face.score, seen, limit)
@@ -112,16 +116,28 @@ def _shared(source: Keypoints, target: Keypoints, subset: np.ndarray) -> np.ndar
 
 
 def _boxes(
-    source: Keypoints, target: Keypoints, subset: np.ndarray
+    source: Keypoints, target: Keypoints, subset: np.ndarray, smooth: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(a, b, good): the box map of every frame, and where it can be trusted."""
+    """(a, b, good): the box map of every frame, its size smoothed, and where it can be trusted."""
     shared = _shared(source, target, subset)
     low_s, high_s = _box(source.xy[:, subset], shared)
     low_t, high_t = _box(target.xy[:, subset], shared)
     side_s, side_t = high_s - low_s, high_t - low_t
     good = (shared.sum(1) >= MIN_POINTS) & (side_s > MIN_SIDE).all(1) & (side_t > MIN_SIDE).all(1)
     a = np.where(good[:, None], side_t / np.where(side_s > MIN_SIDE, side_s, 1.0), 1.0)
-    return a, np.where(good[:, None], low_t - a * low_s, 0.0), good
+    even = _smoothed(a, good, smooth)
+    b = low_t - a * low_s + (a - even) * (low_s + high_s) / 2
+    return even, np.where(good[:, None], b, 0.0), good
+
+
+def _smoothed(gain: np.ndarray, good: np.ndarray, sigma: float) -> np.ndarray:
+    """Gains (T,...) over the good frames, geometric mean under a Gaussian; the others as they are."""
+    if sigma <= 0 or not good.any():
+        return gain
+    weight = good.astype(float).reshape(-1, *[1] * (gain.ndim - 1))
+    total = gaussian_filter1d(np.log(gain) * weight, sigma, axis=0, mode="constant")
+    near = gaussian_filter1d(weight, sigma, axis=0, mode="constant")
+    return np.where(weight > 0, np.exp(total / np.maximum(near, 1e-9)), gain)
 
 
 def _box(xy: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -132,40 +148,39 @@ def _box(xy: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(some, low, 0.0), np.where(some, high, 0.0)
 
 
-def _boxed(
-    face: Keypoints, driving: Keypoints, size: tuple[int, int], subset: np.ndarray, limit: int, upright: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _boxed(face: Keypoints, pose: Pose, box: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """The predicted face in the driving box (T,68,2), and the frames (T,) for which that is known.
 
-    With `upright` both faces are first turned upright, in pixels, and the result is turned as the driving
-    head: a box around a tilted face is wider than the face.
+    For "rigid" both faces are first turned upright, in pixels, and the result is turned as the driving head:
+    a box around a tilted face is wider than the face.
     """
-    scale = np.array([size[1], size[0]], float)
+    driving, subset = pose.face, _subset(box)
+    scale = np.array([pose.size[1], pose.size[0]], float)
     source, target = face.xy * scale, driving.xy * scale
     tilt = np.zeros(len(face))
-    if upright:
+    if box == "rigid":
         own = _eye_line(source, face)
         turn, _, _, known = similarity(source, target, _shared(face, driving, subset), subset)
         turn, _ = bridge(np.unwrap(turn), known, len(known))
         tilt = own + turn
         source, target = _rotate(source, -own), _rotate(target, -tilt)
     faces = Keypoints(source / scale, face.score), Keypoints(target / scale, driving.score)
-    a, b, good = _boxes(*faces, subset)
+    a, b, good = _boxes(*faces, subset, STEADY[box] * pose.fps)
     a, _ = bridge(a, good, limit)
     b, good = bridge(b, good, limit)
     xy = (faces[0].xy * a[:, None] + b[:, None]) * scale
     return _rotate(xy, tilt) / scale, good
 
 
-def _similar(
-    face: Keypoints, driving: Keypoints, size: tuple[int, int], limit: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _similar(face: Keypoints, pose: Pose, seconds: float, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """The predicted face moved by the similarity of eyes and nose, in pixels, and where it is known."""
-    scale = np.array([size[1], size[0]], float)
-    source = face.xy * scale
-    turn, gain, shift, good = similarity(
-        source, driving.xy * scale, _shared(face, driving, EYES_NOSE), EYES_NOSE
-    )
+    scale = np.array([pose.size[1], pose.size[0]], float)
+    source, shared = face.xy * scale, _shared(face, pose.face, EYES_NOSE)
+    turn, gain, shift, good = similarity(source, pose.face.xy * scale, shared, EYES_NOSE)
+    even = _smoothed(gain, good, seconds * pose.fps)
+    middle = np.where(shared[..., None], source[:, EYES_NOSE], 0.0).sum(1)
+    middle = _rotate((middle / np.maximum(shared.sum(1), 1)[:, None])[:, None], turn)[:, 0]
+    gain, shift = even, shift + (gain - even)[:, None] * middle
     turn, _ = bridge(np.unwrap(turn), good, limit)
     gain, _ = bridge(gain, good, limit)
     shift, good = bridge(shift, good, limit)
