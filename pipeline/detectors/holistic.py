@@ -14,7 +14,7 @@ from pipeline.clips import Detection, Pose, Video
 from . import drawn
 from .people import Follower, Locator, Region, mediapipe
 from .quiet import quiet
-from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank
+from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank, strayed
 
 MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
 MAX_INSIDE = 0.5  # a find in a tile that lies further inside a known person is a part of that person
@@ -24,6 +24,8 @@ MAX_PEOPLE = 4  # followed at a time: each costs as much as the first
 REPORT_EVERY = 8  # frames between two progress reports
 SAME_PLACE = 0.2  # regions whose centres are this near, in sides, hold the same person
 SAME_SIZE = 1.6  # and whose sides differ by no more than this factor
+DOUBLE = 0.05  # of the diagonal: nearer tracks are one person; those who pass each other come within a tenth
+STRAY = 0.02  # of the picture: differences below it do not tell whose way led here
 
 log = logging.getLogger(__name__)
 
@@ -167,10 +169,14 @@ class _Crowd:
             track.seen[self.frames] = sighting
 
     def _part_doubles(self) -> None:
-        """Where two tracks have slid onto one person, the one with less history loses sight."""
-        alive = sorted((t for t in self.tracks if t.rect is not None), key=lambda t: -len(t.seen))
+        """Where two tracks have slid onto one person, the one that strayed, or the younger, loses sight."""
+
+        def claim(track: _Track) -> tuple[int, int]:
+            return round(strayed(track.seen, self.frames, track.last()) / STRAY), -len(track.seen)
+
+        alive = sorted(self._alive(), key=claim)
         for i, track in enumerate(alive):
-            if any(o.rect is not None and track.last().same_person(o.last()) for o in alive[:i]):
+            if any(o.rect is not None and track.last().same_person(o.last(), DOUBLE) for o in alive[:i]):
                 track.rect = None
                 del track.seen[self.frames]
 

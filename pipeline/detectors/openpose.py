@@ -13,11 +13,11 @@ import numpy as np
 from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Detection, Video
 
 from . import drawn
-from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank
+from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, notes, pose, rank, strayed
 
 WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
 MAX_SIDE = 1024  # the body network itself works on 184 rows; hands and face are cut from this picture
-SAME_PERSON = 0.25  # farthest move of a box's centre between two frames, in picture widths and heights
+SAME_PERSON = 0.25  # farthest from where a box's centre moves on, in picture widths and heights
 REMEDY = "run `pip install -r requirements-gpu.txt`, or use --detector holistic"
 
 
@@ -78,9 +78,9 @@ def sighting(person: Any) -> Sighting:
 
 
 def join(histories: list[dict[int, Sighting]], people: Sequence[Sighting], frame: int) -> None:
-    """Adds each person of a frame to the nearest history that is free, or to a new one."""
+    """Adds each person of a frame to the history that leads nearest and is free, or to a new one."""
     pairs = sorted(
-        (distance(history[max(history)], person), h, p)
+        (strayed(history, frame, person), h, p)
         for h, history in enumerate(histories)
         for p, person in enumerate(people)
     )

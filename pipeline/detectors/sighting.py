@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.motion import smooth
 from . import drawn
 
 OTHER_SIDE = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]  # of the OpenPose body
+TREND = 6  # frames over which a person's walk is measured, and after which it is not believed any more
 MIN_PRESENCE = 0.05  # share of a clip's frames in which a person must be seen to count
 
 NO_PERSON = (
@@ -44,6 +46,11 @@ class Sighting:
             return 0.0, 0.0, 0.0, 0.0
         return (*seen.min(0), *seen.max(0))
 
+    def centre(self) -> np.ndarray:
+        """(2,) middle of the box."""
+        x0, y0, x1, y1 = self.box()
+        return np.array([x0 + x1, y0 + y1]) / 2
+
     def area(self) -> float:
         """Share of the picture inside the box."""
         x0, y0, x1, y1 = self.box()
@@ -55,8 +62,8 @@ class Sighting:
         shared = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
         return shared / self.area() if self.area() > 0 else 0.0
 
-    def same_person(self, other: Sighting) -> bool:
-        """Whether the points that both see lie, on average, within a tenth of the larger box's diagonal.
+    def same_person(self, other: Sighting, near: float = 0.1) -> bool:
+        """Whether the points that both see lie, on average, within `near` of the larger box's diagonal.
 
         Left and right may be exchanged: two looks at one turned person can differ in that.
         """
@@ -66,15 +73,27 @@ class Sighting:
             both = (self.body[:, 2] > VISIBLE) & (body[:, 2] > VISIBLE)
             if both.any():
                 apart = np.linalg.norm(self.body[both, :2] - body[both, :2], axis=1).mean()
-                if apart < 0.1 * np.hypot(x1 - x0, y1 - y0):
+                if apart < near * np.hypot(x1 - x0, y1 - y0):
                     return True
         return False
 
 
 def distance(a: Sighting, b: Sighting) -> float:
     """Distance of the two boxes' centres, in picture widths and heights."""
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.box(), b.box()
-    return float(np.hypot(ax0 + ax1 - bx0 - bx1, ay0 + ay1 - by0 - by1) / 2)
+    return float(np.linalg.norm(a.centre() - b.centre()))
+
+
+def strayed(history: dict[int, Sighting], frame: int, found: Sighting) -> float:
+    """How far `found` in `frame` lies from where a person with this history (in order) walks on.
+
+    People who cross have one place but not one speed; it is taken over TREND frames and believed for as many.
+    """
+    past = [t for t in islice(reversed(history), TREND + 1) if t < frame]
+    if not past:
+        return 0.0
+    last, first = (history[t].centre() for t in (past[0], past[-1]))
+    speed = (last - first) / max(past[0] - past[-1], 1)
+    return float(np.linalg.norm(found.centre() - last - speed * min(frame - past[0], TREND)))
 
 
 def pose(sightings: list[Sighting | None], fps: float, size: tuple[int, int]) -> Pose:

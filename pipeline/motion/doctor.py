@@ -16,7 +16,9 @@ LIPS = ((120, "good"), (READABLE_FACE, "fair"), (30, "poor"), (0, "none"))  # fr
 NOMINAL_AREA = 512 * 768  # picture area for which face heights are reported
 SHOULDERS, ANKLES = (2, 5), (10, 13)
 JAW_ENDS, EYE_ENDS, NOSE_TIP = (0, 16), (36, 45), 30  # of the 68 face points
-FEW, SOME = 0.01, 0.05  # shares of frames from which a missing face, or hands, are said
+SOME = 0.05  # share of frames from which missing hands, or hands at the face, are said
+AT_FACE, FINGERS = 0.15, 5  # of the face's box, and points of a hand in it: measured at a cheek and a brow
+SMALL = 0.05  # of the picture's height: smaller driving faces give the head's turn only roughly
 NOSE_DEPTH = 1.1  # distance of the nose's tip from the head's axis over half the width between the jaw's ends
 YAW_APART, BODY_APART = 30.0, 45.0  # degrees between driving and reference from which it is said
 FRONT = 0.72  # width of the shoulders over the torso's length from the front, as pose detectors mark them
@@ -29,8 +31,9 @@ class Report:
     """How the driving pose was aligned, in numbers, with the sentences a user should read.
 
     scale: of heights as fractions of the picture, 1 = unchanged. offset: (x, y) fractions. bone_ratios:
-    reference over driving length in pixels, by bone. faceless, handless, footless, turned, outside: shares of
-    frames. face_height: pixels at 512x768, which make the lips "good", "fair", "poor" or "none". people: how
+    reference over driving length in pixels, by bone. faceless, handless, footless, turned, covered (a hand
+    at the face), outside: shares of frames; *_seconds: when. face_height: pixels at 512x768, which make the
+    lips "good", "fair", "poor" or "none". driving_face: height over the clip's picture. people: how
     many were found; chosen: index of the one taken, why: the reason. yaw, facing: degrees of head and body
     (driving, reference), None where unknown. corrected: bones of the reference that point at the camera.
     """
@@ -51,6 +54,9 @@ class Report:
     footless: float = 0.0
     turned: float = 0.0
     turned_seconds: tuple[tuple[float, float], ...] = ()
+    faceless_seconds: tuple[tuple[float, float], ...] = ()
+    covered: float = 0.0
+    driving_face: float = 0.0
     outside: float = 0.0
     lips: str = "none"
     yaw: tuple[float | None, float | None] = (None, None)
@@ -60,7 +66,8 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """Returns plain values for JSON."""
         values = asdict(self)
-        values["turned_seconds"] = [list(span) for span in self.turned_seconds]
+        for name in ("turned_seconds", "faceless_seconds"):
+            values[name] = [list(span) for span in values[name]]
         for name in ("offset", "warnings", "yaw", "facing", "corrected"):
             values[name] = list(values[name])
         return values | {"summary": list(self.summary())}
@@ -76,8 +83,10 @@ class Report:
             f"{y:+.2f} of the height.",
             f"Bone lengths, reference over driving, in pixels: {bones}.",
             f"Frames without a face {self.faceless:.0%}, without hands {self.handless:.0%}, without feet "
-            f"{self.footless:.0%}, turned away {self.turned:.0%}, leaving the picture {self.outside:.0%}.",
-            f"The face is {self.face_height:.0f} pixels high at 512x768: lips {self.lips}.",
+            f"{self.footless:.0%}, turned away {self.turned:.0%}, with a hand at the face "
+            f"{self.covered:.0%}, leaving the picture {self.outside:.0%}.",
+            f"The face is {self.face_height:.0f} pixels high at 512x768: lips {self.lips}. In the clip it "
+            f"takes {self.driving_face:.0%} of the picture's height.",
         ]
         for what, (driving, own) in (("Head", self.yaw), ("Body", self.facing)):
             if driving is not None and own is not None:
@@ -118,13 +127,31 @@ def body_facing(pose: Pose) -> np.ndarray:
 
 
 def turned_away(pose: Pose) -> np.ndarray:
-    """Returns (T,) bool: the body is there and its shoulders are seen from behind, or no face and no nose."""
+    """Returns (T,) bool: no face, and the shoulders are seen from behind, or the head in profile or hidden.
+
+    In profile or further round the nose lies beside both eyes, not between them.
+    """
     seen = pose.body.visible
     width = (pose.body.xy[:, 5, 0] - pose.body.xy[:, 2, 0]) * pose.size[1]
     height = np.abs(pose.body.xy[:, 8, 1] - pose.body.xy[:, NECK, 1]) * pose.size[0]
     shoulders = seen[:, SHOULDERS].all(1)
-    back = shoulders & (width < -MIN_SHOULDERS * height) & is_missing(pose.face)
-    return back | (shoulders & is_missing(pose.face) & ~seen[:, [0, 14, 15]].any(1))
+    nose, eyes = pose.body.xy[:, 0, 0], pose.body.xy[:, [14, 15], 0]
+    beside = (nose < eyes.min(1)) | (nose > eyes.max(1))
+    head = seen[:, [0, 14, 15]]
+    away = (width < -MIN_SHOULDERS * height) | ~head.any(1) | (head.all(1) & beside)
+    return shoulders & is_missing(pose.face) & away
+
+
+def covered(pose: Pose) -> np.ndarray:
+    """Returns (T,) bool: a few points of one hand lie in the box around the face, slightly widened."""
+    face = np.where(pose.face.visible[..., None], pose.face.xy, np.nan)
+    whole = ~is_missing(pose.face)
+    low, high = np.zeros((len(pose), 2)), np.zeros((len(pose), 2))
+    low[whole], high[whole] = np.nanmin(face[whole], 1), np.nanmax(face[whole], 1)
+    pad = AT_FACE * (high - low)
+    low, high = (low - pad)[:, None], (high + pad)[:, None]
+    inside = pose.hands.visible & ((pose.hands.xy > low) & (pose.hands.xy < high)).all(2)
+    return whole & (inside.reshape(len(pose), 2, -1).sum(2) >= FINGERS).any(1)
 
 
 def spans(flags: np.ndarray, fps: float) -> tuple[tuple[float, float], ...]:
@@ -165,10 +192,13 @@ def examine(
     frames = max(1, len(pose))
     nominal = (NOMINAL_AREA / (reference.size[0] * reference.size[1])) ** 0.5
     height = face_height(pose) * nominal
-    away = turned_away(source)
+    away, faceless = turned_away(source), is_missing(pose.face)
     notes = list(given.pop("notes", ()))
     numbers = {
-        "faceless": float(is_missing(pose.face).sum() / frames),
+        "faceless": float(faceless.sum() / frames),
+        "faceless_seconds": spans(faceless, pose.fps),
+        "covered": float(covered(source).sum() / frames),
+        "driving_face": face_height(source) / source.size[0],
         "handless": float((~pose.hands.visible.any(1)).sum() / frames),
         "footless": float((~pose.body.visible[:, ANKLES].any(1)).sum() / frames),
         "turned": float(away.sum() / frames),
@@ -193,6 +223,11 @@ def _middle(values: np.ndarray) -> float | None:
     return float(np.median(good)) if len(good) else None
 
 
+def _times(found: Sequence[tuple[float, float]]) -> str:
+    more = " and more" if len(found) > 4 else ""
+    return ", ".join(f"{a:.1f}-{b:.1f} s" for a, b in found[:4]) + more
+
+
 def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.01 else "under 1%"
 
@@ -202,9 +237,20 @@ def _warnings(report: Report) -> list[str]:
     if report.corrected:
         names = " and ".join(report.corrected)
         notes.append(f"The reference's {names} look foreshortened; their full length is an estimate.")
-    if report.faceless >= FEW:
+    if report.faceless > 0:
         notes.append(
-            f"The driving face is missing in {report.faceless:.0%} of the frames; lips stay still there."
+            f"The driving face is missing in {_percent(report.faceless)} of the frames "
+            f"({_times(report.faceless_seconds)}); lips stay still there."
+        )
+    if report.covered >= SOME:
+        notes.append(
+            f"A hand is at the driving face in {report.covered:.0%} of the frames; it may be drawn under the "
+            "mouth."
+        )
+    if 0 < report.driving_face < SMALL:
+        notes.append(
+            f"The driving face is only {report.driving_face:.1%} of the clip's height, so the head's turn is "
+            "read roughly; a clip filmed from closer works better."
         )
     if report.handless >= SOME:
         notes.append(f"No hands were found in {report.handless:.0%} of the frames.")
@@ -228,11 +274,9 @@ def _warnings(report: Report) -> list[str]:
 def _orientation(report: Report, source: Pose) -> list[str]:
     notes = []
     if report.turned > 0:
-        times = ", ".join(f"{a:.1f}-{b:.1f} s" for a, b in report.turned_seconds[:4])
-        more = " and more" if len(report.turned_seconds) > 4 else ""
         notes.append(
-            f"The driving person turns away in {_percent(report.turned)} of the frames ({times}{more}); the "
-            "reference image does not show that side."
+            f"The driving person turns away in {_percent(report.turned)} of the frames "
+            f"({_times(report.turned_seconds)}); the reference image does not show that side."
         )
     if (both := _apart(report.yaw)) > YAW_APART:
         driving, own = report.yaw
