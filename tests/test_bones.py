@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -233,7 +234,33 @@ def test_bones_beat_one_scale_and_the_published_line() -> None:
 def test_the_table_is_printed(capsys) -> None:
     planted.main([])
     text = capsys.readouterr().out
-    assert text.count("| published |") == 5 and "ground %" in text
+    assert text.count("| published |") == 5 and "ground %" in text and text.endswith("pass\n")
+    planted.main(["--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["pass"] is True and len(found["table"]) == 15
+    assert all(row.keys() == {"name", "value", "level", "pass"} for row in found["rows"])
+    assert (
+        sum(row["pass"] is True for row in found["rows"]) == 5 + 4 + 5 + 4
+    )  # own levels, then the published
+
+
+def test_a_body_off_the_ground_or_worse_than_the_published_line_fails_its_row() -> None:
+    found = planted.rows()
+    child = next(row for row in found if row["method"] == "bones")
+    child |= {"ground": 0.5, "bones": 0.5}
+    bad = [row["name"] for row in planted.judged(found, planted.LEVELS)["rows"] if row["pass"] is False]
+    assert bad == [
+        "child, bones: bones", "child, bones: ground", "child: bones, published less ours",
+        "child: ground, published less ours",
+    ]  # fmt: skip
+
+
+def test_a_real_driver_is_taken_from_a_pose_file(tmp_path, capsys) -> None:
+    tall().save(tmp_path / "tall.npz")
+    planted.main(["--pose", str(tmp_path / "tall.npz"), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["pass"] is True
+    assert {row["level"] for row in found["rows"]} == {None, 0.0, *planted.REAL_LEVELS.values()}
 
 
 @settings(max_examples=40, deadline=None)

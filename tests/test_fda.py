@@ -206,3 +206,91 @@ def test_training_mask_covers_the_face_box() -> None:
     assert mask.shape == (2, 24, 16) and mask.dtype == np.float32 and not mask[1].any()
     assert mask.max() == pytest.approx(1) and mask[0].mean() == pytest.approx(box.prod(), rel=1e-5)
     assert fda.mask(points, (24, 16)).sum() > mask.sum()
+
+
+def box_error(out: Keypoints, driving: Keypoints, rows: np.ndarray) -> float:
+    """Largest distance in pixels of the edges of both boxes around the points that count on both sides."""
+    seen = (out.visible & driving.visible)[..., None]
+    edges = []
+    for k in (out, driving):
+        low, high = np.where(seen, k.xy, np.inf).min(1), np.where(seen, k.xy, -np.inf).max(1)
+        edges.append(np.stack([low[rows], high[rows]]))
+    away = np.abs(edges[0] - edges[1]) * (SIZE[1], SIZE[0])
+    return float(away.max()) if away.size else 0.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.floats(-1.5, 2.5),
+    st.floats(2, 300),
+    st.sampled_from(["none", "predicted", "driving", "both"]),
+    st.sampled_from(["whole", "some points", "one point", "no width", "none"]),
+)
+def test_paper_boxes_meet_wherever_the_driving_face_is(seed, place, half, mirrored, damage) -> None:
+    """Mirrored, half hidden, out of the picture, damaged in some frames: the box is met to half a pixel."""
+    rng = np.random.default_rng(seed)
+    driving = face(8, (place, 0.4), half, rng.uniform(-1, 1, 8), rng.uniform(0, 0.5, 8))
+    predicted = face(8, gap=rng.uniform(0, 0.5, 8))
+    for name, points in (("driving", driving), ("predicted", predicted)):
+        if mirrored in (name, "both"):
+            points.xy[..., 0] = 1 - points.xy[..., 0]
+    bad = np.array([3, 4])
+    if damage == "some points":
+        driving.score[:] = np.where(rng.random(driving.score.shape) < 0.3, 0, driving.score)
+    elif damage == "one point":
+        driving.score[bad, 1:] = 0
+    elif damage == "no width":
+        driving.xy[bad, :, 0] = place
+    elif damage == "none":
+        driving.score[bad] = 0
+    out = fda.splice(posed(driving), predicted, box="paper").face
+    good = np.setdiff1d(np.arange(8), bad if damage != "some points" else [])
+    assert np.isfinite(out.xy).all() and box_error(out, driving, good) <= 0.5
+    for box, region in (("rigid", "face"), ("rigid", "lips")):
+        assert np.isfinite(fda.splice(posed(driving), predicted, region, box).face.xy).all()
+
+
+def test_a_pulsating_box_gives_a_steady_face_in_its_place() -> None:
+    """The size is smoothed; the box's middle is the driving one's in every frame."""
+    rng = np.random.default_rng(0)
+    centres = np.linspace((0.3, 0.3), (0.5, 0.5), 60)[:, None]
+    beat = 1 + 0.03 * rng.standard_normal((60, 1, 1))
+    driving = Keypoints((face(60, (0, 0)).xy * beat) + centres, face(60).score)
+    out = fda.splice(posed(driving), face(60)).face
+    heights = [np.ptp(k.xy[:, fda.RIGID, 1], axis=1) for k in (driving, out)]
+    tremble = [np.std(np.diff(h, 2)) for h in heights]
+    assert tremble[1] < 0.3 * tremble[0]
+    middles = [(k.xy[:, fda.RIGID].min(1) + k.xy[:, fda.RIGID].max(1)) / 2 for k in (driving, out)]
+    assert np.abs((middles[0] - middles[1]) * (SIZE[1], SIZE[0])).max() < 0.5
+    lips = fda.splice(posed(driving), face(60, gap=0.3), "lips").face
+    width = lips.xy[:, 54, 0] - lips.xy[:, 48, 0]
+    assert np.std(np.diff(width, 2)) < 0.3 * np.std(np.diff(driving.xy[:, 54, 0] - driving.xy[:, 48, 0], 2))
+
+
+def test_a_smoothed_fit_keeps_boxes_concentric_and_the_papers_has_no_smoothing() -> None:
+    source, target = face(9), face(9, (0.4, 0.6), 20)
+    target.xy[4] = (target.xy[4] - target.xy[4].mean(0)) * 1.2 + target.xy[4].mean(0)
+    a, b = fda.fit(source, target, "paper", smooth=2.0)
+    assert a[4, 0] < fda.fit(source, target, "paper")[0][4, 0] and fda.STEADY["paper"] == 0
+    for points in (source.xy * a[:, None] + b[:, None], target.xy):
+        middle = (points.min(1) + points.max(1)) / 2
+        assert np.allclose(middle, (target.xy.min(1) + target.xy.max(1)) / 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.floats(0, 1), st.booleans())
+def test_training_stages_take_any_face(seed, frames, share, far) -> None:
+    """Missing, single, huge and far points: finite places, and a mask in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    xy = rng.normal(5 if far else 0.5, 10 ** rng.uniform(-6, 1), (frames, FACE, 2))
+    points = Keypoints(xy, (rng.random((frames, FACE)) < share).astype(float))
+    placement = fda.sample(rng, frames)
+    warped, a, b = fda.warp(points, placement, points)
+    assert np.isfinite(warped.xy).all() and np.isfinite(b).all() and (a > 0).all()
+    assert np.array_equal(warped.score, points.score)
+    mask = fda.mask(warped, (24, 16))
+    assert mask.shape == (frames, 24, 16) and mask.min() >= 0 and mask.max() <= 1 + 1e-6
+    assert not mask[~points.visible.any(1)].any()
+    with pytest.raises(ValueError, match="as many frames"):
+        fda.warp(points, fda.sample(rng, frames + 1), points)
