@@ -210,6 +210,9 @@ def test_command_reads_files_and_its_exit_code_follows_the_rows(tmp_path, capsys
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert printed["pairs"] == 1 and printed["seconds"] == 10 and printed["pass"] is True
+    assert {"name", "value", "level", "pass"} <= printed["rows"][0].keys()
+    timed = [row for row in printed["rows"] if row["name"].endswith("frames/s, seconds")]
+    assert [row["level"] for row in timed] == [1.0, 0.05] and all(0 < row["value"] for row in timed)
     monkeypatch.setattr(measure, "refocus", broken(stretched))
     assert main(words) == 1
     assert "bone drift, limbs" in (out := capsys.readouterr().out) and "FAIL" in out

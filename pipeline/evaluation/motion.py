@@ -279,6 +279,8 @@ TRIED = (
     ("chosen with limits 35 35 25", replace(TUNING, limits=(4.0, 10.0, 35.0, 35.0, 25.0))),
     ("chosen with limits 170", replace(TUNING, limits=FREE)),
     ("chosen without the foreshortening factor", replace(TUNING, foreshortened=(-0.2, 0.0))),
+    ("chosen without slowing slow gestures", replace(TUNING, pace=0.0)),
+    ("chosen with pace 2.5", replace(TUNING, pace=2.5)),
 )
 COLUMNS = ("rise", "rising", "z", "ratio", "jerk", "jerk99")
 
