@@ -299,8 +299,8 @@ def main(argv: Sequence[str]) -> int:
         "--poses",
         type=Path,
         nargs="+",
-        help="pose files as --driving takes them (.npz of `pose` or EchoMimic, OpenPose JSON, skeleton videos with "
-        "their sidecar), with wrists, at least 1 s; default: the shipped driving clips",
+        help="pose files as --driving takes them (.npz of `pose` or EchoMimic, OpenPose JSON, skeleton "
+        "videos with their sidecar), with wrists, at least 1 s; default: the shipped driving clips",
     )
     parser.add_argument(
         "--speech",
