@@ -29,7 +29,6 @@ from pipeline.clips import BODY, FACE, HANDS, Keypoints, Motion, Pose
 from pipeline.motion.mesh import carry
 from pipeline.motion.prosody import EXCITATION_SECONDS
 
-
 MODES = ("amplify", "gate", "both")
 MAX_STRENGTH, MAX_SIZE = 2.0, 0.5
 GUIDANCE_STEP, GUIDANCE_RANGE = 0.1, (0.8, 1.2)  # more shifts the mean of the control features (metrics 4.3)
