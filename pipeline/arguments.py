@@ -55,6 +55,8 @@ def add_inputs(parser: Parser) -> None:
     add("--splice", choices=("face", "lips"), help="default: what suits the model")
     add("--refocus", choices=("amplify", "gate", "both"), help="default: what suits the model")
     add("--pose-free", default="prior", choices=("prior", "network"))
+    moves = "without --driving; default: full where an arm is seen, else head"
+    add("--gestures", choices=("still", "head", "full"), help=moves)
     add("--length", default="pingpong", choices=("pingpong", "loop", "trim", "hold"))
     add("--retarget", default="bones", choices=("bones", "similar", "published"), help="body to body")
     add("--framing", default="reference", choices=("reference", "driving"), help="whose camera is followed")

@@ -24,7 +24,7 @@ from pipeline.clips import Audio, Detection, Keypoints, Motion, Pose, Video
 from pipeline.detectors import cache
 from pipeline.frames import crop_to_aspect, same_aspect
 from pipeline.motion import accents as edits
-from pipeline.motion import fda, gesture, prosody, retarget
+from pipeline.motion import fda, gesture, prosody, retarget, strokes
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
 from pipeline.speaking import SpokenFace
@@ -151,11 +151,13 @@ class AudioPosePipeline(DiffusionPipeline):
         seed: int = 0,
         accents: np.ndarray | None = None,
         audio_offset: float = 0.0,
+        gestures: str | None = None,
     ) -> Generator[Progress, None, Analysis]:
         """Detects, aligns and splices; the generator's return value is the `Analysis` before refocusing.
 
         accents: (N,2) seconds and strengths instead of the detected ones. audio_offset: ms by which the mouth
-        comes later than the sound.
+        comes later than the sound. gestures: without a driving video, one of `strokes.MODES`, or None for
+        what suits the reference.
         """
         if not 1 <= fps <= MAX_FPS:
             raise ValueError(f"fps is {fps:g}; give a value from 1 to {MAX_FPS:g}")
@@ -176,7 +178,8 @@ class AudioPosePipeline(DiffusionPipeline):
         warnings = list(found.notes) + _sound_warnings(speech)
         report = None
         if driving is None:
-            pose = gesture.talking_head(reference, face, head, fps)
+            rng = np.random.default_rng((seed, 1))  # not the head's own stream: the gestures are another draw
+            pose = strokes.pose_free(reference, face, head, spoken, rng, gestures)
         else:
             tracked = yield from self.track_pose(driving, fps, frames, detector)
             pose, report = self._drive(tracked, reference, face, frames, length, splice, box, alignment)

@@ -23,7 +23,7 @@ from pipeline import __version__, media, posefiles
 from pipeline.base import Analysis, AudioPosePipeline, Progress
 from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.frames import draft
-from pipeline.motion import retarget, skeleton
+from pipeline.motion import retarget, skeleton, strokes
 from pipeline.motion.accents import checked
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import Regions, refocus
@@ -44,7 +44,7 @@ WHOLE = ("seed", "steps", "window", "overlap", "height", "width")
 CHOICES = {
     "detector": ("holistic", "openpose"), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
-    "retarget": retarget.METHODS, "framing": retarget.FRAMINGS,
+    "retarget": retarget.METHODS, "framing": retarget.FRAMINGS, "gestures": strokes.MODES,
 }  # fmt: skip
 MAX_ACCENTS_BYTES = 1 << 20
 PANEL = 512  # rows of the side-by-side video at most
@@ -82,6 +82,7 @@ class Request:
     torso_intensity: float = 1.0
     hands_intensity: float = 1.0
     audio_offset: float = 0.0
+    gestures: str | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -138,7 +139,7 @@ def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Genera
             length=request.length,
             alignment=retarget.Alignment(request.retarget, request.framing, person),
             amplitude=request.mouth, seed=request.seed, accents=accents,
-            audio_offset=request.audio_offset,
+            audio_offset=request.audio_offset, gestures=request.gestures,
         )
     )  # fmt: skip
 

@@ -115,6 +115,12 @@ def test_without_driving_the_head_moves_and_the_seed_decides_how(pipe, photo) ->
     )
 
 
+def test_a_still_body_only_speaks_and_a_head_leaves_the_arms(pipe, photo) -> None:
+    still, head = (pipe.prepare_motion(photo, speech(2.0), gestures=mode) for mode in ("still", "head"))
+    assert np.ptp(still.pose.body.xy, axis=0).max() == 0 < np.ptp(still.pose.face.xy, axis=0).max()
+    assert np.ptp(head.pose.body.xy[:, 0], axis=0).max() > 0 == np.ptp(head.pose.hands.xy, axis=0).max()
+
+
 def test_a_driving_clip_without_a_person_becomes_black_frames_and_says_so(pipe, photo) -> None:
     empty = Video(np.full((6, 96, 128, 3), 90, np.uint8), 25.0)
     found = finish(pipe.analyse(photo, speech(0.5), empty))
@@ -133,7 +139,10 @@ def test_analysis_can_be_closed_at_any_step(pipe, photo) -> None:
         next(work)
 
 
-@pytest.mark.parametrize(("options", "word"), [({"fps": 0.5}, "fps"), ({"detector": "eyes"}, "eyes")])
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"fps": 0.5}, "fps"), ({"detector": "eyes"}, "eyes"), ({"gestures": "wild"}, "wild")],
+)
 def test_bad_choices_name_themselves(pipe, photo, options: dict, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         finish(pipe.analyse(photo, speech(0.5), **options))
