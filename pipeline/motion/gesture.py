@@ -52,11 +52,11 @@ def head_motion(prosody: Prosody, frames: int, fps: float, rng: np.random.Genera
     if frames < 1 or not fps > 0:
         raise ValueError(f"head motion needs at least one frame and a positive fps, got {frames} and {fps}")
     time = (np.arange(frames) + 0.5) / fps
-    speech = _fitted(prosody.speech, frames)
-    active = SILENT_SWAY + (1 - SILENT_SWAY) * _smooth(speech, 0.5 * fps)
-    waves = _waves(time, rng, 5)
-    angles = waves[:, :3] * np.array(SWAY_DEGREES) * active[:, None]
-    shift = waves[:, 3:] * np.array(SHIFT) * active[:, None]
+    speech = fitted(prosody.speech, frames)
+    active = SILENT_SWAY + (1 - SILENT_SWAY) * smooth(speech, 0.5 * fps)
+    sway = waves(time, rng, 5)
+    angles = sway[:, :3] * np.array(SWAY_DEGREES) * active[:, None]
+    shift = sway[:, 3:] * np.array(SHIFT) * active[:, None]
     brow = np.zeros(frames)
     for second, strength in np.asarray(prosody.accents, float).reshape(-1, 2):
         nod = _bump(time, second + NOD_DELAY, rng.uniform(*NOD_SECONDS)) * strength
@@ -67,13 +67,13 @@ def head_motion(prosody: Prosody, frames: int, fps: float, rng: np.random.Genera
     return HeadMotion(angles, shift, _blinks(time, speech, fps, rng), brow)
 
 
-def _fitted(curve: np.ndarray, frames: int) -> np.ndarray:
+def fitted(curve: np.ndarray, frames: int) -> np.ndarray:
     """The curve cut, or held at its last value, to `frames` rows; zeros when it has none."""
     curve = np.asarray(curve, float)[:frames]
     return np.pad(curve, (0, frames - len(curve)), mode="edge") if len(curve) else np.zeros(frames)
 
 
-def _smooth(curve: np.ndarray, frames: float) -> np.ndarray:
+def smooth(curve: np.ndarray, frames: float) -> np.ndarray:
     """Hann mean over about `frames` rows, centred, with held ends."""
     half = max(1, int(frames / 2))
     kernel = np.hanning(2 * half + 3)[1:-1]
@@ -85,7 +85,7 @@ def _bump(time: np.ndarray, centre: float, seconds: float) -> np.ndarray:
     return 0.5 + 0.5 * np.cos(2 * np.pi * np.clip((time - centre) / seconds, -0.5, 0.5))
 
 
-def _waves(time: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+def waves(time: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
     """(T, count) sums of sinusoids with amplitude f^-0.6 and standard deviation 1."""
     low, high = np.log(SWAY_HERTZ)
     hertz = np.exp(rng.uniform(low, high, (SWAY_WAVES, count)))

@@ -6,15 +6,8 @@ gesture is preparation, stroke, hold and retraction (Kendon 2004), each with min
 
     x(u) = a + (b - a) (10 u^3 - 15 u^4 + 6 u^5),  u in [0, 1]
 
-Only rotations in the picture plane are applied, around the reference's own posture, so bones keep their
-length. Limits, after the American Academy of Orthopaedic Surgeons' "Joint Motion" (1965), projected:
-
-    joint      movement                                    table      used here
-    shoulder   abduction, adduction across the body        180, 50    -30 (across) to 120 degrees
-    elbow      flexion                                     0 to 150   0 to 150, never bent backwards
-    wrist      radial and ulnar deviation                  20, 30     20 to either side of the reference's
-
-A reference that is already outside a limit is not turned further out.
+A bank of strokes says where the hand is when it is ready and when it stops; `arms` finds the turns of the
+reference's own shoulder and elbow that bring it there. Between gestures that are near the hand waits.
 """
 
 from __future__ import annotations
@@ -24,107 +17,77 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.clips import VISIBLE, Keypoints, Pose
-from pipeline.motion import gesture, retarget
+from pipeline.clips import Keypoints, Pose
+from pipeline.motion import arms, gesture, retarget
+from pipeline.motion.arms import LEFT, RIGHT, Arm
 
 if TYPE_CHECKING:
     from pipeline.motion.prosody import Prosody
 
 MODES = ("still", "head", "full")
-RIGHT, LEFT = (2, 3, 4, 21), (5, 6, 7, 0)  # shoulder, elbow, wrist, first hand point; the person's own sides
-NECK, R_HIP, L_HIP = 1, 8, 11
+R_HIP, L_HIP = 8, 11
 UPPER = np.array([0, 1, 2, 3, 4, 5, 6, 7, 14, 15, 16, 17])  # what sways with the torso
 
-ABDUCTION, FLEXION, WRIST = (-30.0, 120.0), 150.0, 20.0  # degrees; the table above
-FORESHORTENED = 0.5  # forearm over upper arm: a shorter one points at the camera and turns little
-POINTING_ELBOW = 25.0  # degrees that such an elbow may turn either way
-POINTING_GAIN = 1.8  # its hand moves from the shoulder instead
-UNSEEN_HAND = 0.4  # of the size: an arm whose hand is in a pocket or behind the back hardly moves
-MARGIN = 0.004  # of the frame: gestures stay this far inside, or where the reference already is
-
 WEAKEST = 0.2  # accents under this strength get no stroke
-RATE, REFRACTORY = 1.0, 0.70  # strokes per second of a phrase at most, and s between two
+RATE, REFRACTORY = 1.1, 0.70  # strokes per second of a phrase at most, and s between two
 TASTE = 0.12  # spread of the choice among accents of like strength
 PAUSE = 0.30  # s of silence that end a phrase
-EARLY, LATE = 0.10, 0.20  # s by which a phrase's movement may reach into the silence around it
+EARLY, LATE = 0.10, 0.08  # s by which a phrase's gestures may reach into the silence around it
 LEAD = (0.022, 0.058)  # s from apex to accent; half a frame at 25 fps more stays within 0 to 80 ms
-STROKE, PREPARATION, HOLD, RETRACTION = (0.17, 0.26), (0.26, 0.44), (0.14, 0.36), (0.42, 0.65)
-LEAST_PREPARATION, LEAST_HOLD, LEAST_RETRACTION = 0.12, 0.10, 0.36
-LINKED = 0.9  # s between two gestures under which the hand waits instead of going back to rest
-RELAXED = 0.82  # of the apex is left at the end of the hold
-SIZE, SIZE_SPREAD = (0.55, 0.60), 0.12  # amplitude = 0.55 + 0.60 strength, and its log-normal spread
+STROKE, PREPARATION, HOLD, RETRACTION = (0.18, 0.26), (0.36, 0.52), (0.14, 0.36), (0.45, 0.70)
+LEAST_PREPARATION, LEAST_HOLD = 0.26, 0.10
+LINKED = 1.2  # s at rest between two gestures for which the hand goes back; else it waits where it is
+LONG_PAUSE = 1.5  # s of silence in which a hand goes back to rest; in shorter ones it waits
+RELAXED = 0.72  # of the apex is left at the end of the hold
+SWITCH = 0.35  # chance that the other arm leads the next gesture
+SIZE, SIZE_SPREAD = (0.60, 0.60), 0.12  # amplitude = 0.60 + 0.60 strength, and its log-normal spread
+UNSEEN_HAND = 0.2  # of the size: an arm whose hand is hidden or cut off hardly moves
 
-SWAY, SWAY_LIMIT, CALM = 0.40, 0.9, 0.2  # degrees (deviation, most) of the torso, share left in pauses
+SWAY, SWAY_LIMIT, CALM = 0.7, 1.8, 0.15  # degrees (deviation, most) of the torso, share left in pauses
+LIFE = (0.5, 1.0, 1.2)  # degrees of deviation by which shoulder, elbow and wrist are never quite still
 PIVOT = 1.4  # shoulder widths under the neck where hips are not seen
-SHRINK, ROUNDS = 0.75, 14  # steps by which a gesture is made smaller until it stays in the frame
+MARGIN = 0.004  # of the frame: gestures stay this far inside, or where the reference already is
+SHRINK, ROUNDS = 0.75, 12  # steps by which a gesture is made smaller until it stays in the frame
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One arm's part in a stroke: degrees at its preparation and at its apex, of
+    """One arm's part in a stroke: shoulder widths (out, up) and degrees (hand up) when ready and at its apex.
 
-    (upper arm outwards, forearm up, forearm outwards, hand up).
+    carry: share of the way from rest to where people gesture, on which both are added.
     """
 
-    preparation: tuple[float, float, float, float]
-    apex: tuple[float, float, float, float]
+    carry: float
+    ready: tuple[float, float, float]
+    apex: tuple[float, float, float]
 
 
-REST = Shape((0, 0, 0, 0), (0, 0, 0, 0))
-BEAT = Shape((2.0, 10, 0, 5), (0.5, 2, 0, -6))
-RAISE = Shape((-0.5, -1, 0, -4), (2.5, 10, 0, 5))
-PALM = Shape((-1.5, 4, 0, 3), (4.0, 3, 6, -4))
-FLICK = Shape((0.5, 4, 0, 7), (0, 1, 0, -8))
-INWARD = Shape((2.5, 4, 0, 2), (-2.5, 7, 0, -2))
-COUNTER = Shape((-0.5, 1, 0, 1), (0.5, 3, 0, 1))
+REST = Shape(0.0, (0, 0, 0), (0, 0, 0))
+BEAT = Shape(1.0, (0.03, 0.22, 10), (0.01, 0.02, -8))
+RAISE = Shape(0.8, (0.0, -0.03, -5), (0.05, 0.20, 8))
+PALM = Shape(1.0, (-0.05, 0.10, 6), (0.16, 0.05, -6))
+FLICK = Shape(0.9, (0.0, 0.09, 14), (0.03, 0.0, -14))
+INWARD = Shape(1.0, (0.13, 0.05, 4), (-0.06, 0.12, -4))
+COUNTER = Shape(0.6, (0.01, 0.08, 4), (0.0, 0.02, -4))
 # leading arm, other arm, how often
 BANK = (
-    (BEAT, REST, 0.22),
+    (BEAT, REST, 0.20),
     (BEAT, BEAT, 0.20),
     (BEAT, COUNTER, 0.14),
-    (RAISE, REST, 0.10),
+    (RAISE, REST, 0.09),
     (PALM, REST, 0.08),
-    (PALM, PALM, 0.10),
-    (FLICK, REST, 0.08),
-    (INWARD, INWARD, 0.08),
+    (PALM, PALM, 0.11),
+    (FLICK, COUNTER, 0.09),
+    (INWARD, INWARD, 0.09),
 )
 
 
 @dataclass(frozen=True)
-class Arm:
-    """An arm of the reference that may gesture: `points` in pixels as x + iy, shoulder, elbow, wrist, hand.
-
-    side: 1 where a positive rotation turns it outwards, else -1. lift: the rotation's sign that raises the
-    wrist. low, high: (3,) degrees that shoulder, elbow and wrist may turn. gain: (3,).
-    """
-
-    joints: tuple[int, int, int, int]
-    points: np.ndarray
-    side: float
-    lift: float
-    low: np.ndarray
-    high: np.ndarray
-    gain: np.ndarray
-
-    def turns(self, movement: tuple[float, ...], size: float) -> np.ndarray:
-        """(3,) degrees of shoulder, elbow and wrist, each against its parent, inside the limits."""
-        out, up, open_, hand = np.array(movement) * size
-        raw = np.array([self.side * out, self.lift * up + self.side * open_, self.lift * hand])
-        return np.clip(raw * self.gain, self.low, self.high)
-
-    def placed(self, shoulder: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-        """(T,23) elbow, wrist and hand for shoulders (T,) and turns (T,3)."""
-        turn = np.exp(1j * np.radians(np.cumsum(degrees, axis=1)))
-        own = self.points
-        elbow = shoulder + (own[1] - own[0]) * turn[:, 0]
-        wrist = elbow + (own[2] - own[1]) * turn[:, 1]
-        hand = wrist[:, None] + (own[3:] - own[2]) * turn[:, 2:]
-        return np.concatenate([elbow[:, None], wrist[:, None], hand], 1)
-
-
-@dataclass(frozen=True)
 class Stroke:
-    """One gesture: seconds of its four moments, the accent it falls on, and the arms' turns (2,3) degrees."""
+    """One gesture: seconds of its moments, the accent it falls on, the arms' turns (arms,3) in degrees.
+
+    retract, rested: when the arms go back to rest and are there; infinite where they wait for the next.
+    """
 
     start: float
     ready: float
@@ -133,11 +96,13 @@ class Stroke:
     accent: float
     preparation: np.ndarray
     reached: np.ndarray
+    retract: float = np.inf
+    rested: float = np.inf
 
 
 def default_mode(reference: Pose) -> str:
-    """`full` where at least one forearm with its wrist is seen, else `head`."""
-    return "full" if any(_arm(reference, joints) for joints in (RIGHT, LEFT)) else "head"
+    """`full` where at least one arm with its wrist is in the picture, else `head`."""
+    return "full" if arms.find(reference) else "head"
 
 
 def pose_free(
@@ -162,64 +127,37 @@ def pose_free(
 
 
 def gesturing(pose: Pose, reference: Pose, prosody: Prosody, rng: np.random.Generator) -> Pose:
-    """The talking head `pose` with torso sway and beat gestures of the arms that the reference shows."""
-    frames, fps = len(pose), pose.fps
-    if not (reference.body.score[0, [2, 5]] > VISIBLE).all():
+    """The talking head `pose` with torso sway and beat gestures of the arms that the reference shows.
+
+    What would leave the frame, or bring a hand before the face, is made smaller until it does not.
+    """
+    if not reference.body.visible[0, [RIGHT[0], LEFT[0]]].all():
         return pose
-    time = (np.arange(frames) + 0.5) / fps
-    arms = [arm for joints in (RIGHT, LEFT) if (arm := _arm(reference, joints))]
-    strokes = plan(prosody, arms, rng, frames / fps)
-    active = CALM + (1 - CALM) * gesture._smooth(gesture._fitted(prosody.speech, frames), 0.5 * fps)
-    sway = SWAY_LIMIT * np.tanh(SWAY / SWAY_LIMIT * gesture._waves(time, rng, 1)[:, 0] * active)
-    sizes, swing = np.ones(len(strokes)), 1.0
-    for round_ in range(ROUNDS + 1):
-        if round_ == ROUNDS:
-            sizes, swing = np.zeros(len(strokes)), 0.0
-        moved = _moved(pose, reference, arms, _tracks(strokes, sizes, time), swing * sway)
-        outside = _outside(moved, reference, pose)
-        if not outside.any():
-            break
-        guilty = np.array([outside[_covers(stroke, time)].any() for stroke in strokes], bool)
-        sizes = np.where(guilty, sizes * SHRINK, sizes)
-        rest = outside & ~np.any([_covers(stroke, time) for stroke in strokes] or [~outside], axis=0)
-        swing *= SHRINK if rest.any() or (sizes[guilty] < 0.3).any() else 1.0
-    return moved
+    time = (np.arange(len(pose)) + 0.5) / pose.fps
+    linkages = arms.find(reference)
+    strokes = plan(prosody, linkages, rng, len(pose) / pose.fps)
+    speech = gesture.smooth(gesture.fitted(prosody.speech, len(pose)), 0.2 * pose.fps)
+    clock = np.cumsum(CALM + (1 - CALM) * speech) / pose.fps  # it nearly stands still in pauses
+    waves = gesture.waves(clock, rng, 1 + 3 * len(linkages))
+    sway = SWAY_LIMIT * np.tanh(SWAY / SWAY_LIMIT * waves[:, 0])
+    life = np.tanh(waves[:, 1:].reshape(len(time), -1, 3) / 2) * 2 * LIFE
 
+    def moved(sizes: np.ndarray, swing: float) -> tuple[Pose, np.ndarray]:
+        turns = _tracks(strokes, sizes, time, len(linkages)) + swing * life
+        made = _moved(pose, reference, linkages, turns, swing * sway)
+        return made, _forbidden(made, reference, pose)
 
-def _arm(reference: Pose, joints: tuple[int, int, int, int]) -> Arm | None:
-    """The arm with its limits, or None where elbow or wrist is not seen."""
-    body, hand = reference.body[:1], reference.hands[:1]
-    seen, fingers = body.visible[0, list(joints[:3])], slice(joints[3], joints[3] + 21)
-    pixels = np.array([reference.size[1], reference.size[0]])
-    xy = np.concatenate([body.xy[0, list(joints[:3])], hand.xy[0, fingers]]) * pixels
-    points = xy[:, 0] + 1j * xy[:, 1]
-    upper, fore = points[1] - points[0], points[2] - points[1]
-    if not seen.all() or abs(upper) < 1 or abs(fore) < 1:
-        return None
-    middle = body.xy[0, [2, 5], 0].mean() * pixels[0]
-    side = (
-        1.0 if points[0].real <= middle else -1.0
-    )  # outwards is clockwise for the arm at the picture's left
-    level = fore.real / abs(fore)
-    lift = -side if abs(level) < 0.2 else -float(np.sign(level))
-    low, high = _limits(upper, fore, side, lift)
-    pointing = abs(fore) < FORESHORTENED * abs(upper)
-    seen_hand = hand.visible[0, fingers].mean() > 0.5
-    gain = np.array([POINTING_GAIN if pointing else 1.0, 1.0, 1.0]) * (1.0 if seen_hand else UNSEEN_HAND)
-    return Arm(joints, points, side, lift, low, high, gain)
-
-
-def _limits(upper: complex, fore: complex, side: float, lift: float) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) least and most degrees that shoulder, elbow and wrist may turn; 0 always lies between."""
-    out = side * np.degrees(np.angle(upper / 1j))
-    shoulder = np.sort(side * np.array([ABDUCTION[0] - out, ABDUCTION[1] - out]))
-    bend = np.degrees(np.angle(fore * np.conj(upper)))
-    way = np.sign(bend) if abs(bend) > 8 else lift
-    elbow = np.sort(way * np.array([0.0, FLEXION]) - bend)
-    if abs(fore) < FORESHORTENED * abs(upper):
-        elbow = np.array([-POINTING_ELBOW, POINTING_ELBOW])
-    both = np.stack([shoulder, elbow, [-WRIST, WRIST]], 1)
-    return np.minimum(both[0], 0), np.maximum(both[1], 0)
+    swing, nothing = 1.0, np.zeros(len(strokes))
+    while swing and moved(nothing, swing)[1].any():
+        swing = swing * SHRINK if swing > 0.05 else 0.0
+    sizes = np.ones(len(strokes))
+    for round_ in range(ROUNDS):
+        made, bad = moved(sizes, swing)
+        if not bad.any():
+            return made
+        guilty = np.array([bad[_covers(strokes, k, time)].any() for k in range(len(strokes))])
+        sizes = np.where(guilty, sizes * SHRINK if round_ < ROUNDS - 2 else 0, sizes)
+    return moved(nothing, swing)[0]
 
 
 def phrases(speech: np.ndarray, fps: float) -> list[tuple[float, float]]:
@@ -239,55 +177,80 @@ def _chosen(accents: np.ndarray, span: tuple[float, float], rng: np.random.Gener
     within = accents[(accents[:, 0] >= span[0]) & (accents[:, 0] < span[1]) & (accents[:, 1] >= WEAKEST)]
     liking = within[:, 1] + rng.normal(0, TASTE, len(within))
     most, taken = int(np.ceil((span[1] - span[0]) * RATE)), []
-    first = span[0] - EARLY + LEAST_PREPARATION + STROKE[0] + LEAD[1]
-    last = span[1] + LATE - LEAST_HOLD - LEAST_RETRACTION + LEAD[0]
+    first = max(span[0] - EARLY, 0) + LEAST_PREPARATION + STROKE[0] + LEAD[1]
     for k in np.argsort(-liking):
         apart = all(abs(within[k, 0] - within[j, 0]) >= REFRACTORY for j in taken)
-        if len(taken) < most and apart and first <= within[k, 0] <= last:
+        if len(taken) < most and apart and first <= within[k, 0]:
             taken.append(k)
     return within[sorted(taken)]
 
 
-def plan(prosody: Prosody, arms: list[Arm], rng: np.random.Generator, seconds: float) -> list[Stroke]:
+def plan(prosody: Prosody, linkages: list[Arm], rng: np.random.Generator, seconds: float) -> list[Stroke]:
     """The strokes of a speech, in order of time; none without accents or arms."""
     accents = np.asarray(prosody.accents, float).reshape(-1, 2)
-    weights = np.array([row[2] for row in BANK])
+    chances = np.array([row[2] for row in BANK])
+    able = [k for k, arm in enumerate(linkages) if arm.hand > 0.5] or list(range(len(linkages)))
+    leading, free = int(rng.integers(max(len(able), 1))), 0.0
     found: list[Stroke] = []
-    leading, free = int(rng.integers(2)), 0.0
-    for span in phrases(prosody.speech, prosody.fps) if arms else []:
-        span = span[0], min(span[1], seconds)
+    spans = [(a, min(b, seconds)) for a, b in phrases(prosody.speech, prosody.fps)] if linkages else []
+    for span in spans:
         for moment, strength in _chosen(accents, span, rng):
-            leading = 1 - leading if rng.random() < 0.35 else leading
-            lead, other, _ = BANK[rng.choice(len(BANK), p=weights / weights.sum())]
+            leading += int(rng.random() < SWITCH)
+            lead, other, _ = BANK[rng.choice(len(BANK), p=chances / chances.sum())]
+            shapes = [lead if k == able[leading % len(able)] else other for k in range(len(linkages))]
             size = (SIZE[0] + SIZE[1] * strength) * np.exp(rng.normal(0, SIZE_SPREAD))
             apex = moment - rng.uniform(*LEAD)
-            draws = [rng.uniform(*s) for s in (STROKE, PREPARATION, HOLD)]
-            start = max(apex - draws[0] - draws[1], free, span[0] - EARLY)
-            ready = max(apex - draws[0], start + LEAST_PREPARATION)
-            relax = max(apex + LEAST_HOLD, min(apex + draws[2], span[1] + LATE - LEAST_RETRACTION))
-            shapes = [lead if k == leading % len(arms) else other for k in range(len(arms))]
-            turns = [
-                np.array([a.turns(getattr(s, moment_), size) for a, s in zip(arms, shapes, strict=True)])
-                for moment_ in ("preparation", "apex")
-            ]
-            found.append(Stroke(start, ready, apex, relax, float(moment), *turns))
+            stroke, before, hold = (rng.uniform(*s) for s in (STROKE, PREPARATION, HOLD))
+            start = max(apex - stroke - before, free, span[0] - EARLY)
+            ready = max(apex - stroke, start + LEAST_PREPARATION)
+            relax = max(apex + LEAST_HOLD, min(apex + hold, span[1] + LATE))
+            hurried = min(1.0, (ready - start) / before)  # little time before an accent: a small gesture
+            found.append(
+                Stroke(start, ready, apex, relax, float(moment), *_turns(linkages, shapes, size * hurried))
+            )
             free = relax + 0.04
-    return found
+    return [_back(found, k, spans, seconds) for k in range(len(found))]
 
 
-def _tracks(strokes: list[Stroke], sizes: np.ndarray, time: np.ndarray) -> np.ndarray:
+def _back(strokes: list[Stroke], k: int, spans: list[tuple[float, float]], seconds: float) -> Stroke:
+    """Stroke k with its way back to rest, longer after a wide stroke, while speaking or in a long pause.
+
+    It stays where it is if there is no time for that before the next stroke or the end.
+    """
+    stroke = strokes[k]
+    wide = min(1.0, float(np.abs(stroke.reached).max()) / 40)
+    length = RETRACTION[0] + (RETRACTION[1] - RETRACTION[0]) * wide
+    until = strokes[k + 1].start - LINKED if k + 1 < len(strokes) else seconds
+    for (first, last), (following, _) in zip(spans, [*spans[1:], (seconds, seconds)], strict=True):
+        begin = max(stroke.relax, first)
+        fits = begin + length <= last + LATE or (begin <= last + LATE and following - last >= LONG_PAUSE)
+        if fits and begin + length <= until:
+            return replace(stroke, retract=begin, rested=begin + length)
+    return stroke
+
+
+def _turns(linkages: list[Arm], shapes: list[Shape], size: float) -> tuple[np.ndarray, np.ndarray]:
+    """(arms,3) degrees when ready, and the same at the apex."""
+    both = np.zeros((2, len(linkages), 3))
+    for k, (arm, shape) in enumerate(zip(linkages, shapes, strict=True)):
+        if shape is REST:
+            continue
+        own = size if arm.hand > 0.5 else size * UNSEEN_HAND
+        places = own * np.array([shape.ready, shape.apex])
+        both[:, k, :2] = arm.reach(places[:, :2] + [0, own * shape.carry * arm.carry])
+        both[:, k, 2] = np.clip(arm.rise * places[:, 2], arm.low[2], arm.high[2])
+    return both[0], both[1]
+
+
+def _tracks(strokes: list[Stroke], sizes: np.ndarray, time: np.ndarray, count: int) -> np.ndarray:
     """(T, arms, 3) degrees at the frames' times: minimum jerk between the gestures' moments."""
-    if not strokes:
-        return np.zeros((len(time), 0, 3))
-    still = np.zeros_like(strokes[0].reached)
+    still = np.zeros((count, 3))
     keys: list[tuple[float, np.ndarray]] = [(-1.0, still)]
-    for k, (stroke, size) in enumerate(zip(strokes, sizes, strict=True)):
-        after = strokes[k + 1].start if k + 1 < len(strokes) else np.inf
-        kept = RELAXED * size * stroke.reached
+    for stroke, size in zip(strokes, sizes, strict=True):
         keys += [(stroke.start, keys[-1][1]), (stroke.ready, size * stroke.preparation)]
-        keys += [(stroke.apex, size * stroke.reached), (stroke.relax, kept)]
-        if after - stroke.relax > LINKED:
-            keys.append((stroke.relax + retraction(stroke), still))
+        keys += [(stroke.apex, size * stroke.reached), (stroke.relax, RELAXED * size * stroke.reached)]
+        if np.isfinite(stroke.rested):
+            keys += [(stroke.retract, keys[-1][1]), (stroke.rested, still)]
     moments, poses = np.array([key[0] for key in keys]), np.array([key[1] for key in keys])
     at = np.clip(np.searchsorted(moments, time, side="right") - 1, 0, len(keys) - 1)
     following = np.minimum(at + 1, len(keys) - 1)
@@ -296,29 +259,24 @@ def _tracks(strokes: list[Stroke], sizes: np.ndarray, time: np.ndarray) -> np.nd
     return poses[at] + (poses[following] - poses[at]) * (10 * u**3 - 15 * u**4 + 6 * u**5)
 
 
-def retraction(stroke: Stroke) -> float:
-    """Seconds of the way back to rest: longer after a wide gesture."""
-    wide = np.clip(np.abs(stroke.reached).max() / 15, 0, 1)
-    return float(LEAST_RETRACTION + (RETRACTION[1] - LEAST_RETRACTION) * wide * 0.5)
+def _covers(strokes: list[Stroke], k: int, time: np.ndarray) -> np.ndarray:
+    """(T,) bool, the frames that stroke k changes: until the arms rest or the next stroke is ready."""
+    following = strokes[k + 1].ready if k + 1 < len(strokes) else np.inf
+    return (time >= strokes[k].start) & (time <= min(strokes[k].rested, following))
 
 
-def _covers(stroke: Stroke, time: np.ndarray) -> np.ndarray:
-    """(T,) bool, the frames in which the gesture moves or holds an arm."""
-    return (time >= stroke.start) & (time <= stroke.relax + LINKED)
-
-
-def _moved(pose: Pose, reference: Pose, arms: list[Arm], tracks: np.ndarray, sway: np.ndarray) -> Pose:
-    """The pose with arms turned by `tracks` (T,arms,3) and the upper body swayed by `sway` (T,) degrees."""
+def _moved(pose: Pose, reference: Pose, linkages: list[Arm], turns: np.ndarray, sway: np.ndarray) -> Pose:
+    """The pose with arms turned by `turns` (T,arms,3) and the upper body swayed by `sway` (T,) degrees."""
     pixels = np.array([pose.size[1], pose.size[0]], float)
-    body, hands, face = (
-        p.xy @ np.array([pixels[0], 1j * pixels[1]]) for p in (pose.body, pose.hands, pose.face)
-    )
-    rest = reference.body.xy[0] @ np.array([pixels[0], 1j * pixels[1]])
-    for shoulder, elbow, wrist, _ in (RIGHT, LEFT):  # the arm rises with its shoulder's breath
-        body[:, [elbow, wrist]] = rest[[elbow, wrist]] + (body[:, shoulder] - rest[shoulder])[:, None]
-    for k, arm in enumerate(arms):
-        turns = tracks[:, k] if tracks.shape[1] else np.zeros((len(body), 3))
-        placed = arm.placed(body[:, arm.joints[0]], turns)
+    scale = np.array([pixels[0], 1j * pixels[1]])
+    body, hands, face = (points.xy @ scale for points in (pose.body, pose.hands, pose.face))
+    rest = reference.body.xy[0] @ scale
+    for shoulder, elbow, wrist, first in (RIGHT, LEFT):  # the arm rises with its shoulder's breath
+        breath = (body[:, shoulder] - rest[shoulder])[:, None]
+        body[:, [elbow, wrist]] = rest[[elbow, wrist]] + breath
+        hands[:, first : first + 21] += breath
+    for k, arm in enumerate(linkages):
+        placed = arm.placed(body[:, arm.joints[0]], turns[:, k])
         body[:, list(arm.joints[1:3])] = placed[:, :2]
         hands[:, arm.joints[3] : arm.joints[3] + 21] = placed[:, 2:]
     pivot = _pivot(reference, rest)
@@ -339,14 +297,19 @@ def _pivot(reference: Pose, rest: np.ndarray) -> complex:
     return rest[[2, 5]].mean() + 1j * PIVOT * abs(rest[2] - rest[5])
 
 
-def _outside(moved: Pose, reference: Pose, pose: Pose) -> np.ndarray:
-    """(T,) bool: a point of body or hands is nearer the edge than the margin, its old place and `pose`."""
-    bad = np.zeros(len(moved), bool)
-    for name in ("body", "hands"):
-        new, old, before = (getattr(p, name) for p in (moved, reference, pose))
-        held = np.broadcast_to(old.xy[:1], before.xy.shape)
+def _forbidden(made: Pose, reference: Pose, pose: Pose) -> np.ndarray:
+    """(T,) bool: a point leaves the frame's margin or a hand comes before the face, unlike in `pose`."""
+    bad = np.zeros(len(made), bool)
+    for name in ("body", "hands", "face"):
+        new, before = getattr(made, name), getattr(pose, name)
+        held = np.broadcast_to(getattr(reference, name).xy[:1], before.xy.shape)
         low = np.minimum(np.minimum(held, before.xy), MARGIN)
         high = np.maximum(np.maximum(held, before.xy), 1 - MARGIN)
-        wrong = ((new.xy < low) | (new.xy > high)).any(2) & old.visible[:1]
-        bad |= wrong.any(1)
+        inside = new.visible & ((before.xy >= 0) & (before.xy <= 1)).all(2)
+        bad |= (((new.xy < low) | (new.xy > high)).any(2) & inside).any(1)
+    known = made.face.visible[0]
+    if known.any():
+        first, last = made.face.xy[:, known].min(1)[:, None], made.face.xy[:, known].max(1)[:, None]
+        over, was = (((p.hands.xy > first) & (p.hands.xy < last)).all(2) for p in (made, pose))
+        bad |= (over & ~was & made.hands.visible).any(1)
     return bad
