@@ -79,9 +79,10 @@ class Arm:
             miss, slopes = swung + bent - goal, np.stack([1j * (swung + bent), 1j * bent], 1)
             rows = np.stack([slopes.real, slopes.imag], 1) * weight[:, None]  # (N, x y, shoulder elbow)
             errors = np.stack([miss.real, miss.imag], 1) * weight
-            normal = rows.swapaxes(1, 2) @ rows + np.diag(effort**2)
-            force = (rows * errors[..., None]).sum(1) + effort**2 * turns
-            step = np.linalg.solve(normal, force[..., None])[..., 0]
+            a, c = ((rows**2).sum(1) + effort**2).T
+            b = rows.prod(2).sum(1)
+            f, g = ((rows * errors[..., None]).sum(1) + effort**2 * turns).T
+            step = np.stack([c * f - b * g, a * g - b * f], 1) / (a * c - b * b)[:, None]
             turns = np.clip(turns - np.clip(step, -LONGEST_STEP, LONGEST_STEP), low, high)
         return np.degrees(turns)
 
@@ -95,6 +96,11 @@ class Arm:
         return np.concatenate([elbow[:, None], wrist[:, None], hand], 1)
 
 
+def plane(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Fractions (..., 2) of a picture of `size` (H,W) as pixels x + iy."""
+    return xy[..., 0] * size[1] + 1j * (xy[..., 1] * size[0])
+
+
 def find(reference: Pose) -> list[Arm]:
     """The arms whose elbow and wrist are in the picture, right first; none without both shoulders."""
     if not reference.body.visible[0, [RIGHT[0], LEFT[0]]].all():
@@ -105,9 +111,8 @@ def find(reference: Pose) -> list[Arm]:
 def _arm(reference: Pose, joints: tuple[int, int, int, int]) -> Arm | None:
     body, hands = reference.body[:1], reference.hands[:1]
     which, fingers = list(joints[:3]), slice(joints[3], joints[3] + 21)
-    scale = np.array([reference.size[1], 1j * reference.size[0]])
-    points = np.concatenate([body.xy[0, which], hands.xy[0, fingers]]) @ scale
-    shoulders = body.xy[0, [RIGHT[0], LEFT[0]]] @ scale
+    points = plane(np.concatenate([body.xy[0, which], hands.xy[0, fingers]]), reference.size)
+    shoulders = plane(body.xy[0, [RIGHT[0], LEFT[0]]], reference.size)
     upper, fore = np.diff(points[:3])
     unit = max(float(abs(shoulders[0] - shoulders[1])), LEAST_UNIT * float(abs(upper)))
     if not _seen(body, which).all() or min(abs(upper), abs(fore), unit) < 1:

@@ -29,10 +29,10 @@ R_HIP, L_HIP = 8, 11
 UPPER = np.array([0, 1, 2, 3, 4, 5, 6, 7, 14, 15, 16, 17])  # what sways with the torso
 
 WEAKEST = 0.2  # accents under this strength get no stroke
-RATE, REFRACTORY = 1.1, 0.70  # strokes per second of a phrase at most, and s between two
+RATE, REFRACTORY = 1.3, 0.62  # strokes per second of a phrase at most, and s between two
 TASTE = 0.12  # spread of the choice among accents of like strength
 PAUSE = 0.30  # s of silence that end a phrase
-EARLY, LATE = 0.10, 0.08  # s by which a phrase's gestures may reach into the silence around it
+EARLY, LATE = 0.20, 0.15  # s by which a phrase's gestures may reach into the silence around it
 LEAD = (0.022, 0.058)  # s from apex to accent; half a frame at 25 fps more stays within 0 to 80 ms
 STROKE, PREPARATION, HOLD, RETRACTION = (0.18, 0.26), (0.36, 0.52), (0.14, 0.36), (0.45, 0.70)
 LEAST_PREPARATION, LEAST_HOLD = 0.26, 0.10
@@ -40,7 +40,7 @@ LINKED = 1.2  # s at rest between two gestures for which the hand goes back; els
 LONG_PAUSE = 1.5  # s of silence in which a hand goes back to rest; in shorter ones it waits
 RELAXED = 0.72  # of the apex is left at the end of the hold
 SWITCH = 0.35  # chance that the other arm leads the next gesture
-SIZE, SIZE_SPREAD = (0.60, 0.60), 0.12  # amplitude = 0.60 + 0.60 strength, and its log-normal spread
+SIZE, SIZE_SPREAD = (0.75, 0.45), 0.12  # amplitude = 0.75 + 0.45 strength, and its log-normal spread
 UNSEEN_HAND = 0.2  # of the size: an arm whose hand is hidden or cut off hardly moves
 
 SWAY, SWAY_LIMIT, CALM = 0.7, 1.8, 0.15  # degrees (deviation, most) of the torso, share left in pauses
@@ -140,10 +140,11 @@ def gesturing(pose: Pose, reference: Pose, prosody: Prosody, rng: np.random.Gene
     clock = np.cumsum(CALM + (1 - CALM) * speech) / pose.fps  # it nearly stands still in pauses
     waves = gesture.waves(clock, rng, 1 + 3 * len(linkages))
     sway = SWAY_LIMIT * np.tanh(SWAY / SWAY_LIMIT * waves[:, 0])
+    limits = [np.array([getattr(arm, end) for arm in linkages]).reshape(-1, 3) for end in ("low", "high")]
     life = np.tanh(waves[:, 1:].reshape(len(time), -1, 3) / 2) * 2 * LIFE
 
     def moved(sizes: np.ndarray, swing: float) -> tuple[Pose, np.ndarray]:
-        turns = _tracks(strokes, sizes, time, len(linkages)) + swing * life
+        turns = np.clip(_tracks(strokes, sizes, time, len(linkages)) + swing * life, *limits)
         made = _moved(pose, reference, linkages, turns, swing * sway)
         return made, _forbidden(made, reference, pose)
 
@@ -267,10 +268,8 @@ def _covers(strokes: list[Stroke], k: int, time: np.ndarray) -> np.ndarray:
 
 def _moved(pose: Pose, reference: Pose, linkages: list[Arm], turns: np.ndarray, sway: np.ndarray) -> Pose:
     """The pose with arms turned by `turns` (T,arms,3) and the upper body swayed by `sway` (T,) degrees."""
-    pixels = np.array([pose.size[1], pose.size[0]], float)
-    scale = np.array([pixels[0], 1j * pixels[1]])
-    body, hands, face = (points.xy @ scale for points in (pose.body, pose.hands, pose.face))
-    rest = reference.body.xy[0] @ scale
+    body, hands, face = (arms.plane(points.xy, pose.size) for points in (pose.body, pose.hands, pose.face))
+    rest = arms.plane(reference.body.xy[0], pose.size)
     for shoulder, elbow, wrist, first in (RIGHT, LEFT):  # the arm rises with its shoulder's breath
         breath = (body[:, shoulder] - rest[shoulder])[:, None]
         body[:, [elbow, wrist]] = rest[[elbow, wrist]] + breath
@@ -284,7 +283,7 @@ def _moved(pose: Pose, reference: Pose, linkages: list[Arm], turns: np.ndarray, 
     body[:, UPPER] = pivot + (body[:, UPPER] - pivot) * turn
     hands, face = (pivot + (points - pivot) * turn for points in (hands, face))
     parts = [
-        Keypoints(np.stack([z.real, z.imag], 2) / pixels, part.score)
+        Keypoints(np.stack([z.real / pose.size[1], z.imag / pose.size[0]], 2), part.score)
         for z, part in ((body, pose.body), (hands, pose.hands), (face, pose.face))
     ]
     return Pose(*parts, pose.fps, pose.size)
