@@ -40,7 +40,7 @@ LINKED = 1.2  # s at rest between two gestures for which the hand goes back; els
 LONG_PAUSE = 1.5  # s of silence in which a hand goes back to rest; in shorter ones it waits
 RELAXED = 0.72  # of the apex is left at the end of the hold
 SWITCH = 0.35  # chance that the other arm leads the next gesture
-SIZE, SIZE_SPREAD = (0.75, 0.45), 0.12  # amplitude = 0.75 + 0.45 strength, and its log-normal spread
+SIZE, SIZE_SPREAD = (0.75, 0.40), 0.12  # amplitude = 0.75 + 0.40 strength, and its log-normal spread
 UNSEEN_HAND = 0.2  # of the size: an arm whose hand is hidden or cut off hardly moves
 
 SWAY, SWAY_LIMIT, CALM = 0.7, 1.8, 0.15  # degrees (deviation, most) of the torso, share left in pauses
@@ -63,8 +63,8 @@ class Shape:
 
 
 REST = Shape(0.0, (0, 0, 0), (0, 0, 0))
-BEAT = Shape(1.0, (0.03, 0.22, 10), (0.01, 0.02, -8))
-RAISE = Shape(0.8, (0.0, -0.03, -5), (0.05, 0.20, 8))
+BEAT = Shape(1.0, (0.03, 0.18, 10), (0.01, 0.02, -8))
+RAISE = Shape(0.8, (0.0, -0.03, -5), (0.05, 0.17, 8))
 PALM = Shape(1.0, (-0.05, 0.10, 6), (0.16, 0.05, -6))
 FLICK = Shape(0.9, (0.0, 0.09, 14), (0.03, 0.0, -14))
 INWARD = Shape(1.0, (0.13, 0.05, 4), (-0.06, 0.12, -4))
