@@ -6,8 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.arguments import build_parser
 from pipeline.clips import Keypoints, Pose
+from pipeline.evaluation import motion as figures
 from pipeline.evaluation import pose_free as measure
+from pipeline.jobs import Request
 from pipeline.motion import arms, gesture, strokes
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
@@ -164,6 +167,16 @@ def test_modes() -> None:
         made(speaker(), speech, mode="wild")
 
 
+def test_the_command_line_and_the_request_know_the_modes() -> None:
+    words = ["preview", "--reference", "a.png", "--audio", "a.wav", "--output", "o.mp4"]
+    assert Request.of(vars(build_parser().parse_args(words))).gestures is None
+    for mode in strokes.MODES:
+        args = build_parser().parse_args([*words, "--gestures", mode])
+        assert Request.of(vars(args)).gestures == mode
+    with pytest.raises(ValueError, match="gestures is 'wild'"):
+        Request("a.png", "a.wav", gestures="wild")
+
+
 def test_the_seed_decides() -> None:
     one, same, other = (made(speaker(), spoken(6), seed) for seed in (3, 3, 4))
     for part in ("body", "hands"):
@@ -176,7 +189,7 @@ def test_without_accents_there_is_no_stroke() -> None:
         pose = made(speaker(), speech)
         assert len(measure.apexes(pose)) == 0
         assert max(moved(pose, joint) for joint in WRISTS) < 25
-    assert measure.measure.speed(pose).mean() < 0.012, "silence is calm"
+    assert figures.speed(pose).mean() < 0.012, "silence is calm"
 
 
 @pytest.mark.parametrize("fps", [10.0, 12.5, 24.0, 60.0])
