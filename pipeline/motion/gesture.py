@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import correlate1d
 
 from pipeline.clips import BODY, Keypoints, Pose
 from pipeline.motion import face as faces
@@ -78,7 +77,7 @@ def smooth(curve: np.ndarray, frames: float) -> np.ndarray:
     """Hann mean over about `frames` rows, centred, with held ends."""
     half = max(1, int(frames / 2))
     kernel = np.hanning(2 * half + 3)[1:-1]
-    return correlate1d(curve, kernel / kernel.sum(), mode="nearest")  # np.convolve differs from run to run
+    return np.convolve(np.pad(curve, half, mode="edge"), kernel / kernel.sum(), mode="valid")
 
 
 def _bump(time: np.ndarray, centre: float, seconds: float) -> np.ndarray:
