@@ -163,12 +163,12 @@ def _log_gain(
     return (gaussian_filter1d(gain, slow, mode="reflect") if slow else gain) + size * np.log(2)
 
 
-def _slowing(pace: float, strength: float, fps: float, tuning: Tuning) -> float:
+def _slowing(pace: float, fps: float, tuning: Tuning) -> float:
     """Sigma in frames of the low-pass that e still needs, so that no gain moves faster than its gesture.
 
-    Jerk grows with the gain and falls with the third power of the gain's time.
+    Jerk falls with the third power of the time in which the gain changes.
     """
-    least = min(tuning.pace * pace * np.cbrt(max(strength, 1.0)), SLOWEST * fps)
+    least = min(tuning.pace * pace, SLOWEST * fps)
     return float(np.sqrt(max(least**2 - (EXCITATION_SECONDS * fps) ** 2, 0.0)))
 
 
@@ -231,7 +231,7 @@ def _amplify(
         which = np.flatnonzero(np.isin(CARRIER, FOLLOWERS[index]))
         which = which[inside[:, which].any(0)]
         leaves = _guard(points[:, which], inside[:, which], pose.size)
-        slow = _slowing(bone.pace, strengths[index], pose.fps, tuning)
+        slow = _slowing(bone.pace, pose.fps, tuning)
         swing = partial(
             _swing,
             bone,
