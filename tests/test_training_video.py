@@ -26,7 +26,10 @@ def tiny_clips(
         xy = 0.3 + 0.4 * torch.rand((count, frames, number, 2), generator=generator)
         return torch.cat([xy, torch.ones(count, frames, number, 1)], -1)
 
-    return pool.Clips(truth[:, 0].clone(), truth, warped, validity, points(18), points(42), points(68))
+    sound = torch.rand((count, frames, *pool.TOKENS), generator=generator).half()
+    loudness = torch.rand((count, frames), generator=generator)
+    pictures = (truth[:, 0].clone(), truth, warped, validity)
+    return pool.Clips(*pictures, points(18), points(42), points(68), sound, loudness, torch.ones(count))
 
 
 @pytest.fixture()
@@ -59,7 +62,8 @@ def test_shards_come_back_as_they_were(tmp_path):
     clips = tiny_clips()
     clips.save(tmp_path / "a.npz")
     again = pool.Clips.load(tmp_path / "a.npz")
-    assert torch.equal(again.warped, clips.warped) and torch.equal(again.face, clips.face)
+    for name in ("warped", "face", "audio", "loudness", "lips"):
+        assert torch.equal(getattr(again, name), getattr(clips, name)), name
     assert not list(tmp_path.glob("*.tmp"))
 
 
@@ -69,7 +73,7 @@ def test_mirroring_twice_changes_nothing_and_swaps_hands():
     assert torch.equal(once.hands[..., :21, 1], clips.hands[..., 21:, 1])
     assert torch.allclose(once.hands[..., :21, 0], 1 - clips.hands[..., 21:, 0])
     twice = batches.mirrored(once)
-    for name in ("reference", "warped", "validity"):
+    for name in ("reference", "warped", "validity", "audio", "loudness", "lips"):
         assert torch.equal(getattr(twice, name), getattr(clips, name))
     for name in ("body", "hands", "face"):
         assert torch.allclose(getattr(twice, name), getattr(clips, name), atol=1e-6)
@@ -83,6 +87,21 @@ def test_textures_leave_the_residual_to_colour_changes_alone():
     difference = batch.truth - batch.warped
     assert difference[..., 44:, :].abs().max() < 1e-6  # valid places, mirrored or not, still agree
     assert difference.abs().max() > 0.05
+
+
+def test_frames_and_batches_carry_the_sound_and_withheld_lips_are_not_drawn():
+    clips = tiny_clips()
+    clips.lips[1] = 0
+    frame = clips.frame(1)
+    assert torch.equal(frame.audio[:, 0], clips.audio[:, 1]) and frame.lips.shape == (2,)
+    batch = batches.plain(clips)
+    assert batch.audio.shape == (4, *pool.TOKENS) and batch.audio.dtype == torch.float32
+    assert torch.equal(batch.loudness, clips.loudness.flatten()) and batch.lips.tolist() == [1, 1, 0, 0]
+    moved = clips[[0, 1]]
+    moved.face = clips.face.clone()
+    moved.face[:, :, pool.WITHHELD, :2] += 0.05
+    same = (batches.skeletons(moved) == batches.skeletons(clips)).flatten(1).all(1)
+    assert same.tolist() == [False, False, True, True]
 
 
 def test_crops_are_aligned_over_all_scales():

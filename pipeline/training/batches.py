@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.clips import Keypoints, Pose
 from pipeline.models.denoiser import CELL
 from pipeline.motion import skeleton
-from pipeline.training.pool import Clips
+from pipeline.training.pool import WITHHELD, Clips
 
 CONTROL_SCALE = 2  # the skeleton is drawn at twice the size: at once the size face dots melt together
 OPEN_SHARDS = 16
@@ -39,6 +39,9 @@ class Batch:
     control: Tensor
     face: Tensor
     hands: Tensor
+    audio: Tensor  # (N,5,160)
+    loudness: Tensor  # (N,)
+    lips: Tensor  # (N,) 0 where lips and jaw were withheld from warp and skeleton
     clips: int
 
 
@@ -87,19 +90,22 @@ def mirrored(clips: Clips) -> Clips:
         p[..., 0] = 1 - p[..., 0]
         return p
 
-    pictures = (clips.reference, clips.truth, clips.warped, clips.validity)
-    return Clips(
-        *(p.flip(-1) for p in pictures),
-        points(clips.body, BODY_MIRROR),
-        points(clips.hands, HANDS_MIRROR),
-        points(clips.face, FACE_MIRROR),
+    pictures = ("reference", "truth", "warped", "validity")
+    return replace(
+        clips,
+        **{name: getattr(clips, name).flip(-1) for name in pictures},
+        body=points(clips.body, BODY_MIRROR),
+        hands=points(clips.hands, HANDS_MIRROR),
+        face=points(clips.face, FACE_MIRROR),
     )
 
 
 def skeletons(clips: Clips) -> Tensor:
-    """The preview pictures (N,3,2H,2W) in [0,1] of all frames."""
+    """The preview pictures (N,3,2H,2W) in [0,1] of all frames; withheld lips and jaws are not drawn."""
     height, width = (CONTROL_SCALE * side for side in clips.size)
-    parts = [p.flatten(0, 1).double().numpy() for p in (clips.body, clips.hands, clips.face)]
+    face = clips.face.clone()
+    face[:, :, WITHHELD, 2] *= clips.lips[:, None, None]
+    parts = [p.flatten(0, 1).double().numpy() for p in (clips.body, clips.hands, face)]
     pose = Pose(*(Keypoints(p[..., :2], p[..., 2]) for p in parts), 25.0, clips.size)
     return torch.from_numpy(skeleton.draw(pose, (height, width), "preview")).permute(0, 3, 1, 2).float() / 255
 
@@ -117,6 +123,9 @@ def plain(clips: Clips) -> Batch:
         skeletons(clips),
         clips.face.flatten(0, 1),
         clips.hands.flatten(0, 1),
+        clips.audio.flatten(0, 1).float(),
+        clips.loudness.flatten(0, 1).float(),
+        clips.lips.repeat_interleave(clips.truth.shape[1], 0),
         len(clips),
     )
 

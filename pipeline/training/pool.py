@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import os
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,9 @@ FRAMES = 4
 CLIPS = 8  # per shard, about 6 MB
 SHARDS = 450
 JITTER = 1.2  # pixels at a short side of 128, the largest standard deviation of a clip
+TOKENS = (5, 160)  # per frame: offsets of `audio2pose.TOKEN_OFFSETS`, channels
+WITHHELD = [*range(3, 14), *range(48, 68)]  # face points that speech moves: jaw and lips
+PER_CLIP = ("reference", "lips")  # fields without a frame axis
 HELD_OUT = 9_000_000  # seeds from here on are never trained on
 
 
@@ -37,7 +40,10 @@ class Clips:
     """N clips of F frames, uint8 but for the points; see `pictures` for floats.
 
     reference (N,3,H,W); truth, warped (N,F,3,H,W); validity (N,F,1,H,W); body (N,F,18,3), hands (N,F,42,3),
-    face (N,F,68,3) are the points that the warp and the skeleton saw.
+    face (N,F,68,3) are inexact key points of the truth. audio (N,F,5,160) float16 are Audio2Pose's tokens
+    around each frame, loudness (N,F) in [0,1] the RMS between its 10th and 95th percentile of the speech.
+    lips (N,) is 1, or 0 where the lips were withheld: the warp moved the reference's own mouth and jaw
+    rigidly with the head and the skeleton shows neither, so that sound alone tells how the mouth is.
     """
 
     reference: Tensor
@@ -47,6 +53,9 @@ class Clips:
     body: Tensor
     hands: Tensor
     face: Tensor
+    audio: Tensor
+    loudness: Tensor
+    lips: Tensor
 
     def __len__(self) -> int:
         return len(self.reference)
@@ -60,8 +69,9 @@ class Clips:
 
     def frame(self, number: int) -> Clips:
         """The clips with one of their frames, F = 1."""
-        parts = [getattr(self, f.name)[:, number : number + 1] for f in fields(self)[1:]]
-        return Clips(self.reference, *parts)
+        part = slice(number, number + 1)
+        framed = {f.name: getattr(self, f.name)[:, part] for f in fields(self) if f.name not in PER_CLIP}
+        return replace(self, **framed)
 
     @staticmethod
     def join(parts: list[Clips]) -> Clips:
@@ -98,7 +108,9 @@ def _draw(generator: torch.Generator, count: int, size: tuple[int, int], frames:
     layers = warp.plates(scene.image[:, 0], reference, mask)
     warped = warp.warp(layers, target)
     pictures = (scene.image[:, 0], scene.image[:, 1:], warped.image, warped.validity)
-    return Clips(*(_bytes(p) for p in pictures), target.body, target.hands, target.face)
+    audio, loudness = torch.zeros((count, frames, *TOKENS), dtype=torch.float16), torch.zeros(count, frames)
+    points = (target.body, target.hands, target.face)
+    return Clips(*(_bytes(p) for p in pictures), *points, audio, loudness, torch.ones(count))
 
 
 def _times(generator: torch.Generator, count: int, frames: int) -> Tensor:
