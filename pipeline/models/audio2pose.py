@@ -140,8 +140,13 @@ class Audio2Pose(ModelMixin, ConfigMixin):
         speech = voiced * _loud_enough(samples, voiced)
         params = params.numpy().T * _mouth_gate(speech)[:, None]
         times = (np.arange(frames) + PHASE) / fps
-        tokens = np.stack([_at(features.numpy().T, times + d) for d in TOKEN_OFFSETS], axis=1)
-        return FaceMotion(_at(params, times), tokens.astype(np.float32), _at(speech[:, None], times)[:, 0])
+        tokens = tokens_at(features.numpy().T, times)
+        return FaceMotion(_at(params, times), tokens, _at(speech[:, None], times)[:, 0])
+
+    @torch.no_grad()
+    def features(self, audio: Audio) -> np.ndarray:
+        """(M, channels) float32 network features of the whole sound at 50 Hz, for `tokens_at`."""
+        return self._whole(check_audio(audio, OUTPUT_RATE, 1))[2].numpy().T
 
     def _whole(self, samples: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Network output (k, M) float32 on the CPU for a clip of any length, chunk by chunk."""
@@ -162,6 +167,11 @@ class Audio2Pose(ModelMixin, ConfigMixin):
             out.append(tuple(y[0, :, keep].float().cpu() for y in self(part)))
         params, visemes, features = (torch.cat(list(kind), 1) for kind in zip(*out, strict=True))
         return params, visemes, features
+
+
+def tokens_at(features: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(T, n, d) float32 tokens: features (M, d) around each of `times` (T,) seconds."""
+    return np.stack([_at(features, times + d) for d in TOKEN_OFFSETS], axis=1).astype(np.float32)
 
 
 def check_audio(audio: Audio, fps: float, frames: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.clips import Keypoints, Pose
 from pipeline.models.denoiser import CELL
 from pipeline.motion import skeleton
-from pipeline.training.pool import WITHHELD, Clips
+from pipeline.training.pool import WITHHELD, Clips, shards
 
 CONTROL_SCALE = 2  # the skeleton is drawn at twice the size: at once the size face dots melt together
 OPEN_SHARDS = 16
@@ -56,23 +56,23 @@ class Pool:
         return int(torch.randint(below, (), generator=self.generator))
 
     def ready(self) -> int:
-        return sum(1 for _ in self.folder.glob("*.npz"))
+        return len(shards(self.folder))
 
     def draw(self, clips: int) -> Clips:
         """`clips` random clips, one random frame of each, of the size of a random open shard."""
         if len(self.open) < OPEN_SHARDS or torch.rand((), generator=self.generator) < EXCHANGE:
             self._exchange()
         size = self.open[self._number(len(self.open))].size
-        shards = [s for s in self.open if s.size == size]
+        same = [s for s in self.open if s.size == size]
         picked = []
         for _ in range(clips):
-            shard = shards[self._number(len(shards))]
+            shard = same[self._number(len(same))]
             clip = shard[[self._number(len(shard))]]
             picked.append(clip.frame(self._number(clip.truth.shape[1])))
         return Clips.join(picked)
 
     def _exchange(self) -> None:
-        paths = sorted(self.folder.glob("*.npz"))
+        paths = shards(self.folder)
         if not paths:
             raise ValueError(f"the training pool {self.folder.name} is empty; wait until it is being filled")
         missing = max(1, OPEN_SHARDS - len(self.open))

@@ -22,7 +22,7 @@ HAIRS = (
 IRISES = ((0.20, 0.12, 0.07), (0.30, 0.22, 0.12), (0.25, 0.38, 0.45), (0.30, 0.38, 0.25))
 
 
-class _Rows:
+class Rows:
     """Row indexing and device moves for dataclasses whose fields are tensors (or such dataclasses)."""
 
     def __getitem__(self, rows):
@@ -33,7 +33,7 @@ class _Rows:
 
 
 @dataclass(frozen=True)
-class Identities(_Rows):
+class Identities(Rows):
     """One row per person. Colours (B, 3) in [0, 1]; everything else (B,) unless noted."""
 
     head: Tensor  # head height as a fraction of the picture height
@@ -74,7 +74,7 @@ class Identities(_Rows):
 
 
 @dataclass
-class Dofs(_Rows):
+class Dofs(Rows):
     """What moves, for (B, T) frames. A caller may replace any field, for instance the mouth.
 
     Angles are radians except `head`, which is degrees: yaw (nose to image right), pitch (nose down), roll
@@ -96,6 +96,10 @@ class Dofs(_Rows):
     blink: Tensor  # (B, T) 0 open, 1 shut
     brow: Tensor  # (B, T) -1..1
     gaze: Tensor  # (B, T, 2) -1..1
+
+    def frames(self, part: slice) -> Dofs:
+        """The same people in some of the frames."""
+        return Dofs(*(getattr(self, f.name)[:, part] for f in fields(self)))
 
 
 # name: columns, rest (low, high), amplitude (low, high), frequency in Hz (low, high)
@@ -128,7 +132,7 @@ _POSTURE_SHARE = (0.24, 0.26, 0.18, 0.12, 0.1, 0.1)
 
 
 @dataclass(frozen=True)
-class Motions(_Rows):
+class Motions(Rows):
     """Sums of sinusoids, one row per person: rest (B, D), amplitude, frequency (rad/s), phase (B, D, 4)."""
 
     rest: Tensor
@@ -139,10 +143,21 @@ class Motions(_Rows):
     def __len__(self) -> int:
         return len(self.rest)
 
-    def at(self, times: Tensor) -> Dofs:
-        """The 35 degrees of freedom at `times` (B, T) seconds, any t; far away t are unrelated poses."""
+    def resting_arms(self) -> Tensor:
+        """(B, 2, 4) arm angles about which the arms move."""
+        return self.rest[:, _arm_slice()].view(-1, 2, 4)
+
+    def at(self, times: Tensor, energy: Tensor | None = None) -> Dofs:
+        """The 35 degrees of freedom at `times` (B, T) seconds, any t; far away t are unrelated poses.
+
+        `energy` (B, T) scales the motion of arms, head and trunk about their rest; None is 1.
+        """
         angle = times[:, :, None, None] * self.frequency[:, None] + self.phase[:, None]
-        raw = self.rest[:, None] + (self.amplitude[:, None] * torch.sin(angle)).sum(-1)
+        waves = (self.amplitude[:, None] * torch.sin(angle)).sum(-1)
+        if energy is not None:
+            share = waves.new_tensor(_calmed())
+            waves = waves * (1 - share + share * energy[..., None])
+        raw = self.rest[:, None] + waves
         part, start = {}, 0
         for name, (columns, *_) in _TABLE.items():
             part[name] = raw[..., start : start + columns]
@@ -248,6 +263,12 @@ def _between(draw: Draws, table: tuple) -> Tensor:
     """A colour between two random entries of a table, nearer to the first."""
     mix = draw.uniform(0, 0.5)[:, None]
     return draw.pick(table) * (1 - mix) + draw.pick(table) * mix
+
+
+def _calmed() -> list[float]:
+    """Per column 1 where the motion follows the energy of the speech, 0 where it does not (eyes, mouth)."""
+    own = ("open", "round", "smile", "blink", "gaze", "brow")
+    return [float(name not in own) for name, (columns, *_) in _TABLE.items() for _ in range(columns)]
 
 
 def _arm_slice() -> slice:

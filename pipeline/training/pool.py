@@ -6,10 +6,12 @@ warp gets the person's mask in part of the clips only, as users' pictures do.
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -19,18 +21,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline import warp
-from pipeline.training import presenters
+from pipeline.models.audio2pose import PHASE
+from pipeline.training import acting, presenters, speech, talks
 
 log = logging.getLogger(__name__)
 
 SIZES = ((192, 128), (128, 128), (128, 192), (224, 128))  # (H, W); short side 128, multiples of 16
 SHARES = (0.6, 0.15, 0.15, 0.1)
 FRAMES = 4
+CHUNK = 8  # frames that are drawn and warped at a time
+FPS = 25  # of held-out talks
+FORMAT = 2  # of shards: those of older drawings are not mixed in
 CLIPS = 8  # per shard, about 6 MB
 SHARDS = 450
 JITTER = 1.2  # pixels at a short side of 128, the largest standard deviation of a clip
 TOKENS = (5, 160)  # per frame: offsets of `audio2pose.TOKEN_OFFSETS`, channels
 WITHHELD = [*range(3, 14), *range(48, 68)]  # face points that speech moves: jaw and lips
+WITHHELD_SHARE = 0.2  # of clips
+MARGIN = 0.5  # s of silence taken before and after a talk
 PER_CLIP = ("reference", "lips")  # fields without a frame axis
 HELD_OUT = 9_000_000  # seeds from here on are never trained on
 
@@ -81,7 +89,7 @@ class Clips:
         """Writes a `.npz` through a temporary file, so that readers never see half a shard."""
         draft = path.with_suffix(".tmp")
         with open(draft, "wb") as file:
-            np.savez(file, **{f.name: getattr(self, f.name).numpy() for f in fields(self)})
+            np.savez(file, format=FORMAT, **{f.name: getattr(self, f.name).numpy() for f in fields(self)})
         os.replace(draft, path)
 
     @staticmethod
@@ -90,39 +98,113 @@ class Clips:
             return Clips(*(torch.from_numpy(file[f.name]) for f in fields(Clips)))
 
 
-def draw_clips(generator: torch.Generator, count: int, size: tuple[int, int], frames: int = FRAMES) -> Clips:
-    """`count` clips of new people; two at a time: first-touched memory is slow on virtual machines."""
-    parts = [_draw(generator, min(2, count - i), size, frames) for i in range(0, count, 2)]
+def draw_clips(
+    generator: torch.Generator,
+    count: int,
+    size: tuple[int, int],
+    frames: int = FRAMES,
+    bank: talks.Bank | None = None,
+) -> Clips:
+    """`count` clips of new people who say talks of `bank`, None for the held-out one.
+
+    Two at a time: first-touched memory is slow on virtual machines.
+    """
+    bank = bank or talks.held_out()
+    parts = [_draw(generator, min(2, count - i), size, frames, bank) for i in range(0, count, 2)]
     return Clips.join(parts)
 
 
-def _draw(generator: torch.Generator, count: int, size: tuple[int, int], frames: int) -> Clips:
+def _draw(
+    generator: torch.Generator, count: int, size: tuple[int, int], frames: int, bank: talks.Bank
+) -> Clips:
+    cast = _cast(generator, count, bank)
+    spoken, moved = _times(generator, bank.seconds(cast.talk), frames)
+    cues = bank.cues(cast.talk, spoken)
+    dofs = acting.act(cast.moves, cast.manner, cues, moved)
+    lips = (torch.rand(count, generator=generator) >= WITHHELD_SHARE).float()
+    return _filmed(cast.people, dofs, cues, lips, size, generator)[0]
+
+
+@dataclass
+class _Cast:
+    """Who plays: people, their random motion, their manner and the talk (B,) that they give."""
+
+    people: presenters.Identities
+    moves: presenters.Motions
+    manner: acting.Manner
+    talk: Tensor
+
+
+def _cast(generator: torch.Generator, count: int, bank: talks.Bank) -> _Cast:
     people = presenters.identities(generator, count)
     moves = presenters.motions(generator, count)
-    scene = presenters.render(people, moves.at(_times(generator, count, frames)), size)
-    level = JITTER * torch.rand((count, 1, 1, 1), generator=generator)
-    parts = [_inexact(p, level, size, generator) for p in (scene.body, scene.hands, scene.face)]
-    reference = warp.Points(*(p[:, :1] for p in parts))
-    target = warp.Points(*(p[:, 1:] for p in parts))
+    talk = torch.randint(len(bank), (count,), generator=generator)
+    return _Cast(people, moves, acting.manners(generator, count), talk)
+
+
+def _filmed(
+    people: presenters.Identities,
+    dofs: presenters.Dofs,
+    cues: talks.Cues,
+    lips: Tensor,
+    size: tuple[int, int],
+    generator: torch.Generator,
+) -> tuple[Clips, Tensor]:
+    """Clips whose reference is frame 0 of the dofs, and the exact face points of their targets."""
+    scene = _rendered(people, dofs, size)
+    level = JITTER * torch.rand((len(people), 1, 1, 1), generator=generator)
+    body, hands, face = (_inexact(p, level, size, generator) for p in (scene.body, scene.hands, scene.face))
+    shown = face.clone()
+    still = face + presenters.still_mouth(people, dofs, size) - scene.face  # as inexact as the others
+    shown[:, :, WITHHELD] = torch.where(lips.view(-1, 1, 1, 1) > 0, face, still)[:, :, WITHHELD]
+    reference = warp.Points(body[:, :1], hands[:, :1], face[:, :1])
     mask = _inexact_mask(scene.mask[:, 0], generator)
     layers = warp.plates(scene.image[:, 0], reference, mask)
-    warped = warp.warp(layers, target)
-    pictures = (scene.image[:, 0], scene.image[:, 1:], warped.image, warped.validity)
-    audio, loudness = torch.zeros((count, frames, *TOKENS), dtype=torch.float16), torch.zeros(count, frames)
-    points = (target.body, target.hands, target.face)
-    return Clips(*(_bytes(p) for p in pictures), *points, audio, loudness, torch.ones(count))
+    target = warp.Points(body[:, 1:], hands[:, 1:], shown[:, 1:])
+    warped = [warp.warp(layers, target[part]) for part in _chunks(target.body.shape[1])]
+    moved, valid = torch.cat([w.image for w in warped], 1), torch.cat([w.validity for w in warped], 1)
+    pictures = (scene.image[:, 0], scene.image[:, 1:], moved, valid)
+    points = (body[:, 1:], hands[:, 1:], face[:, 1:])
+    clips = Clips(*(_bytes(p) for p in pictures), *points, cues.audio[:, 1:], cues.loudness[:, 1:], lips)
+    return clips, scene.face[:, 1:]
 
 
-def _times(generator: torch.Generator, count: int, frames: int) -> Tensor:
-    """(count, 1 + frames) seconds: the reference, then a run of frames, frames near it, or unrelated ones."""
-    start = 600 * torch.rand((count, 1), generator=generator)
-    step = 0.08 + 0.12 * torch.rand((count, 1), generator=generator)
+def _chunks(frames: int) -> list[slice]:
+    """Runs of a few frames: first-touched memory is slow on virtual machines, large blocks are never kept."""
+    return [slice(start, start + CHUNK) for start in range(0, frames, CHUNK)]
+
+
+def _rendered(
+    people: presenters.Identities, dofs: presenters.Dofs, size: tuple[int, int]
+) -> presenters.Scene:
+    parts = [presenters.render(people, dofs.frames(part), size) for part in _chunks(dofs.lean.shape[1])]
+    columns = [[getattr(part, f.name) for part in parts] for f in fields(presenters.Scene)]
+    return presenters.Scene(*(torch.cat(column, 1) for column in columns))
+
+
+def _times(generator: torch.Generator, seconds: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Moments (B, 1 + frames) of the talks (B,) and of the random motion: the reference's, then the targets'.
+
+    Half of the clips are runs with 0.04 to 0.2 s between frames; in the others the frames are far apart. The
+    reference is far away in pose, often silent. A talk is silent before its start and after its end.
+    """
+    count = len(seconds)
+
+    def anywhere(columns: int) -> Tensor:
+        share = torch.rand((count, columns), generator=generator)
+        return share * (seconds[:, None] + 2 * MARGIN) - MARGIN
+
     order = torch.arange(frames)[None]
-    run = 600 * torch.rand((count, 1), generator=generator) + step * order
-    near = start + step * order
+    step = 0.04 + 0.16 * torch.rand((count, 1), generator=generator)
+    run = torch.rand((count, 1), generator=generator) < 0.5
+    spoken = torch.where(run, anywhere(1) + step * order, anywhere(frames))
+    start = 600 * torch.rand((count, 1), generator=generator)
     apart = 600 * torch.rand((count, frames), generator=generator)
-    kind = torch.rand((count, 1), generator=generator)
-    return torch.cat([start, torch.where(kind < 0.4, run, torch.where(kind < 0.55, near, apart))], 1)
+    moved = torch.where(run, start + step * order, apart)
+    silent = torch.rand((count, 1), generator=generator) < 0.35
+    first = torch.where(silent, torch.full((count, 1), -MARGIN), anywhere(1))
+    far = 600 * torch.rand((count, 1), generator=generator)
+    return torch.cat([first, spoken], 1), torch.cat([far, moved], 1)
 
 
 def _inexact(points: Tensor, level: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -152,22 +234,40 @@ def _bytes(pictures: Tensor) -> Tensor:
     return (pictures.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def fill(folder: str, seed: int, shards: int = SHARDS) -> None:
-    """Draws shards into `folder` until there are `shards` of them; those that exist are passed over."""
+def _is_current(path: Path) -> bool:
+    with np.load(path, allow_pickle=False) as file:
+        return "format" in file.files and int(file["format"]) == FORMAT
+
+
+def shards(folder: Path) -> list[Path]:
+    """The pool's shards, by name; those of older drawings are passed over."""
+    return [path for path in sorted(folder.glob("*.npz")) if _known(path, path.stat().st_mtime_ns)]
+
+
+@functools.cache
+def _known(path: Path, changed: int) -> bool:
+    return _is_current(path)
+
+
+def fill(folder: str, seed: int, count: int = SHARDS, scale: float = 1.0) -> None:
+    """Draws shards into `folder` until there are `count` of them; those that exist are passed over.
+
+    The speech bank, `scale` times the plain size, is made first and kept beside `folder`.
+    """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     os.nice(5)
-    parent = os.getppid()
-    for number in range(shards):
+    parent, bank = os.getppid(), talks.bank(Path(folder).parent, seed, scale)
+    for number in range(count):
         path = Path(folder) / f"{seed}-{number:05d}.npz"
-        if path.exists():
+        if path.exists() and _is_current(path):
             continue
         if os.getppid() != parent:  # the training has ended
             return
         began = time.process_time()
         generator = torch.Generator().manual_seed(seed * 100_000 + number)
         kind = torch.multinomial(torch.tensor(SHARES), 1, generator=generator).item()
-        draw_clips(generator, CLIPS, SIZES[kind]).save(path)
+        draw_clips(generator, CLIPS, SIZES[kind], FRAMES, bank).save(path)
         if number < 3:
             print(
                 f"shard {number}: {time.process_time() - began:.1f} CPU-s for {CLIPS * FRAMES} frames",
@@ -175,10 +275,65 @@ def fill(folder: str, seed: int, shards: int = SHARDS) -> None:
             )
 
 
-def start_filling(folder: Path, seed: int, shards: int = SHARDS) -> multiprocessing.Process:
+def start_filling(
+    folder: Path, seed: int, count: int = SHARDS, scale: float = 1.0
+) -> multiprocessing.Process:
     """A side process that fills the pool while the training runs; it ends with its parent."""
     process = multiprocessing.get_context("spawn").Process(
-        target=fill, args=(str(folder), seed, shards), daemon=True
+        target=fill, args=(str(folder), seed, count, scale), daemon=True
     )
     process.start()
     return process
+
+
+# ---- whole talks, for measuring
+
+
+@dataclass
+class HeldTalk:
+    """A held-out presenter who speaks for some seconds, every frame at 25 fps.
+
+    clips (one clip of F frames); aperture (F,): the gap of the inner lips, points 62 and 66, over the face's
+    height, points 27 to 8, as drawn; face (F,68,3) exact points; phones with seconds from the first frame's
+    moment; samples (n,) int16 at 16 kHz of the same stretch; voice.
+    """
+
+    clips: Clips
+    aperture: np.ndarray
+    face: Tensor
+    phones: talks.Phones
+    samples: np.ndarray
+    voice: str
+
+
+def held_talks(
+    count: int, seconds: float = 6.0, lips: float = 1.0, size: tuple[int, int] = (192, 128)
+) -> Iterator[HeldTalk]:
+    """`count` held-out presenters who speak for `seconds`, shorter where their talk ends before.
+
+    The same at every call. Frame t shows the moment (t + PHASE) / 25 of its sound, which is what Audio2Pose's
+    row t answers for. With `lips` 0 the same clips come with lips and jaw withheld, as in `Clips`.
+    """
+    bank = talks.held_out()
+    for number in range(count):
+        generator = torch.Generator().manual_seed(HELD_OUT + 1000 + number)
+        cast = _cast(generator, 1, bank)
+        cast.talk[0] = number % len(bank)
+        said = bank.talks[number % len(bank)]
+        frames = int(min(seconds, said.seconds) * FPS)
+        moments = (torch.arange(frames) + PHASE) / FPS
+        spoken = torch.cat([torch.tensor([-MARGIN]), moments])[None].float()
+        start = 600 * torch.rand(2, generator=generator)
+        moved = torch.cat([start[:1], start[1] + moments])[None].float()
+        cues = bank.cues(cast.talk, spoken)
+        dofs = acting.act(cast.moves, cast.manner, cues, moved)
+        clips, face = _filmed(cast.people, dofs, cues, torch.full((1,), float(lips)), size, generator)
+        samples = said.samples[: round(frames / FPS * speech.RATE)]
+        phones = [(n, a, min(b, frames / FPS)) for n, a, b in said.phones if a < frames / FPS]
+        yield HeldTalk(clips, aperture(face[0], size), face[0], phones, samples, said.voice)
+
+
+def aperture(face: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """(F,) distance of the inner lips, points 62 and 66, over that of points 27 and 8, of (F,68,3) points."""
+    xy = face[..., :2] * face.new_tensor((size[1], size[0]))
+    return ((xy[:, 62] - xy[:, 66]).norm(dim=1) / (xy[:, 27] - xy[:, 8]).norm(dim=1)).numpy()

@@ -6,7 +6,7 @@ it painted. No photograph and no model of anybody else is in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -58,6 +58,21 @@ def render(people: Identities, dofs: Dofs, size: tuple[int, int] = (192, 128)) -
     mask = canvas.data[4].reshape(count, frames, 1, height, width)
     body, hands, face = _points(fig, width / height, count, frames)
     return Scene(image.contiguous(), body, hands, face, mask.clone())
+
+
+@torch.no_grad()
+def points(people: Identities, dofs: Dofs, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Body (B, T, 18, 3), hands (B, T, 42, 3) and face (B, T, 68, 3) points, without a picture."""
+    count, frames = dofs.lean.shape
+    who = people[torch.arange(count, device=people.head.device).repeat_interleave(frames)]
+    flat = Dofs(*(getattr(dofs, f.name).flatten(0, 1) for f in fields(Dofs)))
+    aspect = size[1] / size[0]
+    return _points(figure(who, flat, aspect), aspect, count, frames)
+
+
+def still_mouth(people: Identities, dofs: Dofs, size: tuple[int, int]) -> Tensor:
+    """(B, T, 68, 3) face points of heads that move as in `dofs` while the mouth stays as in frame 0."""
+    return points(people, replace(dofs, mouth=dofs.mouth[:, :1].expand_as(dofs.mouth)), size)[2]
 
 
 def _points(fig: Figure, aspect: float, count: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
