@@ -94,7 +94,6 @@ def test_hands_and_head_strike_on_accents_and_rest_in_pauses(held):
         rested.append(speed[quiet].mean() / speed[~quiet].mean())
         pitch = dofs.head[0, :, 1].numpy()
         assert pitch[away < 0.07].mean() > pitch[away > 0.3].mean() + 1.0
-    print(struck, rested)
     assert np.mean(struck) > 2 and np.mean(rested) < 0.15
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipeline.training.person import Dofs, Draws, Motions, Rows
+from pipeline.training.person import Dofs, Draws, Motions
+from pipeline.training.rows import Rows
 from pipeline.training.talks import Cues
 
 PAUSE_ENERGY = 0.3  # share of the random motion that is left in pauses

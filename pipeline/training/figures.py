@@ -9,6 +9,7 @@ from torch import Tensor
 from pipeline.training.anatomy import Figure
 from pipeline.training.person import Identities
 from pipeline.training.shapes import Canvas, capsule, col, ellipse
+from pipeline.training.textures import BOTTOM, SKIN, TOP, lookup
 
 _NECK_TOP = -0.32  # height of the trapezius at the neck, head heights above the shoulder line
 _SHOULDER_TOP = -0.17  # and at the shoulder joint
@@ -31,13 +32,16 @@ def legs(canvas: Canvas, who: Identities, fig: Figure) -> None:
     bare = who.skirt > 0
     colour = torch.where(bare[:, None], who.skin, who.bottom)
     wide = torch.where(bare, 0.85, 1.0) * who.girth * h
+    cloth = col(torch.where(bare, float(SKIN), float(BOTTOM)))
     for hip, knee, ankle, outwards in ((8, 9, 10, -1.0), (11, 12, 13, 1.0)):
         foot = fig.body[:, ankle] + fig.body.new_tensor((0.0, 0.03)) * h[:, None]
         toe = foot + fig.body.new_tensor((0.12 * outwards, 0.15)) * h[:, None]
         crop = canvas.around(0.15 * h, foot, toe)
         if crop is not None:
-            distance, along, side = capsule(crop, foot, toe, 0.13 * h, 0.13 * h)
-            crop.paint(crop.cover(distance), who.shoes, 1.1 - 0.3 * side * side)
+            distance, along, side, _ = capsule(crop, foot, toe, 0.13 * h, 0.13 * h)
+            alpha = crop.cover(distance)
+            crop.paint(alpha, who.shoes, 1.1 - 0.3 * side * side)
+            crop.place(alpha, side * 0.1, along * 0.2, BOTTOM)
         for a, b, first, last in ((knee, ankle, 0.24, 0.15), (hip, knee, 0.30, 0.235)):
             start, end = fig.body[:, a], fig.body[:, b]
             if a == hip:
@@ -45,11 +49,11 @@ def legs(canvas: Canvas, who: Identities, fig: Figure) -> None:
             crop = canvas.around(0.5 * h, start, end)
             if crop is None:
                 continue
-            distance, along, side = capsule(crop, start, end, first * wide, last * wide)
+            distance, along, side, beyond = capsule(crop, start, end, first * wide, last * wide)
             alpha = crop.cover(distance)
             shade = round_shade(side, _limb_light(start, end, who.light)) * (0.94 + 0.06 * along)
             crop.paint(alpha, colour, shade, 0.3 * col((~bare).float()))
-            crop.place(alpha, side * 0.3, along * 1.8 + hip)
+            crop.place(alpha, side * 0.3 + 0.5, beyond * 1.8 + hip, cloth)
 
 
 def torso(canvas: Canvas, who: Identities, fig: Figure) -> None:
@@ -75,11 +79,12 @@ def torso(canvas: Canvas, who: Identities, fig: Figure) -> None:
     distance = torch.maximum(torch.maximum(ground - edge, v - long * 1.07), top - v) * col(h)
     alpha = crop.cover(distance)
     across = (u / edge).clamp(-1, 1)
-    shade = 1.05 - 0.22 * across**4 - 0.07 * t + 0.12 * across * light
+    # the edge fades out towards the shoulder, where the sleeve goes on in the same cloth
+    shade = 1.05 - 0.22 * across**4 * (t * 3).clamp(0, 1) - 0.07 * t + 0.15 * across * light
     bust = torch.exp(-((across.abs() - 0.42) * 5).square() - ((t - 0.36) * 6).square())
     shade = shade - 0.06 * bust - 0.05 * torch.sin(across * 9 + 4 * t) * ((t - 0.6) * 2).clamp(0, 1)
     crop.paint(alpha, who.top, shade, 1.0)
-    crop.place(alpha, u, v)
+    crop.place(alpha, u * (0.8 / half) + 0.8, v * (2.2 / long) + 0.4, TOP)
     _front(crop, who, u, v, alpha, shade, h)
 
 
@@ -102,7 +107,7 @@ def _lower_garment(crop: Canvas, who: Identities, u, v, hip, light) -> None:
     across = (u / edge).clamp(-1, 1)
     folds = torch.where(length > 0, 0.06 * torch.sin(across * 14) * v.clamp(0, 1), 0.0)
     crop.paint(alpha, who.bottom, 1.0 - 0.22 * across**4 + 0.1 * across * light + folds, 0.3)
-    crop.place(alpha, u, v)
+    crop.place(alpha, u + 0.8, v, BOTTOM)
 
 
 def _front(crop: Canvas, who: Identities, u, v, alpha, shade, h) -> None:
@@ -110,7 +115,9 @@ def _front(crop: Canvas, who: Identities, u, v, alpha, shade, h) -> None:
     jacket = col(who.jacket)
     wide = 0.05 + (0.16 + 0.22 * v.clamp_min(0) * col(who.neckline - 0.3)).clamp(0.02, 0.6)
     away = u.abs() - wide
-    crop.paint(crop.cover(away * col(h)) * alpha * jacket, who.inner, shade * 0.95, 0.25)
+    shirt = crop.cover(away * col(h)) * alpha * jacket
+    crop.paint(shirt, who.inner, shade * 0.95, 0.25)
+    crop.place(shirt, u + 0.8, v + 0.4, BOTTOM)
     seam = (1 - (away.abs() * 30).clamp(0, 1)) * alpha * jacket * 0.35
     lapel = ((0.16 - (away - 0.08 - 0.1 * (0.7 - v)).abs() * 14).clamp(0, 1)) * (v < 0.7) * alpha * jacket
     crop.darken(1 - seam - lapel)
@@ -122,6 +129,7 @@ def _front(crop: Canvas, who: Identities, u, v, alpha, shade, h) -> None:
     hole = crop.cover(neckline * col(h)) * crop.cover((v - 0.6) * col(h)) * alpha
     rim = torch.exp(-(neckline / 0.02).square()) * alpha * 0.22
     crop.paint(hole, who.skin, 0.95 - 0.08 * v.clamp(-0.3, 0.5), 0.0)
+    crop.place(hole, u + 0.8, v + 0.6, SKIN)
     crop.darken(1 - rim)
 
 
@@ -134,11 +142,13 @@ def neck(canvas: Canvas, who: Identities, fig: Figure) -> None:
     if crop is None:
         return
     wide = (0.232 + 0.015 * who.shape[:, 0]) * who.girth.clamp(0.92, 1.06) * h
-    distance, along, side = capsule(crop, start, end, wide * 1.05, wide * 0.95)
+    distance, _, side, beyond = capsule(crop, start, end, wide * 1.05, wide * 0.95)
     chin = fig.face[:, 8, :2]
     shadow = torch.exp(-((crop.y - col(chin[:, 1])) / col(0.13 * h)).clamp_min(0).square())
     shade = round_shade(side, -who.light[:, 0]) * (0.96 - 0.34 * shadow)
-    crop.paint(crop.cover(distance), who.skin, shade, 0.0)
+    alpha = crop.cover(distance)
+    crop.paint(alpha, who.skin, shade, 0.0)
+    crop.place(alpha, side * 0.25 + 0.5, beyond * 0.5, SKIN)
 
 
 def arms(canvas: Canvas, who: Identities, fig: Figure) -> None:
@@ -147,8 +157,8 @@ def arms(canvas: Canvas, who: Identities, fig: Figure) -> None:
     wide = who.girth * h * (0.88 + 0.12 * (who.sleeve > 1).float())
     for shoulder, elbow, wrist in ((2, 3, 4), (5, 6, 7)):
         a, b, c = fig.body[:, shoulder], fig.body[:, elbow], fig.body[:, wrist]
-        inward = a + (fig.body[:, 1] - a) * 0.06
-        _arm(canvas, who, (inward, b), (0.20 * wide, 0.165 * wide), who.sleeve, shoulder, 0.10)
+        inward = a + (fig.body[:, 1] - a) * 0.07 + fig.down * (0.02 * h)[:, None]
+        _arm(canvas, who, (inward, b), (0.185 * wide, 0.16 * wide), who.sleeve, shoulder, 0.10)
         _arm(canvas, who, (b, c), (0.165 * wide, 0.115 * wide), who.sleeve - 1, elbow, 0.24)
 
 
@@ -160,19 +170,23 @@ def _arm(
     crop = canvas.around(0.5 * h, start, end)
     if crop is None:
         return
-    distance, along, side = capsule(crop, start, end, *radii)
+    distance, along, side, beyond = capsule(crop, start, end, *radii)
     near = (1 - distance.clamp_min(0) / col(0.24 * h)).clamp_min(0).square()
     near = near * (along * 4).clamp(0, 1)  # none at the joint, where it would draw a ring
     crop.darken(1 - shadow * near * crop.data[4])
     alpha = crop.cover(distance)
     shade = round_shade(side, _limb_light(start, end, who.light))
+    if place in (2, 5):  # at the shoulder the sleeve is as bright as the torso beside it
+        shade = torch.lerp(shade, torch.full_like(shade, 1.03), ((0.4 - along) * 3.2).clamp(0, 1))
     length = (end - start).norm(dim=1) * canvas.scale
     covered = ((col(sleeve) - along) * col(length) + 0.5).clamp(0, 1)
     shade = shade - 0.05 * torch.sin(along * 17 + side * 3) * covered * (along > 0.55)
     cuff = torch.exp(-((along - col(sleeve)) * 24).square()) * 0.15
     mixed = [col(who.skin[:, k]) + col((who.top - who.skin)[:, k]) * covered for k in range(3)]
     crop.paint(alpha, mixed, shade - cuff, covered)
-    crop.place(alpha, side * 0.2, along * 1.2 + place)
+    crop.place(
+        alpha, side * 0.2 + 0.5, beyond * 1.2 + place, torch.where(covered > 0.5, float(TOP), float(SKIN))
+    )
 
 
 def hands(canvas: Canvas, who: Identities, fig: Figure) -> None:
@@ -187,7 +201,7 @@ def hands(canvas: Canvas, who: Identities, fig: Figure) -> None:
             continue
         patch, where = canvas.patch(centre, int(reach * canvas.scale) + 4)
         light = 1.03 + 0.05 * who.light[:, 0] * (1.0 if side == 0 else -1.0)
-        _palm(patch, who, points, size, light)
+        whole = _palm(patch, who, points, size, light)
         for finger in (4, 3, 2, 1, 0):
             base = 1 + 4 * finger
             bones = [(0, 1)] if finger == 0 else []
@@ -199,18 +213,22 @@ def hands(canvas: Canvas, who: Identities, fig: Figure) -> None:
                 part = capsule(patch, points[:, a], points[:, b], thick * swell, thick * 0.92)[0]
                 distance = part if distance is None else torch.minimum(distance, part)
             _skin(patch, who, distance, thick, light)
+            whole = torch.minimum(whole, distance)
+        _, _, side, beyond = capsule(patch, points[:, 0], points[:, 9], 0.3 * size, 0.3 * size)
+        patch.place(patch.cover(whole), side * 0.3 + 0.5, beyond * 0.5, SKIN)
         canvas.put(patch, where)
 
 
-def _palm(patch: Canvas, who: Identities, points: Tensor, size: Tensor, light: Tensor) -> None:
-    """Palm between the wrist and the four knuckles; its edge shade fades towards the wrist."""
+def _palm(patch: Canvas, who: Identities, points: Tensor, size: Tensor, light: Tensor) -> Tensor:
+    """The distance to the palm, between the wrist and the four knuckles; edges fade at the wrist."""
     start, end = points[:, 0], (points[:, 9] + points[:, 13]) / 2
-    palm, along, _ = capsule(patch, start, end, 0.115 * size, 0.17 * size)
+    palm, along, _, _ = capsule(patch, start, end, 0.115 * size, 0.17 * size)
     for first, last in ((0, 5), (0, 17), (5, 17)):
-        part, _, _ = capsule(patch, points[:, first], points[:, last], 0.09 * size, 0.08 * size)
+        part = capsule(patch, points[:, first], points[:, last], 0.09 * size, 0.08 * size)[0]
         palm = torch.minimum(palm, part)
     depth = (1 + palm / col(0.05 * size)).clamp(0, 1) * (along * 3 - 0.3).clamp(0, 1)
     patch.paint(patch.cover(palm), who.skin, col(light) - 0.30 * depth.square(), 0.0)
+    return palm
 
 
 def _skin(patch: Canvas, who: Identities, distance: Tensor, thick: Tensor, light: Tensor) -> None:
@@ -218,8 +236,11 @@ def _skin(patch: Canvas, who: Identities, distance: Tensor, thick: Tensor, light
     patch.paint(patch.cover(distance), who.skin, col(light) - 0.34 * depth.square(), 0.0)
 
 
-def weave(canvas: Canvas, who: Identities) -> None:
-    """Patterns and grain of the clothes, last: the weight channel says how much cloth a pixel is."""
+def weave(canvas: Canvas, who: Identities, atlas: Tensor) -> None:
+    """Patterns of the clothes, then the texture of every material, last, in the coordinates of the parts.
+
+    `atlas` (B, 3, 4 x TILE, TILE) has one row per person, `who` one per frame.
+    """
     weight, u, v = canvas.data[3], canvas.data[5], canvas.data[6]
     if bool((who.pattern[:, :3] > 0).any()):
         weights = [col(p) for p in who.pattern.unbind(1)]
@@ -232,8 +253,6 @@ def weave(canvas: Canvas, who: Identities) -> None:
             canvas.data[channel].addcmul_(
                 canvas.data[channel] * amount, col(ratio[:, channel]).clamp(-0.8, 3)
             )
-    grid = torch.stack((torch.remainder(u * 0.9 + 1, 2) - 1, torch.remainder(v * 0.9 + 1, 2) - 1), -1)
-    grain = F.grid_sample(who.scenery.texture, grid, mode="bilinear", align_corners=False)
-    weight = weight * who.scenery.strength[:, 2, None, None]
+    texture = lookup(atlas, u, v, canvas.data[7])
     for channel in range(3):
-        canvas.data[channel].addcmul_(canvas.data[channel] * weight, grain[:, channel])
+        canvas.data[channel].addcmul_(canvas.data[channel] * canvas.data[4], texture[:, channel])

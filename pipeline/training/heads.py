@@ -10,6 +10,7 @@ from torch import Tensor
 from pipeline.training.anatomy import Figure
 from pipeline.training.person import Identities
 from pipeline.training.shapes import Canvas, blob, col, ellipse, polygon, polyline
+from pipeline.training.textures import HAIR, SKIN
 
 _LEFT_EYE, _RIGHT_EYE = slice(36, 42), slice(42, 48)  # image left, image right
 
@@ -54,15 +55,29 @@ def _curls(frame: _Frame, who: Identities) -> Tensor:
     return waves * col(0.012 * who.curly) + 0.004 * torch.sin(frame.x * 71) * torch.sin(frame.y * 63)
 
 
-def _strands(frame: _Frame, who: Identities) -> Tensor:
-    """Brightness of hair: a light band and fine strands that run from the parting."""
-    x, y = frame.x - 0.12 * col(who.parting), frame.y + 0.42
-    angle = torch.atan2(x, y + 0.25)
-    straight = torch.sin(angle * 46 + 4 * torch.sin(y * 9 + col(who.hairline))) + torch.sin(angle * 97 + 1.7)
-    curly = torch.sin(x * 41 + 2 * torch.sin(y * 33)) + torch.sin(y * 47 + 2 * torch.sin(x * 29))
-    fine = torch.lerp(straight, curly, col(who.curly))
-    band = torch.exp(-((frame.y + 0.30 + 0.25 * x * x) * 7).square())
-    return 0.86 + 0.05 * fine + 0.34 * band - 0.16 * (frame.y - 0.2).clamp(0, 1)
+def _gloss(frame: _Frame, who: Identities) -> Tensor:
+    """Brightness of hair: a band of light on the crown, towards the light; darker below."""
+    x = frame.x - 0.1 * col(who.light[:, 0])
+    band = torch.exp(-((frame.y + 0.30 + 0.6 * x * x) * 7).square())
+    return (
+        0.86 + 0.34 * band * (1 + 0.8 * frame.x * col(who.light[:, 0])) - 0.16 * (frame.y - 0.2).clamp(0, 1)
+    )
+
+
+def _comb(frame: _Frame, who: Identities) -> tuple[Tensor, Tensor]:
+    """Texture coordinates on the head: around the parting and along the strands, turning with the head."""
+    x = frame.x - 0.12 * col(who.parting) - 0.22 * col(frame.forward[:, 0])
+    y = frame.y + 0.67 - 0.2 * col(frame.forward[:, 1])
+    return torch.atan2(x, y) * 0.9 + 0.8, torch.hypot(x, y) * 0.8
+
+
+def _on_face(frame: _Frame) -> tuple[Tensor, Tensor]:
+    """Texture coordinates of the skin: the rounder the face, the farther its middle moves when it turns."""
+    depth = (0.24 - 2.2 * frame.x.square() - 0.5 * frame.y.square()).clamp_min(-0.1)
+    return (
+        frame.x - col(frame.forward[:, 0]) * depth + 0.8,
+        frame.y - col(frame.forward[:, 1]) * depth + 0.8,
+    )
 
 
 def back_hair(canvas: Canvas, who: Identities, fig: Figure) -> None:
@@ -89,7 +104,8 @@ def back_hair(canvas: Canvas, who: Identities, fig: Figure) -> None:
     skull = _skull(frame, who, 0.05 + 0.08 * col(who.volume))[0] + curls
     distance = torch.minimum(drop, skull)
     alpha = canvas.cover(distance * h) * col((who.hair_length > 0).float())
-    canvas.paint(alpha, who.hair, _strands(frame, who) * 0.86, 0.0)
+    canvas.paint(alpha, who.hair, _gloss(frame, who) * 0.86, 0.0)
+    canvas.place(alpha, x * 1.1 + 0.8, y * 0.55 + 0.3, HAIR)
 
 
 def head(canvas: Canvas, who: Identities, fig: Figure, gaze: Tensor) -> None:
@@ -118,7 +134,9 @@ def _face_skin(patch: Canvas, frame: _Frame, who: Identities, fig: Figure) -> Te
             patch.x - col(centre[:, 0]), patch.y - col(centre[:, 1]), col(0.052 * h), col(0.10 * h)
         )  # fmt: skip
         rim = 0.80 + 0.12 * (distance / col(0.05 * h)).clamp(-1, 0).abs()
-        patch.paint(patch.cover(distance) * col(1 - fig.far_ear[:, side]), who.skin, rim, 0.0)
+        alpha = patch.cover(distance) * col(1 - fig.far_ear[:, side])
+        patch.paint(alpha, who.skin, rim, 0.0)
+        patch.place(alpha, frame.x + 0.8, frame.y + 0.8, SKIN)
     skull, nx, ny = _skull(frame, who, 0.0)
     jaw = polygon(patch.x, patch.y, fig.face[:, :17, :2]) - col(0.006 * h)
     alpha = patch.cover(torch.minimum(skull * col(h), jaw))
@@ -127,6 +145,7 @@ def _face_skin(patch: Canvas, frame: _Frame, who: Identities, fig: Figure) -> Te
     light = nx * col(who.light[:, 0]) + ny * col(who.light[:, 1]) * 0.7
     shade = 1.05 - 0.20 * nx.square() - 0.08 * ny.square() + 0.13 * light
     patch.paint(alpha, who.skin, shade, 0.0)
+    patch.place(alpha, *_on_face(frame), SKIN)
     return alpha
 
 
@@ -290,13 +309,14 @@ def _front_hair(patch: Canvas, frame: _Frame, who: Identities, h: Tensor) -> Non
     sides = torch.where(col(who.hair_length) > 0, 0.45, 0.02)
     hairy = torch.maximum(y - torch.minimum(line, sides + 0 * line), skull)
     alpha = patch.cover(hairy * col(h)) * col(1 - who.bald)
-    patch.paint(alpha, who.hair, _strands(frame, who), 0.0)
+    patch.paint(alpha, who.hair, _gloss(frame, who), 0.0)
+    patch.place(alpha, *_comb(frame, who), HAIR)
     rim = torch.exp(-(hairy.clamp_min(0) / 0.03)) * (1 - alpha) * (skull < 0) * col(1 - who.bald)
     patch.darken(1 - 0.18 * rim)
     bun = ellipse(frame.x + 0.3 * forward_x, frame.y + 0.60, col(0.15 + 0.05 * who.volume), col(0.13 + 0 * h))
-    patch.paint(
-        patch.cover(bun * col(h)) * col(who.bun * (1 - who.bald)), who.hair, _strands(frame, who), 0.0
-    )
+    alpha = patch.cover(bun * col(h)) * col(who.bun * (1 - who.bald))
+    patch.paint(alpha, who.hair, _gloss(frame, who), 0.0)
+    patch.place(alpha, *_comb(frame, who), HAIR)
 
 
 def _glasses(patch: Canvas, who: Identities, fig: Figure) -> None:

@@ -11,7 +11,10 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from pipeline.training.camera import Camera, camera
+from pipeline.training.rows import Rows
 from pipeline.training.scenery import Scenery, scenery
+from pipeline.training.textures import atlas
 
 # skin, hair: dark to light and natural colours (RGB); clothes are drawn in HSV
 SKINS = ((0.30, 0.19, 0.14), (0.47, 0.31, 0.22), (0.66, 0.46, 0.34), (0.82, 0.62, 0.49), (0.93, 0.76, 0.66))
@@ -20,16 +23,6 @@ HAIRS = (
     (0.78, 0.62, 0.36), (0.62, 0.60, 0.58), (0.45, 0.16, 0.08),
 )  # fmt: skip
 IRISES = ((0.20, 0.12, 0.07), (0.30, 0.22, 0.12), (0.25, 0.38, 0.45), (0.30, 0.38, 0.25))
-
-
-class Rows:
-    """Row indexing and device moves for dataclasses whose fields are tensors (or such dataclasses)."""
-
-    def __getitem__(self, rows):
-        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    def to(self, device: torch.device | str):
-        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,9 @@ class Identities(Rows):
     skirt: Tensor  # 0 trousers, else length in head heights
     pattern: Tensor  # (B, 5) weights of stripes along, across, checks; two spatial frequencies
     light: Tensor  # (B, 2) direction of the light, +x right, +y down
+    atlas: Tensor  # (B, 3, 384, 96) textures of skin, clothes and hair, see `textures`
     scenery: Scenery
+    camera: Camera
 
     def __len__(self) -> int:
         return len(self.head)
@@ -122,13 +117,14 @@ _TABLE = {
     "feet": (4, (0.0, 0.0), (0.0, 0.0), (0.1, 0.5)),
 }
 _WAVES = 4
-# amplitudes of an arm's four angles and rest postures: hanging, beat, chest, raised
+# amplitudes of an arm's four angles and rest postures: hanging, beat, chest, raised, hip,
+# open, hand at the face
 _ARM_SWING = (0.28, 0.35, 0.8, 0.4)
 _POSTURES = (
     (0.16, 0.1, 0.05, 0.2), (0.30, 0.3, -0.9, 0.6), (0.25, 0.2, -1.9, 0.3), (0.40, 0.2, 2.3, 0.2),
-    (0.55, 0.1, -0.6, 0.1), (0.35, 0.3, 1.3, 0.7),
+    (0.55, 0.1, -0.6, 0.1), (0.35, 0.3, 1.3, 0.7), (0.12, 0.25, -2.6, 0.15),
 )  # fmt: skip
-_POSTURE_SHARE = (0.24, 0.26, 0.18, 0.12, 0.1, 0.1)
+_POSTURE_SHARE = (0.24, 0.25, 0.17, 0.12, 0.09, 0.08, 0.05)
 
 
 @dataclass(frozen=True)
@@ -145,7 +141,7 @@ class Motions(Rows):
 
     def resting_arms(self) -> Tensor:
         """(B, 2, 4) arm angles about which the arms move."""
-        return self.rest[:, _arm_slice()].view(-1, 2, 4)
+        return self.rest[:, _slice("arm")].view(-1, 2, 4)
 
     def at(self, times: Tensor, energy: Tensor | None = None) -> Dofs:
         """The 35 degrees of freedom at `times` (B, T) seconds, any t; far away t are unrelated poses.
@@ -167,6 +163,7 @@ class Motions(Rows):
             (part["open"].clamp(0, 1), part["round"].clamp(0, 1), part["smile"].clamp(-0.6, 1)), -1
         )
         head = part["head"] * part["head"].new_tensor((1.3, 0.8, 0.8))
+        head = 48 * torch.tanh(head / 48)  # a face drawn from the front holds to about there
         return Dofs(
             sway=part["sway"] * part["sway"].new_tensor((1.0, 0.25)),
             lean=part["lean"][..., 0], twist=part["twist"][..., 0], shrug=part["shrug"][..., 0], head=head,
@@ -211,10 +208,11 @@ def motions(generator: torch.Generator, count: int, device: torch.device | str =
         rate.append(6.2832 * draw.uniform(*hertz, columns, _WAVES))
     amplitude = torch.cat(size, 1)[..., None] * draw.uniform(0.2, 0.8, sum(s.shape[1] for s in size), _WAVES)
     rest, rate = torch.cat(rest, 1), torch.cat(rate, 1)
-    arm = _arm_slice()
+    arm = _slice("arm")
     amplitude[:, arm] *= torch.tensor(_ARM_SWING * 2)[:, None]
     rest[:, arm] = torch.cat([draw.pick(_POSTURES, _POSTURE_SHARE) for _ in range(2)], 1)
     rest[:, arm] += draw.uniform(-0.12, 0.12, 8)
+    amplitude[:, _slice("head")][:, :1] *= draw.pick((1.0, 2.2), (0.75, 0.25))[:, None, None]
     phase = draw.uniform(0, 6.2832, rest.shape[1], _WAVES)
     return Motions(rest, amplitude, rate, phase).to(device)
 
@@ -232,7 +230,8 @@ def identities(generator: torch.Generator, count: int, device: torch.device | st
     skin = _between(draw, SKINS) * draw.uniform(0.94, 1.05, 3)
     rose = torch.tensor((0.72, 0.28, 0.28))
     blush = draw.uniform(0.15, 0.6)[:, None]
-    long = draw.chance(0.5)
+    long, curly = draw.chance(0.5), draw.chance(0.3)
+    light = draw.uniform(-1.8, 1.8, 2) * torch.tensor((1.0, 0.3)) + torch.tensor((0.0, -0.6))
     return Identities(
         head=head, crown=0.035 + spare.clamp(0.03, 0.2) * draw.uniform(0.1, 0.9),
         offset=draw.uniform(-0.05, 0.05),
@@ -241,14 +240,13 @@ def identities(generator: torch.Generator, count: int, device: torch.device | st
         lips=(skin * (1 - blush) + rose * blush).clamp(0, 1) * 0.92, iris=_between(draw, IRISES),
         top=draw.colour(), second=draw.colour(), inner=draw.colour(0.4), bottom=draw.colour(0.5) * 0.8,
         shoes=draw.colour(0.3) * 0.4, hair_length=long * draw.uniform(0.9, 2.1), volume=draw.uniform(0, 1),
-        hairline=draw.uniform(-1, 1), parting=draw.uniform(-1, 1), curly=draw.chance(0.3),
+        hairline=draw.uniform(-1, 1), parting=draw.uniform(-1, 1), curly=curly,
         bun=draw.chance(0.1),
         bald=(1 - long) * draw.chance(0.08), beard=(1 - long) * draw.chance(0.35) * draw.uniform(0.4, 1.0),
         glasses=draw.chance(0.22), jacket=draw.chance(0.35), neckline=draw.uniform(0.0, 1.0),
         collar=draw.chance(0.3), sleeve=draw.pick((0.45, 0.95, 1.93), (0.3, 0.12, 0.58)),
         skirt=long * draw.chance(0.45) * draw.uniform(1.2, 2.6), pattern=_patterns(draw),
-        light=draw.uniform(-1, 1, 2) * torch.tensor((1.0, 0.3)) + torch.tensor((0.0, -0.5)),
-        scenery=scenery(draw),
+        light=light, atlas=atlas(draw, head, curly), scenery=scenery(draw), camera=camera(draw, light),
     ).to(device)  # fmt: skip
 
 
@@ -271,13 +269,11 @@ def _calmed() -> list[float]:
     return [float(name not in own) for name, (columns, *_) in _TABLE.items() for _ in range(columns)]
 
 
-def _arm_slice() -> slice:
-    start = 0
-    for name, (columns, *_) in _TABLE.items():
-        if name == "arm":
-            return slice(start, start + columns)
-        start += columns
-    raise KeyError("arm")
+def _slice(part: str) -> slice:
+    """Columns of one part of the table."""
+    names = list(_TABLE)
+    start = sum(_TABLE[name][0] for name in names[: names.index(part)])
+    return slice(start, start + _TABLE[part][0])
 
 
 def rest(count: int, frames: int, device: torch.device | str = "cpu") -> Dofs:

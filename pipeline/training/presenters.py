@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.clips import Keypoints, Pose
 from pipeline.training import figures, heads
 from pipeline.training.anatomy import Figure, figure
+from pipeline.training.camera import develop
 from pipeline.training.person import Dofs, Identities, Motions, identities, motions, rest
 from pipeline.training.scenery import background
 from pipeline.training.shapes import blank
@@ -42,8 +43,7 @@ def render(people: Identities, dofs: Dofs, size: tuple[int, int] = (192, 128)) -
     if len(people) != count:
         raise ValueError(f"render got {len(people)} identities and {count} rows of motion; give one row each")
     height, width = size
-    who = people[torch.arange(count, device=people.head.device).repeat_interleave(frames)]
-    flat = Dofs(*(getattr(dofs, f.name).flatten(0, 1) for f in fields(Dofs)))
+    who, flat = _flat(people, dofs)
     fig = figure(who, flat, width / height)
     canvas = blank(background(people.scenery, size), frames)
     figures.legs(canvas, who, fig)
@@ -52,22 +52,29 @@ def render(people: Identities, dofs: Dofs, size: tuple[int, int] = (192, 128)) -
     figures.neck(canvas, who, fig)
     heads.head(canvas, who, fig, flat.gaze)
     figures.arms(canvas, who, fig)
-    figures.weave(canvas, who)
     figures.hands(canvas, who, fig)
-    image = canvas.data[:3].clamp_(0, 1).permute(1, 0, 2, 3).reshape(count, frames, 3, height, width)
-    mask = canvas.data[4].reshape(count, frames, 1, height, width)
+    figures.weave(canvas, who, people.atlas)
+    image, mask = canvas.data[:3].clamp_(0, 1).permute(1, 0, 2, 3), canvas.data[4][:, None]
+    image = develop(image, mask, who.camera).view(count, frames, 3, height, width)
+    mask = mask.view(count, frames, 1, height, width)
     body, hands, face = _points(fig, width / height, count, frames)
     return Scene(image.contiguous(), body, hands, face, mask.clone())
+
+
+def _flat(people: Identities, dofs: Dofs) -> tuple[Identities, Dofs]:
+    """One row per frame, without the atlas, which would be copied for each."""
+    count, frames = dofs.lean.shape
+    slim = replace(people, atlas=people.atlas[:, :, :0])
+    who = slim[torch.arange(count, device=people.head.device).repeat_interleave(frames)]
+    return who, Dofs(*(getattr(dofs, f.name).flatten(0, 1) for f in fields(Dofs)))
 
 
 @torch.no_grad()
 def points(people: Identities, dofs: Dofs, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """Body (B, T, 18, 3), hands (B, T, 42, 3) and face (B, T, 68, 3) points, without a picture."""
     count, frames = dofs.lean.shape
-    who = people[torch.arange(count, device=people.head.device).repeat_interleave(frames)]
-    flat = Dofs(*(getattr(dofs, f.name).flatten(0, 1) for f in fields(Dofs)))
     aspect = size[1] / size[0]
-    return _points(figure(who, flat, aspect), aspect, count, frames)
+    return _points(figure(*_flat(people, dofs), aspect), aspect, count, frames)
 
 
 def still_mouth(people: Identities, dofs: Dofs, size: tuple[int, int]) -> Tensor:

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.training.rows import Rows
+
 if TYPE_CHECKING:
     from pipeline.training.person import Draws
 
-_LEAVES = 9  # shapes per background
-_TILE = 48  # texels of the cloth texture per side
+_LEAVES = 14  # shapes per background
 
 
 @dataclass(frozen=True)
-class Scenery:
-    """One row per background: colours (B, 2, 3), leaves (B, 9, 10), two octaves of noise."""
+class Scenery(Rows):
+    """One row per background: colours (B, 2, 3), leaves (B, 14, 10), two octaves of noise, a shelf."""
 
     colours: Tensor
     leaves: Tensor
     coarse: Tensor
     fine: Tensor
-    texture: Tensor  # (B, 3, 48, 48), mean 0, cloth and skin grain
-    strength: Tensor  # (B, 4) of coarse, fine, cloth texture, leaf softness
-
-    def __getitem__(self, rows) -> Scenery:
-        return Scenery(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    def to(self, device: torch.device | str) -> Scenery:
-        return Scenery(*(getattr(self, f.name).to(device) for f in fields(self)))
+    shelf: Tensor  # (B, 3, 5, 26) blocks in rows, as books or tiles
+    strength: Tensor  # (B, 5) of coarse, fine, shelf, leaf softness, blur of the whole
 
 
 def scenery(draw: Draws) -> Scenery:
@@ -41,17 +36,16 @@ def scenery(draw: Draws) -> Scenery:
     leaves[:, :, 2:4] = 0.03 + 0.3 * leaves[:, :, 2:4] ** 2  # power-law-like sizes
     busy = draw.uniform()[:, None]
     leaves[:, :, 9] = (leaves[:, :, 9] < busy).float()  # how many of them are there
-    noise = torch.randn((count, 3, _TILE, _TILE), generator=generator)
-    half = F.interpolate(
-        torch.randn((count, 3, 12, 12), generator=generator), (_TILE, _TILE), mode="bilinear"
-    )
-    grain = 0.35 * noise.mean(1, keepdim=True) + 0.5 * half.mean(1, keepdim=True) + 0.12 * half
-    strength = draw.uniform(0, 1, 4) * torch.tensor((0.10, 0.03, 0.16, 1.0))
+    blocks = torch.randn((count, 3, 5, 26), generator=generator)
+    blocks = 0.5 * blocks + blocks.mean(1, keepdim=True)
+    strength = draw.uniform(0, 1, 5) * torch.tensor((0.12, 0.04, 0.24, 1.0, 1.0))
+    strength[:, :2] *= strength[:, :2] / strength.new_tensor((0.12, 0.04))  # plain walls are common
+    strength[:, 2] *= draw.chance(0.14)
     return Scenery(
-        torch.stack((draw.colour(0.35), draw.colour(0.35)), 1), leaves,
+        torch.stack((draw.colour(0.28), draw.colour(0.28)), 1), leaves,
         torch.randn((count, 3, 9, 6), generator=generator),
         torch.randn((count, 1, 72, 48), generator=generator),
-        grain, strength,
+        blocks, strength,
     )  # fmt: skip
 
 
@@ -64,6 +58,8 @@ def background(scene: Scenery, size: tuple[int, int]) -> Tensor:
     blend = (y + 0.25 * x).clamp(0, 1)[:, None]
     first, second = scene.colours[:, 0, :, None, None], scene.colours[:, 1, :, None, None]
     picture = first + (second - first) * blend
+    shelf = F.interpolate(scene.shelf, size, mode="nearest")
+    picture = picture + scene.strength[:, 2, None, None, None] * shelf
     for k in range(_LEAVES):
         _leaf(picture, scene.leaves[:, k], scene.strength[:, 3], x, y, height)
     tone = scene.coarse.mean(1, keepdim=True)
@@ -71,7 +67,9 @@ def background(scene: Scenery, size: tuple[int, int]) -> Tensor:
     coarse = F.interpolate(tinted, size, mode="bicubic", align_corners=False)
     fine = F.interpolate(scene.fine, size, mode="bicubic", align_corners=False)
     picture = picture + scene.strength[:, 0, None, None, None] * coarse
-    return (picture + scene.strength[:, 1, None, None, None] * fine).clamp_(0.02, 0.98)
+    picture = picture + scene.strength[:, 1, None, None, None] * fine
+    soft = F.interpolate(F.avg_pool2d(picture, 5, 3, 2, count_include_pad=False), size, mode="bilinear")
+    return picture.lerp_(soft, scene.strength[:, 4, None, None, None]).clamp_(0.02, 0.98)
 
 
 def _leaf(picture: Tensor, leaf: Tensor, softness: Tensor, x: Tensor, y: Tensor, height: int) -> None:

@@ -1,8 +1,9 @@
 """Batched signed-distance shapes and the canvas that they are painted on (units: picture heights).
 
-A canvas is a (C, N, H, W) tensor: red, green, blue, cloth weight, person mask, two cloth coordinates. Channel
-first, so that one channel is one contiguous block and a paint is one in-place `lerp_` per channel. A crop is
-a view: a limb costs what its bounding box over the batch costs (one person in a few frames: little).
+A canvas is a (C, N, H, W) tensor: red, green, blue, cloth weight, person mask, two texture coordinates in the
+part's own axes, material. Channel first, so that one channel is one contiguous block and a paint is one
+in-place `lerp_` per channel. A crop is a view: a limb costs what its bounding box over the batch costs (one
+person in a few frames: little).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CHANNELS = 7  # red, green, blue, cloth weight, person, u, v
+CHANNELS = 8  # red, green, blue, cloth weight, person, u, v, material
 
 
 def col(value: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ def col(value: Tensor) -> Tensor:
 
 @dataclass
 class Canvas:
-    """Pixels `data` (7, N, h, w), centres at x (N or 1, 1, w), y (N or 1, h, 1); `scale` pixels per unit."""
+    """Pixels `data` (8, N, h, w), centres at x (N or 1, 1, w), y (N or 1, h, 1); `scale` pixels per unit."""
 
     data: Tensor
     x: Tensor
@@ -44,11 +45,11 @@ class Canvas:
         self.data[3].lerp_(_full(cloth, alpha), alpha)
         self.data[4].lerp_(_full(1.0, alpha), alpha)
 
-    def place(self, alpha: Tensor, u: Tensor, v: Tensor) -> None:
-        """Sets the texture coordinates, in head heights, of the pixels that a cloth mostly covers."""
+    def place(self, alpha: Tensor, u: Tensor, v: Tensor, material: Tensor | float) -> None:
+        """Sets texture coordinates (head heights) and material of the pixels that a shape mostly covers."""
         where = alpha > 0.5
-        self.data[5].copy_(torch.where(where, u, self.data[5]))
-        self.data[6].copy_(torch.where(where, v, self.data[6]))
+        for channel, value in ((5, u), (6, v), (7, material)):
+            self.data[channel].copy_(torch.where(where, _full(value, alpha), self.data[channel]))
 
     def tint(self, alpha: Tensor, colour: Tensor) -> None:
         """As `paint`, but cloth weight and person mask stay (make-up, shadows, glasses)."""
@@ -110,20 +111,22 @@ def blank(background: Tensor, frames: int) -> Canvas:
 
 
 def capsule(canvas: Canvas, start: Tensor, end: Tensor, first: Tensor, last: Tensor):
-    """Distance (N, h, w), place along the axis [0, 1] and across it [-1, 1] of a tapered capsule.
+    """Distance (N, h, w), place along the axis [0, 1] and across it [-1, 1] of a tapered capsule, and the
+    place along that goes on beyond its ends.
 
     `start`, `end` (N, 2); `first`, `last` (N,) radii. The across place is positive to the right of the axis.
     """
     axis = end - start
     length = axis.square().sum(1).clamp_min(1e-8)
     x, y = canvas.x - col(start[:, 0]), canvas.y - col(start[:, 1])
-    along = (x * col(axis[:, 0] / length) + y * col(axis[:, 1] / length)).clamp_(0, 1)
+    beyond = x * col(axis[:, 0] / length) + y * col(axis[:, 1] / length)
+    along = beyond.clamp(0, 1)
     across_x, across_y = x - along * col(axis[:, 0]), y - along * col(axis[:, 1])
     radius = along * col(last - first) + col(first)
     distance = torch.hypot(across_x, across_y)
     unit = axis / length.sqrt()[:, None]
     side = (across_x * col(-unit[:, 1]) + across_y * col(unit[:, 0])) / radius
-    return distance - radius, along, side
+    return distance - radius, along, side, beyond
 
 
 def ellipse(x: Tensor, y: Tensor, rx: Tensor, ry: Tensor) -> Tensor:
