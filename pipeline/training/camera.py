@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.training.rows import Rows
 
+GRAINY, GRAIN = 0.25, 0.012  # share of clips with grain, its largest deviation
+COMPRESSED, WORST = 0.25, 55  # share of clips with JPEG's traces, the lowest quality
 _STEP = 4  # the shadow is made at a quarter of the size
 
 
@@ -58,6 +62,20 @@ def develop(image: Tensor, mask: Tensor, lens: Camera) -> Tensor:
     image = image * (light[:, None] * (_each(lens.contrast) * lens.tint[:, :, None, None]))
     image = image + _each(lens.lift + 0.45 * (1 - lens.contrast))
     return _blurred(image, _each(lens.blur)).clamp_(0, 1)
+
+
+def recorded(clip: Tensor, generator: torch.Generator) -> Tensor:
+    """A clip (T, 3, H, W) on the CPU after sensor and codec: grain for some, JPEG's traces for others."""
+    chance, amount = torch.rand(2, generator=generator).tolist()
+    if chance < GRAINY:
+        clip = clip + GRAIN * amount * torch.randn(clip.shape, generator=generator)
+    elif chance < GRAINY + COMPRESSED:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(WORST + (95 - WORST) * amount)]
+        pixels = (clip.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+        packed = [cv2.imencode(".jpg", frame, quality)[1] for frame in pixels]
+        read = np.stack([cv2.imdecode(data, cv2.IMREAD_COLOR) for data in packed])
+        clip = torch.from_numpy(read).permute(0, 3, 1, 2).float() / 255
+    return clip.clamp(0, 1)
 
 
 def _each(values: Tensor) -> Tensor:

@@ -230,8 +230,7 @@ def identities(generator: torch.Generator, count: int, device: torch.device | st
     skin = _between(draw, SKINS) * draw.uniform(0.94, 1.05, 3)
     rose = torch.tensor((0.72, 0.28, 0.28))
     blush = draw.uniform(0.15, 0.6)[:, None]
-    long, curly = draw.chance(0.5), draw.chance(0.3)
-    light = draw.uniform(-1.8, 1.8, 2) * torch.tensor((1.0, 0.3)) + torch.tensor((0.0, -0.6))
+    long = draw.chance(0.5)
     return Identities(
         head=head, crown=0.035 + spare.clamp(0.03, 0.2) * draw.uniform(0.1, 0.9),
         offset=draw.uniform(-0.05, 0.05),
@@ -240,13 +239,14 @@ def identities(generator: torch.Generator, count: int, device: torch.device | st
         lips=(skin * (1 - blush) + rose * blush).clamp(0, 1) * 0.92, iris=_between(draw, IRISES),
         top=draw.colour(), second=draw.colour(), inner=draw.colour(0.4), bottom=draw.colour(0.5) * 0.8,
         shoes=draw.colour(0.3) * 0.4, hair_length=long * draw.uniform(0.9, 2.1), volume=draw.uniform(0, 1),
-        hairline=draw.uniform(-1, 1), parting=draw.uniform(-1, 1), curly=curly,
+        hairline=draw.uniform(-1, 1), parting=draw.uniform(-1, 1), curly=(curly := draw.chance(0.3)),
         bun=draw.chance(0.1),
         bald=(1 - long) * draw.chance(0.08), beard=(1 - long) * draw.chance(0.35) * draw.uniform(0.4, 1.0),
         glasses=draw.chance(0.22), jacket=draw.chance(0.35), neckline=draw.uniform(0.0, 1.0),
         collar=draw.chance(0.3), sleeve=draw.pick((0.45, 0.95, 1.93), (0.3, 0.12, 0.58)),
         skirt=long * draw.chance(0.45) * draw.uniform(1.2, 2.6), pattern=_patterns(draw),
-        light=light, atlas=atlas(draw, head, curly), scenery=scenery(draw), camera=camera(draw, light),
+        light=(light := draw.uniform(-1.8, 1.8, 2) * torch.tensor((1.0, 0.3)) + torch.tensor((0.0, -0.6))),
+        scenery=scenery(draw), atlas=atlas(draw, head, curly), camera=camera(draw, light),
     ).to(device)  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from pipeline import warp
 from pipeline.models.audio2pose import PHASE
 from pipeline.training import acting, presenters, speech, talks
+from pipeline.training.camera import recorded
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def _filmed(
     generator: torch.Generator,
 ) -> tuple[Clips, Tensor]:
     """Clips whose reference is frame 0 of the dofs, and the exact face points of their targets."""
-    scene = _rendered(people, dofs, size)
+    scene = _rendered(people, dofs, size, generator)
     level = JITTER * torch.rand((len(people), 1, 1, 1), generator=generator)
     body, hands, face = (_inexact(p, level, size, generator) for p in (scene.body, scene.hands, scene.face))
     shown = face.clone()
@@ -175,11 +176,16 @@ def _chunks(frames: int) -> list[slice]:
 
 
 def _rendered(
-    people: presenters.Identities, dofs: presenters.Dofs, size: tuple[int, int]
+    people: presenters.Identities,
+    dofs: presenters.Dofs,
+    size: tuple[int, int],
+    generator: torch.Generator,
 ) -> presenters.Scene:
     parts = [presenters.render(people, dofs.frames(part), size) for part in _chunks(dofs.lean.shape[1])]
     columns = [[getattr(part, f.name) for part in parts] for f in fields(presenters.Scene)]
-    return presenters.Scene(*(torch.cat(column, 1) for column in columns))
+    scene = presenters.Scene(*(torch.cat(column, 1) for column in columns))
+    scene.image = torch.stack([recorded(clip, generator) for clip in scene.image])
+    return scene
 
 
 def _times(generator: torch.Generator, seconds: Tensor, frames: int) -> tuple[Tensor, Tensor]:

@@ -68,16 +68,16 @@ def _each(values: Tensor) -> Tensor:
 def _skin(draw: Draws) -> Tensor:
     """Pores, blotches that are redder than the rest, freckles for some."""
     red = torch.tensor((-0.3, 1.0, 0.9))[:, None, None]
-    pores = 0.028 * octave(draw, TILE, TILE) + 0.022 * octave(draw, 40, 40)
-    blotches = 0.03 * octave(draw, 11, 11) * red + 0.035 * octave(draw, 6, 6)
+    pores = 0.022 * octave(draw, TILE, TILE) + 0.016 * octave(draw, 40, 40)
+    blotches = 0.018 * octave(draw, 11, 11) * red + 0.03 * octave(draw, 5, 5)
     freckles = -0.10 * ((octave(draw, 44, 44) - 1.4) * 3).clamp(0, 1) * _each(draw.chance(0.15))
     return (pores + blotches) * _each(draw.uniform(0.4, 1.5)) + freckles * red.clamp_min(0.5)
 
 
 def _cloth(draw: Draws) -> Tensor:
     """Folds, grain, a weave or knit for some, a print of dead leaves or clouds for others."""
-    creases = torch.exp(-(octave(draw, 5, 8) * 3.5).square()) + torch.exp(-(octave(draw, 10, 5) * 3).square())
-    folds = 0.06 + 0.09 * octave(draw, 4, 6) - 0.13 * creases
+    creases = torch.exp(-(octave(draw, 3, 5) * 2.5).square())
+    folds = 0.03 + 0.08 * octave(draw, 4, 7) + 0.05 * octave(draw, 11, 6) - 0.10 * creases
     grain = 0.05 * octave(draw, TILE, TILE) + 0.045 * octave(draw, 38, 38)
     axis = torch.arange(TILE) * (6.2832 / TILE)
     across, along = torch.sin(axis * draw.uniform(14, 36, 2, 1)).unbind(1)
