@@ -67,6 +67,27 @@ def test_shards_come_back_as_they_were(tmp_path):
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_the_pool_is_filled_beside_old_shards_and_resumed(tmp_path, monkeypatch):
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    np.savez(folder / "0-00000.npz", reference=np.zeros(3))  # what an older release left
+    monkeypatch.setattr(pool, "CLIPS", 1)
+    monkeypatch.setattr(pool, "SIZES", ((64, 64),) * 4)
+    assert pool.shards(folder) == []
+    monkeypatch.setattr(pool.os, "nice", lambda step: 0)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    pool.fill(str(folder), 0, 2, scale=0.01)
+    first, second = pool.shards(folder)
+    clips = pool.Clips.load(first)
+    assert clips.audio.abs().max() > 0.1 and clips.audio.shape == (1, pool.FRAMES, *pool.TOKENS)
+    written = second.stat().st_mtime_ns
+    first.unlink()
+    pool.fill(str(folder), 0, 2, scale=0.01)
+    assert torch.equal(pool.Clips.load(first).warped, clips.warped)
+    assert second.stat().st_mtime_ns == written
+    assert len(batches.Pool(folder, torch.Generator().manual_seed(0)).draw(2)) == 2
+
+
 def test_mirroring_twice_changes_nothing_and_swaps_hands():
     clips = tiny_clips()
     once = batches.mirrored(clips)

@@ -24,6 +24,7 @@ from pipeline import warp
 from pipeline.models.audio2pose import PHASE
 from pipeline.training import acting, presenters, speech, talks
 from pipeline.training.camera import recorded
+from pipeline.training.rows import Rows
 
 log = logging.getLogger(__name__)
 
@@ -105,29 +106,37 @@ def draw_clips(
     size: tuple[int, int],
     frames: int = FRAMES,
     bank: talks.Bank | None = None,
+    device: torch.device | str = "cpu",
 ) -> Clips:
-    """`count` clips of new people who say talks of `bank`, None for the held-out one.
+    """`count` clips of new people who say talks of `bank`, None for the held-out one; drawn on `device`.
 
-    Two at a time: first-touched memory is slow on virtual machines.
+    The clips lie on the CPU. There two people at a time are drawn, as first-touched memory is slow on virtual
+    machines; elsewhere 16.
     """
     bank = bank or talks.held_out()
-    parts = [_draw(generator, min(2, count - i), size, frames, bank) for i in range(0, count, 2)]
-    return Clips.join(parts)
+    group = 2 if torch.device(device).type == "cpu" else 16
+    sizes = [min(group, count - i) for i in range(0, count, group)]
+    return Clips.join([_draw(generator, people, size, frames, bank, device) for people in sizes])
 
 
 def _draw(
-    generator: torch.Generator, count: int, size: tuple[int, int], frames: int, bank: talks.Bank
+    generator: torch.Generator,
+    count: int,
+    size: tuple[int, int],
+    frames: int,
+    bank: talks.Bank,
+    device: torch.device | str,
 ) -> Clips:
     cast = _cast(generator, count, bank)
     spoken, moved = _times(generator, bank.seconds(cast.talk), frames)
-    cues = bank.cues(cast.talk, spoken)
+    cast, cues, moved = cast.to(device), bank.cues(cast.talk, spoken).to(device), moved.to(device)
     dofs = acting.act(cast.moves, cast.manner, cues, moved)
     lips = (torch.rand(count, generator=generator) >= WITHHELD_SHARE).float()
     return _filmed(cast.people, dofs, cues, lips, size, generator)[0]
 
 
 @dataclass
-class _Cast:
+class _Cast(Rows):
     """Who plays: people, their random motion, their manner and the talk (B,) that they give."""
 
     people: presenters.Identities
@@ -157,7 +166,7 @@ def _filmed(
     body, hands, face = (_inexact(p, level, size, generator) for p in (scene.body, scene.hands, scene.face))
     shown = face.clone()
     still = face + presenters.still_mouth(people, dofs, size) - scene.face  # as inexact as the others
-    shown[:, :, WITHHELD] = torch.where(lips.view(-1, 1, 1, 1) > 0, face, still)[:, :, WITHHELD]
+    shown[:, :, WITHHELD] = torch.where(lips.to(face).view(-1, 1, 1, 1) > 0, face, still)[:, :, WITHHELD]
     reference = warp.Points(body[:, :1], hands[:, :1], face[:, :1])
     mask = _inexact_mask(scene.mask[:, 0], generator)
     layers = warp.plates(scene.image[:, 0], reference, mask)
@@ -166,8 +175,9 @@ def _filmed(
     moved, valid = torch.cat([w.image for w in warped], 1), torch.cat([w.validity for w in warped], 1)
     pictures = (scene.image[:, 0], scene.image[:, 1:], moved, valid)
     points = (body[:, 1:], hands[:, 1:], face[:, 1:])
-    clips = Clips(*(_bytes(p) for p in pictures), *points, cues.audio[:, 1:], cues.loudness[:, 1:], lips)
-    return clips, scene.face[:, 1:]
+    sound = (cues.audio[:, 1:], cues.loudness[:, 1:])
+    clips = Clips(*(p.cpu() for p in (*map(_bytes, pictures), *points, *sound, lips)))
+    return clips, scene.face[:, 1:].cpu()
 
 
 def _chunks(frames: int) -> list[slice]:
@@ -184,7 +194,8 @@ def _rendered(
     parts = [presenters.render(people, dofs.frames(part), size) for part in _chunks(dofs.lean.shape[1])]
     columns = [[getattr(part, f.name) for part in parts] for f in fields(presenters.Scene)]
     scene = presenters.Scene(*(torch.cat(column, 1) for column in columns))
-    scene.image = torch.stack([recorded(clip, generator) for clip in scene.image])
+    clips = [recorded(clip, generator) for clip in scene.image.cpu()]
+    scene.image = torch.stack(clips).to(scene.mask)
     return scene
 
 
@@ -220,8 +231,8 @@ def _inexact(points: Tensor, level: Tensor, size: tuple[int, int], generator: to
     habit = torch.randn(points[:, :1, :, :2].shape, generator=generator)
     shift = (0.7 * each + 0.7 * habit) * level * pixel
     face_like = points.shape[2] == 68
-    xy = points[..., :2] + shift * (0.5 if face_like else 1.0)  # face points are the most exact ones
-    return torch.cat([xy, points[..., 2:]], -1)
+    shift = (shift * (0.5 if face_like else 1.0)).to(points)  # face points are the most exact ones
+    return torch.cat([points[..., :2] + shift, points[..., 2:]], -1)
 
 
 def _inexact_mask(mask: Tensor, generator: torch.Generator) -> Tensor | None:
@@ -255,7 +266,7 @@ def _known(path: Path, changed: int) -> bool:
     return _is_current(path)
 
 
-def fill(folder: str, seed: int, count: int = SHARDS, scale: float = 1.0) -> None:
+def fill(folder: str, seed: int, count: int = SHARDS, scale: float = 1.0, device: str = "cpu") -> None:
     """Draws shards into `folder` until there are `count` of them; those that exist are passed over.
 
     The speech bank, `scale` times the plain size, is made first and kept beside `folder`.
@@ -273,7 +284,7 @@ def fill(folder: str, seed: int, count: int = SHARDS, scale: float = 1.0) -> Non
         began = time.process_time()
         generator = torch.Generator().manual_seed(seed * 100_000 + number)
         kind = torch.multinomial(torch.tensor(SHARES), 1, generator=generator).item()
-        draw_clips(generator, CLIPS, SIZES[kind], FRAMES, bank).save(path)
+        draw_clips(generator, CLIPS, SIZES[kind], FRAMES, bank, device).save(path)
         if number < 3:
             print(
                 f"shard {number}: {time.process_time() - began:.1f} CPU-s for {CLIPS * FRAMES} frames",
@@ -282,11 +293,11 @@ def fill(folder: str, seed: int, count: int = SHARDS, scale: float = 1.0) -> Non
 
 
 def start_filling(
-    folder: Path, seed: int, count: int = SHARDS, scale: float = 1.0
+    folder: Path, seed: int, count: int = SHARDS, scale: float = 1.0, device: str = "cpu"
 ) -> multiprocessing.Process:
     """A side process that fills the pool while the training runs; it ends with its parent."""
     process = multiprocessing.get_context("spawn").Process(
-        target=fill, args=(str(folder), seed, count, scale), daemon=True
+        target=fill, args=(str(folder), seed, count, scale, device), daemon=True
     )
     process.start()
     return process

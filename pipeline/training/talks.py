@@ -24,6 +24,7 @@ from pipeline.clips import Audio
 from pipeline.models.audio2pose import Audio2Pose, tokens_at
 from pipeline.training import speech
 from pipeline.training.augment import degrade
+from pipeline.training.rows import Rows
 from pipeline.training.sentences import pseudo_words, sentence, single_words
 from pipeline.training.spoken import mouth
 from pipeline.training.visemes import LABEL_RATE, PARAMETERS, PHONES, Phones, labels
@@ -65,7 +66,7 @@ class Talk:
 
 
 @dataclass(frozen=True)
-class Cues:
+class Cues(Rows):
     """What B bodies take from their speech in T frames: (B, T), but mouth (B, T, 3), audio (B, T, 5, 160)."""
 
     mouth: Tensor
