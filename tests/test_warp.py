@@ -176,6 +176,15 @@ def test_a_mask_keeps_the_background_outside_it() -> None:
     assert out.validity[0, 0, 0, 100, 36] < 0.2  # uncovered by the person who moved on
 
 
+def test_fingers_out_of_the_picture_do_not_make_everything_a_hand():
+    """Two missing points of a finger lie on each other: such a bone once was near to every pixel."""
+    points = w.Points.of(pose())
+    points.hands[:, :, 17:21, 2] = 0
+    layers = w.plates(picture(), points)
+    moved = w.warp(layers, points)
+    assert layers.background[:, 3, :8, :8].min() == 1 and (moved.validity > 0.9).float().mean() > 0.7
+
+
 def test_a_hand_that_leaves_the_picture_partly_stays_where_its_other_points_are():
     """Missing points may lie anywhere, often at 0, 0: they once threw the whole hand across the picture."""
     noise = np.random.default_rng(0).integers(0, 256, (128, 96, 3), np.uint8)

@@ -213,6 +213,8 @@ def follow(reference: Skeleton, target: Skeleton, core: Tensor) -> Skeleton:
 def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Along and across coordinates (N,h,w) of nodes in a bone's frame, distance to it, its length (N,1,1)."""
     axis = end - start
+    # a bone without length (points of a hand that are out of the picture) is a point, wherever it looks to
+    axis = torch.where(axis.norm(dim=-1, keepdim=True) < 1e-4, axis.new_tensor((1e-4, 0.0)), axis)
     length = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
     ux, uy = axis[:, 0, None, None] / length, axis[:, 1, None, None] / length
     x, y = nodes[..., 0, :, :] - start[:, 0, None, None], nodes[..., 1, :, :] - start[:, 1, None, None]
