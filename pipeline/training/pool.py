@@ -42,6 +42,7 @@ WITHHELD = [*range(3, 14), *range(48, 68)]  # face points that speech moves: jaw
 WITHHELD_SHARE = 0.2  # of clips
 MARGIN = 0.5  # s of silence taken before and after a talk
 PER_CLIP = ("reference", "lips")  # fields without a frame axis
+TALL_FACE = 25.0  # pixels from points 27 to 8: smaller faces get less jitter
 HELD_OUT = 9_000_000  # seeds from here on are never trained on
 
 
@@ -132,7 +133,7 @@ def _draw(
     cast, cues, moved = cast.to(device), bank.cues(cast.talk, spoken).to(device), moved.to(device)
     dofs = acting.act(cast.moves, cast.manner, cues, moved)
     lips = (torch.rand(count, generator=generator) >= WITHHELD_SHARE).float()
-    return _filmed(cast.people, dofs, cues, lips, size, generator)[0]
+    return _filmed(cast.people, dofs, cues, lips, size, JITTER, generator)[0]
 
 
 @dataclass
@@ -158,12 +159,17 @@ def _filmed(
     cues: talks.Cues,
     lips: Tensor,
     size: tuple[int, int],
+    jitter: float,
     generator: torch.Generator,
 ) -> tuple[Clips, Tensor]:
-    """Clips whose reference is frame 0 of the dofs, and the exact face points of their targets."""
+    """Clips whose reference is frame 0 of the dofs, and the exact face points of their targets.
+
+    `jitter` is the largest standard deviation, in pixels, of the points' error.
+    """
     scene = _rendered(people, dofs, size, generator)
-    level = JITTER * torch.rand((len(people), 1, 1, 1), generator=generator)
-    body, hands, face = (_inexact(p, level, size, generator) for p in (scene.body, scene.hands, scene.face))
+    level = jitter * torch.rand((len(people), 1, 1, 1), generator=generator)
+    body, hands = (_inexact(p, level, size, generator) for p in (scene.body, scene.hands))
+    face = _inexact(scene.face, level * _face_jitter(scene.face, size).cpu(), size, generator)
     shown = face.clone()
     still = face + presenters.still_mouth(people, dofs, size) - scene.face  # as inexact as the others
     shown[:, :, WITHHELD] = torch.where(lips.to(face).view(-1, 1, 1, 1) > 0, face, still)[:, :, WITHHELD]
@@ -224,14 +230,18 @@ def _times(generator: torch.Generator, seconds: Tensor, frames: int) -> tuple[Te
     return torch.cat([first, spoken], 1), torch.cat([far, moved], 1)
 
 
+def _face_jitter(face: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B,1,1,1) share of the jitter that face points get: the most exact ones, and more so on small faces."""
+    tall = (face[:, :, 8, 1] - face[:, :, 27, 1]).abs().mean(1) * size[0]
+    return 0.5 * (tall / TALL_FACE).clamp_max(1).view(-1, 1, 1, 1)
+
+
 def _inexact(points: Tensor, level: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Points with a detector's error: half of it new in every frame, half constant over the clip."""
     pixel = torch.tensor([1.0 / size[1], 1.0 / size[0]])
     each = torch.randn(points[..., :2].shape, generator=generator)
     habit = torch.randn(points[:, :1, :, :2].shape, generator=generator)
-    shift = (0.7 * each + 0.7 * habit) * level * pixel
-    face_like = points.shape[2] == 68
-    shift = (shift * (0.5 if face_like else 1.0)).to(points)  # face points are the most exact ones
+    shift = ((0.7 * each + 0.7 * habit) * level * pixel).to(points)
     return torch.cat([points[..., :2] + shift, points[..., 2:]], -1)
 
 
@@ -329,7 +339,7 @@ def held_talks(
     """`count` held-out presenters who speak for `seconds`, shorter where their talk ends before.
 
     The same at every call. Frame t shows the moment (t + PHASE) / 25 of its sound, which is what Audio2Pose's
-    row t answers for. With `lips` 0 the same clips come with lips and jaw withheld, as in `Clips`.
+    row t answers for. Key points are exact. With `lips` 0 the same clips come with lips and jaw withheld, as in `Clips`.
     """
     bank = talks.held_out()
     for number in range(count):
@@ -344,7 +354,7 @@ def held_talks(
         moved = torch.cat([start[:1], start[1] + moments])[None].float()
         cues = bank.cues(cast.talk, spoken)
         dofs = acting.act(cast.moves, cast.manner, cues, moved)
-        clips, face = _filmed(cast.people, dofs, cues, torch.full((1,), float(lips)), size, generator)
+        clips, face = _filmed(cast.people, dofs, cues, torch.full((1,), float(lips)), size, 0.0, generator)
         samples = said.samples[: round(frames / FPS * speech.RATE)]
         phones = [(n, a, min(b, frames / FPS)) for n, a, b in said.phones if a < frames / FPS]
         yield HeldTalk(clips, aperture(face[0], size), face[0], phones, samples, said.voice)
