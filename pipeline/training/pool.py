@@ -339,7 +339,8 @@ def held_talks(
     """`count` held-out presenters who speak for `seconds`, shorter where their talk ends before.
 
     The same at every call. Frame t shows the moment (t + PHASE) / 25 of its sound, which is what Audio2Pose's
-    row t answers for. Key points are exact. With `lips` 0 the same clips come with lips and jaw withheld, as in `Clips`.
+    row t answers for. Key points are exact. With `lips` 0 the same clips come with lips and jaw withheld, as
+    in `Clips`.
     """
     bank = talks.held_out()
     for number in range(count):

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -276,14 +276,22 @@ def _espeak_library() -> tuple[ctypes.CDLL, bytes | None]:
 
 
 def espeak(
-    count: int, held_out: bool, rng: np.random.Generator, write: Writer | None = None
+    count: int,
+    held_out: bool,
+    rng: np.random.Generator,
+    write: Writer | None = None,
+    variants: Sequence[str] = (),
 ) -> Iterator[Utterance]:
-    """`count` tries over many voices and languages; the held-out variants speak US English only."""
+    """`count` tries over many voices and languages; the held-out variants speak US English only.
+
+    `variants` narrows the voices; without any it is all of the side's.
+    """
+    variants = variants or (HELD_OUT_VARIANTS if held_out else VARIANTS)
     engine = Espeak()
     for _ in range(count):
         foreign = not held_out and rng.random() < 0.3
         language = "en-us" if held_out else str(rng.choice(OTHERS if foreign else ENGLISH))
-        variant = str(rng.choice(HELD_OUT_VARIANTS if held_out else VARIANTS))
+        variant = str(rng.choice(variants))
         if write is None:
             text = pseudo_words(rng) if foreign or rng.random() < 0.1 else sentence(rng)
         else:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,6 +40,14 @@ ESPEAK, FLITE = (
 )  # utterances to train on; flite where it is installed
 HELD = 48  # held-out utterances, espeak-ng alone, so that every machine can make them
 HELD_SEED = 4_242
+HELD_VOICES = (
+    "m5",
+    "Lee",
+    "steph2",
+    "max",
+    "john",
+    "linda",
+)  # f3 and Alicia breathe at random at every start
 HELD_SHARE = 5  # one text in five, by its checksum, is held out
 DEGRADED = 0.5  # share of training utterances that sound like a room, a telephone or a noisy street
 NAMES = sorted(PHONES)
@@ -242,7 +253,24 @@ def bank(folder: Path, seed: int, scale: float = 1.0) -> Bank:
 
 @functools.cache
 def held_out() -> Bank:
-    """Clean speech of voices and texts that no training bank holds; the same at every call."""
+    """Clean speech of voices and texts that no training bank holds; the same at every call.
+
+    espeak-ng's sound depends on all that the process had it say before, so a new process makes the bank.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path, root = Path(folder) / "held.npz", str(Path(__file__).resolve().parents[2])
+        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-m", "pipeline.training.talks", str(path)]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
+        return Bank.load(path)
+
+
+def write_held_out(path: Path) -> None:
+    """Writes the held-out bank; what it holds is only repeatable in a new process."""
     network = Audio2Pose.from_pretrained(AUDIO2POSE)
-    made = speech.espeak(HELD, True, np.random.default_rng(HELD_SEED), _texts(True))
-    return Bank([talk(said, network, said.samples) for said in made])
+    made = speech.espeak(HELD, True, np.random.default_rng(HELD_SEED), _texts(True), HELD_VOICES)
+    Bank([talk(said, network, said.samples) for said in made]).save(path)
+
+
+if __name__ == "__main__":
+    write_held_out(Path(sys.argv[1]))
