@@ -47,7 +47,7 @@ HELD_VOICES = (
     "max",
     "john",
     "linda",
-)  # f3 and Alicia breathe at random at every start
+)  # f3 and Alicia breathe at random
 HELD_SHARE = 5  # one text in five, by its checksum, is held out
 DEGRADED = 0.5  # share of training utterances that sound like a room, a telephone or a noisy street
 NAMES = sorted(PHONES)
