@@ -97,6 +97,8 @@ class Clips:
 
     @staticmethod
     def load(path: Path) -> Clips:
+        if not _is_current(path):
+            raise ValueError(f"{path.name} holds clips of an older drawing; delete it to have it drawn anew")
         with np.load(path, allow_pickle=False) as file:
             return Clips(*(torch.from_numpy(file[f.name]) for f in fields(Clips)))
 
