@@ -27,6 +27,7 @@ def test_texts_of_the_two_sides_never_meet():
     assert not set(speech.VARIANTS) & set(speech.HELD_OUT_VARIANTS)
 
 
+@pytest.mark.slow
 def test_the_held_out_bank_is_repeatable_and_of_held_out_voices(held):
     assert {t.voice for t in held.talks} == {"espeak:held-out"} and len(held) >= 40
     list(speech.espeak(2, True, np.random.default_rng(1)))  # espeak-ng remembers what it said
