@@ -1,0 +1,378 @@
+"""The table of model sets, where their files lie on this machine, how they are fetched and checked.
+
+The only file with hub ids, licences, sizes and sums. Sizes and sums that nobody published stand as None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import threading
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LFS = b"version https://git-lfs"
+PICKLES = (".bin", ".pt", ".pth")
+SMALL_SHARE = 0.98  # a file below this share of the published, rounded size is incomplete
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a set: its key for the program, its path in the repository, what is known of it.
+
+    size in bytes, where known exactly; megabytes as the hub's pages round it; repository where it is not the
+    set's own.
+    """
+
+    key: str
+    path: str
+    megabytes: float | None = None
+    size: int | None = None
+    sha256: str | None = None
+    repository: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """One row of `python -m pipeline models`; needs: other sets without which this one does not run."""
+
+    name: str
+    what: str
+    licence: str
+    gated: bool
+    repository: str | None
+    files: tuple[File, ...]
+    revision: str | None = None
+    needs: tuple[str, ...] = ()
+    folder: Path | None = None  # of a set that comes with the program
+
+    @property
+    def place(self) -> Path:
+        """The folder on this machine that holds the set's files under their paths in the repository."""
+        return self.folder or models_folder() / self.name
+
+    @property
+    def installed(self) -> bool:
+        """Whether every file is there, those of the needed sets included."""
+        return bool(self.files) and not missing(self) and all(find(name).installed for name in self.needs)
+
+    @property
+    def megabytes(self) -> float | None:
+        """MB on disk where anything is installed, else the published size as far as it is known."""
+        if self.place.is_dir():
+            found = sum(f.stat().st_size for f in self.place.rglob("*") if f.is_file()) / 1e6
+            if found:
+                return found
+        known = [file.megabytes for file in self.files if file.megabytes]
+        return sum(known) if known else None
+
+    @property
+    def where(self) -> str:
+        """Where the set comes from, in words."""
+        if self.folder:
+            return f"{self.folder.relative_to(ROOT).as_posix()} in this repository"
+        return f"huggingface.co/{self.repository}" if self.repository else "no repository is known"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One step of a download: bytes `done` of `total` (None = unknown) of `file`; path once it is complete."""
+
+    file: str
+    done: int
+    total: int | None
+    path: Path | None = None
+
+
+COMFY = "Kijai/ControlNeXt-SVD-V2-Comfy"
+SETS = (
+    ModelSet(
+        "mini",
+        "embedded model, small, trained on drawn presenters and synthetic speech; runs on a CPU",
+        "Apache-2.0",
+        False,
+        None,
+        (File("index", "model_index.json"),),
+        folder=ROOT / "checkpoints" / "mini",
+    ),
+    ModelSet(
+        "controlnext-svd",
+        "ControlNeXt-SVD v2 in half precision: control network and the whole UNet; wants a CUDA device",
+        "Apache-2.0 as tagged by Pbihao/ControlNeXt; derived from SVD, whose licence holds as well",
+        False,
+        COMFY,
+        (
+            File(
+                "controlnext",
+                "controlnext-svd_v2-controlnet-fp16.safetensors",
+                7.06,
+                sha256="2716ffab5fe4a4c2f088bdfa2bab0c4596f57c773a7cbb458f3a5bbd0d2545f4",
+            ),
+            File(
+                "unet",
+                "controlnext-svd_v2-unet-fp16.safetensors",
+                3050.0,
+                sha256="ef6570ba0407e760e2821149fe28d2af81703a36d1c769ee4d88fd369ea18d9a",
+            ),
+        ),
+        needs=("svd-xt-1-1",),
+    ),
+    ModelSet(
+        "svd-xt-1-1",
+        "Stable Video Diffusion XT 1.1 without its UNet: image codec, image encoder, schedule, UNet config",
+        "stable-video-diffusion-1-1-nc-community (not for commercial use)",
+        True,
+        "stabilityai/stable-video-diffusion-img2vid-xt-1-1",
+        (
+            File("vae", "vae/diffusion_pytorch_model.fp16.safetensors", 196.0),
+            File("vae_config", "vae/config.json"),
+            File("image_encoder", "image_encoder/model.fp16.safetensors"),
+            File("image_encoder_config", "image_encoder/config.json"),
+            File("scheduler_config", "scheduler/scheduler_config.json"),
+            File("feature_extractor_config", "feature_extractor/preprocessor_config.json"),
+            File("unet_config", "unet/config.json"),
+        ),
+    ),
+    ModelSet(
+        "aniportrait",
+        "AniPortrait's speech networks: face mesh and head motion from sound",
+        "Apache-2.0",
+        False,
+        "ZJYang/AniPortrait",
+        (
+            File("audio2mesh", "audio2mesh.pt", 382.0),
+            File("audio2pose", "audio2pose.pt", 481.0),
+            File("wav2vec2_config", "config.json", repository="facebook/wav2vec2-base-960h"),
+        ),
+    ),
+    ModelSet(
+        "dwpose",
+        "DWPose: whole-body key points with ONNX networks",
+        "Apache-2.0",
+        False,
+        "yzd-v/DWPose",
+        (
+            File("detector", "yolox_l.onnx", 217.0),
+            File("pose", "dw-ll_ucoco_384.onnx", 134.0),
+        ),
+    ),
+    ModelSet(
+        "animatelcm-svd",
+        "AnimateLCM's SVD UNet for 1 to 8 steps; its files are not listed here: put them into a model folder",
+        "not known here",
+        False,
+        None,
+        (),
+    ),
+)
+
+
+def find(name: str) -> ModelSet:
+    """The set of that name; ValueError that lists the known ones."""
+    for row in SETS:
+        if row.name == name:
+            return row
+    names = ", ".join(row.name for row in SETS)
+    raise ValueError(f"there is no model set {name!r}; known sets: {names}")
+
+
+def models_folder() -> Path:
+    """Where downloaded sets lie: APV_MODELS, else `models` in APV_CACHE or in the user's cache folder."""
+    own, cache = os.environ.get("APV_MODELS"), os.environ.get("APV_CACHE")
+    if own:
+        return Path(own).expanduser()
+    if cache:
+        return Path(cache).expanduser() / "models"
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("apv-studio")) / "models"
+
+
+def missing(row: ModelSet) -> tuple[File, ...]:
+    """The files of a set, without its needed sets, that are not on this machine."""
+    return tuple(file for file in row.files if not (row.place / file.path).is_file())
+
+
+def located(name: str) -> dict[str, Path]:
+    """File key -> path on this machine, those of needed sets included; ValueError names what to download."""
+    row = find(name)
+    if not row.files:
+        raise ValueError(f"{name} cannot be found by name ({row.what})")
+    absent = missing(row)
+    if absent and row.folder:
+        raise ValueError(f"{name} comes with the program, but {row.place / absent[0].path} is missing; "
+                         "clone the repository again")  # fmt: skip
+    if absent:
+        raise ValueError(
+            f"{name} is not installed ({row.place / absent[0].path} is missing); "
+            f"run `python -m pipeline models --download {name}`"
+        )
+    paths: dict[str, Path] = {}
+    for needed in row.needs:
+        paths |= located(needed)
+    paths |= {file.key: row.place / file.path for file in row.files}
+    for file in row.files:
+        check_file(paths[file.key], file)
+    return paths
+
+
+def check_file(path: Path, file: File | None = None) -> None:
+    """ValueError with one sentence if a file is missing, an LFS pointer, incomplete or of another size.
+
+    The sum is not taken, it would take seconds for GB: `check_sum`. Without `file` only the content is judged.
+    """
+    again = "download it again"
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; put it there or download its model set")
+    with path.open("rb") as opened:
+        head = opened.read(64)
+    size = path.stat().st_size
+    if head.startswith(LFS):
+        raise ValueError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` or {again}")
+    if file is not None and file.size is not None and size != file.size:
+        raise ValueError(f"{path} has {size} bytes instead of {file.size}; {again}")
+    if file is not None and file.megabytes and size < file.megabytes * 1e6 * SMALL_SHARE:
+        raise ValueError(f"{path} has {size / 1e6:.1f} MB instead of {file.megabytes:g}: incomplete; {again}")
+    if path.suffix == ".json":
+        _check_json(path)
+    elif path.suffix == ".safetensors" and size != safetensors_size(path):
+        raise ValueError(f"{path} is incomplete or damaged (its header does not fit its size); {again}")
+    elif path.suffix in PICKLES and head.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is incomplete (the end of its archive is missing); {again}")
+    elif size == 0:
+        raise ValueError(f"{path} is empty; {again}")
+
+
+def _check_json(path: Path) -> None:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of the encoding, too
+        raise ValueError(f"{path} is not readable as JSON ({error}); download it again") from error
+
+
+def safetensors_size(path: Path) -> int | None:
+    """The size in bytes that the header of a safetensors file promises, or None without a whole header."""
+    with path.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > path.stat().st_size:
+            return None
+        try:
+            table = json.loads(opened.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in table.items() if name != "__metadata__"]
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            return None
+    return 8 + length + max(ends, default=0)
+
+
+def check_sum(path: Path, file: File) -> None:
+    """ValueError if the file's SHA-256 is known and another; takes some seconds per GB."""
+    if file.sha256 is None:
+        return
+    with path.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != file.sha256:
+        raise ValueError(
+            f"{path} has the SHA-256 {found[:12]}..., not {file.sha256[:12]}...; download it again"
+        )
+
+
+def download(name: str, repository: str | None = None) -> Iterator[Fetched]:
+    """Yields the progress of fetching what a set and its needed sets lack, resuming what was begun.
+
+    `repository` stands in for the set's own id. HF_TOKEN and HF_HUB_OFFLINE act as in huggingface-hub.
+    """
+    row = find(name)
+    if not row.files:
+        raise ValueError(f"{name} cannot be downloaded ({row.what})")
+    if row.folder and missing(row):
+        raise ValueError(f"{name} comes with the repository, but its folder is missing; clone again")
+    for needed in row.needs:
+        yield from download(needed)
+    for file in missing(row):
+        source = file.repository or repository or row.repository
+        yield from _fetch(row, file, source)
+        path = row.place / file.path
+        check_file(path, None if repository else file)
+        if not repository:
+            check_sum(path, file)
+
+
+class Stopped(Exception):
+    """Raised inside a download whose generator was closed."""
+
+
+def _fetch(row: ModelSet, file: File, source: str | None) -> Iterator[Fetched]:
+    """Runs one download in a thread, so that its progress can be yielded and closing stops it."""
+    import huggingface_hub
+
+    news: queue.Queue[Fetched] = queue.Queue()
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(1)
+    work = pool.submit(
+        huggingface_hub.hf_hub_download,
+        source, file.path, revision=row.revision, local_dir=row.place,
+        tqdm_class=_reporter(file.path, news, stop),
+    )  # fmt: skip
+    try:
+        while not (work.done() and news.empty()):
+            with suppress(queue.Empty):
+                yield news.get(timeout=POLL_SECONDS if not work.done() else 0)
+        error = work.exception()
+        if error is not None:
+            raise ValueError(explain(error, source, file)) from error
+        path = Path(work.result())
+        yield Fetched(file.path, path.stat().st_size, path.stat().st_size, path)
+    finally:
+        stop.set()
+        pool.shutdown(wait=False)
+
+
+def _reporter(name: str, news: queue.Queue[Fetched], stop: threading.Event) -> type:
+    """A tqdm class that reports to `news` instead of drawing, and ends the download once `stop` is set."""
+    from tqdm.auto import tqdm
+
+    class Reporter(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.whole, self.got = kwargs.get("total"), kwargs.get("initial") or 0
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.got += n or 0
+            news.put(Fetched(name, int(self.got), None if self.whole is None else int(self.whole)))
+            if stop.is_set():
+                raise Stopped(name)
+
+    return Reporter
+
+
+def explain(error: BaseException, repository: str | None, file: File) -> str:
+    """One sentence for an error of huggingface-hub, with the remedy."""
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{repository}"
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            f"{repository} is gated: accept its licence at {page}, make a token there and set HF_TOKEN to it, "
+            f"then download {file.path} again"
+        )
+    if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
+        return (
+            f"{file.path} of {repository} could not be fetched: no connection, or HF_HUB_OFFLINE is set; "
+            "unset it, or put the file in place by hand"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"there is no repository {repository} that this token may read; check --repository and HF_TOKEN"
+        )
+    if isinstance(error, errors.EntryNotFoundError):
+        return f"{repository} has no file {file.path}; choose another with --repository OWNER/NAME"
+    return f"{file.path} of {repository} could not be fetched ({error}); run the command again to resume"
