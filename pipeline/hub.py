@@ -85,7 +85,7 @@ class ModelSet:
 
 @dataclass(frozen=True)
 class Fetched:
-    """One step of a download: bytes `done` of `total` (None = unknown) of `file`; path once it is complete."""
+    """One step of a download: bytes `done` of `total` (None = unknown) of `file`; path once complete."""
 
     file: str
     done: int
@@ -228,7 +228,7 @@ def located(name: str) -> dict[str, Path]:
 def check_file(path: Path, file: File | None = None) -> None:
     """ValueError with one sentence if a file is missing, an LFS pointer, incomplete or of another size.
 
-    The sum is not taken, it would take seconds for GB: `check_sum`. Without `file` only the content is judged.
+    Sums, seconds per GB, are `check_sum`'s affair. Without `file` only the content is judged.
     """
     again = "download it again"
     if not path.is_file():
@@ -361,7 +361,7 @@ def explain(error: BaseException, repository: str | None, file: File) -> str:
     page = f"https://huggingface.co/{repository}"
     if isinstance(error, errors.GatedRepoError):
         return (
-            f"{repository} is gated: accept its licence at {page}, make a token there and set HF_TOKEN to it, "
+            f"{repository} is gated: accept its licence at {page}, set HF_TOKEN to a token of yours, "
             f"then download {file.path} again"
         )
     if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
