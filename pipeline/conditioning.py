@@ -7,7 +7,9 @@ denoised latents back into the user's frames.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,10 +21,19 @@ from torch import Tensor
 from pipeline import warp
 from pipeline.clips import Motion
 from pipeline.frames import layers, to_tensor
-from pipeline.models.denoiser import ReferenceTokens, blend, repair_gate, shared_noise, validity_cells
+from pipeline.models.denoiser import (
+    TIME_IDS,
+    ReferenceTokens,
+    blend,
+    repair_gate,
+    shared_noise,
+    validity_cells,
+)
 from pipeline.models.haar import HaarLatent
 from pipeline.motion import skeleton
 from pipeline.warp.detail import detail_transfer
+
+Source = TypeVar("Source", bound=ModelMixin)
 
 
 @dataclass(frozen=True)
@@ -30,16 +41,27 @@ class Branch:
     """One evaluation of the denoiser: what it is given, and its share in the guided output, per frame.
 
     share (F,): the guided output is the sum over all branches of share times output, and shares add up to 1.
-    image_latents (1,F,C,h,w); tokens (1,S,D); control pictures (F,3,H,W) in [0,1]; extra (F,E,h,w) or None;
-    scale (F,1,1,1), the control's strength.
+    rise is added to it over the rows of a window, from 0 at the first to `rise` at the last. image_latents
+    (1,F,C,h,w); tokens (1,S,D); control pictures (F,3,H,W) in [0,1] or uint8, None = the denoiser without
+    control; extra (F,E,h,w) or None; scale (F,1,1,1), the control's strength.
     """
 
     share: Tensor
     image_latents: Tensor
     tokens: Tensor
-    control: Tensor
+    control: Tensor | None
     extra: Tensor | None
     scale: Tensor
+    rise: float = 0.0
+
+    def shares(self, rows: Sequence[int]) -> Tensor:
+        """The share of each row of a window."""
+        return self.share[rows] + self.rise * torch.linspace(0, 1, len(rows), device=self.share.device)
+
+    def pictures(self, rows: Sequence[int]) -> Tensor:
+        """The control pictures of a window in [0,1]."""
+        part = self.control[rows]
+        return part.float() / 255 if part.dtype == torch.uint8 else part
 
 
 @dataclass(frozen=True)
@@ -55,6 +77,8 @@ class Conditions:
     warped: Tensor
     validity: Tensor
     first: int
+    lead: int = 0  # rows before the first frame that every window sees
+    time_ids: Sequence[float] = TIME_IDS
 
     def __len__(self) -> int:
         return self.base.shape[1]
@@ -66,6 +90,8 @@ class WarpedReference(ModelMixin, ConfigMixin):
     The denoiser predicts the whitened residual to the warp. The frames that the user sees get the warp's
     full-resolution detail back. The noise is shared by all frames.
     """
+
+    lead = 0
 
     @register_to_config
     def __init__(self, short_side: int = 128, multiple: int = 16, control_scale: int = 2) -> None:
@@ -84,9 +110,21 @@ class WarpedReference(ModelMixin, ConfigMixin):
         size: tuple[int, int],
         vae: HaarLatent,
         reference_tokens: ReferenceTokens,
+        generator: torch.Generator | None = None,
     ) -> Shot:
         """Opens the work on one picture (H,W,3) uint8 and motion, for output frames of `size` (H,W)."""
         return Shot(self, image, motion, size, vae, reference_tokens)
+
+
+def adjusted(source: Source, values: Mapping[str, float]) -> Source:
+    """The source itself, or a copy of it with other values in its configuration."""
+    known = [name for name in source.config if not name.startswith("_")]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise ValueError(f"this model's conditioning has no {unknown[0]}; it has {', '.join(known)}")
+    if not values:
+        return source
+    return type(source).from_config({**source.config, **values}).to(source.device)
 
 
 class Shot:

@@ -6,24 +6,35 @@ Published weights and the embedded model run through this one class; they differ
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from diffusers import EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+from diffusers import (
+    AutoencoderKLTemporalDecoder,
+    EulerDiscreteScheduler,
+    UNetSpatioTemporalConditionModel,
+)
 from torch import Tensor
 
-from pipeline import windows
 from pipeline.base import AudioPosePipeline, Progress
 from pipeline.clips import Motion
-from pipeline.conditioning import Branch, Conditions, Shot, WarpedReference
+from pipeline.conditioning import Branch, Conditions, WarpedReference, adjusted
 from pipeline.frames import output_size, to_frames
+from pipeline.memory import Room
 from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
 from pipeline.models.denoiser import ReferenceTokens, controlled, predict, skip_idle_temporal
 from pipeline.models.haar import HaarLatent
+from pipeline.schedules import SAMPLERS, Callback, State, Task, trimmed
+from pipeline.stills import StillConditions, StillReference
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModelWithProjection
 
 SEGMENT_WINDOWS = 3  # windows that are denoised jointly before their frames are decoded, written and freed
 
@@ -31,18 +42,20 @@ SEGMENT_WINDOWS = 3  # windows that are denoised jointly before their frames are
 class AudioPoseSVDPipeline(AudioPosePipeline):
     """Speech- and pose-driven video with an SVD-shaped UNet, after APV-Gen and ApoAvatar.
 
-    The saved config holds the defaults: steps, window, overlap, area in pixels, the multiple of the sides.
+    The saved config holds the defaults: steps, window, overlap, area in pixels, the multiple of the sides,
+    which face points the sound moves and how the slider acts.
     """
 
     model_cpu_offload_seq = "reference_tokens->controlnext->unet->vae"
+    _exclude_from_cpu_offload = ["condition", "audio2pose"]  # small, and asked for their device
 
     def __init__(
         self,
-        vae: HaarLatent,
+        vae: HaarLatent | AutoencoderKLTemporalDecoder,
         unet: UNetSpatioTemporalConditionModel,
         controlnext: ControlNeXt,
-        reference_tokens: ReferenceTokens,
-        condition: WarpedReference,
+        reference_tokens: ReferenceTokens | CLIPVisionModelWithProjection,
+        condition: WarpedReference | StillReference,
         scheduler: EulerDiscreteScheduler,
         audio2pose: Audio2Pose | Audio2Mesh,
         default_steps: int = 1,
@@ -50,6 +63,8 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         default_overlap: int = 4,
         area: int = 512 * 768,
         multiple: int = 16,
+        splice_region: str = "face",
+        refocus_mode: str = "both",
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -58,8 +73,9 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         )  # fmt: skip
         self.register_to_config(
             default_steps=default_steps, default_window=default_window, default_overlap=default_overlap,
-            area=area, multiple=multiple,
+            area=area, multiple=multiple, splice_region=splice_region, refocus_mode=refocus_mode,
         )  # fmt: skip
+        self.splice_region, self.refocus_mode = splice_region, refocus_mode
         skip_idle_temporal(self.unet)
 
     def frame_size(self, picture: tuple[int, int], height: int | None, width: int | None) -> tuple[int, int]:
@@ -77,105 +93,106 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         width: int | None = None,
         window: int | None = None,
         overlap: int | None = None,
+        schedule: str = "joint",
+        conditioning: Mapping[str, float] | None = None,
         generator: torch.Generator | None = None,
-        callback_on_step_end: Callable[..., dict[str, Any] | None] | None = None,
+        callback_on_step_end: Callback | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
     ) -> Iterator[Progress]:
-        """Yields progress and finished frames (t,H,W,3), segment by segment, so that memory stays flat."""
+        """Yields progress and finished frames (t,H,W,3), segment by segment, so that memory stays flat.
+
+        schedule: "joint", or "published" for the stepped windows of ControlNeXt's code. conditioning: values
+        that replace those of the condition's configuration.
+        """
         if set(callback_on_step_end_tensor_inputs) - {"latents"}:
             raise ValueError("callback_on_step_end_tensor_inputs knows only 'latents'")
-        config = self.config
-        steps = config.default_steps if num_inference_steps is None else num_inference_steps
-        window = config.default_window if window is None else window
-        overlap = min(config.default_overlap, window - 1) if overlap is None else overlap
+        steps = self.config.default_steps if num_inference_steps is None else num_inference_steps
         if steps < 1:
             raise ValueError(f"num_inference_steps is {steps}; give at least 1")
+        if schedule not in SAMPLERS:
+            raise ValueError(f"schedule is {schedule!r}; choose one of {', '.join(SAMPLERS)}")
+        condition = adjusted(self.condition, conditioning or {})
+        room = self.room(window, overlap, condition.lead)
         size = self.frame_size(image.shape[:2], height, width)
-        shot = self.condition.shot(image, motion, size, self.vae, self.reference_tokens)
-        segments = plan_segments(len(motion), window, overlap)
-        held, total = None, len(segments) * steps
-        for index, (start, stop) in enumerate(segments):
-            given = shot.conditions(start, stop)
-            sampling = self._denoise(
-                shot, given, steps, window, overlap, held, generator, callback_on_step_end
-            )
-            for step, latents in enumerate(sampling, 1):
-                preview = to_frames(shot.preview(latents, given))[0] if step < steps else None
-                yield Progress("denoise", index * steps + step, total, preview=preview)
-            skip = 0 if held is None else held.shape[1]
-            held = latents[:, latents.shape[1] - overlap :] if overlap else None
-            yield Progress("decode", stop, len(motion), frames=to_frames(shot.frames(latents, given, skip)))
+        shot = condition.shot(image, motion, size, self.vae, self.reference_tokens, generator)
+        task = Task(shot, len(motion), schedule, steps, generator, callback_on_step_end)
+        state = State(room)
+        try:
+            while state.done < task.frames:
+                short = False
+                try:
+                    state = yield from self._segment(task, state)
+                except torch.OutOfMemoryError:
+                    short = True  # what the failed attempt held is freed only behind this clause
+                if short:
+                    room, note = state.room.less(self)
+                    state = replace(state, room=room, held=trimmed(state.held, room))
+                    yield Progress(note, state.done, task.frames)
+        finally:
+            self.maybe_free_model_hooks()
 
-    def _schedule(self, steps: int) -> EulerDiscreteScheduler:
+    def room(self, window: int | None, overlap: int | None, lead: int) -> Room:
+        """The window, its lead included, and the overlap, as given or as configured."""
+        window = self.config.default_window if window is None else window
+        overlap = min(self.config.default_overlap, window - lead - 1) if overlap is None else overlap
+        return Room(window, overlap, lead)
+
+    def _segment(self, task: Task, state: State) -> Generator[Progress, None, State]:
+        """Denoises and decodes the next segment; returns the state behind it."""
+        room, shot = state.room, task.shot
+        kept = 0 if state.held is None else room.overlap
+        rest = [(0, task.frames)]
+        if task.schedule == "joint":
+            rest = plan_segments(task.frames - state.done + kept, room.window - room.lead, room.overlap)
+        start, stop = (state.done - kept + end for end in rest[0])
+        total = (state.segments + len(rest)) * task.steps
+        given = shot.conditions(start, stop)
+        sampler = SAMPLERS[task.schedule]
+        for step, latents in enumerate(sampler(self, task, given, room, state.held), 1):
+            picture = shot.preview(latents, given) if step < task.steps else None
+            preview = None if picture is None else to_frames(picture)[0]
+            yield Progress("denoise", state.segments * task.steps + step, total, preview=preview)
+        yield Progress("decode", stop, task.frames, frames=to_frames(shot.frames(latents, given, kept)))
+        return State(room, stop, state.segments + 1, trimmed(latents, room))
+
+    def own_schedule(self, steps: int) -> EulerDiscreteScheduler:
         """A scheduler of its own: the registered one is never changed inside a call."""
         scheduler = copy.deepcopy(self.scheduler)
         scheduler.set_timesteps(steps, device=self.condition.device)
         return scheduler
 
-    def _denoise(
-        self,
-        shot: Shot,
-        given: Conditions,
-        steps: int,
-        window: int,
-        overlap: int,
-        held: Tensor | None,
-        generator: torch.Generator | None,
-        callback: Callable[..., dict[str, Any] | None] | None,
-    ) -> Iterator[Tensor]:
-        """Yields clean estimates (1,F,C,h,w), one per step; the last one is the result.
+    def controlled(self) -> AbstractContextManager[Injection]:
+        """The control in the UNet, while the context lasts."""
+        return controlled(self.unet, self.controlnext)
 
-        `held` (1,overlap,C,h,w) are the finished latents of the frames shared with the segment before: they
-        are re-noised to the current sigma, so that the seam continues them. The control is in the UNet only
-        while it runs: between two steps the caller may use it, or leave.
-        """
-        scheduler = self._schedule(steps)
-        noise = shot.noise(len(given), generator)
-        latents = noise * scheduler.init_noise_sigma
-        frames = windows.plan(len(given), window, overlap)
-        for index, time in enumerate(scheduler.timesteps):
-            if held is not None:
-                count = held.shape[1]
-                latents[:, :count] = held + noise[:, :count] * scheduler.sigmas[index]
-            model_input = scheduler.scale_model_input(latents, time)
-            with controlled(self.unet, self.controlnext) as injection:
-                output = self._joint(injection, model_input, time, given, frames)
-            result = scheduler.step(output, time, latents)
-            latents = result.prev_sample
-            if callback is not None:
-                latents = (callback(self, index, time, {"latents": latents}) or {}).get("latents", latents)
-            yield result.pred_original_sample if index + 1 < steps else latents
-
-    def _joint(
-        self,
-        injection: Injection,
-        model_input: Tensor,
+    def guided(
+        self, injection: Injection, given: Conditions | StillConditions, rows: list[int], model_input: Tensor,
         time: Tensor,
-        given: Conditions,
-        frames: list[tuple[int, int]],
-    ) -> Tensor:
-        """The guided output of all windows, averaged with triangular weights where they overlap."""
+    ) -> Tensor:  # fmt: skip
+        """The sum over all branches of share times output (1,f,C,h,w); idle branches are not evaluated."""
         total = torch.zeros_like(model_input)
-        weight = torch.zeros(model_input.shape[1], device=model_input.device, dtype=model_input.dtype)
-        for start, stop in frames:
-            rows = slice(start, stop)
-            share = torch.as_tensor(windows.weights(stop - start), device=weight.device, dtype=weight.dtype)
-            for branch in given.branches:
-                output = self._evaluate(injection, branch, rows, model_input[:, rows], time)
-                total[:, rows] += output * (share * branch.share[rows]).view(1, -1, 1, 1, 1)
-            weight[rows] += share
-        return total / weight.view(1, -1, 1, 1, 1)
+        for branch in given.branches:
+            share = branch.shares(rows)
+            if share.any():
+                output = self._evaluate(injection, branch, rows, model_input, time, given.time_ids)
+                total += output * share.view(1, -1, 1, 1, 1)
+        return total
 
     def _evaluate(
-        self, injection: Injection, branch: Branch, rows: slice, model_input: Tensor, time: Tensor
-    ) -> Tensor:
-        """The UNet's output (1,f,C,h,w) for one branch in one window."""
+        self, injection: Injection, branch: Branch, rows: list[int], model_input: Tensor, time: Tensor,
+        time_ids: Sequence[float],
+    ) -> Tensor:  # fmt: skip
+        """The UNet's output (1,f,C,h,w) for one branch in one window, in the UNet's precision inside."""
         extra = None if branch.extra is None else branch.extra[rows]
-        control = self.controlnext(branch.control[None, rows], time, extra)
-        return predict(
-            self.unet, injection, model_input, time, branch.image_latents[:, rows], branch.tokens, control,
-            branch.scale[rows],
-        )  # fmt: skip
+        control = None
+        if branch.control is not None:
+            control = self.controlnext(branch.pictures(rows)[None], time, extra)
+        kind = self.unet.dtype
+        parts = (model_input, branch.image_latents[:, rows], branch.tokens)
+        sample, still, tokens = (part.to(kind) for part in parts)
+        scale = branch.scale[rows].to(kind)
+        output = predict(self.unet, injection, sample, time, still, tokens, control, scale, time_ids=time_ids)
+        return output.to(model_input.dtype)
 
 
 def plan_segments(frames: int, window: int, overlap: int) -> list[tuple[int, int]]:

@@ -1,12 +1,10 @@
 """The control network and its injection against numbers computed by the published code (random weights)."""
 
 import json
-import zlib
 
 import numpy as np
 import pytest
 import torch
-from diffusers import UNetSpatioTemporalConditionModel
 from torch import nn
 
 from pipeline.models.controlnext import ControlNeXt, cross_normalise, inject
@@ -22,38 +20,7 @@ from pipeline.models.denoiser import (
     silence_temporal,
     skip_idle_temporal,
 )
-
-
-def recipe(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
-    """The weights of the parity files, made anew from key, shape and seed."""
-    noise = np.random.RandomState((zlib.crc32(key.encode()) + seed) & 0xFFFFFFFF).standard_normal(shape)
-    if len(shape) >= 2:
-        noise = noise / np.sqrt(np.prod(shape[1:]))
-    elif key.endswith(".weight"):
-        noise = 1 + 0.1 * noise
-    elif not key.endswith("mix_factor"):
-        noise = 0.1 * noise
-    return torch.from_numpy(noise.astype(np.float16)).float()
-
-
-def fill(model: nn.Module, seed: int) -> nn.Module:
-    state = {k: recipe(k, tuple(v.shape), seed).reshape(v.shape) for k, v in model.state_dict().items()}
-    model.load_state_dict(state)
-    return model.eval().requires_grad_(False)
-
-
-def small_unet() -> UNetSpatioTemporalConditionModel:
-    return UNetSpatioTemporalConditionModel(
-        sample_size=8,
-        in_channels=8,
-        out_channels=4,
-        block_out_channels=(32, 32, 32, 32),
-        num_attention_heads=(1, 2, 2, 4),
-        layers_per_block=2,
-        cross_attention_dim=32,
-        addition_time_embed_dim=16,
-        projection_class_embeddings_input_dim=48,
-    )
+from tests.published import fill, small_unet
 
 
 @pytest.fixture(scope="module")

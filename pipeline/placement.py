@@ -1,0 +1,170 @@
+"""Where and how a loaded pipeline runs: device, precision, attention, offload, compilation, memory layout."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+log = logging.getLogger(__name__)
+
+ATTENTION = ("auto", "xformers", "sdpa")
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+OFFLOAD = ("auto", "none", "model", "group")
+HEAVY = 1e8  # parameters of a UNet from which on half precision and offload are worth it
+ACTIVATIONS_GB = 6.0  # beside the weights, for a window of 24 frames at 576x1024; see `estimate.py`
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How to run a model. compiling: "off" or "on"; layout: "contiguous" or "channels-last"."""
+
+    device: str = "auto"
+    attention: str = "auto"
+    dtype: str = "auto"
+    offload: str = "auto"
+    compiling: str = "off"
+    layout: str = "contiguous"
+
+    def __post_init__(self) -> None:
+        known = {
+            "attention": ATTENTION, "dtype": ("auto", *DTYPES), "offload": OFFLOAD,
+            "compiling": ("off", "on"), "layout": ("contiguous", "channels-last"),
+        }  # fmt: skip
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; use one of {', '.join(values)}")
+
+
+def place(pipe: Any, how: Placement) -> None:
+    """Puts the pipeline where `how` says and notes what was chosen in `attention_backend` and `placed`."""
+    device = choose_device(how.device)
+    dtype = choose_dtype(pipe, how.dtype, device)
+    set_dtype(pipe, dtype)
+    if how.layout == "channels-last":
+        for name in ("unet", "controlnext", "vae"):
+            getattr(pipe, name).to(memory_format=torch.channels_last)
+    chosen = choose_offload(pipe, how.offload, device)
+    offload(pipe, chosen, device)
+    pipe.attention_backend = choose_attention(pipe, how.attention, device)
+    if how.compiling == "on":
+        pipe.unet.compile(dynamic=False)
+    pipe.placed = Placement(
+        device, pipe.attention_backend, str(dtype).removeprefix("torch."), chosen, how.compiling, how.layout
+    )
+
+
+def choose_device(device: str) -> str:
+    """ "cuda" where there is one, else "cpu", for "auto"; what was asked for otherwise, if it is there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ValueError(f"device {device!r} is unknown; use auto, cpu or cuda") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda was asked for, but PyTorch sees no CUDA device; use --device cpu")
+    return device
+
+
+def choose_attention(pipe: Any, attention: str, device: str) -> str:
+    """The backend in use: "xformers" where it is installed and the device is CUDA, else "sdpa"."""
+    if attention not in ATTENTION:
+        raise ValueError(f"attention {attention!r} is unknown; use one of {', '.join(ATTENTION)}")
+    if attention == "sdpa" or (attention == "auto" and not device.startswith("cuda")):
+        return "sdpa"
+    try:
+        pipe.enable_xformers_memory_efficient_attention()
+    except (ImportError, ValueError, NotImplementedError) as error:
+        if attention == "xformers":
+            raise ValueError(f"xformers attention was asked for but cannot be used here ({error})") from error
+        log.info("xformers is not usable (%s), PyTorch attention is used", error)
+        return "sdpa"
+    return "xformers"
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def choose_dtype(pipe: Any, dtype: str, device: str) -> torch.dtype:
+    """The precision of the networks: for "auto", float16 for a large UNet on CUDA and float32 otherwise."""
+    if dtype != "auto":
+        return DTYPES[dtype]
+    half = device.startswith("cuda") and parameters(pipe.unet) >= HEAVY
+    return torch.float16 if half else torch.float32
+
+
+def set_dtype(pipe: Any, dtype: torch.dtype) -> None:
+    """Casts what runs often: UNet, control network, the codec's decoder, and a large image encoder.
+
+    A codec's encoder keeps float32: SVD's overflows in float16, and it runs once.
+    """
+    for module in (pipe.unet, pipe.controlnext, getattr(pipe.vae, "decoder", None)):
+        if module is not None:
+            module.to(dtype)
+    for module in (getattr(pipe.vae, "encoder", None), getattr(pipe.vae, "quant_conv", None)):
+        if module is not None:
+            module.float()
+    large = parameters(pipe.reference_tokens) >= HEAVY
+    pipe.reference_tokens.to(dtype if large else torch.float32)
+
+
+def choose_offload(pipe: Any, how: str, device: str) -> str:
+    """How weights are kept off the device: for "auto" what its free memory asks for.
+
+    "none" where all weights and ACTIVATIONS_GB fit, "model" where the largest network does, else "group".
+    """
+    if not device.startswith("cuda"):
+        if how in ("model", "group"):
+            raise ValueError(f"offload {how} was asked for, but the device is {device}; leave --offload out")
+        return "none"
+    if how != "auto":
+        return how
+    sizes = [size for size in weights_gb(pipe).values() if size]
+    free = torch.cuda.mem_get_info(torch.device(device))[0] / 1e9
+    return fitting(sizes, free)
+
+
+def fitting(sizes: list[float], free: float, activations: float | None = None) -> str:
+    """The offload that fits networks of `sizes` GB and the activations into `free` GB."""
+    if sum(sizes) < HEAVY * 4 / 1e9:  # an embedded model
+        return "none"
+    room = free - (ACTIVATIONS_GB if activations is None else activations)
+    if sum(sizes) <= room:
+        return "none"
+    return "model" if max(sizes) <= room else "group"
+
+
+def weights_gb(pipe: Any) -> dict[str, float]:
+    """GB of every network's weights as they are stored now."""
+    return {
+        name: sum(p.numel() * p.element_size() for p in part.parameters()) / 1e9
+        for name, part in pipe.components.items()
+        if isinstance(part, nn.Module)
+    }
+
+
+def may_offload(pipe: Any) -> bool:
+    """Whether the weights lie on a CUDA device and could leave it."""
+    placed = getattr(pipe, "placed", None)
+    return placed is not None and placed.device.startswith("cuda") and placed.offload == "none"
+
+
+def offload(pipe: Any, how: str, device: str) -> None:
+    """Moves the pipeline to `device`: whole, network by network as they run ("model"), or layer by layer."""
+    if how == "none":
+        pipe.to(device)
+    elif how == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        target = torch.device(device)
+        for name, part in pipe.components.items():
+            if isinstance(part, nn.Module) and name != "unet":
+                part.to(target)
+        pipe.unet.enable_group_offload(
+            onload_device=target, offload_type="leaf_level", use_stream=target.type == "cuda"
+        )
