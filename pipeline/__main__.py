@@ -22,7 +22,6 @@ log = logging.getLogger("pipeline")
 INPUTS = ("reference", "audio", "driving", "input", "accents", "arms")
 UNBUILT = {
     "--detector": {"dwpose"},
-    "--model": {"controlnext-svd"},
     "--pose-free": {"network"},
 }
 
@@ -45,8 +44,20 @@ def generate(args: argparse.Namespace) -> dict:
     if args.skeleton:
         keep_skeleton(motion, inputs, args.skeleton)
         meter.lap("skeleton video")
+    expected = estimate(request, pipe, inputs, len(motion))
+    print(f"estimate: {expected.sentence()}", file=sys.stderr)
     meter.drain(jobs.generate(request, pipe, inputs, motion, args.output))
-    return facts(args.output, request, pipe, inputs, analysis, meter)
+    return facts(args.output, request, pipe, inputs, analysis, meter) | {"estimate": expected.to_dict()}
+
+
+def estimate(request, pipe, inputs, frames: int):
+    """Memory and time of the run to come, before it starts."""
+    from pipeline import estimate as estimates
+
+    return estimates.estimate(
+        pipe, inputs.size, frames, steps=request.steps, window=request.window, overlap=request.overlap,
+        schedule=request.windows, conditioning=request.conditioning(),
+    )  # fmt: skip
 
 
 def preview(args: argparse.Namespace) -> dict:
@@ -80,7 +91,7 @@ def start(args: argparse.Namespace) -> tuple:
 
     meter = jobs.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
     request = jobs.Request.of(vars(args))
-    pipe = weights.load(args.model, args.device, args.attention)
+    pipe = weights.load(args.model, how=placement(args))
     meter.lap("load model")
     inputs = jobs.load(request, pipe)
     analysis = meter.drain(jobs.analyse(request, pipe, inputs))
@@ -89,6 +100,15 @@ def start(args: argparse.Namespace) -> tuple:
     for warning in analysis.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return request, pipe, inputs, analysis, meter
+
+
+def placement(args: argparse.Namespace):
+    """Where and how the networks run; `preview` runs none of the large ones and has fewer options."""
+    from pipeline.placement import Placement
+
+    if args.command != "generate":
+        return Placement(args.device, args.attention)
+    return Placement(args.device, args.attention, args.dtype, args.offload, args.compile, args.channels_last)
 
 
 def facts(output, request, pipe, inputs, analysis, meter) -> dict:
@@ -100,7 +120,8 @@ def facts(output, request, pipe, inputs, analysis, meter) -> dict:
     return {
         "output": output, "frames": frames, "fps": request.fps, "seconds": frames / request.fps,
         "audio_seconds": inputs.audio.seconds, "width": width, "height": height, "model": request.model,
-        "device": str(pipe.device), "attention": pipe.attention_backend, "seed": request.seed,
+        "device": pipe.placed.device, "attention": pipe.attention_backend, "dtype": pipe.placed.dtype,
+        "offload": pipe.placed.offload, "seed": request.seed,
         "intensity": request.intensity, "timings": {k: round(v, 3) for k, v in meter.seconds.items()},
         "peak_memory": jobs.peak_memory(), "alignment": report.to_dict() if report else None,
         "warnings": list(analysis.warnings),
@@ -120,36 +141,32 @@ def pose(args: argparse.Namespace) -> dict:
 
 
 def models(args: argparse.Namespace) -> dict:
-    """Prints the table of model sets."""
-    from pipeline.weights import SETS
+    """Prints the table of model sets, after a download where one was asked for."""
+    from pipeline import hub
 
     if args.download is not None:
-        known = {row.name: row for row in SETS}
-        if args.download not in known:
-            raise ValueError(f"there is no model set {args.download!r}; known sets: {', '.join(known)}")
-        if not known[args.download].installed:
-            raise ValueError(
-                f"{args.download} comes with the repository, but its folder is missing; clone again"
-            )
-    rows = [
-        {
-            "name": s.name,
-            "what": s.what,
-            "licence": s.licence,
-            "gated": s.gated,
-            "where": s.where,
-            "installed": s.installed,
-            "megabytes": s.megabytes,
-        }  # fmt: skip
-        for s in SETS
-    ]
+        fetch(args.download, args.repository)
+    rows = [row.to_dict() for row in hub.SETS]
     if not args.json:
         for row in rows:
-            size = f"{row['megabytes']:.0f} MB" if row["installed"] else "not installed"
+            size = "size unknown" if row["megabytes"] is None else f"{row['megabytes']:.0f} MB"
+            state = "installed" if row["installed"] else "not installed"
             gated = "gated" if row["gated"] else "open"
-            print(f"{row['name']:16} {size:>14}  {row['licence']} ({gated})  {row['where']}")
+            print(f"{row['name']:16} {size:>12}, {state:13}  {row['licence']} ({gated})  {row['where']}")
             print(f"{'':16} {row['what']}")
     return {"models": rows}
+
+
+def fetch(name: str, repository: str | None) -> None:
+    """Downloads what a model set lacks, saying each file and each tenth of it on stderr."""
+    from pipeline import hub
+
+    said = None
+    for step in hub.download(name, repository):
+        share = 100 if step.path else step.done * 100 // step.total if step.total else 0
+        if (step.file, share // 10) != said:
+            said = step.file, share // 10
+            print(f"{step.file}: {step.done / 1e6:.0f} MB, {share} %", file=sys.stderr)
 
 
 def check_outputs(args: argparse.Namespace, *names: str) -> None:

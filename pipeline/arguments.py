@@ -76,6 +76,7 @@ def build_parser() -> Parser:
     generate.add_argument("--steps", type=number(1, 100, int), help="default: what suits the model")
     generate.add_argument("--window", type=number(2, 128, int))
     generate.add_argument("--overlap", type=number(0, 64, int))
+    add_sampling(generate)
     generate.add_argument("--skeleton", metavar="SKEL.mp4", help="also write the skeleton that was rendered")
     preview = commands.add_parser("preview", help="the skeleton, and a draft, without the denoiser")
     add_inputs(preview)
@@ -84,13 +85,36 @@ def build_parser() -> Parser:
     preview.add_argument("--pose-out", metavar="POSE.npz", help="also write the pose that is drawn")
     add_pose(commands.add_parser("pose", help="key points of a video, picture or pose file, edited"))
     models = commands.add_parser("models", help="model sets: what, size, licence, where, installed")
-    models.add_argument("--download", metavar="NAME")
+    models.add_argument("--download", metavar="NAME", help="fetch what it lacks; HF_TOKEN for gated sets")
+    models.add_argument(
+        "--repository", metavar="OWNER/NAME", help="instead of the set's own, of the same files"
+    )
     models.add_argument("--json", action="store_true")
     train = commands.add_parser("train", help="train an embedded model", add_help=False)
     train.add_argument("what", choices=TRAINERS)
     commands.add_parser("evaluate", help="metrics", add_help=False).add_argument("what", nargs="?")
     commands.add_parser("bench", help="speed and memory on this machine", add_help=False)
     return parser
+
+
+def add_sampling(parser: Parser) -> None:
+    """Options of `generate` for large models: guidance and conditions, where and how the networks run."""
+    add = parser.add_argument
+    add(
+        "--windows", default="joint", choices=("joint", "published"), help="published: ControlNeXt's own loop"
+    )
+    add("--guidance", type=number(0, 20), help="1 = none, twice as fast; default: what suits the model")
+    add("--guidance-end", type=number(0, 20), help="guidance at a window's last frame; default: --guidance")
+    add("--control", type=number(0, 5), help="strength of the pose, 1 = as trained")
+    add("--noise-aug", type=number(0, 1), help="noise on the reference image, 0.02 = as trained")
+    add("--motion-bucket", type=number(1, 255), help="SVD's amount of motion")
+    add("--condition-fps", type=number(1, 60), help="SVD's frame rate condition; 7 = as trained")
+    add("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16"))
+    add(
+        "--offload", default="auto", choices=("auto", "none", "model", "group"), help="weights in main memory"
+    )
+    add("--compile", action="store_const", const="on", default="off", help="compile the denoiser: slow start")
+    add("--channels-last", action="store_const", const="channels-last", default="contiguous")
 
 
 def add_pose(parser: Parser) -> None:

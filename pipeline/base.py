@@ -226,6 +226,10 @@ class AudioPosePipeline(DiffusionPipeline):
         """(H, W) of the output for a reference picture of (H, W)."""
         raise NotImplementedError(f"{type(self).__name__} does not implement frame_size")
 
+    def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
+        """A sentence on what these weights can show of a motion at output (H, W), if there is one to say."""
+        return None
+
     def stream(
         self,
         image: Picture,

@@ -22,6 +22,7 @@ from pipeline import warp
 from pipeline.clips import Motion
 from pipeline.frames import layers, to_tensor
 from pipeline.models.denoiser import (
+    CELL,
     TIME_IDS,
     ReferenceTokens,
     blend,
@@ -92,6 +93,8 @@ class WarpedReference(ModelMixin, ConfigMixin):
     """
 
     lead = 0
+    evaluations = 1  # of the denoiser per window and step
+    decodings = 1.0  # of the codec per frame
 
     @register_to_config
     def __init__(self, short_side: int = 128, multiple: int = 16, control_scale: int = 2) -> None:
@@ -102,6 +105,14 @@ class WarpedReference(ModelMixin, ConfigMixin):
         """(h, w) at which the denoiser works for an output of (H, W)."""
         factor, multiple = self.config.short_side / min(size), self.config.multiple
         return tuple(max(multiple, round(side * factor / multiple) * multiple) for side in size)
+
+    def latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the latents for an output of (H, W)."""
+        return tuple(side // CELL for side in self.work_size(size))
+
+    def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
+        """None: the warp moves a face of any height."""
+        return None
 
     def shot(
         self,

@@ -82,6 +82,15 @@ class ModelSet:
             return f"{self.folder.relative_to(ROOT).as_posix()} in this repository"
         return f"huggingface.co/{self.repository}" if self.repository else "no repository is known"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The row as `--json` prints it."""
+        return {
+            "name": self.name, "what": self.what, "licence": self.licence, "gated": self.gated,
+            "where": self.where, "folder": str(self.place), "installed": self.installed,
+            "megabytes": self.megabytes, "needs": list(self.needs),
+            "missing": [file.path for file in missing(self)],
+        }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Fetched:

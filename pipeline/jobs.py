@@ -39,12 +39,15 @@ RANGES = {
     "arms_intensity": (0, 2), "head_intensity": (0, 2), "torso_intensity": (0, 2), "hands_intensity": (0, 2),
     "audio_offset": (-1000, 1000),
     "steps": (1, 100), "window": (2, 128), "overlap": (0, 64), "height": (64, 2048), "width": (64, 2048),
+    "guidance": (0, 20), "guidance_end": (0, 20), "control": (0, 5), "noise_aug": (0, 1),
+    "motion_bucket": (1, 255), "condition_fps": (1, 60),
 }  # fmt: skip
 WHOLE = ("seed", "steps", "window", "overlap", "height", "width")
 CHOICES = {
     "detector": ("holistic", "openpose"), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
     "retarget": retarget.METHODS, "framing": retarget.FRAMINGS, "gestures": strokes.MODES,
+    "windows": ("joint", "published"),
 }  # fmt: skip
 MAX_ACCENTS_BYTES = 1 << 20
 PANEL = 512  # rows of the side-by-side video at most
@@ -83,6 +86,13 @@ class Request:
     hands_intensity: float = 1.0
     audio_offset: float = 0.0
     gestures: str | None = None
+    windows: str = "joint"
+    guidance: float | None = None
+    guidance_end: float | None = None
+    control: float | None = None
+    noise_aug: float | None = None
+    motion_bucket: float | None = None
+    condition_fps: float | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -97,6 +107,16 @@ class Request:
         for name, known in CHOICES.items():
             if getattr(self, name) not in (None, *known):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}")
+
+    def conditioning(self) -> dict[str, float]:
+        """What was given of the condition's values, by the names of its configuration."""
+        end = self.guidance if self.guidance_end is None else self.guidance_end
+        values = {
+            "min_guidance": self.guidance, "max_guidance": end, "control_strength": self.control,
+            "noise_aug_strength": self.noise_aug, "motion_bucket_id": self.motion_bucket,
+            "fps": self.condition_fps,
+        }  # fmt: skip
+        return {name: value for name, value in values.items() if value is not None}
 
     def settings(self) -> dict[str, Any]:
         """What the mp4's comment tag keeps: all choices, file names without their folders."""
@@ -132,7 +152,7 @@ def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Genera
     """The slow part that does not depend on the slider; see `AudioPosePipeline.analyse`."""
     person = retarget.parse_person(request.person) if request.person else None
     accents = read_accents(request.accents, inputs.audio) if request.accents else None
-    return (
+    found = (
         yield from pipe.analyse(
             inputs.picture, inputs.audio, request.driving,
             fps=request.fps, detector=request.detector, box=request.fda, splice=request.splice,
@@ -142,6 +162,8 @@ def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Genera
             audio_offset=request.audio_offset, gestures=request.gestures,
         )
     )  # fmt: skip
+    expected = pipe.expectation(found.motion, inputs.size)
+    return replace(found, warnings=(*found.warnings, expected)) if expected else found
 
 
 def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motion:
@@ -230,6 +252,7 @@ def generate(
     """
     options = {"num_inference_steps": request.steps, "window": request.window, "overlap": request.overlap}
     options = {name: value for name, value in options.items() if value is not None}
+    options |= {"schedule": request.windows, "conditioning": request.conditioning()}
     generator = torch.Generator().manual_seed(request.seed)
     height, width = inputs.size
     steps = (render or pipe.render)(

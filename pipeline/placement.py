@@ -103,14 +103,13 @@ def set_dtype(pipe: Any, dtype: torch.dtype) -> None:
 
     A codec's encoder keeps float32: SVD's overflows in float16, and it runs once.
     """
-    for module in (pipe.unet, pipe.controlnext, getattr(pipe.vae, "decoder", None)):
-        if module is not None:
-            module.to(dtype)
-    for module in (getattr(pipe.vae, "encoder", None), getattr(pipe.vae, "quant_conv", None)):
-        if module is not None:
-            module.float()
     large = parameters(pipe.reference_tokens) >= HEAVY
-    pipe.reference_tokens.to(dtype if large else torch.float32)
+    kinds = {pipe.unet: dtype, pipe.controlnext: dtype,
+             pipe.reference_tokens: dtype if large else torch.float32}  # fmt: skip
+    for name, part in pipe.vae.named_children():
+        kinds[part] = dtype if name == "decoder" else torch.float32
+    for module, kind in kinds.items():
+        nn.Module.to(module, kind)  # the networks' own `to` warns of casts that were asked for
 
 
 def choose_offload(pipe: Any, how: str, device: str) -> str:

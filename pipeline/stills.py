@@ -22,6 +22,10 @@ from pipeline.conditioning import Branch
 from pipeline.frames import to_tensor
 from pipeline.motion import skeleton
 
+CELL = 8  # pixels of a side per latent
+# Below it a wide open mouth is smaller than the control's cell of 16 pixels: at 576x1024 the face of a whole
+# body is about 110 pixels high and its open mouth 12 to 15
+SMALL_FACE = 150
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -61,11 +65,49 @@ class StillReference(ModelMixin, ConfigMixin):
         min_guidance: float = 3.0,
         max_guidance: float = 3.0,
         control_strength: float = 1.0,
-        decode_chunk: int = 6,
-        decode_overlap: int = 2,
+        decode_chunk: int = 4,
+        decode_overlap: int = 1,
     ) -> None:
         super().__init__()
+        if not (0 <= min_guidance <= 20 and 0 <= max_guidance <= 20):
+            raise ValueError(f"guidance is {min_guidance} to {max_guidance}; give numbers from 0 to 20")
+        if not (0 <= noise_aug_strength <= 1 and 0 <= control_strength <= 5):
+            raise ValueError(
+                f"noise_aug_strength is {noise_aug_strength}, control_strength {control_strength}; "
+                "give 0 to 1 and 0 to 5"
+            )
+        if not (decode_chunk >= 1 and 0 <= decode_overlap):
+            raise ValueError(
+                f"decode_chunk is {decode_chunk}, decode_overlap {decode_overlap}; give 1 and 0 up"
+            )
         self.register_buffer("anchor", torch.zeros(1))  # gives the component a device and a saved file
+
+    @property
+    def evaluations(self) -> int:
+        """How often the denoiser runs per window and step: once where guidance is 1."""
+        return 1 if self.config.min_guidance == self.config.max_guidance == 1 else 2
+
+    @property
+    def decodings(self) -> float:
+        """How often a frame is decoded on average: those that two chunks share, twice."""
+        chunk = self.config.decode_chunk
+        return chunk / (chunk - min(self.config.decode_overlap, chunk - 1))
+
+    def latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the latents for an output of (H, W)."""
+        return tuple(side // CELL for side in size)
+
+    def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
+        """What lips to expect at the face's height in the output; None where no face is seen."""
+        face = motion.reference.face
+        seen = face.xy[0, face.visible[0], 1]
+        if not len(seen):
+            return None
+        height = round(float(np.ptp(seen)) * size[0])
+        hoped = "the jaw opens and shuts with the sound, but lips do not form single sounds"
+        if height < SMALL_FACE:
+            hoped = "expect little movement of the mouth; a closer picture shows more"
+        return f"the face is {height} pixels high, and these weights were not tuned on sound: {hoped}"
 
     def shot(
         self,

@@ -9,7 +9,6 @@ import copy
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     UNetSpatioTemporalConditionModel,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.base import AudioPosePipeline, Progress
 from pipeline.clips import Motion
@@ -32,9 +31,6 @@ from pipeline.models.denoiser import ReferenceTokens, controlled, predict, skip_
 from pipeline.models.haar import HaarLatent
 from pipeline.schedules import SAMPLERS, Callback, State, Task, trimmed
 from pipeline.stills import StillConditions, StillReference
-
-if TYPE_CHECKING:
-    from transformers import CLIPVisionModelWithProjection
 
 SEGMENT_WINDOWS = 3  # windows that are denoised jointly before their frames are decoded, written and freed
 
@@ -54,7 +50,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         vae: HaarLatent | AutoencoderKLTemporalDecoder,
         unet: UNetSpatioTemporalConditionModel,
         controlnext: ControlNeXt,
-        reference_tokens: ReferenceTokens | CLIPVisionModelWithProjection,
+        reference_tokens: ReferenceTokens | nn.Module,
         condition: WarpedReference | StillReference,
         scheduler: EulerDiscreteScheduler,
         audio2pose: Audio2Pose | Audio2Mesh,
@@ -81,6 +77,10 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
     def frame_size(self, picture: tuple[int, int], height: int | None, width: int | None) -> tuple[int, int]:
         """(H, W) of the output: the reference's aspect with the configured area, or what was asked for."""
         return output_size(picture, self.config.area, self.config.multiple, height, width)
+
+    def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
+        """The condition's own sentence."""
+        return self.condition.expectation(motion, size)
 
     @torch.no_grad()
     def render(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import zlib
+from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+from safetensors.torch import save_file
 from torch import nn
 
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
+from pipeline.published import NAMES
 from pipeline.stills import StillReference
 from pipeline.svd import AudioPoseSVDPipeline
 
@@ -76,3 +81,27 @@ def small_pipeline(**condition: float) -> AudioPoseSVDPipeline:
         audio2pose=Audio2Pose(channels=16, dilations=(1, 2)).eval(), default_steps=2, default_window=4,
         default_overlap=1, area=64 * 128, multiple=64, splice_region="lips", refocus_mode="amplify",
     )  # fmt: skip
+
+
+def write_set(folder: Path, kind: str = "safetensors") -> Path:
+    """The small pipeline's files in the published layout, as safetensors in half precision or as pickles."""
+    pipe, settings = small_pipeline(), {"default_steps": 1, "default_window": 8, "area": 64 * 128}
+    jsons = {"unet/config.json": UNET, "vae/config.json": VAE, "image_encoder/config.json": CLIP,
+             "scheduler/scheduler_config.json": SCHEDULER, "settings.json": settings,
+             "feature_extractor/preprocessor_config.json": {}}  # fmt: skip
+    for name, table in jsons.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(table))
+    parts = {"controlnext": pipe.controlnext, "unet": pipe.unet, "vae": pipe.vae,
+             "image_encoder": pipe.reference_tokens}  # fmt: skip
+    for key, part in parts.items():
+        state = {name: value.clone().contiguous() for name, value in part.state_dict().items()}
+        if kind == "safetensors":
+            name = next(n for n in NAMES[key] if n.endswith(".safetensors"))
+            save_file({n: v.half() for n, v in state.items()}, folder / name)
+        else:
+            name = next(n for n in NAMES[key] if n.endswith(".bin"))
+            place = folder / ("pretrained" if "/" not in name else "") / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(OrderedDict(state), place)
+    return folder

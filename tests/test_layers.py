@@ -16,6 +16,7 @@ LAYERS = [  # a module may import from lower rows, and from its own row only whe
     {"memory"},
     {"schedules"},
     {"svd"},
+    {"published", "estimate"},
     {"weights"},
     {"training", "evaluation", "jobs", "poses"},
     {"app_steps"},
