@@ -23,17 +23,11 @@ from pipeline.memory import Room
 from pipeline.schedules import published_windows
 from pipeline.svd import plan_segments
 
-ONCE = (
-    "time_emb",
-    "add_embedding",
-    "time_pos_embed",
-    "attn2.to_k",
-    "attn2.to_v",
-)  # applied once per row, or less
+# applied once per row at most
+ONCE = ("time_emb", "add_embedding", "time_pos_embed", "attn2.to_k", "attn2.to_v")
 EFFICIENCY = 0.5  # of the rate of large matrix products that whole networks reach
-ROW_VALUES = (
-    27  # held at the peak: counted in a run of SVD's UNet and decoder at full size on the meta device
-)
+# values held at the peak, counted in runs of SVD's UNet and decoder at full size on the meta device
+ROW_VALUES = 27
 PIXEL_VALUES = 8
 
 

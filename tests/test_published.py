@@ -186,7 +186,9 @@ DAMAGES = {
     "code in a pickle": (trapped, "could run code"),
     "no tensors": (lambda f: to_pickle(f, lambda state: {"epoch": 3}), "no table of tensors"),
     "config no JSON": (lambda f: (f / "vae/config.json").write_text("{"), "not readable as JSON"),
-    "config of nothing": (lambda f: (f / "vae/config.json").write_text('{"layers_per_block": "x"}'), "describe"),
+    "config of nothing": (
+        lambda f: (f / "vae/config.json").write_text('{"layers_per_block": "x"}'), "describe",
+    ),
     "setting": (lambda f: (f / "settings.json").write_text('{"speed": 2}'), "speed"),
     "guidance": (
         lambda f: (f / "settings.json").write_text('{"condition": {"min_guidance": -1}}'), "guidance is -1",

@@ -26,6 +26,7 @@ import torch
 from pipeline import jobs, media, warp, weights
 from pipeline.clips import Audio, Video
 from pipeline.detectors import load as load_detector
+from pipeline.evaluation import bench_svd
 from pipeline.frames import mask_tensor, to_tensor
 from pipeline.motion import prosody
 from pipeline.motion.refocus import refocus
@@ -144,7 +145,10 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline bench", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--memory", action="store_true", help="also generate whole clips; takes minutes")
+    add_large(parser)
     args = parser.parse_args(list(argv))
+    if args.model is not None:
+        return show(bench_svd.run(args), args.json)
     reference, speech = ASSETS / "reference" / "half_jacket.png", ASSETS / "speech" / "lecture.wav"
     driving = ASSETS / "driving" / "beats.mp4"
     pipe = weights.load("mini")
@@ -158,10 +162,29 @@ def main(argv: Sequence[str]) -> int:
                 f"generate_{seconds}s_{fps}fps_s": run["seconds"],
                 f"generate_{seconds}s_{fps}fps_peak_gb": run["peak_gb"],
             }
-    figures = {name: round(value, 4) for name, value in figures.items()} | hardware()
-    print(
-        json.dumps(figures)
-        if args.json
-        else "\n".join(f"{name:32} {value}" for name, value in figures.items())
-    )
+    return show(figures, args.json)
+
+
+def add_large(parser: argparse.ArgumentParser) -> None:
+    """Options of the bench of a large backbone."""
+    add = parser.add_argument
+    add("--model", metavar="NAME|FOLDER", help="bench this backbone's denoiser and codec instead")
+    add("--random-weights", action="store_true", help="of the published architecture, without any download")
+    add("--config", metavar="FOLDER", help="with --random-weights: configurations in the published layout")
+    add("--device", default="auto")
+    add("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16"))
+    add("--sizes", nargs="+", default=["576x1024", "512x768"], metavar="WIDTHxHEIGHT")
+    add("--frames", type=int, default=57, help="57 = one segment of three windows of 24")
+    add("--steps", type=int, default=25)
+    add("--window", type=int, default=24)
+    add("--overlap", type=int, default=6)
+    add("--compile", action="store_const", const="on", default="off")
+    add("--channels-last", action="store_const", const="channels-last", default="contiguous")
+
+
+def show(figures: dict[str, object], as_json: bool) -> int:
+    """Prints the figures with the hardware; the exit code."""
+    rounded = {name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()} | hardware()
+    lines = "\n".join(f"{name:44} {value}" for name, value in rounded.items())
+    print(json.dumps(rounded) if as_json else lines)
     return 0

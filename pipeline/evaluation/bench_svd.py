@@ -1,0 +1,180 @@
+"""Speed and memory of a large backbone: `python -m pipeline bench --model NAME [--random-weights]`.
+
+Every size is run with each attention that the device offers, jointly and by the published loop, which decodes
+two frames at a time. Random weights of the published architecture cost what trained ones do and need no download.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline import hub, jobs, published, weights
+from pipeline.clips import Motion, Pose
+from pipeline.estimate import estimate
+from pipeline.motion import retarget
+from pipeline.placement import DTYPES, Placement, choose_device, place
+
+DRIVING = hub.ROOT / "assets" / "driving" / "beats.npz"
+PUBLISHED = {"decode_chunk": 2, "decode_overlap": 0}
+OFFLOAD_STEPS = 2  # enough to see the peak of a run with offload
+# SVD-XT 1.1 as its own files describe it
+CONFIGS: Mapping[str, dict[str, Any]] = {
+    "unet": {
+        "sample_size": 96, "in_channels": 8, "out_channels": 4, "block_out_channels": [320, 640, 1280, 1280],
+        "layers_per_block": 2, "num_attention_heads": [5, 10, 20, 20], "cross_attention_dim": 1024,
+        "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 768, "num_frames": 25,
+    },
+    "vae": {
+        "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "scaling_factor": 0.18215,
+        "down_block_types": ["DownEncoderBlock2D"] * 4, "force_upcast": True,
+    },
+    "image_encoder": {
+        "hidden_size": 1280, "intermediate_size": 5120, "projection_dim": 1024, "num_hidden_layers": 32,
+        "num_attention_heads": 16, "image_size": 224, "patch_size": 14, "hidden_act": "gelu",
+    },
+    "scheduler": {
+        "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+        "prediction_type": "v_prediction", "sigma_min": 0.002, "sigma_max": 700.0, "steps_offset": 1,
+        "timestep_type": "continuous", "timestep_spacing": "leading", "use_karras_sigmas": True,
+    },
+}  # fmt: skip
+
+
+def random_pipeline(device: str, dtype: torch.dtype, folder: Path | None = None) -> Any:
+    """The published pipeline with random weights made on the device, by CONFIGS or those in a folder."""
+    with tempfile.TemporaryDirectory() as made:
+        home = write_configs(Path(made)) if folder is None else folder
+        names = {"unet_config": "unet/config.json", "vae_config": "vae/config.json",
+                 "image_encoder_config": "image_encoder/config.json",
+                 "scheduler_config": "scheduler/scheduler_config.json"}  # fmt: skip
+        paths = {key: home / name for key, name in names.items()}
+        if (home / "settings.json").is_file():
+            paths["settings"] = home / "settings.json"
+        parts = published.networks(paths)
+        noise = torch.Generator(device).manual_seed(0)
+        for part in parts.values():
+            randomise(part, torch.device(device), dtype, noise)
+        return published.assembled(parts, paths)
+
+
+def write_configs(folder: Path) -> Path:
+    """CONFIGS as the files of a published folder."""
+    for name, config in CONFIGS.items():
+        (folder / name).mkdir()
+        file = "scheduler_config.json" if name == "scheduler" else "config.json"
+        (folder / name / file).write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def randomise(
+    network: nn.Module, device: torch.device, dtype: torch.dtype, generator: torch.Generator
+) -> None:
+    """Gives a network without tensors random ones that keep the size of what passes through."""
+    for module in network.modules():
+        for name, value in list(module.named_parameters(recurse=False)):
+            made = torch.zeros(value.shape, device=device, dtype=dtype)
+            if value.ndim >= 2:
+                made.normal_(0, 1 / math.sqrt(math.prod(value.shape[1:])), generator=generator)
+            elif name == "weight":
+                made.fill_(1)
+            setattr(module, name, nn.Parameter(made, requires_grad=False))
+    network.eval()
+
+
+def moves(frames: int) -> Motion:
+    """A gesturing body of the shipped clips for that many frames."""
+    pose = retarget.fit_length(Pose.load(DRIVING), frames, "pingpong")
+    zero, tokens = np.zeros(frames), np.zeros((frames, 1, 1), np.float32)
+    return Motion(pose, pose[:1], None, None, zero, zero, np.ones(frames), tokens)
+
+
+def measured(pipe: Any, motion: Motion, size: tuple[int, int], **options: Any) -> dict[str, float]:
+    """Seconds per frame, in all and by stage, and the peak of the device's memory in GB."""
+    cuda = pipe.placed.device.startswith("cuda")
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    meter, began = jobs.Meter(), time.perf_counter()
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    generator = torch.Generator().manual_seed(0)
+    meter.drain(pipe.render(noise, motion, height=size[0], width=size[1], generator=generator, **options))
+    if cuda:
+        torch.cuda.synchronize()
+    figures = {"s_per_frame": (time.perf_counter() - began) / len(motion)}
+    figures |= {f"{stage}_s_per_frame": s / len(motion) for stage, s in meter.seconds.items()}
+    return figures | ({"peak_gb": torch.cuda.max_memory_allocated() / 1e9} if cuda else {})
+
+
+def run(args: argparse.Namespace) -> dict[str, object]:
+    """All figures, flat: SIZE_ATTENTION_SCHEDULE_FIGURE, and per size the estimate and the peak with offload."""
+    device = choose_device(args.device)
+    auto = torch.float16 if device.startswith("cuda") else torch.float32
+    dtype = DTYPES.get(args.dtype, auto)
+    kind = str(dtype).removeprefix("torch.")
+    how = Placement(device, "sdpa", kind, "none", args.compile, args.channels_last)
+    if args.random_weights:
+        pipe = random_pipeline(device, dtype, Path(args.config) if args.config else None)
+    else:
+        pipe = weights.load(args.model, how=how)
+    motion, figures = moves(args.frames), {}
+    options = {"num_inference_steps": args.steps, "window": args.window, "overlap": args.overlap}
+    for text, size in sizes(args.sizes):
+        for attention in ("sdpa", "xformers"):
+            try:
+                place(pipe, replace(how, attention=attention))
+            except ValueError as error:
+                figures[f"{text}_{attention}"] = str(error)
+            else:
+                found = compared(pipe, motion, size, options)
+                figures |= {f"{text}_{attention}_{name}": value for name, value in found.items()}
+        pipe.disable_xformers_memory_efficient_attention()
+        place(pipe, how)
+        guess = estimate(pipe, size, args.frames, steps=args.steps, window=args.window, overlap=args.overlap)
+        figures[f"{text}_estimate_s_per_frame"] = guess.seconds / args.frames
+        figures[f"{text}_estimate_gb"] = guess.gigabytes
+    return figures | offloaded(pipe, motion, how, args.sizes, options)
+
+
+def sizes(texts: Sequence[str]) -> list[tuple[str, tuple[int, int]]]:
+    """Each text WIDTHxHEIGHT with its (H, W)."""
+    try:
+        sides = [[int(side) for side in text.split("x")] for text in texts]
+        return [(text, (height, width)) for text, (width, height) in zip(texts, sides, strict=True)]
+    except ValueError:
+        raise ValueError(f"sizes are {' '.join(texts)}; give each as WIDTHxHEIGHT, as in 576x1024") from None
+
+
+def compared(
+    pipe: Any, motion: Motion, size: tuple[int, int], options: Mapping[str, int]
+) -> dict[str, float]:
+    """Both schedules, each after one step that is not counted."""
+    figures = {}
+    for schedule, codec in (("joint", {}), ("published", PUBLISHED)):
+        chosen = {**options, "schedule": schedule, "conditioning": codec}
+        measured(pipe, motion[: options["window"]], size, **(chosen | {"num_inference_steps": 1}))
+        found = measured(pipe, motion, size, **chosen)
+        figures |= {f"{schedule}_{name}": value for name, value in found.items()}
+    return figures
+
+
+def offloaded(
+    pipe: Any, motion: Motion, how: Placement, texts: Sequence[str], options: Mapping[str, int]
+) -> dict[str, float]:
+    """Peak memory on a CUDA device with whole networks in main memory; last, since the hooks stay."""
+    if not how.device.startswith("cuda"):
+        return {}
+    place(pipe, replace(how, offload="model"))
+    chosen = {**options, "num_inference_steps": OFFLOAD_STEPS}
+    found = {text: measured(pipe, motion, size, **chosen) for text, size in sizes(texts)}
+    return {f"{text}_offload_model_peak_gb": value["peak_gb"] for text, value in found.items()}
