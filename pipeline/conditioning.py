@@ -135,7 +135,8 @@ def adjusted(source: Source, values: Mapping[str, float]) -> Source:
         raise ValueError(f"this model's conditioning has no {unknown[0]}; it has {', '.join(known)}")
     if not values:
         return source
-    return type(source).from_config({**source.config, **values}).to(source.device)
+    given = {name: source.config[name] for name in known}  # a private entry there makes defaults win
+    return type(source)(**(given | dict(values))).to(source.device)
 
 
 class Shot:

@@ -41,7 +41,8 @@ class Estimate:
 
     def sentence(self) -> str:
         """The estimate in words, with a remedy where it does not fit."""
-        text = f"about {self.gigabytes:.1f} GB of {self.free:.1f} GB free, {self.seconds:.0f} s"
+        room = f"{self.gigabytes:.1f} GB of {self.free:.1f} GB free"
+        text = f"the networks need about {room} and {self.seconds:.0f} s"
         if self.gigabytes > self.free:
             text += "; it may not fit: give a smaller --height and --width, --window, or --offload group"
         return text

@@ -67,11 +67,9 @@ class ModelSet:
 
     @property
     def megabytes(self) -> float | None:
-        """MB on disk where anything is installed, else the published size as far as it is known."""
-        if self.place.is_dir():
-            found = sum(f.stat().st_size for f in self.place.rglob("*") if f.is_file()) / 1e6
-            if found:
-                return found
+        """MB on disk where the set is installed, else the published size as far as it is known."""
+        if self.files and not missing(self):
+            return sum(f.stat().st_size for f in self.place.rglob("*") if f.is_file()) / 1e6
         known = [file.megabytes for file in self.files if file.megabytes]
         return sum(known) if known else None
 
@@ -282,9 +280,9 @@ def safetensors_size(path: Path) -> int | None:
     return 8 + length + max(ends, default=0)
 
 
-def check_sum(path: Path, file: File) -> None:
+def check_sum(path: Path, file: File | None) -> None:
     """ValueError if the file's SHA-256 is known and another; takes some seconds per GB."""
-    if file.sha256 is None:
+    if file is None or file.sha256 is None:
         return
     with path.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -306,13 +304,26 @@ def download(name: str, repository: str | None = None) -> Iterator[Fetched]:
         raise ValueError(f"{name} comes with the repository, but its folder is missing; clone again")
     for needed in row.needs:
         yield from download(needed)
-    for file in missing(row):
-        source = file.repository or repository or row.repository
-        yield from _fetch(row, file, source)
-        path = row.place / file.path
-        check_file(path, None if repository else file)
-        if not repository:
-            check_sum(path, file)
+    for file in row.files:
+        path, facts = row.place / file.path, file if repository is None else None
+        if not _sound(path, facts):
+            yield from _fetch(row, file, file.repository or repository or row.repository)
+            try:
+                check_file(path, facts)
+                check_sum(path, facts)
+            except ValueError:
+                path.unlink(missing_ok=True)  # so that it is fetched anew
+                raise
+
+
+def _sound(path: Path, facts: File | None) -> bool:
+    """Whether a file is there and passes its check; a damaged one is removed."""
+    try:
+        check_file(path, facts)
+    except ValueError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 class Stopped(Exception):

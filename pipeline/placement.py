@@ -45,8 +45,10 @@ def place(pipe: Any, how: Placement) -> None:
     dtype = choose_dtype(pipe, how.dtype, device)
     set_dtype(pipe, dtype)
     if how.layout == "channels-last":
-        for name in ("unet", "controlnext", "vae"):
-            getattr(pipe, name).to(memory_format=torch.channels_last)
+        for part in (pipe.unet, pipe.controlnext, pipe.vae):
+            for layer in part.modules():
+                if isinstance(layer, nn.Conv2d):  # convolutions over time have no such layout
+                    layer.to(memory_format=torch.channels_last)
     chosen = choose_offload(pipe, how.offload, device)
     offload(pipe, chosen, device)
     pipe.attention_backend = choose_attention(pipe, how.attention, device)

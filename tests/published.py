@@ -83,6 +83,19 @@ def small_pipeline(**condition: float) -> AudioPoseSVDPipeline:
     )  # fmt: skip
 
 
+def tiny_published(**condition: float) -> AudioPoseSVDPipeline:
+    """The same parts with a UNet of two levels and one layer, for what does not depend on the numbers."""
+    pipe = small_pipeline(**condition)
+    shallow = UNET | {
+        "block_out_channels": (32, 32), "num_attention_heads": (1, 2), "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+        "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+    }  # fmt: skip
+    pipe.register_modules(unet=fill(UNetSpatioTemporalConditionModel(**shallow), 12))
+    pipe.register_to_config(default_steps=1)
+    return pipe
+
+
 def write_set(folder: Path, kind: str = "safetensors") -> Path:
     """The small pipeline's files in the published layout, as safetensors in half precision or as pickles."""
     pipe, settings = small_pipeline(), {"default_steps": 1, "default_window": 8, "area": 64 * 128}

@@ -75,7 +75,7 @@ def test_a_safetensors_set_runs_from_the_command_line(whole, words, capsys):
     assert facts["frames"] == 6 and media.probe(facts["output"]).frames == 6
     assert (facts["width"], facts["height"]) == (128, 128)
     assert facts["dtype"] == "float32" and facts["offload"] == "none"
-    assert facts["estimate"]["gigabytes"] > 0 and "estimate: about" in err
+    assert facts["estimate"]["gigabytes"] > 0 and "estimate: the networks need about" in err
     assert any("pixels high" in note for note in facts["warnings"])
     picture = next(iter(media.read_video(facts["output"]).chunks()))[0]
     assert picture.std() > 1

@@ -1,7 +1,7 @@
 """Speed and memory of a large backbone: `python -m pipeline bench --model NAME [--random-weights]`.
 
-Every size is run with each attention that the device offers, jointly and by the published loop, which decodes
-two frames at a time. Random weights of the published architecture cost what trained ones do and need no download.
+Every size is run with each attention that the device offers, jointly and by the published loop, which
+decodes two frames at a time. Random weights cost what trained ones do and need no download.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def measured(pipe: Any, motion: Motion, size: tuple[int, int], **options: Any) -
 
 
 def run(args: argparse.Namespace) -> dict[str, object]:
-    """All figures, flat: SIZE_ATTENTION_SCHEDULE_FIGURE, and per size the estimate and the peak with offload."""
+    """All figures, flat: SIZE_ATTENTION_SCHEDULE_FIGURE, and per size what `estimate` said."""
     device = choose_device(args.device)
     auto = torch.float16 if device.startswith("cuda") else torch.float32
     dtype = DTYPES.get(args.dtype, auto)

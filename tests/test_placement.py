@@ -1,0 +1,136 @@
+"""Where and how networks run: precision, offload by free memory, layout, compilation, and the estimate."""
+
+import functools
+import json
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline import estimate, placement
+from pipeline.__main__ import main
+from pipeline.memory import Room
+from pipeline.placement import Placement, fitting, place
+from pipeline.schedules import published_windows
+from pipeline.svd import plan_segments
+from tests.published import small_unet, tiny_published, write_set
+from tests.tiny import motion, portrait, tiny_pipeline
+
+
+def frames(pipe):
+    noise = torch.Generator().manual_seed(0)
+    steps = list(pipe.render(portrait(), motion(2), height=64, width=64, generator=noise))
+    return torch.cat([torch.from_numpy(s.frames) for s in steps if s.frames is not None]).float()
+
+
+def test_half_precision_and_channels_last_change_little():
+    pipe = tiny_published()
+    place(pipe, Placement(device="cpu"))
+    plain = frames(pipe)
+    place(pipe, Placement(device="cpu", layout="channels-last"))
+    assert pipe.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    assert (frames(pipe) - plain).abs().max() <= 2
+    place(pipe, Placement(device="cpu", dtype="bfloat16"))
+    kinds = {part.dtype for part in (pipe.unet, pipe.controlnext)}
+    assert kinds == {torch.bfloat16} and pipe.placed.dtype == "bfloat16"
+    assert next(pipe.vae.encoder.parameters()).dtype == torch.float32
+    assert next(pipe.vae.decoder.parameters()).dtype == torch.bfloat16
+    assert 0 < (frames(pipe) - plain).abs().mean() < 8
+
+
+def test_the_embedded_model_runs_in_half_precision_as_well():
+    pipe = tiny_pipeline()
+    place(pipe, Placement(device="cpu"))
+    plain = frames(pipe)
+    place(pipe, Placement(device="cpu", dtype="bfloat16"))
+    assert (frames(pipe) - plain).abs().mean() < 8
+
+
+def test_layers_can_stay_in_main_memory_and_give_the_same_frames():
+    """The hooks of group offload work on a CPU, too; where they would pay is a CUDA device."""
+    pipe = tiny_published()
+    place(pipe, Placement(device="cpu"))
+    plain = frames(pipe)
+    placement.offload(pipe, "group", "cpu")
+    assert torch.equal(frames(pipe), plain)
+
+
+def test_offload_is_chosen_by_free_memory():
+    sizes = [3.05, 1.26, 0.2]
+    assert [fitting(sizes, free) for free in (80, 10, 4)] == ["none", "model", "group"]
+    assert fitting([0.03, 0.01], 0.5) == "none"
+    assert placement.choose_offload(tiny_published(), "auto", "cpu") == "none"
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [({"dtype": "int8"}, "int8"), ({"offload": "disk"}, "disk"), ({"layout": "rows"}, "rows"),
+     ({"attention": "flash"}, "flash"), ({"compiling": "maybe"}, "maybe")],
+)  # fmt: skip
+def test_unknown_choices_name_themselves(values, word):
+    with pytest.raises(ValueError, match=word):
+        Placement(**values)
+
+
+def test_offload_without_a_cuda_device_is_refused():
+    with pytest.raises(ValueError, match="offload model was asked for, but the device is cpu"):
+        place(tiny_published(), Placement(device="cpu", offload="model"))
+
+
+@torch.no_grad()
+def test_operations_are_those_that_pytorch_counts():
+    """On the meta device, where attention is counted product by product."""
+    unet, vae = small_unet().to("meta"), tiny_published().vae.to("meta")
+    zeros = functools.partial(torch.zeros, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        unet(zeros(1, 3, 8, 32, 16), zeros(()), zeros(1, 1, 32), zeros(1, 3))
+    assert estimate.operations(unet, 32, 16) == pytest.approx(counter.get_total_flops() / 3, rel=0.05)
+    with FlopCounterMode(display=False) as counter:
+        vae.decode(zeros(2, 4, 8, 8), num_frames=2)
+    assert estimate.decoding(vae, 8, 8) == pytest.approx(counter.get_total_flops() / 2, rel=0.1)
+
+
+def test_the_estimate_grows_as_it_should_and_says_when_it_does_not_fit():
+    pipe = tiny_published()
+    place(pipe, Placement(device="cpu"))
+    short, long = (estimate.estimate(pipe, (64, 64), n, speed=1e9) for n in (9, 90))
+    assert 8 < long.seconds / short.seconds < 12 and long.gigabytes == short.gigabytes > 0
+    once = estimate.estimate(
+        pipe, (64, 64), 9, speed=1e9, conditioning={"min_guidance": 1.0, "max_guidance": 1.0}
+    )
+    assert 0.4 < once.seconds / short.seconds < 1
+    assert "may not fit" in estimate.Estimate(30.0, 16.0, 5.0).sentence()
+    assert "may not fit" not in short.sentence() and set(short.to_dict()) == {"gigabytes", "free", "seconds"}
+
+
+def test_rows_of_all_windows_are_counted():
+    room = Room(4, 1, 1)
+    assert plan_segments(7, 3, 1) == [(0, 7)]
+    assert estimate.evaluated_rows(7, room, "joint") == 3 * 4
+    assert estimate.evaluated_rows(7, Room(4, 2, 1), "published") == 4 * len(published_windows(8, 4, 2)) == 12
+
+
+def test_the_bench_of_a_large_backbone_runs(tmp_path, capsys):
+    write_set(tmp_path)
+    small = "--sizes 64x64 --frames 4 --steps 1 --window 4 --overlap 1 --device cpu --json".split()
+    words = ["bench", "--model", "controlnext-svd", "--random-weights", "--config", str(tmp_path), *small]
+    assert main(words) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    for schedule in ("joint", "published"):
+        assert figures[f"64x64_sdpa_{schedule}_s_per_frame"] > 0
+    assert "xformers" in figures["64x64_xformers"] and figures["64x64_estimate_gb"] > 0 and "cpu" in figures
+    assert main(["bench", "--model", "x", "--random-weights", "--sizes", "big", "--device", "cpu",
+                 "--config", str(tmp_path)]) == 2  # fmt: skip
+    assert "WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_on_cuda_half_precision_offload_and_attention_agree():
+    pipe = tiny_published()
+    place(pipe, Placement(device="cpu"))
+    plain = frames(pipe)
+    for how in (Placement("cuda"), Placement("cuda", attention="sdpa", dtype="float16"),
+                Placement("cuda", offload="model")):  # fmt: skip
+        pipe = tiny_published()
+        place(pipe, how)
+        assert (frames(pipe) - plain).abs().mean() < 4, how
