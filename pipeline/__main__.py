@@ -159,10 +159,10 @@ def models(args: argparse.Namespace) -> dict:
 
 def fetch(name: str, repository: str | None) -> None:
     """Downloads what a model set lacks, saying each file and each tenth of it on stderr."""
-    from pipeline import hub
+    from pipeline import fetching
 
     said = None
-    for step in hub.download(name, repository):
+    for step in fetching.download(name, repository):
         share = 100 if step.path else step.done * 100 // step.total if step.total else 0
         if (step.file, share // 10) != said:
             said = step.file, share // 10

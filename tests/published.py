@@ -30,6 +30,11 @@ UNET = {
     "num_attention_heads": (1, 2, 2, 4), "layers_per_block": 2, "cross_attention_dim": 32,
     "addition_time_embed_dim": 16, "projection_class_embeddings_input_dim": 48,
 }  # fmt: skip
+SHALLOW = {
+    "block_out_channels": (32, 32), "num_attention_heads": (1, 2), "layers_per_block": 1,
+    "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+    "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+}  # fmt: skip
 VAE = {"block_out_channels": (32, 32, 32, 32), "layers_per_block": 1, "scaling_factor": 0.18215}
 VAE["down_block_types"] = ("DownEncoderBlock2D",) * 4
 CLIP = {
@@ -86,20 +91,15 @@ def small_pipeline(**condition: float) -> AudioPoseSVDPipeline:
 def tiny_published(**condition: float) -> AudioPoseSVDPipeline:
     """The same parts with a UNet of two levels and one layer, for what does not depend on the numbers."""
     pipe = small_pipeline(**condition)
-    shallow = UNET | {
-        "block_out_channels": (32, 32), "num_attention_heads": (1, 2), "layers_per_block": 1,
-        "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-    }  # fmt: skip
-    pipe.register_modules(unet=fill(UNetSpatioTemporalConditionModel(**shallow), 12))
+    pipe.register_modules(unet=fill(UNetSpatioTemporalConditionModel(**(UNET | SHALLOW)), 12))
     pipe.register_to_config(default_steps=1)
     return pipe
 
 
 def write_set(folder: Path, kind: str = "safetensors") -> Path:
     """The small pipeline's files in the published layout, as safetensors in half precision or as pickles."""
-    pipe, settings = small_pipeline(), {"default_steps": 1, "default_window": 8, "area": 64 * 128}
-    jsons = {"unet/config.json": UNET, "vae/config.json": VAE, "image_encoder/config.json": CLIP,
+    pipe, settings = tiny_published(), {"default_steps": 1, "default_window": 8, "area": 64 * 128}
+    jsons = {"unet/config.json": UNET | SHALLOW, "vae/config.json": VAE, "image_encoder/config.json": CLIP,
              "scheduler/scheduler_config.json": SCHEDULER, "settings.json": settings,
              "feature_extractor/preprocessor_config.json": {}}  # fmt: skip
     for name, table in jsons.items():

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import threading
 
 import huggingface_hub
 import pytest
@@ -10,7 +11,7 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import save_file
 
-from pipeline import hub
+from pipeline import fetching, hub
 from pipeline.__main__ import main
 
 
@@ -53,30 +54,30 @@ def test_a_download_yields_progress_and_is_found_afterwards(place, served, monke
     row = table(monkeypatch, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
     with pytest.raises(ValueError, match="models --download dwpose"):
         hub.located("dwpose")
-    steps = list(hub.download("dwpose"))
+    steps = list(fetching.download("dwpose"))
     assert [step.done for step in steps[:3]] == [9, len(content), len(content)] and steps[2].path
     assert asked == [("yzd-v/DWPose", "yolox_l.onnx"), ("yzd-v/DWPose", "dw-ll_ucoco_384.onnx")]
     assert hub.located("dwpose") == {file.key: place / "dwpose" / file.path for file in row.files}
     assert row.installed and row.megabytes == pytest.approx(2 * len(content) / 1e6)
-    assert list(hub.download("dwpose")) == []
+    assert list(fetching.download("dwpose")) == []
 
 
 def test_another_repository_is_asked_and_not_held_to_the_sums(place, served, monkeypatch):
     table(monkeypatch, sha256="0" * 64)
     with pytest.raises(ValueError, match=r"SHA-256 .*; download it again"):
-        list(hub.download("dwpose"))
+        list(fetching.download("dwpose"))
     assert not (place / "dwpose" / "yolox_l.onnx").exists()
-    list(hub.download("dwpose", "me/mine"))
+    list(fetching.download("dwpose", "me/mine"))
     assert [repository for repository, _ in served[1][1:]] == ["me/mine"] * 2
 
 
 def test_a_damaged_file_is_fetched_anew(place, served, monkeypatch):
     table(monkeypatch, size=len(served[0]))
-    list(hub.download("dwpose"))
+    list(fetching.download("dwpose"))
     (place / "dwpose" / "yolox_l.onnx").write_bytes(b"half")
     with pytest.raises(ValueError, match=f"4 bytes instead of {len(served[0])}; download it again"):
         hub.located("dwpose")
-    list(hub.download("dwpose"))
+    list(fetching.download("dwpose"))
     assert len(served[1]) == 3 and hub.located("dwpose")
 
 
@@ -86,7 +87,7 @@ def test_needed_sets_are_fetched_first_and_from_their_own_repository(place, serv
         for row, key in ((hub.find("controlnext-svd"), "unet"), (hub.find("svd-xt-1-1"), "unet_config"))
     ]
     monkeypatch.setattr(hub, "SETS", tuple(rows))
-    list(hub.download("controlnext-svd", "me/mine"))
+    list(fetching.download("controlnext-svd", "me/mine"))
     assert [repository for repository, _ in served[1]] == [rows[1].repository, "me/mine"]
     assert set(hub.located("controlnext-svd")) == {"unet", "unet_config"}
 
@@ -100,16 +101,16 @@ def test_a_closed_download_stops(place, monkeypatch):
         try:
             while True:
                 bar.update(1)
-        except hub.Stopped:
+        except fetching.Stopped:
             ended.append(path)
             raise
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
-    before = set(hub.threading.enumerate())
-    work = hub.download("dwpose")
+    before = set(threading.enumerate())
+    work = fetching.download("dwpose")
     assert next(work).total is None
     work.close()
-    for thread in set(hub.threading.enumerate()) - before:
+    for thread in set(threading.enumerate()) - before:
         if thread.name.startswith("ThreadPool"):
             thread.join(10)
     assert begun == ended == ["yolox_l.onnx"]

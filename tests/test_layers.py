@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [  # a module may import from lower rows, and from its own row only where INSIDE says so
-    {"clips", "arguments", "hub"},
+    {"clips", "arguments", "hub", "fetching"},
     {"media", "motion", "windows", "warp", "posefiles"},
     {"models", "detectors", "frames"},
     {"speaking"},

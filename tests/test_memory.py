@@ -46,6 +46,7 @@ def render(pipe, frames, **options):
     return (np.concatenate(done) if done else np.zeros((0,))), notes, failed
 
 
+@pytest.mark.slow
 def test_a_failure_that_passes_is_tried_once_more(pipe):
     short_of_memory(pipe, lambda call, rows: call != 3)
     frames, notes, failed = render(pipe, 9, window=8, overlap=2)

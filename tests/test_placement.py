@@ -23,6 +23,7 @@ def frames(pipe):
     return torch.cat([torch.from_numpy(s.frames) for s in steps if s.frames is not None]).float()
 
 
+@pytest.mark.slow
 def test_half_precision_and_channels_last_change_little():
     pipe = tiny_published()
     place(pipe, Placement(device="cpu"))
@@ -38,6 +39,7 @@ def test_half_precision_and_channels_last_change_little():
     assert 0 < (frames(pipe) - plain).abs().mean() < 8
 
 
+@pytest.mark.slow
 def test_the_embedded_model_runs_in_half_precision_as_well():
     pipe = tiny_pipeline()
     place(pipe, Placement(device="cpu"))
@@ -110,6 +112,7 @@ def test_rows_of_all_windows_are_counted():
     assert estimate.evaluated_rows(7, Room(4, 2, 1), "published") == 4 * len(published_windows(8, 4, 2)) == 12
 
 
+@pytest.mark.slow
 def test_the_bench_of_a_large_backbone_runs(tmp_path, capsys):
     write_set(tmp_path)
     small = "--sizes 64x64 --frames 4 --steps 1 --window 4 --overlap 1 --device cpu --json".split()

@@ -81,6 +81,7 @@ def test_a_safetensors_set_runs_from_the_command_line(whole, words, capsys):
     assert picture.std() > 1
 
 
+@pytest.mark.slow
 def test_pickles_and_safetensors_make_the_same_pipeline(whole, tmp_path):
     folder = write_set(tmp_path, "pickle")
     assert not list(folder.rglob("*.safetensors")) and (folder / "pretrained" / "unet.bin").is_file()

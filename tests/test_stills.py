@@ -57,6 +57,7 @@ def test_the_default_schedule_has_as_many_frames_as_rows_and_repeats_itself(pipe
     assert not np.array_equal(first, rendered(pipe, motion(8), schedule="published", overlap=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("frames", "window", "overlap"), [(1, 4, 1), (3, 4, 0), (7, 3, 0)])
 def test_every_length_comes_out_whole_by_both_schedules(pipe, frames, window, overlap):
     options = {"window": window, "num_inference_steps": 1}
@@ -99,6 +100,7 @@ def test_the_control_network_runs_once_per_window(pipe):
     assert [tuple(shape) for shape in calls] == [(1, 4, 3, 64, 64)]
 
 
+@pytest.mark.slow
 def test_conditions_that_are_given_reach_the_picture(pipe):
     plain = rendered(pipe, motion(2))
     for name in ("control_strength", "noise_aug_strength", "motion_bucket_id", "max_guidance"):
