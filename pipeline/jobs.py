@@ -252,7 +252,8 @@ def generate(
     """
     options = {"num_inference_steps": request.steps, "window": request.window, "overlap": request.overlap}
     options = {name: value for name, value in options.items() if value is not None}
-    options |= {"schedule": request.windows, "conditioning": request.conditioning()}
+    options |= {"conditioning": given} if (given := request.conditioning()) else {}
+    options |= {} if request.windows == Request.windows else {"schedule": request.windows}
     generator = torch.Generator().manual_seed(request.seed)
     height, width = inputs.size
     steps = (render or pipe.render)(

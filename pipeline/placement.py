@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from diffusers.models.resnet import SpatioTemporalResBlock
+from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
 from torch import nn
 
 log = logging.getLogger(__name__)
@@ -14,6 +16,7 @@ log = logging.getLogger(__name__)
 ATTENTION = ("auto", "xformers", "sdpa")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 OFFLOAD = ("auto", "none", "model", "group")
+RECOMPILE = 128  # shapes of one kind of block to compile; a UNet has more than PyTorch's own 8
 HEAVY = 1e8  # parameters of a UNet from which on half precision and offload are worth it
 ACTIVATIONS_GB = 6.0  # beside the weights, for a window of 24 frames at 576x1024; see `estimate.py`
 
@@ -53,7 +56,7 @@ def place(pipe: Any, how: Placement) -> None:
     offload(pipe, chosen, device)
     pipe.attention_backend = choose_attention(pipe, how.attention, device)
     if how.compiling == "on":
-        pipe.unet.compile(dynamic=False)
+        compile_blocks(pipe.unet)
     pipe.placed = Placement(
         device, pipe.attention_backend, str(dtype).removeprefix("torch."), chosen, how.compiling, how.layout
     )
@@ -86,6 +89,18 @@ def choose_attention(pipe: Any, attention: str, device: str) -> str:
         log.info("xformers is not usable (%s), PyTorch attention is used", error)
         return "sdpa"
     return "xformers"
+
+
+def compile_blocks(unet: nn.Module, backend: str = "inductor") -> None:
+    """Compiles the UNet's blocks in place, not the whole: the control's hook changes from call to call, and a
+    compiled whole would keep the first one.
+    """
+    from torch._dynamo import config  # 2.4 s to import
+
+    config.recompile_limit = max(RECOMPILE, config.recompile_limit)
+    for block in unet.modules():
+        if isinstance(block, SpatioTemporalResBlock | TransformerSpatioTemporalModel):
+            block.compile(backend=backend)
 
 
 def parameters(module: nn.Module) -> int:

@@ -1,8 +1,10 @@
 """Where and how networks run: precision, offload by free memory, layout, compilation, and the estimate."""
 
+import dataclasses
 import functools
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,9 +19,9 @@ from tests.published import small_unet, tiny_published, write_set
 from tests.tiny import motion, portrait, tiny_pipeline
 
 
-def frames(pipe):
+def frames(pipe, moves=None):
     noise = torch.Generator().manual_seed(0)
-    steps = list(pipe.render(portrait(), motion(2), height=64, width=64, generator=noise))
+    steps = list(pipe.render(portrait(), moves or motion(2), height=64, width=64, generator=noise))
     return torch.cat([torch.from_numpy(s.frames) for s in steps if s.frames is not None]).float()
 
 
@@ -55,6 +57,19 @@ def test_layers_can_stay_in_main_memory_and_give_the_same_frames():
     plain = frames(pipe)
     placement.offload(pipe, "group", "cpu")
     assert torch.equal(frames(pipe), plain)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_still_take_the_control_of_each_call():
+    """Without a code generator: what is traced is the same."""
+    pipe = tiny_published()
+    place(pipe, Placement(device="cpu"))
+    strong, none = motion(2), dataclasses.replace(motion(2), guidance=np.zeros(2))
+    plain = [frames(pipe, moves) for moves in (strong, none)]
+    placement.compile_blocks(pipe.unet, backend="eager")
+    for moves, want in zip((strong, none), plain, strict=True):
+        assert (frames(pipe, moves) - want).abs().max() <= 1
+    assert not torch.equal(*plain)
 
 
 def test_offload_is_chosen_by_free_memory():
