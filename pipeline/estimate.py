@@ -17,11 +17,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline import placement, windows
+from pipeline import placement
 from pipeline.conditioning import adjusted
-from pipeline.memory import Room
-from pipeline.schedules import published_windows
-from pipeline.svd import plan_segments
+from pipeline.schedules import SCHEDULES
 
 # applied once per row at most
 ONCE = ("time_emb", "add_embedding", "time_pos_embed", "attn2.to_k", "attn2.to_v")
@@ -33,7 +31,7 @@ PIXEL_VALUES = 8
 
 @dataclass(frozen=True)
 class Estimate:
-    """GB on the device, GB that are free there, seconds of denoising and decoding."""
+    """GB that the networks need on the device, GB that it has for them, seconds of denoising and decoding."""
 
     gigabytes: float
     free: float
@@ -48,6 +46,7 @@ class Estimate:
         return text
 
     def to_dict(self) -> dict[str, float]:
+        """As `--json` prints it."""
         return {name: round(value, 2) for name, value in asdict(self).items()}
 
 
@@ -123,6 +122,13 @@ def free_gb(device: torch.device) -> float:
         return math.inf
 
 
+def loaded_gb(pipe: Any, device: torch.device) -> float:
+    """GB of weights that lie on the device already."""
+    networks = (part for part in pipe.components.values() if isinstance(part, nn.Module))
+    there = (p for part in networks for p in part.parameters() if p.device.type == device.type)
+    return sum(p.numel() * p.element_size() for p in there) / 1e9
+
+
 def estimate(
     pipe: Any,
     size: tuple[int, int],
@@ -140,23 +146,13 @@ def estimate(
     room = pipe.room(window, overlap, condition.lead)
     steps = pipe.config.default_steps if steps is None else steps
     latents = condition.latent_size(size)
-    rows = evaluated_rows(frames, room, schedule)
+    rows = SCHEDULES[schedule].rows(frames, room)
     work = rows * steps * condition.evaluations * operations(pipe.unet, *latents)
     work += frames * decoding(pipe.vae, *latents) * condition.decodings
     device = condition.device
     speed = rate(device, pipe.unet.dtype) if speed is None else speed
     need = gigabytes(pipe, latents, min(room.window, frames + room.lead), condition.config)
-    return Estimate(need, free_gb(device), work / (speed * EFFICIENCY))
-
-
-def evaluated_rows(frames: int, room: Room, schedule: str) -> int:
-    """Rows of all windows of all segments: what one step and branch evaluates."""
-    if schedule == "published":
-        return sum(b - a for a, b in published_windows(frames + room.lead, room.window, room.overlap))
-    own = room.window - room.lead
-    segments = plan_segments(frames, own, room.overlap)
-    plans = (windows.plan(stop - start, own, room.overlap) for start, stop in segments)
-    return sum(stop - start + room.lead for plan in plans for start, stop in plan)
+    return Estimate(need, free_gb(device) + loaded_gb(pipe, device), work / (speed * EFFICIENCY))
 
 
 def gigabytes(pipe: Any, latents: tuple[int, int], rows: int, config: Mapping[str, Any]) -> float:

@@ -104,6 +104,7 @@ def compile_blocks(unet: nn.Module, backend: str = "inductor") -> None:
 
 
 def parameters(module: nn.Module) -> int:
+    """How many values a network has."""
     return sum(p.numel() for p in module.parameters())
 
 

@@ -13,7 +13,17 @@ from torch import Tensor
 from pipeline import windows
 from pipeline.memory import Room
 
+SEGMENT_WINDOWS = 3  # windows that are denoised jointly before their frames are decoded, written and freed
 Callback = Callable[..., dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """sample: yields latents; segments: (start, stop) of frames; rows: how many one step evaluates."""
+
+    sample: Callable[..., Iterator[Tensor]]
+    segments: Callable[[int, Room], list[tuple[int, int]]]
+    rows: Callable[[int, Room], int]
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class Task:
 
     shot: Any
     frames: int
-    schedule: str
+    schedule: Schedule
     steps: int
     generator: torch.Generator | None
     callback: Callback | None
@@ -130,4 +140,40 @@ def _called_back(pipe: Any, task: Task, index: int, time: Tensor, latents: Tenso
     return (task.callback(pipe, index, time, {"latents": latents}) or {}).get("latents", latents)
 
 
-SAMPLERS = {"joint": joint, "published": stepped}
+def plan_segments(frames: int, window: int, overlap: int) -> list[tuple[int, int]]:
+    """Segments (start, stop) of up to three windows; each begins `overlap` frames before the last ended."""
+    if not 0 <= overlap < window:
+        raise ValueError(f"overlap is {overlap} with a window of {window} frames; give 0 to {window - 1}")
+    length = window + (SEGMENT_WINDOWS - 1) * (window - overlap)
+    segments, start = [], 0
+    while True:
+        stop = min(start + length, frames)
+        segments.append((start, stop))
+        if stop == frames:
+            return segments
+        start = stop - overlap
+
+
+def _joint_segments(frames: int, room: Room) -> list[tuple[int, int]]:
+    return plan_segments(frames, room.window - room.lead, room.overlap)
+
+
+def _joint_rows(frames: int, room: Room) -> int:
+    own = room.window - room.lead
+    plans = (windows.plan(stop - start, own, room.overlap) for start, stop in _joint_segments(frames, room))
+    return sum(stop - start + room.lead for plan in plans for start, stop in plan)
+
+
+def _published_segments(frames: int, room: Room) -> list[tuple[int, int]]:
+    return [(0, frames)]
+
+
+def _published_rows(frames: int, room: Room) -> int:
+    spans = published_windows(frames + room.lead, room.window, room.overlap)
+    return sum(stop - start for start, stop in spans)
+
+
+SCHEDULES = {
+    "joint": Schedule(joint, _joint_segments, _joint_rows),
+    "published": Schedule(stepped, _published_segments, _published_rows),
+}

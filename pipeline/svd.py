@@ -29,10 +29,8 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
 from pipeline.models.denoiser import ReferenceTokens, controlled, predict, skip_idle_temporal
 from pipeline.models.haar import HaarLatent
-from pipeline.schedules import SAMPLERS, Callback, State, Task, trimmed
+from pipeline.schedules import SCHEDULES, Callback, State, Task, trimmed
 from pipeline.stills import StillConditions, StillReference
-
-SEGMENT_WINDOWS = 3  # windows that are denoised jointly before their frames are decoded, written and freed
 
 
 class AudioPoseSVDPipeline(AudioPosePipeline):
@@ -109,13 +107,13 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         steps = self.config.default_steps if num_inference_steps is None else num_inference_steps
         if steps < 1:
             raise ValueError(f"num_inference_steps is {steps}; give at least 1")
-        if schedule not in SAMPLERS:
-            raise ValueError(f"schedule is {schedule!r}; choose one of {', '.join(SAMPLERS)}")
+        if schedule not in SCHEDULES:
+            raise ValueError(f"schedule is {schedule!r}; choose one of {', '.join(SCHEDULES)}")
         condition = adjusted(self.condition, conditioning or {})
         room = self.room(window, overlap, condition.lead)
         size = self.frame_size(image.shape[:2], height, width)
         shot = condition.shot(image, motion, size, self.vae, self.reference_tokens, generator)
-        task = Task(shot, len(motion), schedule, steps, generator, callback_on_step_end)
+        task = Task(shot, len(motion), SCHEDULES[schedule], steps, generator, callback_on_step_end)
         state = State(room)
         try:
             while state.done < task.frames:
@@ -141,14 +139,11 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         """Denoises and decodes the next segment; returns the state behind it."""
         room, shot = state.room, task.shot
         kept = 0 if state.held is None else room.overlap
-        rest = [(0, task.frames)]
-        if task.schedule == "joint":
-            rest = plan_segments(task.frames - state.done + kept, room.window - room.lead, room.overlap)
+        rest = task.schedule.segments(task.frames - state.done + kept, room)
         start, stop = (state.done - kept + end for end in rest[0])
         total = (state.segments + len(rest)) * task.steps
         given = shot.conditions(start, stop)
-        sampler = SAMPLERS[task.schedule]
-        for step, latents in enumerate(sampler(self, task, given, room, state.held), 1):
+        for step, latents in enumerate(task.schedule.sample(self, task, given, room, state.held), 1):
             picture = shot.preview(latents, given) if step < task.steps else None
             preview = None if picture is None else to_frames(picture)[0]
             yield Progress("denoise", state.segments * task.steps + step, total, preview=preview)
@@ -193,17 +188,3 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         scale = branch.scale[rows].to(kind)
         output = predict(self.unet, injection, sample, time, still, tokens, control, scale, time_ids=time_ids)
         return output.to(model_input.dtype)
-
-
-def plan_segments(frames: int, window: int, overlap: int) -> list[tuple[int, int]]:
-    """Segments (start, stop) of up to three windows; each begins `overlap` frames before the last ended."""
-    if not 0 <= overlap < window:
-        raise ValueError(f"overlap is {overlap} with a window of {window} frames; give 0 to {window - 1}")
-    length = window + (SEGMENT_WINDOWS - 1) * (window - overlap)
-    segments, start = [], 0
-    while True:
-        stop = min(start + length, frames)
-        segments.append((start, stop))
-        if stop == frames:
-            return segments
-        start = stop - overlap

@@ -13,8 +13,7 @@ from pipeline import estimate, placement
 from pipeline.__main__ import main
 from pipeline.memory import Room
 from pipeline.placement import Placement, fitting, place
-from pipeline.schedules import published_windows
-from pipeline.svd import plan_segments
+from pipeline.schedules import SCHEDULES, plan_segments, published_windows
 from tests.published import small_unet, tiny_published, write_set
 from tests.tiny import motion, portrait, tiny_pipeline
 
@@ -123,8 +122,8 @@ def test_the_estimate_grows_as_it_should_and_says_when_it_does_not_fit():
 def test_rows_of_all_windows_are_counted():
     room = Room(4, 1, 1)
     assert plan_segments(7, 3, 1) == [(0, 7)]
-    assert estimate.evaluated_rows(7, room, "joint") == 3 * 4
-    assert estimate.evaluated_rows(7, Room(4, 2, 1), "published") == 4 * len(published_windows(8, 4, 2)) == 12
+    assert SCHEDULES["joint"].rows(7, room) == 3 * 4
+    assert SCHEDULES["published"].rows(7, Room(4, 2, 1)) == 4 * len(published_windows(8, 4, 2)) == 12
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.memory import Room
-from pipeline.schedules import SAMPLERS, Task, published_windows
+from pipeline.schedules import SCHEDULES, Task, published_windows
 from tests.published import small_pipeline, tiny_published
 from tests.tiny import motion, portrait
 
@@ -43,8 +43,8 @@ def test_the_whole_published_loop_is_matched(parity):
     given = shot.given(parity["poses"].permute(0, 3, 1, 2), torch.ones(8), 0)
     assert given.time_ids == pytest.approx(tuple(parity["call0_ids"][0].tolist()))
     assert published_windows(8, 4, 2) == [(0, 4), (2, 6), (4, 8)]
-    task = Task(shot, 7, "published", 3, generator, None)
-    latents = list(SAMPLERS["published"](pipe, task, given, Room(4, 2, 1), None))[-1]
+    task = Task(shot, 7, SCHEDULES["published"], 3, generator, None)
+    latents = list(task.schedule.sample(pipe, task, given, Room(4, 2, 1), None))[-1]
     assert (latents - parity["latents"]).abs().max() <= 2e-3
     frames = shot.frames(latents, replace(given, lead=0))
     want = (parity["frames"][0].permute(1, 0, 2, 3) / 2 + 0.5).clamp(0, 1)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pipeline.base import finish
-from pipeline.svd import AudioPoseSVDPipeline, plan_segments
+from pipeline.schedules import plan_segments
+from pipeline.svd import AudioPoseSVDPipeline
 from tests.tiny import motion, portrait, tiny_pipeline
 
 
