@@ -206,6 +206,7 @@ def located(name: str) -> dict[str, Path]:
         raise ValueError(
             f"{name} is not installed ({row.place / absent[0].path} is missing); "
             f"run `python -m pipeline models --download {name}`"
+            + (f", after accepting its licence at https://huggingface.co/{row.repository}" * row.gated)
         )
     paths: dict[str, Path] = {}
     for needed in row.needs:

@@ -92,6 +92,15 @@ def test_needed_sets_are_fetched_first_and_from_their_own_repository(place, serv
     assert set(hub.located("controlnext-svd")) == {"unet", "unet_config"}
 
 
+def test_a_missing_gated_set_names_the_licence_page(place):
+    with pytest.raises(
+        ValueError, match="after accepting its licence at https://huggingface.co/stabilityai/"
+    ):
+        hub.located("svd-xt-1-1")
+    with pytest.raises(ValueError, match="download dwpose`$"):
+        hub.located("dwpose")
+
+
 def test_a_closed_download_stops(place, monkeypatch):
     begun, ended = [], []
 
