@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import detectors
 from pipeline.clips import Detection, Video
-from pipeline.detectors import drawn, people, steady
+from pipeline.detectors import drawn, people, sighting, steady
 from pipeline.detectors.sighting import Sighting, rank
 
 pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
@@ -77,7 +77,7 @@ def test_body_agrees_with_the_face_and_the_neck_rule(portrait):
 
 def test_points_outside_the_picture_are_missing_but_keep_their_places():
     points = np.array([[0.5, 0.5, 0.9], [0.5, 1.1, 0.9], [-0.2, 0.5, 0.9]])
-    kept = people._inside(points)
+    kept = sighting.in_picture(points)
     assert np.array_equal(kept[:, :2], points[:, :2]) and kept[:, 2].tolist() == [0.9, 0, 0]
     assert points[1, 2] == 0.9  # the caller's array is left alone
 

@@ -14,7 +14,19 @@ from pipeline.clips import Detection, Pose, Video
 from . import drawn
 from .people import Follower, Locator, Region, mediapipe
 from .quiet import quiet
-from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank, strayed
+from .sighting import (
+    NO_FRAMES,
+    NO_PERSON,
+    Sighting,
+    check,
+    clip_notes,
+    distance,
+    notes,
+    pose,
+    rank,
+    shrunk,
+    strayed,
+)
 
 MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
 MAX_INSIDE = 0.5  # a find in a tile that lies further inside a known person is a part of that person
@@ -44,7 +56,7 @@ class Holistic:
         check(image)
         size = image.shape[:2]
         with quiet():
-            people = sorted(_everyone(_shrink(image)), key=Sighting.area, reverse=True)
+            people = sorted(_everyone(shrunk(image, MAX_SIDE)), key=Sighting.area, reverse=True)
         if not people:
             raise ValueError(NO_PERSON)
         poses = tuple(pose([person], 1.0, size) for person in people)
@@ -63,7 +75,7 @@ class Holistic:
                     return Detection((), (), (drawn.CLIP_SAID,))
                 for frame in chunk:
                     with quiet():
-                        crowd.follow(_shrink(frame))
+                        crowd.follow(shrunk(frame, MAX_SIDE))
                     done += 1
                     if done % REPORT_EVERY == 0:
                         yield done
@@ -73,14 +85,6 @@ class Holistic:
             raise ValueError(NO_FRAMES)
         poses = crowd.poses(size)
         return Detection(poses, (), clip_notes(poses))
-
-
-def _shrink(image: np.ndarray) -> np.ndarray:
-    """The picture with its long side at most MAX_SIDE, averaged, so that small faces do not alias."""
-    factor = MAX_SIDE / max(image.shape[:2])
-    if factor >= 1:
-        return np.ascontiguousarray(image)
-    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 def _everyone(image: np.ndarray) -> list[Sighting]:

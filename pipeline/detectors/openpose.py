@@ -7,17 +7,15 @@ from collections.abc import Generator, Sequence
 from types import ModuleType
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Detection, Video
 
-from . import drawn
-from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, notes, pose, rank, strayed
+from . import tracks
+from .sighting import Sighting, shrunk
 
 WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
 MAX_SIDE = 1024  # the body network itself works on 184 rows; hands and face are cut from this picture
-SAME_PERSON = 0.25  # farthest from where a box's centre moves on, in picture widths and heights
 REMEDY = "run `pip install -r requirements-gpu.txt`, or use --detector holistic"
 
 
@@ -32,35 +30,14 @@ class OpenPose:
 
     def image(self, image: np.ndarray) -> Detection:
         """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
-        check(image)
-        people = sorted(self._people(image), key=Sighting.area, reverse=True)
-        if not people:
-            raise ValueError(NO_PERSON)
-        poses = tuple(pose([person], 1.0, image.shape[:2]) for person in people)
-        return Detection(poses, (), notes(poses))
+        return tracks.picture(image, self._people)
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
-        """Yields frames done; returns all people, each followed to the nearest of the next frame."""
-        histories: list[dict[int, Sighting]] = []
-        done, size = 0, None
-        for chunk in video.chunks():
-            size = chunk.shape[1:3]
-            if done == 0 and drawn.is_skeleton_clip(chunk):
-                return Detection((), (), (drawn.CLIP_SAID,))
-            for frame in chunk:
-                join(histories, self._people(frame), done)
-                done += 1
-                yield done
-        if size is None:
-            raise ValueError(NO_FRAMES)
-        poses = rank(histories, done, video.fps, size)
-        return Detection(poses, (), clip_notes(poses))
+        """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
+        return tracks.clip(video, lambda frames: [self._people(frame) for frame in frames], 1)
 
     def _people(self, image: np.ndarray) -> list[Sighting]:
-        factor = min(1.0, MAX_SIDE / max(image.shape[:2]))
-        if factor < 1:
-            image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        found = self._network.detect_poses(np.ascontiguousarray(image), include_hand=True, include_face=True)
+        found = self._network.detect_poses(shrunk(image, MAX_SIDE), include_hand=True, include_face=True)
         return [sighting(person) for person in found]
 
 
@@ -75,23 +52,6 @@ def sighting(person: Any) -> Sighting:
     return Sighting(
         body, np.concatenate(hands), _points(None if person.face is None else person.face[:FACE], FACE)
     )
-
-
-def join(histories: list[dict[int, Sighting]], people: Sequence[Sighting], frame: int) -> None:
-    """Adds each person of a frame to the history that leads nearest and is free, or to a new one."""
-    pairs = sorted(
-        (strayed(history, frame, person), h, p)
-        for h, history in enumerate(histories)
-        for p, person in enumerate(people)
-    )
-    taken: set[int] = set()
-    placed: set[int] = set()
-    for apart, h, p in pairs:
-        if apart <= SAME_PERSON and h not in taken and p not in placed:
-            histories[h][frame] = people[p]
-            taken.add(h)
-            placed.add(p)
-    histories.extend({frame: person} for p, person in enumerate(people) if p not in placed)
 
 
 def _points(keypoints: Sequence[Any] | None, count: int) -> np.ndarray:

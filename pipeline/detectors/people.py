@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.clips import BODY, FACE, HANDS, VISIBLE
 from pipeline.motion.mesh import face68
 
-from .sighting import Sighting
+from .sighting import Sighting, in_picture
 from .steady import OTHER_SIDE, Steady
 
 MIN_PERSON = 0.5  # score of the pose detection graph, its own default
@@ -254,23 +254,12 @@ class Follower:
             else:
                 hands = hands[::-1] if order is OTHER_SIDE else hands
                 pose = pose[order]
-        body = _with_head(_body(_inside(pose)), face)
+        body = _with_head(_body(in_picture(pose)), face)
         mask = np.asarray(result.mask, np.float32).copy() if self._mask and result.mask is not None else None
         return Sighting(body, np.concatenate(hands), face, mask, result.next_rect)
 
     def close(self) -> None:
         self._graph.close()
-
-
-def _inside(points: np.ndarray) -> np.ndarray:
-    """The same points (K, 3) with score 0, and so missing, where they lie outside the picture.
-
-    They keep their places: the size of a face whose jaw the frame cuts off is measured on all 68.
-    """
-    points = points.copy()
-    points[((points[:, :2] < 0) | (points[:, :2] > 1)).any(axis=1), 2] = 0
-    points[:, 2] = points[:, 2].clip(0, 1)
-    return points
 
 
 def _body(pose: np.ndarray) -> np.ndarray:
@@ -303,7 +292,7 @@ def _with_head(body: np.ndarray, face: np.ndarray) -> np.ndarray:
     moved = body.copy()
     moved[[0, 14, 15], :2] = finer
     moved[[16, 17], :2] += (finer - own).mean(axis=0)
-    return _inside(moved)
+    return in_picture(moved)
 
 
 def _listed(landmarks: Any) -> np.ndarray:
@@ -325,5 +314,5 @@ def _face(landmarks: Any | None) -> np.ndarray:
 def _present(points: np.ndarray | None, count: int) -> np.ndarray:
     if points is None:
         return np.zeros((count, 3))
-    points = _inside(points)
+    points = in_picture(points)
     return points if (points[:, 2] > 0).mean() >= 0.5 else np.zeros((count, 3))

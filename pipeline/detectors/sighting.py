@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import cv2
 import numpy as np
 
 from pipeline.clips import VISIBLE, Pose
@@ -78,6 +79,17 @@ class Sighting:
         return False
 
 
+def in_picture(points: np.ndarray) -> np.ndarray:
+    """The same points (K, 3) with score 0, and so missing, where they lie outside the picture.
+
+    They keep their places: the size of a face whose jaw the frame cuts off is measured on all 68.
+    """
+    points = points.copy()
+    points[((points[:, :2] < 0) | (points[:, :2] > 1)).any(axis=1), 2] = 0
+    points[:, 2] = points[:, 2].clip(0, 1)
+    return points
+
+
 def distance(a: Sighting, b: Sighting) -> float:
     """Distance of the two boxes' centres, in picture widths and heights."""
     return float(np.linalg.norm(a.centre() - b.centre()))
@@ -114,6 +126,14 @@ def rank(
     stayed = [seen for seen in histories if len(seen) >= max(1.0, MIN_PRESENCE * frames)]
     stayed.sort(key=lambda seen: sum(s.area() for s in seen.values()), reverse=True)
     return tuple(smooth.still(pose([seen.get(i) for i in range(frames)], fps, size)) for seen in stayed)
+
+
+def shrunk(image: np.ndarray, max_side: int) -> np.ndarray:
+    """The picture with its long side at most `max_side`, averaged, so that small faces do not alias."""
+    factor = max_side / max(image.shape[:2])
+    if factor >= 1:
+        return np.ascontiguousarray(image)
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 def check(image: np.ndarray) -> None:

@@ -1,0 +1,95 @@
+"""People followed through a clip by detectors that look at each frame by itself; pictures and clips for them.
+
+A person is expected in the next frame where the last frames' motion takes them, so two who cross each other
+or hide each other for a moment keep their own histories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+
+import numpy as np
+
+from pipeline.clips import VISIBLE, Detection, Video
+
+from . import drawn
+from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank
+
+SAME_PERSON = 0.25  # farthest a person may be from where they are expected, in picture widths and heights
+SPEED_OVER = 4  # frames over which the speed is measured: of two neighbours it would be half jitter
+CARRIED = 12  # frames out of sight for which a person is thought to move on as before
+
+
+def picture(image: np.ndarray, people: Callable[[np.ndarray], list[Sighting]]) -> Detection:
+    """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
+    check(image)
+    found = sorted(people(image), key=Sighting.area, reverse=True)
+    if not found:
+        raise ValueError(NO_PERSON)
+    poses = tuple(pose([person], 1.0, image.shape[:2]) for person in found)
+    return Detection(poses, (), notes(poses))
+
+
+def clip(
+    video: Video, people: Callable[[np.ndarray], list[list[Sighting]]], at_once: int
+) -> Generator[int, None, Detection]:
+    """Yields frames done; returns all people, largest first, each as long as the clip.
+
+    `people` lists those of each of up to `at_once` frames (t, H, W, 3).
+    """
+    histories: list[dict[int, Sighting]] = []
+    done, size = 0, None
+    for chunk in video.chunks():
+        size = chunk.shape[1:3]
+        if done == 0 and drawn.is_skeleton_clip(chunk):
+            return Detection((), (), (drawn.CLIP_SAID,))
+        for start in range(0, len(chunk), at_once):
+            for seen in people(chunk[start : start + at_once]):
+                join(histories, seen, done)
+                done += 1
+            yield done
+    if size is None:
+        raise ValueError(NO_FRAMES)
+    poses = rank(histories, done, video.fps, size)
+    return Detection(poses, (), clip_notes(poses))
+
+
+def join(histories: list[dict[int, Sighting]], people: Sequence[Sighting], frame: int) -> None:
+    """Adds each person of a frame to the nearest history that is free, or to a new one."""
+    expected = [_expected(history, frame) for history in histories]
+    pairs = sorted(
+        (_apart(there, person), h, p)
+        for h, there in enumerate(expected)
+        for p, person in enumerate(people)
+        if distance(there, person) <= SAME_PERSON
+    )
+    taken: set[int] = set()
+    placed: set[int] = set()
+    for _, h, p in pairs:
+        if h not in taken and p not in placed:
+            histories[h][frame] = people[p]
+            taken.add(h)
+            placed.add(p)
+    histories.extend({frame: person} for p, person in enumerate(people) if p not in placed)
+
+
+def _expected(history: dict[int, Sighting], frame: int) -> Sighting:
+    """The person as last seen, moved on at the mean speed of the points that were in sight before."""
+    last = max(history)
+    first = min(t for t in range(last - SPEED_OVER, last + 1) if t in history)
+    new, old = history[last].body, history[first].body
+    both = (new[:, 2] > VISIBLE) & (old[:, 2] > VISIBLE)
+    if first == last or frame - last > CARRIED or not both.any():
+        return history[last]
+    step = (new[both, :2] - old[both, :2]).mean(axis=0) / (last - first)
+    moved = new.copy()
+    moved[:, :2] += step * (frame - last)
+    return Sighting(moved, history[last].hands, history[last].face)
+
+
+def _apart(a: Sighting, b: Sighting) -> float:
+    """Mean distance of the body points that both have, else of the boxes' centres, in widths and heights."""
+    both = (a.body[:, 2] > VISIBLE) & (b.body[:, 2] > VISIBLE)
+    if not both.any():
+        return distance(a, b)
+    return float(np.linalg.norm(a.body[both, :2] - b.body[both, :2], axis=1).mean())
