@@ -21,7 +21,6 @@ log = logging.getLogger("pipeline")
 
 INPUTS = ("reference", "audio", "driving", "input", "accents", "arms")
 UNBUILT = {
-    "--detector": {"dwpose"},
     "--pose-free": {"network"},
 }
 

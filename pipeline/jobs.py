@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 
-from pipeline import __version__, media, posefiles
+from pipeline import __version__, detectors, media, posefiles
 from pipeline.base import Analysis, AudioPosePipeline, Progress
 from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.frames import draft
@@ -44,7 +44,7 @@ RANGES = {
 }  # fmt: skip
 WHOLE = ("seed", "steps", "window", "overlap", "height", "width")
 CHOICES = {
-    "detector": ("holistic", "openpose"), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
+    "detector": tuple(detectors.CLASSES), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
     "retarget": retarget.METHODS, "framing": retarget.FRAMINGS, "gestures": strokes.MODES,
     "windows": ("joint", "published"),

@@ -107,7 +107,7 @@ BAD = [
     ({"steps": "0"}, "1 to 100"),
     ({"fps": "0"}, "1 to 60"),
     ({"height": "100"}, "height"),
-    ({"detector": "dwpose"}, "dwpose"),
+    ({"detector": "dwpose"}, "models --download dwpose"),
     ({"model": "controlnext-svd"}, "controlnext-svd"),
     ({"pose_free": "network"}, "network"),
     ({"model": "nonesuch"}, "nonesuch"),

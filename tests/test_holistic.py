@@ -206,7 +206,7 @@ def test_short_visits_do_not_count():
 
 
 def test_an_unknown_detector_is_refused():
-    with pytest.raises(ValueError, match="holistic, openpose"):
+    with pytest.raises(ValueError, match="holistic, dwpose, openpose"):
         detectors.load("yolo")
 
 

@@ -11,7 +11,11 @@ import numpy as np
 from pipeline.clips import Detection, Video
 
 DEFAULT = "holistic"
-CLASSES = {"holistic": ("holistic", "Holistic"), "openpose": ("openpose", "OpenPose")}
+CLASSES = {
+    "holistic": ("holistic", "Holistic"),
+    "dwpose": ("dwpose", "DWPose"),
+    "openpose": ("openpose", "OpenPose"),
+}
 
 
 class Detector(Protocol):
