@@ -10,6 +10,7 @@ from pipeline import detectors
 from pipeline.base import finish
 from pipeline.clips import VISIBLE, Detection, Video
 from pipeline.detectors import cache, dwpose, networks
+from pipeline.detectors.sighting import NO_FACE
 from pipeline.frames import draft
 from tests.dwpose_people import FILES, Runtime, folder_of_files, found_by_yolox, grey, simcc
 from tests.tiny import speech, tiny_pipeline
@@ -136,6 +137,15 @@ def test_one_person_in_two_boxes_counts_once(stand_in) -> None:
     stand_in(lambda picture: (found_by_yolox(*boxes),))
     assert dwpose.boxes(found_by_yolox(*boxes), grey(90)[0]).shape == (2, 4)
     assert len(detectors.load("dwpose").image(grey(90)[0]).people) == 1
+
+
+def test_a_person_seen_from_behind_has_no_face_and_the_sentence_says_so(stand_in) -> None:
+    turned = simcc()
+    for peaks in turned:
+        peaks[23:91] *= 0.2
+    stand_in(lambda picture: (found_by_yolox((320, 320, 370, 500, 0.9)),), lambda crop: turned)
+    found = detectors.load("dwpose").image(grey(90)[0])
+    assert found.notes == (NO_FACE,) and found.people[0].body.visible.all()
 
 
 @pytest.mark.parametrize("score", [0.2, 0.0, -1.0, np.nan])

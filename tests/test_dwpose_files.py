@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline import detectors
 from pipeline.__main__ import main
@@ -41,9 +42,7 @@ def pose_of(picture: str, output: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory) -> str:
     """512 x 512, so one pixel of it is 1.25 of the detector's."""
-    from PIL import Image
-    from skimage import data
-
+    data = pytest.importorskip("skimage.data")
     path = tmp_path_factory.mktemp("photo") / "photo.png"
     Image.fromarray(data.astronaut()).save(path)
     return str(path)

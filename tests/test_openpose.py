@@ -1,15 +1,26 @@
 """OpenPose: the mapping with a stand-in library, and the real networks where hub and torchvision allow."""
 
 import builtins
+import pickle
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline import detectors
+from pipeline.__main__ import main
 from pipeline.clips import Video
+from pipeline.detectors import cache, openpose
+
+BROKEN = {
+    "nowhere": FileNotFoundError("no such weights"),
+    "cut_off": RuntimeError("PytorchStreamReader failed finding central directory"),
+    "scrambled": pickle.UnpicklingError("invalid load key"),
+    "others": KeyError("model1_2.Mconv7_stage6_L1.weight"),
+}
 
 
 class Keypoint(NamedTuple):
@@ -42,11 +53,13 @@ def library(monkeypatch):
     class OpenposeDetector:
         answers: list[list[SimpleNamespace]] = []
         calls: list[tuple[tuple[int, ...], bool, bool]] = []
+        opened: list[str] = []
 
         @classmethod
         def from_pretrained(cls, source: str):
-            if source == "nowhere":
-                raise FileNotFoundError("no such weights")
+            if source in BROKEN:
+                raise BROKEN[source]
+            cls.opened.append(source)
             return cls()
 
         def to(self, device: str):
@@ -56,7 +69,7 @@ def library(monkeypatch):
             self.calls.append((image.shape, include_hand, include_face))
             return self.answers.pop(0)
 
-    OpenposeDetector.answers, OpenposeDetector.calls = [], []
+    OpenposeDetector.answers, OpenposeDetector.calls, OpenposeDetector.opened = [], [], []
     module = ModuleType("controlnet_aux")
     module.OpenposeDetector = OpenposeDetector
     monkeypatch.setitem(sys.modules, "controlnet_aux", module)
@@ -125,10 +138,31 @@ def test_large_pictures_are_shrunk_and_hands_and_face_asked_for(library):
     assert pose.size == (3000, 1500)
 
 
-def test_missing_weights_name_the_remedy(library, monkeypatch):
-    monkeypatch.setenv("APV_OPENPOSE", "nowhere")
-    with pytest.raises(ValueError, match="APV_OPENPOSE"):
-        detectors.load("openpose")
+@pytest.mark.parametrize("source", BROKEN)
+def test_missing_and_damaged_weights_name_the_remedy(library, monkeypatch, source):
+    monkeypatch.setenv("APV_OPENPOSE", source)
+    with pytest.raises(ValueError, match=f"cannot be read from {source} .*APV_OPENPOSE.*--detector holistic"):
+        detectors.load("openpose").image(np.full((64, 64, 3), 90, np.uint8))
+
+
+def test_weights_are_read_once_and_not_for_kept_answers(library, monkeypatch, tmp_path):
+    monkeypatch.setenv("APV_CACHE", str(tmp_path))
+    library.answers = [[person()], [person()]]
+    picture = np.full((64, 64, 3), 90, np.uint8)
+    first = detectors.load("openpose")
+    cache.image(first, picture)
+    first.image(picture)
+    cache.image(detectors.load("openpose"), picture)
+    assert library.opened == [openpose.WEIGHTS] and len(library.calls) == 2
+
+
+def test_the_command_line_says_the_missing_library_in_one_sentence(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "controlnet_aux", None)
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / "grey.png")
+    words = ["pose", str(tmp_path / "grey.png"), "--output", str(tmp_path / "out.npz")]
+    assert main([*words, "--detector", "openpose"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "controlnet-aux" in said and "requirements-gpu.txt" in said
 
 
 @pytest.mark.parametrize("error", [ImportError, RuntimeError, AttributeError])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
+from functools import cached_property
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +18,8 @@ from .sighting import Sighting, shrunk
 
 WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
 MAX_SIDE = 1024  # the body network itself works on 184 rows; hands and face are cut from this picture
+# Without network or files; torch on a file cut off or scrambled; the library on one with other keys
+UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError)
 REMEDY = "run `pip install -r requirements-gpu.txt`, or use --detector holistic"
 
 
@@ -26,7 +30,12 @@ class OpenPose:
     version = "3"
 
     def __init__(self) -> None:
-        self._network = _network(_library())
+        self._library = _library()
+
+    @cached_property
+    def _network(self) -> Any:
+        """The networks, read when first used: kept detections need no half gigabyte of weights."""
+        return _network(self._library)
 
     def image(self, image: np.ndarray) -> Detection:
         """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
@@ -81,9 +90,9 @@ def _network(library: ModuleType) -> Any:
     source = os.environ.get("APV_OPENPOSE", WEIGHTS)
     try:
         network = library.OpenposeDetector.from_pretrained(source)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"the weights of the openpose detector cannot be read from {source} ({type(error).__name__}); "
-            "connect to the network once, set APV_OPENPOSE to their folder, or use --detector holistic"
+            "connect to the network once, set APV_OPENPOSE to a folder with them, or use --detector holistic"
         ) from error
     return network.to("cuda") if torch.cuda.is_available() else network

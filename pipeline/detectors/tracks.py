@@ -75,7 +75,7 @@ def join(histories: list[dict[int, Sighting]], people: Sequence[Sighting], frame
 
 def _expected(history: dict[int, Sighting], frame: int) -> Sighting:
     """The person as last seen, moved on at the mean speed of the points that were in sight before."""
-    last = max(history)
+    last = next(reversed(history))  # frames are added in their order
     first = min(t for t in range(last - SPEED_OVER, last + 1) if t in history)
     new, old = history[last].body, history[first].body
     both = (new[:, 2] > VISIBLE) & (old[:, 2] > VISIBLE)
