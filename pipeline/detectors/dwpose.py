@@ -198,7 +198,7 @@ def sighting(points: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> S
 
 
 def _plausible(people: list[Sighting]) -> Iterator[Sighting]:
-    """Those with a shoulder in sight, each once: a box on nobody, or on half a person, is not one."""
+    """Those with a shoulder in sight, each once: the whole picture may hold nobody, two boxes one person."""
     kept: list[Sighting] = []
     for person in people:
         if person.body[[2, 5], 2].max() > VISIBLE and not any(person.same_person(other) for other in kept):

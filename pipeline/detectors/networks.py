@@ -146,5 +146,6 @@ def _text(shape: Iterable[int | str | None]) -> str:
 
 
 def _short(error: Exception) -> str:
-    """The last part of onnxruntime's message: it begins with codes and the path."""
-    return str(error).split(" : ")[-1].split("failed:")[-1].strip().rstrip(".")[:200]
+    """The last part of onnxruntime's message, on one line: it begins with codes and the path."""
+    last = str(error).split(" : ")[-1].split("failed:")[-1]
+    return " ".join(last.split())[:200].rstrip(".")
