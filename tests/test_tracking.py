@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.clips import Keypoints, Pose
-from pipeline.detectors import holistic, openpose
+from pipeline.detectors import holistic, tracks
 from pipeline.detectors.people import Region
 from pipeline.detectors.sighting import OTHER_SIDE, Sighting, strayed
 from pipeline.evaluation.alignment import ADULT, Dance, Person, skeleton, standing
@@ -45,7 +45,7 @@ def test_openpose_people_who_cross_are_not_exchanged():
     histories: list[dict[int, Sighting]] = []
     for t in range(FRAMES):
         pair = [sighting(x) for x in crossing(t)]
-        openpose.join(histories, pair[:: 1 if t % 3 else -1], t)
+        tracks.join(histories, pair[:: 1 if t % 3 else -1], t)
     assert len(histories) == 2
     starts = sorted(h[0].centre()[0] for h in histories)
     assert starts[0] < 0.4 < 0.6 < starts[1]

@@ -10,14 +10,12 @@ from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
-from pipeline.clips import VISIBLE, Detection, Video
+from pipeline.clips import Detection, Video
 
 from . import drawn
-from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, distance, notes, pose, rank
+from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, notes, pose, rank, strayed
 
 SAME_PERSON = 0.25  # farthest a person may be from where they are expected, in picture widths and heights
-SPEED_OVER = 4  # frames over which the speed is measured: of two neighbours it would be half jitter
-CARRIED = 12  # frames out of sight for which a person is thought to move on as before
 
 
 def picture(image: np.ndarray, people: Callable[[np.ndarray], list[Sighting]]) -> Detection:
@@ -56,12 +54,11 @@ def clip(
 
 def join(histories: list[dict[int, Sighting]], people: Sequence[Sighting], frame: int) -> None:
     """Adds each person of a frame to the nearest history that is free, or to a new one."""
-    expected = [_expected(history, frame) for history in histories]
     pairs = sorted(
-        (_apart(there, person), h, p)
-        for h, there in enumerate(expected)
+        (apart, h, p)
+        for h, history in enumerate(histories)
         for p, person in enumerate(people)
-        if distance(there, person) <= SAME_PERSON
+        if (apart := strayed(history, frame, person)) <= SAME_PERSON
     )
     taken: set[int] = set()
     placed: set[int] = set()
@@ -71,25 +68,3 @@ def join(histories: list[dict[int, Sighting]], people: Sequence[Sighting], frame
             taken.add(h)
             placed.add(p)
     histories.extend({frame: person} for p, person in enumerate(people) if p not in placed)
-
-
-def _expected(history: dict[int, Sighting], frame: int) -> Sighting:
-    """The person as last seen, moved on at the mean speed of the points that were in sight before."""
-    last = next(reversed(history))  # frames are added in their order
-    first = min(t for t in range(last - SPEED_OVER, last + 1) if t in history)
-    new, old = history[last].body, history[first].body
-    both = (new[:, 2] > VISIBLE) & (old[:, 2] > VISIBLE)
-    if first == last or frame - last > CARRIED or not both.any():
-        return history[last]
-    step = (new[both, :2] - old[both, :2]).mean(axis=0) / (last - first)
-    moved = new.copy()
-    moved[:, :2] += step * (frame - last)
-    return Sighting(moved, history[last].hands, history[last].face)
-
-
-def _apart(a: Sighting, b: Sighting) -> float:
-    """Mean distance of the body points that both have, else of the boxes' centres, in widths and heights."""
-    both = (a.body[:, 2] > VISIBLE) & (b.body[:, 2] > VISIBLE)
-    if not both.any():
-        return distance(a, b)
-    return float(np.linalg.norm(a.body[both, :2] - b.body[both, :2], axis=1).mean())
