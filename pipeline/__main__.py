@@ -20,17 +20,6 @@ from pipeline.arguments import build_parser
 log = logging.getLogger("pipeline")
 
 INPUTS = ("reference", "audio", "driving", "input", "accents", "arms")
-UNBUILT = {
-    "--pose-free": {"network"},
-}
-
-
-def refuse_unbuilt(args: argparse.Namespace) -> None:
-    """One sentence for choices that the command line names but this version does not have."""
-    for flag, values in UNBUILT.items():
-        value = getattr(args, flag.strip("-").replace("-", "_"), None)
-        if value in values:
-            raise ValueError(f"{flag} {value} is not supported by this version; leave {flag} out")
 
 
 def generate(args: argparse.Namespace) -> dict:
@@ -216,7 +205,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return delegate(args.command, getattr(args, "what", None), rest)
         if rest:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        refuse_unbuilt(args)
         work = {"generate": generate, "preview": preview, "pose": pose, "models": models}
         result = work[args.command](args)
         if args.json:

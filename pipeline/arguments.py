@@ -54,7 +54,7 @@ def add_inputs(parser: Parser) -> None:
     add("--fda", default="rigid", choices=("paper", "rigid"), help="face box of the alignment")
     add("--splice", choices=("face", "lips"), help="default: what suits the model")
     add("--refocus", choices=("amplify", "gate", "both"), help="default: what suits the model")
-    add("--pose-free", default="prior", choices=("prior", "network"))
+    add("--pose-free", default="prior", choices=("prior", "network"), help="gestures without --driving")
     moves = "without --driving; default: full where an arm is seen, else head"
     add("--gestures", choices=("still", "head", "full"), help=moves)
     add("--length", default="pingpong", choices=("pingpong", "loop", "trim", "hold"))
@@ -74,6 +74,8 @@ def build_parser() -> Parser:
     add_inputs(generate)
     generate.add_argument("--output", required=True, metavar="OUT.mp4")
     generate.add_argument("--steps", type=number(1, 100, int), help="default: what suits the model")
+    generate.add_argument("--audio-guidance", type=number(0, 4), default=1.0, help="1 = no extra cost")
+    generate.add_argument("--pose-guidance", type=number(0, 4), default=1.0, help="1 = no extra cost")
     generate.add_argument("--window", type=number(2, 128, int))
     generate.add_argument("--overlap", type=number(0, 64, int))
     add_sampling(generate)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -229,6 +229,10 @@ class AudioPosePipeline(DiffusionPipeline):
     def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
         """A sentence on what these weights can show of a motion at output (H, W), if there is one to say."""
         return None
+
+    def conditioned(self, values: Mapping[str, float]) -> Any:
+        """The condition with other values; ValueError where the weights do not know what they ask for."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement conditioned")
 
     def stream(
         self,

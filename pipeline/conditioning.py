@@ -8,7 +8,7 @@ denoised latents back into the user's frames.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from pipeline import warp
-from pipeline.clips import Motion
+from pipeline.clips import Motion, Pose
 from pipeline.frames import layers, to_tensor
 from pipeline.models.denoiser import (
     CELL,
@@ -36,6 +36,33 @@ from pipeline.warp.detail import detail_transfer
 
 Source = TypeVar("Source", bound=ModelMixin)
 
+MAX_GUIDANCE = 4.0
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Strengths l_a, l_p of eps_0 + l_a (eps_a - eps_0) + l_p c_t (eps_ap - eps_a).   [ApoAvatar, decoupled]
+
+    eps_0 knows neither sound nor pose, eps_a the sound, eps_ap both; c_t is `Motion.guidance`. With both at
+    1, the default, eps_ap is the only evaluation and c_t scales its control and validity instead, as the gate
+    in training does: a second evaluation for a change of a few per cent would double the time. pose = 0 is
+    the pose-free way of the paper.
+    """
+
+    audio: float = 1.0
+    pose: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("audio", "pose"):
+            if not 0 <= getattr(self, name) <= MAX_GUIDANCE:  # false for NaN, too
+                raise ValueError(
+                    f"the {name} guidance is {getattr(self, name)}; give a number from 0 to {MAX_GUIDANCE:g}"
+                )
+
+    @property
+    def plain(self) -> bool:
+        return self.audio == self.pose == 1
+
 
 @dataclass(frozen=True)
 class Branch:
@@ -43,8 +70,11 @@ class Branch:
 
     share (F,): the guided output is the sum over all branches of share times output, and shares add up to 1.
     rise is added to it over the rows of a window, from 0 at the first to `rise` at the last. image_latents
-    (1,F,C,h,w); tokens (1,S,D); control pictures (F,3,H,W) in [0,1] or uint8, None = the denoiser without
-    control; extra (F,E,h,w) or None; scale (F,1,1,1), the control's strength.
+    (1,F,C,h,w); tokens (1,S,D); control pictures (F,3,H,W) in [0,1] or uint8, None = null pose, or no control
+    where the weights know none; extra (F,E,h,w) or None; scale (F,1,1,1), the control's strength; audio
+    (F,n,d), None = null audio. offset (1,F,C,h,w): what this branch's residuals lack to those of the common
+    base, None = nothing. Only clean residuals may have one: it is taken off the noisy input and added to the
+    output.
     """
 
     share: Tensor
@@ -53,6 +83,8 @@ class Branch:
     control: Tensor | None
     extra: Tensor | None
     scale: Tensor
+    audio: Tensor | None = None
+    offset: Tensor | None = None
     rise: float = 0.0
 
     def shares(self, rows: Sequence[int]) -> Tensor:
@@ -89,17 +121,37 @@ class WarpedReference(ModelMixin, ConfigMixin):
     """The layered warp of the reference image at a short side of `short_side` pixels conditions the denoiser.
 
     The denoiser predicts the whitened residual to the warp. The frames that the user sees get the warp's
-    full-resolution detail back. The noise is shared by all frames.
+    full-resolution detail back. The noise is shared by all frames. `gated_validity` is the share of the
+    control's strength that acts on the warp's validity, too: 1 for weights that were trained with the gate.
+    The guidances: see `Guidance`; pose 0 is the pose-free way.
     """
 
     lead = 0
-    evaluations = 1  # of the denoiser per window and step
     decodings = 1.0  # of the codec per frame
 
     @register_to_config
-    def __init__(self, short_side: int = 128, multiple: int = 16, control_scale: int = 2) -> None:
+    def __init__(
+        self,
+        short_side: int = 128,
+        multiple: int = 16,
+        control_scale: int = 2,
+        gated_validity: float = 0.0,
+        audio_guidance: float = 1.0,
+        pose_guidance: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.guidance = Guidance(audio_guidance, pose_guidance)
         self.register_buffer("anchor", torch.zeros(1))  # gives the component a device and a saved file
+
+    @property
+    def nulls(self) -> bool:
+        """Whether evaluations without pose or sound are asked for, which not all weights know."""
+        return not self.guidance.plain
+
+    @property
+    def evaluations(self) -> int:
+        """Of the denoiser per window and step."""
+        return int(self.guidance.audio != 1) + (1 if self.guidance.plain or self.guidance.pose == 0 else 2)
 
     def work_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) at which the denoiser works for an output of (H, W)."""
@@ -151,7 +203,11 @@ class Shot:
         vae: HaarLatent,
         reference_tokens: ReferenceTokens,
     ) -> None:
+        guidance = source.guidance
+        if guidance.pose == 0:  # the person stays where the picture shows it, but for what the sound moves
+            motion = replace(motion, pose=motion.reference[np.zeros(len(motion), int)])
         self.source, self.motion, self.size, self.vae = source, motion, size, vae
+        self.guidance, self.image = guidance, image
         self.device, self.work = source.device, source.work_size(size)
         self.layers = layers(image, motion, size, self.device)
         self.reference_latents = self.encode(to_tensor(image, self.work).to(self.device))
@@ -168,25 +224,53 @@ class Shot:
             self._noise = shared_noise(shape, generator, self.device, self.reference_latents.dtype)
         return self._noise.expand(-1, frames, -1, -1, -1).clone()
 
+    def moved(self, pose: Pose, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The warp (F,3,H,W) and its validity (F,1,H,W); without pose guidance the picture itself."""
+        if self.guidance.pose == 0:
+            image = to_tensor(self.image, size).to(self.device).expand(len(pose), -1, -1, -1)
+            return image, torch.ones_like(image[:, :1])
+        moved = warp.warp(self.layers, warp.Points.of(pose, self.device), size)
+        return moved.image[0], moved.validity[0]
+
     def conditions(self, start: int, stop: int) -> Conditions:
         """The conditions of frames start..stop."""
         part = self.motion[start:stop]
-        target = warp.Points.of(part.pose, self.device)
-        low = warp.warp(self.layers, target, self.work)
+        warped, validity = self.moved(part.pose, self.work)
+        base = self.encode(warped)[None]
+        branches = self._branches(part, base, validity)
+        used = tuple(branch for branch in branches if bool(branch.share.any()))
+        return Conditions(used, base, warped, validity, start)
+
+    def _branches(self, part: Motion, base: Tensor, validity: Tensor) -> list[Branch]:
+        """eps_0, eps_a and eps_ap of the guidance; the first two start from the still reference."""
         height, width = (side * self.source.config.control_scale for side in self.work)
         drawn = torch.from_numpy(skeleton.draw(part.pose, (height, width), "preview")).to(self.device)
-        scale = torch.from_numpy(part.guidance).to(self.device, torch.float32).view(-1, 1, 1, 1)
-        warped, validity = low.image[0], low.validity[0]
-        base = self.encode(warped)[None]
-        branch = Branch(
-            share=torch.ones(stop - start, device=self.device),
+        gain = torch.from_numpy(part.guidance).to(self.device, torch.float32)
+        audio = torch.from_numpy(part.audio).to(self.device)
+        still = self.reference_latents[None].expand_as(base)
+        ones = torch.ones_like(gain)
+        pose = ones if self.guidance.plain else self.guidance.pose * gain
+        scale = gain if self.guidance.plain else ones
+        sure = (validity * scale.view(-1, 1, 1, 1) ** self.source.config.gated_validity).clamp(max=1)
+        null = Branch(
+            share=(1 - self.guidance.audio) * ones,
+            image_latents=still,
+            tokens=self.tokens,
+            control=None,
+            extra=None,
+            scale=ones.view(-1, 1, 1, 1),
+            offset=None if self.guidance.pose == 0 else self.vae.residual_of(still, base),
+        )
+        full = Branch(
+            share=pose,
             image_latents=base,
             tokens=self.tokens,
             control=drawn.permute(0, 3, 1, 2).float() / 255,
-            extra=validity_cells(validity),
-            scale=scale,
+            extra=validity_cells(sure),
+            scale=scale.view(-1, 1, 1, 1),
+            audio=audio,
         )
-        return Conditions((branch,), base, warped, validity, start)
+        return [null, replace(null, share=self.guidance.audio - pose, audio=audio), full]
 
     def repaired(self, latents: Tensor, given: Conditions) -> Tensor:
         """Pictures (F,3,h,w) in [0,1]: the warp plus the gated repair of denoised latents (1,F,C,h,w)."""
@@ -203,7 +287,7 @@ class Shot:
         for start in range(skip, len(given), chunk):
             rows = slice(start, start + chunk)
             pose = self.motion.pose[given.first + start : given.first + min(start + chunk, len(given))]
-            high = warp.warp(self.layers, warp.Points.of(pose, self.device), self.size).image[0]
+            high, _ = self.moved(pose, self.size)
             done.append(detail_transfer(low[rows], given.warped[rows], high))
         return torch.cat(done)
 

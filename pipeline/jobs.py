@@ -38,6 +38,7 @@ RANGES = {
     "intensity": (0, 2), "size": (-0.5, 0.5), "mouth": (0, 2), "fps": (1, 60), "seed": (0, 2**63 - 1),
     "arms_intensity": (0, 2), "head_intensity": (0, 2), "torso_intensity": (0, 2), "hands_intensity": (0, 2),
     "audio_offset": (-1000, 1000),
+    "audio_guidance": (0, 4), "pose_guidance": (0, 4),
     "steps": (1, 100), "window": (2, 128), "overlap": (0, 64), "height": (64, 2048), "width": (64, 2048),
     "guidance": (0, 20), "guidance_end": (0, 20), "control": (0, 5), "noise_aug": (0, 1),
     "motion_bucket": (1, 255), "condition_fps": (1, 60),
@@ -47,7 +48,7 @@ CHOICES = {
     "detector": tuple(detectors.CLASSES), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
     "retarget": retarget.METHODS, "framing": retarget.FRAMINGS, "gestures": strokes.MODES,
-    "windows": ("joint", "published"),
+    "windows": ("joint", "published"), "pose_free": ("prior", "network"),
 }  # fmt: skip
 MAX_ACCENTS_BYTES = 1 << 20
 PANEL = 512  # rows of the side-by-side video at most
@@ -93,6 +94,9 @@ class Request:
     noise_aug: float | None = None
     motion_bucket: float | None = None
     condition_fps: float | None = None
+    pose_free: str = "prior"
+    audio_guidance: float = 1.0
+    pose_guidance: float = 1.0
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -107,6 +111,8 @@ class Request:
         for name, known in CHOICES.items():
             if getattr(self, name) not in (None, *known):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}")
+        if self.pose_free == "network" and self.driving is not None:
+            raise ValueError("--pose-free network follows the sound alone; leave out --driving")
 
     def conditioning(self) -> dict[str, float]:
         """What was given of the condition's values, by the names of its configuration."""
@@ -116,7 +122,10 @@ class Request:
             "noise_aug_strength": self.noise_aug, "motion_bucket_id": self.motion_bucket,
             "fps": self.condition_fps,
         }  # fmt: skip
-        return {name: value for name, value in values.items() if value is not None}
+        given = {name: value for name, value in values.items() if value is not None}
+        pose = 0.0 if self.pose_free == "network" else self.pose_guidance
+        own = {"audio_guidance": self.audio_guidance, "pose_guidance": pose}
+        return given | {name: value for name, value in own.items() if value != 1}
 
     def settings(self) -> dict[str, Any]:
         """What the mp4's comment tag keeps: all choices, file names without their folders."""
@@ -142,6 +151,7 @@ class Inputs:
 
 def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
     """Reads the picture and the speech and fixes the output size."""
+    pipe.conditioned(request.conditioning())  # refused now, not after the analysis
     picture = media.read_image(request.reference)
     size = pipe.frame_size(picture.shape[:2], request.height, request.width)
     audio = media.read_audio(request.audio)

@@ -54,6 +54,7 @@ class StillReference(ModelMixin, ConfigMixin):
     """
 
     lead = 1
+    nulls = False  # of the interaction's kind; its own unconditional half needs no training
 
     @register_to_config
     def __init__(

@@ -5,7 +5,6 @@ Published weights and the embedded model run through this one class; they differ
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -28,9 +27,16 @@ from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
 from pipeline.models.denoiser import ReferenceTokens, controlled, predict, skip_idle_temporal
+from pipeline.models.denoiser import schedule as steps_of
 from pipeline.models.haar import HaarLatent
+from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.schedules import SCHEDULES, Callback, State, Task, trimmed
 from pipeline.stills import StillConditions, StillReference
+
+NO_NULLS = (
+    "these weights know no null pose and no null audio, so --audio-guidance and --pose-guidance must stay 1 and "
+    "--pose-free must stay prior; use weights with an interaction component"
+)
 
 
 class AudioPoseSVDPipeline(AudioPosePipeline):
@@ -41,7 +47,9 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
     """
 
     model_cpu_offload_seq = "reference_tokens->controlnext->unet->vae"
-    _exclude_from_cpu_offload = ["condition", "audio2pose"]  # small, and asked for their device
+    # small; the first two are asked for their device, the last is called by its parts, which no hook sees
+    _exclude_from_cpu_offload = ["condition", "audio2pose", "interaction"]
+    _optional_components = ["interaction"]
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         condition: WarpedReference | StillReference,
         scheduler: EulerDiscreteScheduler,
         audio2pose: Audio2Pose | Audio2Mesh,
+        interaction: AudioVideoInteraction | None = None,
         default_steps: int = 1,
         default_window: int = 16,
         default_overlap: int = 4,
@@ -64,6 +73,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         self.register_modules(
             vae=vae, unet=unet, controlnext=controlnext, reference_tokens=reference_tokens,
             condition=condition, scheduler=scheduler, audio2pose=audio2pose,
+            interaction=interaction,
         )  # fmt: skip
         self.register_to_config(
             default_steps=default_steps, default_window=default_window, default_overlap=default_overlap,
@@ -109,7 +119,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
             raise ValueError(f"num_inference_steps is {steps}; give at least 1")
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule is {schedule!r}; choose one of {', '.join(SCHEDULES)}")
-        condition = adjusted(self.condition, conditioning or {})
+        condition = self.conditioned(conditioning or {})
         room = self.room(window, overlap, condition.lead)
         size = self.frame_size(image.shape[:2], height, width)
         shot = condition.shot(image, motion, size, self.vae, self.reference_tokens, generator)
@@ -128,6 +138,13 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
                     yield Progress(note, state.done, task.frames)
         finally:
             self.maybe_free_model_hooks()
+
+    def conditioned(self, values: Mapping[str, float]) -> WarpedReference | StillReference:
+        """The condition with other values; ValueError where the weights do not know what they ask for."""
+        condition = adjusted(self.condition, values)
+        if condition.nulls and self.interaction is None:
+            raise ValueError(NO_NULLS)
+        return condition
 
     def room(self, window: int | None, overlap: int | None, lead: int) -> Room:
         """The window, its lead included, and the overlap, as given or as configured."""
@@ -152,13 +169,11 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
 
     def own_schedule(self, steps: int) -> EulerDiscreteScheduler:
         """A scheduler of its own: the registered one is never changed inside a call."""
-        scheduler = copy.deepcopy(self.scheduler)
-        scheduler.set_timesteps(steps, device=self.condition.device)
-        return scheduler
+        return steps_of(self.scheduler, steps, self.condition.device)
 
     def controlled(self) -> AbstractContextManager[Injection]:
         """The control in the UNet, while the context lasts."""
-        return controlled(self.unet, self.controlnext)
+        return controlled(self.unet, self.controlnext, self.interaction)
 
     def guided(
         self, injection: Injection, given: Conditions | StillConditions, rows: list[int], model_input: Tensor,
@@ -182,9 +197,17 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         control = None
         if branch.control is not None:
             control = self.controlnext(branch.pictures(rows)[None], time, extra)
+        elif self.interaction is not None:
+            control = self.interaction.null_control(len(rows))
+        offset = None if branch.offset is None else branch.offset[:, rows]
+        own_input = model_input
+        if offset is not None:
+            own_input = model_input - offset / ((8 * time).exp() + 1).sqrt()  # time is 0.25 ln sigma
         kind = self.unet.dtype
-        parts = (model_input, branch.image_latents[:, rows], branch.tokens)
-        sample, still, tokens = (part.to(kind) for part in parts)
-        scale = branch.scale[rows].to(kind)
-        output = predict(self.unet, injection, sample, time, still, tokens, control, scale, time_ids=time_ids)
-        return output.to(model_input.dtype)
+        parts = (own_input, branch.image_latents[:, rows], branch.tokens, branch.scale[rows])
+        sample, still, tokens, scale = (part.to(kind) for part in parts)
+        audio = None if branch.audio is None else branch.audio[rows].to(kind)
+        output = predict(
+            self.unet, injection, sample, time, still, tokens, control, scale, audio, time_ids=time_ids
+        ).to(model_input.dtype)
+        return output if offset is None else output + offset

@@ -18,6 +18,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+from pipeline.models.interaction import Exchange
+
 CONTROL_LEVEL = 0.2  # the published weight of the control; its authors advise 1.0 for dense controls
 PLACES = ("conv_in", "down_blocks.0")
 
@@ -133,12 +135,16 @@ def cross_normalise(
 
 
 class Injection:
-    """Holds the control for the next UNet calls; `control` None leaves the UNet as it is."""
+    """Holds the control for the next UNet calls; `control` None leaves the UNet as it is.
+
+    `exchange` takes the sound of the same calls where the UNet has an interaction.
+    """
 
     def __init__(self, level: float = CONTROL_LEVEL) -> None:
         self.control: Tensor | None = None
         self.scale: Tensor | float = 1.0
         self.level = level
+        self.exchange: Exchange | None = None
 
     def set(self, control: Tensor | None, scale: Tensor | float = 1.0, level: float | None = None) -> None:
         """Sets the features (B*F, C, h, w) and the strength (B*F, 1, 1, 1) that the next calls add."""

@@ -6,9 +6,10 @@ embedded model (place and level of the control, codec, prediction type) is read 
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from diffusers.models.transformers.transformer_temporal import TransformerSpatio
 from torch import Tensor, nn
 
 from pipeline.models.controlnext import ControlNeXt, Injection, inject
+from pipeline.models.interaction import AudioVideoInteraction, interact
 
 # fps - 1, motion bucket, noise level: SVD's published training values, never varied
 TIME_IDS = (6.0, 127.0, 0.02)
@@ -65,10 +67,18 @@ def _waves(x: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def controlled(unet: nn.Module, control_network: ControlNeXt) -> AbstractContextManager[Injection]:
-    """The injection context at the place and level that the control network's configuration names."""
+@contextmanager
+def controlled(
+    unet: nn.Module, control_network: ControlNeXt, interaction: AudioVideoInteraction | None = None
+) -> Iterator[Injection]:
+    """The control at the place and level that its network's configuration names, and the sound's exchange."""
     config = control_network.config
-    return inject(unet, config.where, config.control_level)
+    with (
+        inject(unet, config.where, config.control_level) as injection,
+        interact(unet, interaction) as exchange,
+    ):
+        injection.exchange = exchange
+        yield injection
 
 
 def predict(
@@ -80,14 +90,19 @@ def predict(
     tokens: Tensor,
     control: Tensor | None,
     scale: Tensor | float = 1.0,
+    audio: Tensor | None = None,
+    heard: Tensor | None = None,
     time_ids: Sequence[float] = TIME_IDS,
 ) -> Tensor:
     """The UNet's output (B, F, C, h, w) for scaled noisy latents of the same shape.
 
     image_latents (B, F, C, h, w) fill SVD's per-frame image slot; tokens (B, S, D); control (B*F, C', h', w')
-    with per-frame strength `scale` (B*F, 1, 1, 1); timestep 0.25 ln sigma, one or (B,).
+    with per-frame strength `scale` (B*F, 1, 1, 1); timestep 0.25 ln sigma, one or (B,). Where the injection
+    has an exchange: audio (B*F, n, d) or None, and heard (B*F,), 0 = null audio.
     """
     injection.set(control, scale)
+    if injection.exchange is not None:
+        injection.exchange.set(audio, control, scale, heard)
     ids = torch.tensor([list(time_ids)], dtype=tokens.dtype, device=sample.device).expand(len(sample), -1)
     x = torch.cat([sample, image_latents], dim=2)
     return unet(x, timestep, encoder_hidden_states=tokens, added_time_ids=ids, return_dict=False)[0]
@@ -162,6 +177,21 @@ def make_scheduler() -> EulerDiscreteScheduler:
         beta_end=0.012,
         beta_schedule="scaled_linear",
     )
+
+
+def schedule(
+    scheduler: EulerDiscreteScheduler, steps: int, device: torch.device | str = "cpu"
+) -> EulerDiscreteScheduler:
+    """A copy of the scheduler, set to `steps`, whose times are 0.25 ln sigma where they are continuous.
+
+    diffusers heeds `timestep_type` for v-prediction only. For clean samples it gives places in a beta
+    schedule that ends at sigma 12: several steps share the last one, so that the first of them is lost.
+    """
+    own = copy.deepcopy(scheduler)
+    own.set_timesteps(steps, device=device)
+    if own.config.timestep_type == "continuous":
+        own.timesteps = 0.25 * own.sigmas[:-1].log().to(device)
+    return own
 
 
 def silence_temporal(unet: nn.Module) -> None:

@@ -58,8 +58,8 @@ class Pool:
     def ready(self) -> int:
         return len(shards(self.folder))
 
-    def draw(self, clips: int) -> Clips:
-        """`clips` random clips, one random frame of each, of the size of a random open shard."""
+    def draw(self, clips: int, frames: int = 1) -> Clips:
+        """`clips` random clips of the size of a random open shard: one random frame of each, or all."""
         if len(self.open) < OPEN_SHARDS or torch.rand((), generator=self.generator) < EXCHANGE:
             self._exchange()
         size = self.open[self._number(len(self.open))].size
@@ -68,7 +68,7 @@ class Pool:
         for _ in range(clips):
             shard = same[self._number(len(same))]
             clip = shard[[self._number(len(shard))]]
-            picked.append(clip.frame(self._number(clip.truth.shape[1])))
+            picked.append(clip if frames > 1 else clip.frame(self._number(clip.truth.shape[1])))
         return Clips.join(picked)
 
     def _exchange(self) -> None:

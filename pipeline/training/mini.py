@@ -7,7 +7,7 @@ the pipeline loads.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from diffusers import EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
 from torch import Tensor, nn
 
+from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.denoiser import (
     ReferenceTokens,
@@ -23,11 +24,13 @@ from pipeline.models.denoiser import (
     make_scheduler,
     predict,
     repair_gate,
+    schedule,
     shared_noise,
     silence_temporal,
     validity_cells,
 )
 from pipeline.models.haar import CHANNELS, HaarLatent
+from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.training.batches import Batch, plain
 from pipeline.training.losses import boxes, psnr
 from pipeline.training.pool import Clips
@@ -41,19 +44,20 @@ KEEP = (0.5, 0.8, 1.0)  # applied share of the repair on valid pixels: elsewhere
 
 @dataclass
 class Mini:
-    """The trainable networks and the fixed codec and scheduler."""
+    """The trainable networks and the fixed codec and scheduler; exports of version 1 have no interaction."""
 
     unet: UNetSpatioTemporalConditionModel
     controlnext: ControlNeXt
     reference_tokens: ReferenceTokens
     vae: HaarLatent
     scheduler: EulerDiscreteScheduler
+    interaction: AudioVideoInteraction | None = None
 
     @property
     def networks(self) -> nn.ModuleDict:
-        return nn.ModuleDict(
-            {"unet": self.unet, "controlnext": self.controlnext, "reference_tokens": self.reference_tokens}
-        )
+        names = ("unet", "controlnext", "reference_tokens", "interaction")
+        parts = {name: getattr(self, name) for name in names}
+        return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Whitened latents (N,48,h,w) of pictures (N,3,H,W) in [0,1]."""
@@ -98,7 +102,31 @@ def build(vae: HaarLatent, seed: int, widths: tuple[int, ...] = WIDTHS) -> Mini:
         unet.conv_in.weight[:, :CHANNELS] *= NOISE_GAIN
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)
-    return Mini(unet, controlnext, tokens, vae, make_scheduler())
+    return Mini(unet, controlnext, tokens, vae, make_scheduler(), new_interaction(unet, controlnext, seed))
+
+
+def new_interaction(
+    unet: UNetSpatioTemporalConditionModel, controlnext: ControlNeXt, seed: int
+) -> AudioVideoInteraction:
+    """An interaction whose gates are zero, at the middle and at the up blocks but the last."""
+    widths = [unet.config.block_out_channels[-1], *reversed(unet.config.block_out_channels[1:])]
+    sites = ["mid_block", *(f"up_blocks.{i}" for i in range(len(widths) - 1))]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        return AudioVideoInteraction(  # by name: diffusers' from_config drops what came by position
+            sites=sites, widths=widths, pose_channels=controlnext.config.out_channels
+        )
+
+
+@torch.no_grad()
+def lend_ears(interaction: AudioVideoInteraction, heard: Audio2Pose) -> None:
+    """Begins the interaction's audio features with what Audio2Pose reads from the same tokens.
+
+    Mouth parameters and visemes are linear in the tokens: to find them anew takes thousands of steps.
+    """
+    heads = torch.cat([heard.params.weight, heard.visemes.weight]).squeeze(-1)
+    heads = heads / heads.norm(dim=1, keepdim=True) * 0.35
+    interaction.audio_in.weight[: len(heads)] = heads[: interaction.config.dim]
 
 
 def measured_codec(clips: Clips) -> HaarLatent:
@@ -119,27 +147,33 @@ def _row(values: Tensor) -> list[float]:
 def generate(mini: Mini, batch: Batch, steps: int, seed: int) -> Tensor:
     """The denoiser's own pictures (N,3,H,W) of a batch, before the gate; clip by clip as in use."""
     frames = len(batch.truth) // batch.clips
-    scheduler = EulerDiscreteScheduler.from_config(mini.scheduler.config)
-    scheduler.set_timesteps(steps)
     generator = torch.Generator().manual_seed(seed)
     out = []
-    with controlled(mini.unet, mini.controlnext) as injection:
+    with controlled(mini.unet, mini.controlnext, mini.interaction) as injection:
         for clip in range(batch.clips):
             rows = slice(clip * frames, (clip + 1) * frames)
             base = mini.encode(batch.warped[rows])
             tokens = mini.reference_tokens(mini.encode(batch.reference[clip : clip + 1]))
             extra = validity_cells(batch.validity[rows])
             noise = shared_noise((1, frames, *base.shape[1:]), generator, base.device, base.dtype)
+            scheduler = schedule(mini.scheduler, steps, base.device)
             latents = noise * scheduler.init_noise_sigma
-            scheduler.set_timesteps(steps)
             for time in scheduler.timesteps:
                 control = mini.controlnext(batch.control[None, rows], time, extra)
                 scaled = scheduler.scale_model_input(latents, time)
-                output = predict(mini.unet, injection, scaled, time, base[None], tokens, control)
+                output = predict(
+                    mini.unet, injection, scaled, time, base[None], tokens, control, audio=batch.audio[rows]
+                )
                 latents = scheduler.step(output, time, latents).prev_sample
             clean = mini.vae.add_residual(base, latents[0])
             out.append(mini.vae.decode(clean, num_frames=frames).sample / 2 + 0.5)
     return torch.cat(out)
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    tensors = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return replace(batch, **{k: v.to(device) for k, v in tensors.items() if isinstance(v, Tensor)})
 
 
 @torch.no_grad()
@@ -150,7 +184,7 @@ def evaluate(mini: Mini, held: list[Clips], steps: int = 1, seed: int = 0) -> di
     """
     rows: dict[str, list[float]] = {}
     for clips in held:
-        batch = plain(clips)
+        batch = moved(plain(clips), mini.unet.device)
         frames = len(batch.truth) // batch.clips
         repaired = generate(mini, batch, steps, seed).clamp(0, 1)
         gate = repair_gate(batch.validity, batch.face, mini.vae.config.keep)
@@ -165,29 +199,49 @@ def evaluate(mini: Mini, held: list[Clips], steps: int = 1, seed: int = 0) -> di
         valid = (batch.validity > 0.9).float()
         change = (result - batch.warped).abs().mean(1, keepdim=True)
         rows.setdefault("changed_valid", []).append(float((change * valid).sum() / valid.sum() * 255))
-        for name in ("warp", "result"):
-            rows.setdefault(f"{name}_mouth_corr", []).append(_mouth_agreement(pictures[name], batch))
     return {
         name: float(np.nanmean(values)) for name, values in rows.items() if not all(map(math.isnan, values))
     }
 
 
-def _mouth_agreement(pictures: Tensor, batch: Batch) -> float:
-    """Correlation over frames of the mouth's brightness with the truth's, mean over clips."""
-    frames = len(batch.truth) // batch.clips
-    mouth = boxes(batch.face, batch.hands, tuple(batch.truth.shape[-2:]))["mouth"]
-    area = mouth.sum((1, 2, 3)).clamp_min(1)
-    made, true = ((p.mean(1, keepdim=True) * mouth).sum((1, 2, 3)) / area for p in (pictures, batch.truth))
-    rows = [
-        np.corrcoef(a, b)[0, 1] for a, b in zip(made.view(-1, frames), true.view(-1, frames), strict=True)
-    ]
-    return float(np.nanmean(rows))
+@torch.no_grad()
+def hearing(mini: Mini, withheld: list[Clips], steps: int = 1, seed: int = 0) -> dict[str, float]:
+    """What the sound alone does to mouths whose lip points are withheld: PSNR there, and r of its brightness.
+
+    `right`: with the clip's own speech; `other`: with the next clip's. r over all frames, each clip's mean
+    taken off, of the mouth's brightness against the truth's.
+    """
+    rows: dict[str, list[float]] = {"right": [], "other": []}
+    curves: dict[str, list[Tensor]] = {"right": [], "other": [], "truth": []}
+    for clips in withheld:
+        batch = moved(plain(clips), mini.unet.device)
+        frames = len(batch.truth) // batch.clips
+        mouth = boxes(batch.face, batch.hands, clips.size)["mouth"]
+        speech = {"right": batch.audio, "other": batch.audio.roll(frames, 0)}
+        curves["truth"].append(_mouth_curve(batch.truth, mouth, frames))
+        for name, audio in speech.items():
+            made = generate(mini, replace(batch, audio=audio), steps, seed).clamp(0, 1)
+            rows[name].append(psnr(made, batch.truth, mouth))
+            curves[name].append(_mouth_curve(made, mouth, frames))
+    joined = {name: torch.cat(parts).flatten().cpu().numpy() for name, parts in curves.items()}
+    found = {f"mouth_{name}": float(np.nanmean(values)) for name, values in rows.items()}
+    for name in rows:
+        still = joined[name].std() < 1e-7 or joined["truth"].std() < 1e-7
+        found[f"r_{name}"] = 0.0 if still else float(np.corrcoef(joined[name], joined["truth"])[0, 1])
+    return found
+
+
+def _mouth_curve(pictures: Tensor, mouth: Tensor, frames: int) -> Tensor:
+    """(B,F) mean brightness inside the mouth's box (N,1,H,W), each clip's mean taken off."""
+    curve = (pictures.mean(1, keepdim=True) * mouth).sum((1, 2, 3)) / mouth.sum((1, 2, 3)).clamp_min(1)
+    curve = curve.view(-1, frames)
+    return curve - curve.mean(1, keepdim=True)
 
 
 @torch.no_grad()
 def contact_sheet(mini: Mini, clips: Clips, steps: int = 1) -> np.ndarray:
     """(H,W,3) uint8: per clip reference | skeleton | warp | result | truth, for its first and last frame."""
-    batch = plain(clips)
+    batch = moved(plain(clips), mini.unet.device)
     frames = len(batch.truth) // batch.clips
     repaired = generate(mini, batch, steps, 0).clamp(0, 1)
     gate = repair_gate(batch.validity, batch.face, mini.vae.config.keep)
@@ -199,23 +253,34 @@ def contact_sheet(mini: Mini, clips: Clips, steps: int = 1) -> np.ndarray:
         for frame in (clip * frames, clip * frames + frames - 1):
             row += [small[frame], batch.warped[frame], result[frame], batch.truth[frame]]
         rows.append(torch.cat(row, 2))
-    return (torch.cat(rows, 1).permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    return (torch.cat(rows, 1).permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def export(mini: Mini, folder: Path) -> None:
-    """Writes unet, controlnext, reference_tokens (fp16), vae and scheduler; the networks stay float32."""
+    """Writes unet, controlnext, reference_tokens, interaction (fp16), vae and scheduler.
+
+    The networks stay float32, and where they are.
+    """
     for name, network in mini.networks.items():
         half = type(network).from_config(network.config)
-        half.load_state_dict({k: v.half().float() for k, v in network.state_dict().items()})
+        half.load_state_dict({k: v.half().float().cpu() for k, v in network.state_dict().items()})
         half.half().save_pretrained(folder / name)
     mini.vae.save_pretrained(folder / "vae")
     mini.scheduler.save_pretrained(folder / "scheduler")
 
 
 def load(folder: Path) -> Mini:
-    """The components of an exported folder, in float32."""
-    unet = UNetSpatioTemporalConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
-    controlnext = ControlNeXt.from_pretrained(folder / "controlnext", torch_dtype=torch.float32)
-    tokens = ReferenceTokens.from_pretrained(folder / "reference_tokens", torch_dtype=torch.float32)
-    vae = HaarLatent.from_pretrained(folder / "vae", torch_dtype=torch.float32)
-    return Mini(unet, controlnext, tokens, vae, EulerDiscreteScheduler.from_pretrained(folder / "scheduler"))
+    """The components of an exported folder, in float32; without an interaction where it has none."""
+    kinds = {
+        "unet": UNetSpatioTemporalConditionModel,
+        "controlnext": ControlNeXt,
+        "reference_tokens": ReferenceTokens,
+        "vae": HaarLatent,
+        "interaction": AudioVideoInteraction,
+    }
+    parts = {
+        name: kind.from_pretrained(folder / name, torch_dtype=torch.float32)
+        for name, kind in kinds.items()
+        if name != "interaction" or (folder / name).is_dir()
+    }
+    return Mini(**parts, scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"))

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     if missing:
         raise ValueError(f"{folder} lacks {', '.join(missing)}; train audio2pose and video first")
     parts = minis.load(folder)
-    condition = WarpedReference()
+    condition = WarpedReference(gated_validity=0.0 if parts.interaction is None else 1.0)
     condition.save_pretrained(folder / "condition")
     pipe = AudioPoseSVDPipeline(
         vae=parts.vae,
@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         condition=condition,
         scheduler=parts.scheduler,
         audio2pose=Audio2Pose.from_pretrained(folder / "audio2pose"),
+        interaction=parts.interaction,
     )
     pipe.save_config(folder)
     weights.load(str(folder), device="cpu")
