@@ -24,7 +24,7 @@ def pipe():
         sites=("mid_block", "up_blocks.0"), widths=(32, 32), audio_channels=16, pose_channels=32, dim=16
     )
     for site in interaction.exchanges:
-        torch.nn.init.constant_(site.gate, 0.3)
+        torch.nn.init.normal_(site.gate.weight, std=0.3)
     pipe.register_modules(interaction=interaction.eval())
     return pipe
 

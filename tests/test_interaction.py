@@ -44,7 +44,7 @@ def opened(interaction: AudioVideoInteraction) -> AudioVideoInteraction:
     copy = AudioVideoInteraction.from_config(interaction.config)
     copy.load_state_dict(interaction.state_dict())
     for site in copy.exchanges:
-        torch.nn.init.ones_(site.gate)
+        torch.nn.init.normal_(site.gate.weight, generator=torch.Generator().manual_seed(7))
     return copy
 
 
@@ -85,7 +85,7 @@ def test_gradients_reach_gates_first_and_then_everything(mini, inputs) -> None:
     for opening in (False, True):
         interaction.zero_grad()
         for site in interaction.exchanges if opening else ():
-            torch.nn.init.ones_(site.gate)
+            torch.nn.init.normal_(site.gate.weight, generator=torch.Generator().manual_seed(7))
         with controlled(mini.unet, mini.controlnext, interaction) as injection:
             control = torch.where(
                 heard.view(-1, 1, 1, 1) > 0, inputs["control"], interaction.null_control(FRAMES)
@@ -95,7 +95,7 @@ def test_gradients_reach_gates_first_and_then_everything(mini, inputs) -> None:
                 audio=inputs["audio"], heard=heard,
             )  # fmt: skip
         out.square().mean().backward()
-        assert all(site.gate.grad.abs().max() > 0 for site in interaction.exchanges)
+        assert all(site.gate.weight.grad.abs().max() > 0 for site in interaction.exchanges)
     missing = [name for name, p in interaction.named_parameters() if p.grad is None or not p.grad.any()]
     assert missing == []
     mini.networks.zero_grad()

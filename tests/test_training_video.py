@@ -162,10 +162,10 @@ def test_noise_levels_are_those_of_the_sampler_at_one_and_four_steps():
     for steps in (1, 4):
         assert torch.isin(schedule(scheduler, steps).sigmas[:-1], levels).all()
     clips = tiny_clips(count=400, size=(16, 16), frames=1)
-    chosen = conditions.choose(batches.plain(clips), scheduler, torch.Generator().manual_seed(0))
+    batch, posed = batches.plain(clips), torch.ones(400)
+    chosen = conditions.choose(batch, posed, scheduler, torch.Generator().manual_seed(0))
     assert torch.isin(chosen.levels, levels).all()
     assert (chosen.levels == 80).float().mean() == pytest.approx(conditions.TOP_SIGMA, abs=0.07)
-    assert 1 - chosen.posed.mean() == pytest.approx(conditions.POSE_DROPOUT, abs=0.06)
     assert 1 - chosen.heard.mean() == pytest.approx(conditions.AUDIO_DROPOUT, abs=0.05)
 
 
@@ -173,7 +173,8 @@ def test_the_gate_follows_the_loudness_down_to_its_floor(monkeypatch):
     monkeypatch.setattr(conditions, "GATED", 1.0)
     clips = tiny_clips(count=3, size=(16, 16), frames=2)
     clips.loudness = torch.tensor([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
-    chosen = conditions.choose(batches.plain(clips), mini.make_scheduler(), torch.Generator().manual_seed(0))
+    batch, generator = batches.plain(clips), torch.Generator().manual_seed(0)
+    chosen = conditions.choose(batch, torch.ones(3), mini.make_scheduler(), generator)
     assert chosen.scale.tolist() == pytest.approx([0.2, 1.0, 0.6, 0.6, 1.0, 0.2])
 
 
@@ -200,11 +201,29 @@ def test_a_clip_without_pose_starts_from_the_still_reference_and_has_no_validity
     )
 
 
+def test_a_clip_without_pose_gets_another_of_its_frames_as_reference():
+    clips = tiny_clips(count=2, frames=3)
+    clips.truth += torch.arange(3, dtype=torch.uint8).view(1, 3, 1, 1, 1)
+    clips.loudness[:] = torch.arange(3.0)
+    seen = set()
+    for seed in range(12):
+        one = conditions.framed(clips, torch.tensor([1.0, 0.0]), torch.Generator().manual_seed(seed))
+        assert one.truth.shape[1] == one.audio.shape[1] == 1 and torch.equal(
+            one.reference[0], clips.reference[0]
+        )
+        frame = int(one.loudness[1])
+        assert torch.equal(one.truth[1, 0], clips.truth[1, frame])
+        away = int(one.reference[1].int().sub(clips.truth[1, frame].int()).unique())
+        assert away != 0
+        seen.add((frame, frame + away))
+    assert len(seen) > 3
+
+
 def test_own_states_are_those_that_euler_steps_reach():
     model = new_run(None).mini
     torch.nn.init.normal_(model.unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(0))
     batch, generator = batches.plain(tiny_clips()), torch.Generator().manual_seed(0)
-    chosen = conditions.choose(batch, model.scheduler, generator, pose_dropout=0.0)
+    chosen = conditions.choose(batch, torch.ones(2), model.scheduler, generator)
     task, _, _ = conditions.task_of(model, batch, chosen, None, generator)
     noise = torch.randn(task.clean.shape, generator=generator)
     scheduler = schedule(mini.make_scheduler(), 4)
@@ -306,7 +325,7 @@ def test_training_lowers_the_loss_and_resumes_to_the_same_weights(folder, monkey
         values = []
         for _ in range(count):
             generator = batches.rng_of(0, run.step)
-            loss, still = conditions.loss_of(run.mini, batches.plain(clips), 8, generator, pose_dropout=0.0)
+            loss, still = conditions.loss_of(run.mini, batches.plain(clips), 8, generator)
             run.update(loss, 0.0)
             values.append(float(loss.detach() / still))
         return values

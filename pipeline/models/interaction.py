@@ -2,7 +2,8 @@
 
 At named modules of a stock UNet ("sites") a frame's audio tokens attend to its visual tokens and to its pose
 prior, then its visual tokens attend to the audio tokens so informed. Nothing passes from frame to frame. The
-gates begin at zero: an untrained interaction leaves the UNet's output as it is, to the bit.
+gates begin at zero: an untrained interaction leaves the UNet's output as it is, to the bit. A gate is the
+whole last projection, as a scalar or vector before a random projection learns many times slower.
 """
 
 from __future__ import annotations
@@ -30,14 +31,20 @@ class Site(nn.Module):
         self.listen = Attention(dim, cross_attention_dim=dim, heads=heads, dim_head=dim // heads)
         self.norm_heard = nn.LayerNorm(dim)
         self.speak = Attention(width, cross_attention_dim=dim, heads=heads, dim_head=dim // heads)
-        self.gate = nn.Parameter(torch.zeros(width))
+        nn.init.zeros_(self.gate.weight)
+        nn.init.zeros_(self.gate.bias)
+
+    @property
+    def gate(self) -> nn.Linear:
+        """The projection that lets the sound into the picture."""
+        return self.speak.to_out[0]
 
     def forward(self, hidden: Tensor, audio: Tensor, pose: Tensor) -> Tensor:
         """Hidden states (N, width, h, w) after the exchange with tokens (N, n, dim) and (N, p, dim)."""
         visual = self.norm_visual(hidden.flatten(2).transpose(1, 2))
         context = torch.cat([self.look(visual), pose], 1)
         heard = audio + self.listen(self.norm_audio(audio), context)
-        change = self.gate * self.speak(visual, self.norm_heard(heard))
+        change = self.speak(visual, self.norm_heard(heard))
         return hidden + change.transpose(1, 2).unflatten(2, hidden.shape[-2:]).to(hidden.dtype)
 
 
@@ -77,7 +84,7 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
     @property
     def idle(self) -> bool:
         """Whether all gates are zero, so that nothing is exchanged."""
-        return not any(bool(site.gate.any()) for site in self.exchanges)
+        return not any(bool(site.gate.weight.any() or site.gate.bias.any()) for site in self.exchanges)
 
     def null_control(self, count: int) -> Tensor:
         """(count, pose_channels, 1, 1) control features of frames without a pose; they fit any size."""

@@ -58,8 +58,8 @@ class Pool:
     def ready(self) -> int:
         return len(shards(self.folder))
 
-    def draw(self, clips: int, frames: int = 1) -> Clips:
-        """`clips` random clips of the size of a random open shard: one random frame of each, or all."""
+    def draw(self, clips: int) -> Clips:
+        """`clips` random clips, all of their frames, of the size of a random open shard."""
         if len(self.open) < OPEN_SHARDS or torch.rand((), generator=self.generator) < EXCHANGE:
             self._exchange()
         size = self.open[self._number(len(self.open))].size
@@ -67,8 +67,7 @@ class Pool:
         picked = []
         for _ in range(clips):
             shard = same[self._number(len(same))]
-            clip = shard[[self._number(len(shard))]]
-            picked.append(clip if frames > 1 else clip.frame(self._number(clip.truth.shape[1])))
+            picked.append(shard[[self._number(len(shard))]])
         return Clips.join(picked)
 
     def _exchange(self) -> None:

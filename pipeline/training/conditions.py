@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from pipeline.models.denoiser import (
 from pipeline.training import mini as minis
 from pipeline.training.batches import CONTROL_SCALE, Batch, crop, crop_corner
 from pipeline.training.losses import denoising_loss, region_weights, sharpness_loss
+from pipeline.training.pool import PER_CLIP, Clips
 
 POSE_DROPOUT, AUDIO_DROPOUT = 0.15, 0.1  # whole clips; 0.3 of the poses where a GPU trains
 GATED, FLOOR = 0.2, 0.2  # share of clips under the loudness gate, and w0: the strength left in silence
@@ -53,21 +54,34 @@ def sampler_levels(scheduler: EulerDiscreteScheduler, steps: int = SAMPLER_STEPS
     return schedule(scheduler, steps).sigmas[:-1].float()
 
 
+def framed(clips: Clips, posed: Tensor, generator: torch.Generator) -> Clips:
+    """One random frame of each clip, F = 1; a clip without pose gets another of its frames as reference.
+
+    What the sound alone moves can be learnt from a picture of the same moment, not from one far away.
+    """
+    count, frames = clips.truth.shape[:2]
+    number = torch.randint(frames, (count,), generator=generator)
+    other = (number + torch.randint(1, max(frames, 2), (count,), generator=generator)) % frames
+    rows = torch.arange(count)
+    near = clips.truth[rows, other]
+    reference = torch.where(posed.view(-1, 1, 1, 1) > 0, clips.reference, near)
+    parts = {f.name: getattr(clips, f.name) for f in fields(Clips)}
+    one = {k: v[rows, number][:, None] for k, v in parts.items() if k not in PER_CLIP}
+    return replace(clips, reference=reference, **one)
+
+
 def choose(
-    batch: Batch,
-    scheduler: EulerDiscreteScheduler,
-    generator: torch.Generator,
-    pose_dropout: float = POSE_DROPOUT,
+    batch: Batch, posed: Tensor, scheduler: EulerDiscreteScheduler, generator: torch.Generator
 ) -> Chosen:
-    """Draws level, dropouts and strengths for every clip of a batch."""
+    """Draws level, audio dropout and strengths for every clip of a batch; posed (B,) is given."""
     count, frames = batch.clips, len(batch.truth) // batch.clips
     top, *lower = sampler_levels(scheduler).tolist()
     low = torch.tensor(lower)[torch.randint(len(lower), (count,), generator=generator)]
-    chance = torch.rand((5, count), generator=generator)
+    chance = torch.rand((4, count), generator=generator)
     levels = torch.where(chance[0] < TOP_SIGMA, torch.full_like(low, top), low)
-    posed, heard = (chance[1] >= pose_dropout).float(), (chance[2] >= AUDIO_DROPOUT).float()
+    heard = (chance[1] >= AUDIO_DROPOUT).float()
     gate = FLOOR + (1 - FLOOR) * batch.loudness.cpu()
-    free = (1.3 * chance[4]).repeat_interleave(frames, 0)
+    free = (1.3 * chance[2]).repeat_interleave(frames, 0)
     kind = chance[3].repeat_interleave(frames, 0)
     scale = torch.where(kind < GATED, gate, torch.where(kind > 1 - FREE_SCALE, free, torch.ones_like(free)))
     return Chosen(levels, posed, heard, scale)
@@ -146,9 +160,12 @@ def task_of(
     """
     frames = len(batch.truth) // batch.clips
     reference = mini.encode(batch.reference)
+    tokens, still = mini.reference_tokens(reference), reference.repeat_interleave(frames, 0)
+    if side is not None:
+        corners = corners_of(batch, side, generator)
+        batch, still = cropped(batch, corners, side), crop(still, corners, side, 1)
     warped, truth = mini.encode(batch.warped), mini.encode(batch.truth)
-    still = reference.repeat_interleave(frames, 0)
-    posed = chosen.posed.repeat_interleave(frames, 0)
+    posed, heard = (x.repeat_interleave(frames, 0) for x in (chosen.posed, chosen.heard))
     on = posed.view(-1, 1, 1, 1)
     base = torch.where(on > 0, warped, still)
     clean = mini.vae.residual_of(truth, base)
@@ -159,19 +176,30 @@ def task_of(
     face = face_maps(batch.face, tuple(batch.truth.shape[-2:]))[0]
     rest = F.avg_pool2d(batch.validity * (1 - face), CELL) * on
     scale = chosen.scale.view(-1, 1, 1, 1)
-    extra, control = validity_cells((batch.validity * scale).clamp(max=1) * on), batch.control
-    if side is not None:
-        corners = corners_of(batch, side, generator)
-        base, clean, weight, rest, extra = (
-            crop(x, corners, side, 1) for x in (base, clean, weight, rest, extra)
-        )
-        control = crop(control, corners, side, CELL * CONTROL_SCALE)
+    extra = validity_cells((batch.validity * scale).clamp(max=1) * on)
     shape = (batch.clips, frames, *clean.shape[1:])
-    heard = chosen.heard.repeat_interleave(frames, 0)
     scale = torch.where(on > 0, scale, torch.ones_like(scale))
-    tokens = mini.reference_tokens(reference)
-    task = Task(base.view(shape), clean.view(shape), tokens, control, extra, batch.audio, posed, heard, scale)
+    task = Task(
+        base.view(shape), clean.view(shape), tokens, batch.control, extra, batch.audio, posed, heard, scale
+    )
     return task, weight, rest
+
+
+def cropped(batch: Batch, corners: list[tuple[int, int]], side: int) -> Batch:
+    """The batch's frames in crops of `side` latents, and the points in the crops' own fractions."""
+    frames, (height, width) = len(batch.truth) // batch.clips, batch.truth.shape[-2:]
+    corner = torch.tensor(corners, dtype=torch.float32).flip(1) * CELL  # x, y in pixels
+    corner = corner.repeat_interleave(frames, 0).to(batch.face.device)[:, None]
+    size = corner.new_tensor([width, height])
+
+    def own(points: Tensor) -> Tensor:
+        return torch.cat([(points[..., :2] * size - corner) / (side * CELL), points[..., 2:]], -1)
+
+    pictures = {
+        name: crop(getattr(batch, name), corners, side, CELL) for name in ("truth", "warped", "validity")
+    }
+    control = crop(batch.control, corners, side, CELL * CONTROL_SCALE)
+    return replace(batch, **pictures, control=control, face=own(batch.face), hands=own(batch.hands))
 
 
 def corners_of(batch: Batch, side: int, generator: torch.Generator) -> list[tuple[int, int]]:
@@ -199,13 +227,17 @@ def loss_of(
     side: int | None,
     generator: torch.Generator,
     *,
+    posed: Tensor | None = None,
     precision: torch.dtype = torch.float32,
-    pose_dropout: float = POSE_DROPOUT,
     sharpness: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """One batch's loss and the loss of the warp itself; `side` latents of a crop, None for whole pictures."""
+    """One batch's loss and the loss of the warp itself; `side` latents of a crop, None for whole pictures.
+
+    posed (B,) 0 or 1: which clips keep their pose, None for all.
+    """
     device = mini.unet.device
-    chosen = choose(batch, mini.scheduler, generator, pose_dropout).to(device)
+    posed = torch.ones(batch.clips) if posed is None else posed
+    chosen = choose(batch, posed, mini.scheduler, generator).to(device)
     task, weight, rest = task_of(mini, minis.moved(batch, device), chosen, side, generator)
     noise = shared_noise(task.clean.shape, generator, device, task.clean.dtype)
     below = chosen.levels < chosen.levels.new_tensor(mini.scheduler.config.sigma_max) * 0.999

@@ -28,9 +28,9 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.denoiser import restore_temporal, skip_idle_temporal
 from pipeline.training import conditions
 from pipeline.training import mini as minis
-from pipeline.training.batches import Batch, Pool, augmented, rng_of
-from pipeline.training.conditions import loss_of
-from pipeline.training.pool import FRAMES, HELD_OUT, SHARDS, Clips, draw_clips, start_filling
+from pipeline.training.batches import Pool, augmented, rng_of
+from pipeline.training.conditions import framed, loss_of
+from pipeline.training.pool import FRAMES, HELD_OUT, SHARDS, Clips, draw_clips, shards, start_filling
 from pipeline.training.state import MEET_SECONDS, Run
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ SIDES = ((16, 24, 0.6), (24, 12, 0.25), (None, 6, 0.15))
 WHOLE = 0.9  # share of the run after which whole pictures are trained
 SAVE_SECONDS, TEST_SECONDS = 180.0, 600.0
 FIRST_SHARDS = 6  # the codec's whitening is measured on these
-HELD_CLIPS = 48
+HELD_CLIPS = 80  # a fifth of them with withheld lips
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -82,10 +82,12 @@ def step_loss(run: Run, pool: Pool, recipe: Recipe, share: float, seed: int) -> 
     side, count, frames = _shape(recipe, share, generator)
     if frames > 1:
         restore_temporal(run.mini.unet)
-    batch: Batch = augmented(pool.draw(count * recipe.batch, frames), generator)
+    clips = pool.draw(count * recipe.batch)
+    posed = (torch.rand(len(clips), generator=generator) >= recipe.pose_dropout).float()
+    clips = framed(clips, posed, generator) if frames == 1 else clips
     return loss_of(
-        run.mini, batch, side, generator,
-        precision=recipe.precision, pose_dropout=recipe.pose_dropout, sharpness=recipe.sharpness,
+        run.mini, augmented(clips, generator), side, generator,
+        posed=posed, precision=recipe.precision, sharpness=recipe.sharpness,
     )  # fmt: skip
 
 
@@ -134,15 +136,15 @@ def test(run: Run, held: tuple[list[Clips], list[Clips]], out: Path | None) -> d
 
 
 def prepare(
-    folder: Path, seed: int, shards: int, init: Path | None, ears: Path, device: str, fillers: int
+    folder: Path, seed: int, count: int, init: Path | None, ears: Path, device: str, fillers: int
 ) -> Run:
     """Starts the data, waits for the first shards, builds or resumes the run."""
     pool = folder / "pool"
     pool.mkdir(parents=True, exist_ok=True)
     for number in range(fillers):
-        start_filling(pool, seed + 100 * number, -(-shards // fillers))
-    first = min(FIRST_SHARDS, shards)
-    while len(list(pool.glob("*.npz"))) < first:
+        start_filling(pool, seed + 100 * number, -(-count // fillers), device=device)
+    first = min(FIRST_SHARDS, count)
+    while len(shards(pool)) < first:
         time.sleep(1)
     vae_folder = folder / "vae"
     if not (vae_folder / "config.json").exists():
@@ -155,7 +157,7 @@ def prepare(
 
 def measured(pool: Path, first: int) -> minis.HaarLatent:
     """The codec with the whitening of the first shards of one size."""
-    seen = [Clips.load(p) for p in sorted(pool.glob("*.npz"))[:first]]
+    seen = [Clips.load(p) for p in shards(pool)[:first]]
     return minis.measured_codec(Clips.join([c for c in seen if c.size == seen[0].size]))
 
 
