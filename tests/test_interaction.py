@@ -78,6 +78,12 @@ def test_the_pose_prior_reaches_the_picture_through_the_sound(mini, inputs) -> N
     assert torch.equal(interaction.pose(inputs["control"], 0.0), interaction.pose(inputs["control"] * 0))
 
 
+def test_tokens_of_another_speech_network_count_as_none(mini, inputs) -> None:
+    foreign = mini.interaction.audio(torch.randn(FRAMES, 1, 768), FRAMES)
+    assert torch.equal(foreign, mini.interaction.audio(None, FRAMES))
+    assert not torch.equal(foreign, mini.interaction.audio(inputs["audio"], FRAMES))
+
+
 def test_gradients_reach_gates_first_and_then_everything(mini, inputs) -> None:
     interaction = AudioVideoInteraction.from_config(mini.interaction.config)
     interaction.load_state_dict(mini.interaction.state_dict())

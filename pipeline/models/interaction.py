@@ -91,10 +91,14 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
         return self.null_pose.view(1, -1, 1, 1).expand(count, -1, -1, -1)
 
     def audio(self, tokens: Tensor | None, count: int, heard: Tensor | None = None) -> Tensor:
-        """(N, n + 1, dim) from speech tokens (N, n, d); null where `heard` (N,) is 0 or there are none."""
+        """(N, n + 1, dim) from speech tokens (N, n, d); null where `heard` (N,) is 0 or there are none.
+
+        Tokens of another shape come from another speech network: they mean nothing here and count as none.
+        """
         places = self.audio_place.expand(count, -1, -1)
         null = self.null_audio.expand(count, -1, -1)
-        if tokens is None:
+        known = (self.config.audio_tokens, self.config.audio_channels)
+        if tokens is None or tokens.shape[1:] != known:
             inner = null
         else:
             inner = self.audio_in(tokens.to(self.audio_in.weight.dtype))

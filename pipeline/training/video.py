@@ -36,7 +36,7 @@ from pipeline.training.state import MEET_SECONDS, Run
 log = logging.getLogger(__name__)
 
 # latents of a crop's side (None: whole pictures), clips of a batch, share of steps; each costs about the same
-SIDES = ((16, 24, 0.6), (24, 12, 0.25), (None, 6, 0.15))
+SIDES = ((16, 24, 0.65), (24, 12, 0.25), (None, 6, 0.1))
 WHOLE = 0.9  # share of the run after which whole pictures are trained
 SAVE_SECONDS, TEST_SECONDS = 180.0, 600.0
 FIRST_SHARDS = 6  # the codec's whitening is measured on these
@@ -118,7 +118,8 @@ def test(run: Run, held: tuple[list[Clips], list[Clips]], out: Path | None) -> d
 
     with run.averaged() as mini:
         figures = minis.evaluate(mini, held[0])
-        figures |= {f"four_{k}": v for k, v in minis.evaluate(mini, held[0][:2], 4).items() if "result" in k}
+        one, four = (minis.evaluate(mini, held[0][:2], steps) for steps in (1, conditions.SAMPLER_STEPS))
+        figures |= {f"four_less_one_{k}": four[f"result_{k}"] - one[f"result_{k}"] for k in ("psnr", "face")}
         if held[1]:
             figures |= minis.hearing(mini, held[1])
         sheet = minis.contact_sheet(mini, Clips.join([held[0][0], *held[1][:1]]))
