@@ -109,7 +109,7 @@ BAD = [
     ({"height": "100"}, "height"),
     ({"detector": "dwpose"}, "models --download dwpose"),
     ({"model": "controlnext-svd"}, "controlnext-svd"),
-    ({"pose_free": "network"}, "null pose"),
+    ({"pose_free": "network"}, "leave out --driving"),
     ({"model": "nonesuch"}, "nonesuch"),
     ({"device": "abacus"}, "abacus"),
     ({"output": "no/such/folder/out.mp4"}, "no/such/folder"),
