@@ -3,7 +3,8 @@
 At named modules of a stock UNet ("sites") a frame's audio tokens attend to its visual tokens and to its pose
 prior, then its visual tokens attend to the audio tokens so informed. Nothing passes from frame to frame. The
 gates begin at zero: an untrained interaction leaves the UNet's output as it is, to the bit. A gate is the
-whole last projection, as a scalar or vector before a random projection learns many times slower.
+whole last projection: a scalar or vector before a random projection learns many times slower. What a place
+hears is multiplied by what it shows, so that the sound can act on the mouth alone from the first steps on.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ class Site(nn.Module):
         self.norm_audio = nn.LayerNorm(dim)
         self.listen = Attention(dim, cross_attention_dim=dim, heads=heads, dim_head=dim // heads)
         self.norm_heard = nn.LayerNorm(dim)
-        self.speak = Attention(width, cross_attention_dim=dim, heads=heads, dim_head=dim // heads)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.gate.bias)
-
-    @property
-    def gate(self) -> nn.Linear:
-        """The projection that lets the sound into the picture."""
-        return self.speak.to_out[0]
+        self.speak = Attention(
+            width, cross_attention_dim=dim, heads=heads, dim_head=dim // heads, out_dim=2 * dim
+        )
+        self.show = nn.Linear(width, 2 * dim)
+        self.gate = nn.Linear(2 * dim, width)
+        for last in (self.gate, self.listen.to_out[0]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, hidden: Tensor, audio: Tensor, pose: Tensor) -> Tensor:
         """Hidden states (N, width, h, w) after the exchange with tokens (N, n, dim) and (N, p, dim)."""
         visual = self.norm_visual(hidden.flatten(2).transpose(1, 2))
         context = torch.cat([self.look(visual), pose], 1)
         heard = audio + self.listen(self.norm_audio(audio), context)
-        change = self.speak(visual, self.norm_heard(heard))
+        change = self.gate(self.speak(visual, self.norm_heard(heard)) * self.show(visual))
         return hidden + change.transpose(1, 2).unflatten(2, hidden.shape[-2:]).to(hidden.dtype)
 
 

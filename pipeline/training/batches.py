@@ -17,6 +17,7 @@ from pipeline.training.pool import WITHHELD, Clips, shards
 
 CONTROL_SCALE = 2  # the skeleton is drawn at twice the size: at once the size face dots melt together
 OPEN_SHARDS = 16
+WITHHELD_CHANCE = 2.5  # times as often: clips whose mouth the sound alone tells
 EXCHANGE = 0.35  # chance per batch that an open shard is exchanged
 # mirror images: OpenPose body and iBUG face
 BODY_MIRROR = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
@@ -67,7 +68,8 @@ class Pool:
         picked = []
         for _ in range(clips):
             shard = same[self._number(len(same))]
-            picked.append(shard[[self._number(len(shard))]])
+            chance = torch.where(shard.lips > 0, 1.0, WITHHELD_CHANCE)
+            picked.append(shard[torch.multinomial(chance, 1, generator=self.generator)])
         return Clips.join(picked)
 
     def _exchange(self) -> None:

@@ -34,6 +34,7 @@ SAMPLER_STEPS = 4
 TOP_SIGMA = 0.75  # share of clips at the sampler's first level; one step is what a CPU user runs
 OWN_STATE = 0.5  # of the lower levels: states as the sampler reaches them instead of noised truth
 LIPS_CROP = 0.7  # share of crops at the mouth where the lips are withheld
+LIPS_WEIGHT = 2.0  # times as much as elsewhere the mouth weighs there, as only the sound tells how it is
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,9 @@ def task_of(
     near = mini.vae.residual_of(truth, warped).abs().mean((1, 2, 3))
     sure = torch.where(on > 0, batch.validity, torch.ones_like(batch.validity))
     weight = region_weights(sure, batch.face, batch.hands) * (near / far).clamp(max=1).view(-1, 1, 1, 1)
-    face = face_maps(batch.face, tuple(batch.truth.shape[-2:]))[0]
+    face, mouth = face_maps(batch.face, tuple(batch.truth.shape[-2:]))
+    unseen = (1 - batch.lips).view(-1, 1, 1, 1)
+    weight = weight * (1 + (LIPS_WEIGHT - 1) * unseen * F.avg_pool2d(mouth, CELL))
     rest = F.avg_pool2d(batch.validity * (1 - face), CELL) * on
     scale = chosen.scale.view(-1, 1, 1, 1)
     extra = validity_cells((batch.validity * scale).clamp(max=1) * on)
