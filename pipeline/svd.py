@@ -34,8 +34,8 @@ from pipeline.schedules import SCHEDULES, Callback, State, Task, trimmed
 from pipeline.stills import StillConditions, StillReference
 
 NO_NULLS = (
-    "these weights know no null pose and no null audio, so --audio-guidance and --pose-guidance must stay 1 and "
-    "--pose-free must stay prior; use weights with an interaction component"
+    "these weights know no null pose and no null audio, so --audio-guidance and --pose-guidance must stay 1 "
+    "and --pose-free must stay prior; use weights with an interaction component"
 )
 
 

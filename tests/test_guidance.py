@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pipeline import jobs
-from pipeline.conditioning import Guidance, WarpedReference
-from pipeline.models.denoiser import schedule
+from pipeline.conditioning import Guidance, WarpedReference, adjusted
+from pipeline.models.denoiser import TIME_IDS, schedule
 from pipeline.models.interaction import AudioVideoInteraction
 from tests.tiny import motion, portrait, tiny_pipeline
 
@@ -34,25 +34,25 @@ def spoken(frames: int = FRAMES, seed: int = 0):
     return replace(motion(frames), audio=rng.standard_normal((frames, 5, 16)).astype(np.float32))
 
 
-def shot(pipe, moves, guidance: Guidance, condition: WarpedReference | None = None):
-    condition = condition or pipe.condition
-    size = (128, 96)
-    return condition.shot(portrait(), moves, size, pipe.vae, pipe.reference_tokens, guidance)
+def shot(pipe, moves, audio: float = 1.0, pose: float = 1.0, condition: WarpedReference | None = None):
+    asked = {"audio_guidance": audio, "pose_guidance": pose}
+    condition = condition or adjusted(pipe.condition, asked)
+    return condition.shot(portrait(), moves, (128, 96), pipe.vae, pipe.reference_tokens)
 
 
 def rendered(pipe, moves, **options) -> np.ndarray:
     generator = torch.Generator().manual_seed(3)
-    steps = list(pipe.render(portrait(), moves, generator=generator, **options))
+    steps = list(pipe.render(portrait(), moves, generator=generator, conditioning=options))
     return np.concatenate([step.frames for step in steps if step.frames is not None])
 
 
 def test_plain_guidance_is_one_evaluation_and_the_gain_scales_control_and_validity(pipe) -> None:
     gain = np.array([0.5, 1.0, 1.2, 1.0])
     moves = replace(spoken(), guidance=gain)
-    (plain,) = shot(pipe, moves, Guidance()).conditions(0, FRAMES).branches
+    (plain,) = shot(pipe, moves).conditions(0, FRAMES).branches
     assert plain.share.tolist() == [1] * FRAMES and plain.scale.flatten().tolist() == pytest.approx(gain)
     condition = WarpedReference(64, gated_validity=1.0)
-    (gated,) = shot(pipe, moves, Guidance(), condition).conditions(0, FRAMES).branches
+    (gated,) = shot(pipe, moves, condition=condition).conditions(0, FRAMES).branches
     assert torch.allclose(gated.extra[0], 0.5 * plain.extra[0])
     assert torch.equal(gated.extra[1::2], plain.extra[1::2]) and gated.extra.max() <= 1
 
@@ -62,14 +62,14 @@ CASES = [(1, 1, 1), (1, 0, 1), (2, 1, 3), (0, 1, 3), (1, 2, 2), (0, 0, 1)]
 
 @pytest.mark.parametrize(("audio", "pose", "count"), CASES)
 def test_shares_add_up_and_idle_branches_are_left_out(pipe, audio, pose, count) -> None:
-    given = shot(pipe, spoken(), Guidance(audio, pose)).conditions(0, FRAMES)
+    given = shot(pipe, spoken(), audio, pose).conditions(0, FRAMES)
     assert len(given.branches) == count
     assert sum(branch.share for branch in given.branches).tolist() == pytest.approx([1] * FRAMES)
 
 
 def test_the_sliders_gain_acts_on_the_pose_term_alone(pipe) -> None:
     gain = np.array([0.8, 1.0, 1.2, 1.0])
-    given = shot(pipe, replace(spoken(), guidance=gain), Guidance(1.5, 1.0)).conditions(0, FRAMES)
+    given = shot(pipe, replace(spoken(), guidance=gain), 1.5, 1.0).conditions(0, FRAMES)
     null, sound, full = given.branches
     assert null.audio is None and null.control is None and sound.audio is not None and sound.control is None
     assert full.share.tolist() == pytest.approx(gain) and full.scale.flatten().tolist() == [1] * FRAMES
@@ -80,7 +80,7 @@ def test_the_sliders_gain_acts_on_the_pose_term_alone(pipe) -> None:
 
 def test_a_branch_with_another_base_is_the_same_denoiser_in_the_common_base(pipe) -> None:
     """The output plus base is what an evaluation wholly in the still reference's base gives."""
-    given = shot(pipe, spoken(), Guidance(2.0, 1.0)).conditions(0, FRAMES)
+    given = shot(pipe, spoken(), 2.0, 1.0).conditions(0, FRAMES)
     branch = given.branches[1]
     scheduler = schedule(pipe.scheduler, 4)
     sigma, time = scheduler.sigmas[2], scheduler.timesteps[2]
@@ -102,7 +102,7 @@ def _run(pipe, branch, state, sigma, time):
 
     with controlled(pipe.unet, pipe.controlnext, pipe.interaction) as injection:
         scaled = state / (sigma**2 + 1).sqrt()
-        return pipe._evaluate(injection, branch, slice(0, FRAMES), scaled, time)
+        return pipe._evaluate(injection, branch, list(range(FRAMES)), scaled, time, TIME_IDS)
 
 
 def test_sound_reaches_the_pictures_and_guidance_changes_them(pipe) -> None:
@@ -117,7 +117,7 @@ def test_pose_free_by_the_network_heeds_no_pose_and_starts_from_the_picture(pipe
     free = rendered(pipe, moves, pose_guidance=0.0)
     assert np.array_equal(free, rendered(pipe, other, pose_guidance=0.0))
     assert not np.array_equal(free, rendered(pipe, spoken(seed=1), pose_guidance=0.0))
-    given = shot(pipe, moves, Guidance(1, 0)).conditions(0, FRAMES)
+    given = shot(pipe, moves, 1, 0).conditions(0, FRAMES)
     (branch,) = given.branches
     assert branch.control is None and branch.offset is None and torch.equal(branch.image_latents, given.base)
 
@@ -126,16 +126,16 @@ def test_weights_without_null_pose_refuse_it_in_one_sentence() -> None:
     old = tiny_pipeline()
     for options in ({"pose_guidance": 0.0}, {"audio_guidance": 2.0}):
         with pytest.raises(ValueError, match="null pose"):
-            list(old.render(portrait(), motion(2), **options))
+            list(old.render(portrait(), motion(2), conditioning=options))
     request = jobs.Request("picture.png", "speech.wav", pose_free="network")
     with pytest.raises(ValueError, match="null pose"):
         jobs.load(request, old)
 
 
 def test_requests_translate_pose_free_and_refuse_a_driving_video_with_it() -> None:
-    assert jobs.Request("a.png", "b.wav").guidance == {}
-    assert jobs.Request("a.png", "b.wav", pose_free="network").guidance == {"pose_guidance": 0.0}
-    assert jobs.Request("a.png", "b.wav", audio_guidance=1.5).guidance == {"audio_guidance": 1.5}
+    assert jobs.Request("a.png", "b.wav").conditioning() == {}
+    assert jobs.Request("a.png", "b.wav", pose_free="network").conditioning() == {"pose_guidance": 0.0}
+    assert jobs.Request("a.png", "b.wav", audio_guidance=1.5).conditioning() == {"audio_guidance": 1.5}
     with pytest.raises(ValueError, match="leave out --driving"):
         jobs.Request("a.png", "b.wav", driving="c.mp4", pose_free="network")
     with pytest.raises(ValueError, match="audio guidance"):

@@ -43,9 +43,15 @@ def opened(interaction: AudioVideoInteraction) -> AudioVideoInteraction:
     """A copy whose gates let the sound through."""
     copy = AudioVideoInteraction.from_config(interaction.config)
     copy.load_state_dict(interaction.state_dict())
-    for site in copy.exchanges:
-        torch.nn.init.normal_(site.gate.weight, generator=torch.Generator().manual_seed(7))
+    open_gates(copy)
     return copy
+
+
+def open_gates(interaction: AudioVideoInteraction) -> None:
+    """Both directions: into the picture, and from picture and pose into the sound."""
+    for site in interaction.exchanges:
+        for gate in (site.gate, site.listen.to_out[0]):
+            torch.nn.init.normal_(gate.weight, generator=torch.Generator().manual_seed(7))
 
 
 def test_untrained_it_leaves_the_output_as_it_is_to_the_bit(mini, inputs) -> None:
@@ -90,8 +96,8 @@ def test_gradients_reach_gates_first_and_then_everything(mini, inputs) -> None:
     heard = torch.tensor([1.0, 0.0, 1.0])
     for opening in (False, True):
         interaction.zero_grad()
-        for site in interaction.exchanges if opening else ():
-            torch.nn.init.normal_(site.gate.weight, generator=torch.Generator().manual_seed(7))
+        if opening:
+            open_gates(interaction)
         with controlled(mini.unet, mini.controlnext, interaction) as injection:
             control = torch.where(
                 heard.view(-1, 1, 1, 1) > 0, inputs["control"], interaction.null_control(FRAMES)
