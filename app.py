@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import html
+import inspect
 import logging
 import os
 import re
@@ -19,36 +20,13 @@ quiet_libraries()
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from pipeline import app_steps as steps  # first: it imports `spaces`, which must come before torch
+from pipeline import app_knobs
 
 import gradio as gr
 
 log = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-EXAMPLES = (  # label, reference image, speech, driving video or None, intensity
-    ("Half body, beat gestures", "reference/half_jacket.png", "speech/welcome.wav", "driving/beats.mp4", 1),
-    ("Whole body, side steps", "reference/full_trousers.png", "speech/lecture.wav", "driving/steps.mp4", 1),
-    ("Pose-free, no driving video", "reference/half_glasses.png", "speech/weather.wav", None, 1),
-    (
-        "Hard accents, intensity 2",
-        "reference/three_quarter.png",
-        "speech/accents_no.wav",
-        "driving/sway.mp4",
-        2,
-    ),
-)
-AGAIN = "press 1 Analyse again"
-CSS = """
-.gradio-container .main.fillable {max-width: 1560px; padding: 8px 22px}
-.gradio-container .gap, .gradio-container .row, .gradio-container .column {gap: 10px}
-.gradio-container label.float {font-size: 12px; padding: 1px 7px; opacity: .88}
-#header h1 {display: inline; font-size: 1.35rem; margin-right: .6rem} #header p {display: inline}
-#speech .upload-container .wrap {min-height: 84px; padding: 30px 4px 4px}
-#speech .upload-container {height: 110px}
-#speech .upload-container .icon-wrap {display: none}
-#status progress {width: 100%; height: 8px; accent-color: #6366f1} #status {min-height: 46px}
-footer {margin-top: 4px !important}
-"""
 
 
 def uploads() -> Path:
@@ -56,8 +34,11 @@ def uploads() -> Path:
     return Path(gr.utils.get_upload_folder()).resolve()
 
 
-def shown(handler: Callable[..., Iterator]) -> Callable[..., Iterator]:
-    """The handler in Gradio's terms: a ValueError becomes a visible message, without the server's folders."""
+def shown(handler: Callable[..., Iterator], names: list[str]) -> Callable[..., Iterator]:
+    """The handler in Gradio's terms: a ValueError becomes a visible message, without the server's folders.
+
+    names: of its arguments, which gradio_client uses; KEEP leaves a part of the page as it is.
+    """
 
     @functools.wraps(handler)
     def wrapped(*args: Any) -> Iterator:
@@ -72,13 +53,15 @@ def shown(handler: Callable[..., Iterator]) -> Callable[..., Iterator]:
                 html.escape(sentence, quote=False), duration=None, print_exception=False
             ) from error
 
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    wrapped.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
     return wrapped
 
 
 def examples() -> list[tuple]:
-    """The rows of EXAMPLES with full paths; a row whose files are missing is left out with a warning."""
+    """app_knobs.EXAMPLES with full paths; a row whose files are missing is left out with a warning."""
     rows = []
-    for label, *files, intensity in EXAMPLES:
+    for label, *files, intensity in app_knobs.EXAMPLES:
         paths = [None if name is None else ASSETS / name for name in files]
         missing = [path.name for path in paths if path and not path.is_file()]
         if missing:
@@ -93,55 +76,82 @@ def whole_file(payload: Any) -> str | None:
     return None if payload is None else payload.path
 
 
+def control(knob: app_knobs.Knob) -> Any:
+    """The component of one row of the table of controls."""
+    look = {"label": knob.label, "info": knob.cost, "elem_id": knob.name, "min_width": 200}
+    if knob.kind == "slider":
+        return gr.Slider(*knob.range, knob.default, step=knob.step, **look)
+    if knob.kind == "choice":
+        return gr.Dropdown(list(knob.choices), value=knob.default, **look)
+    if knob.kind == "number":
+        return gr.Number(knob.default, precision=0, minimum=0, **look)
+    return gr.Textbox(knob.default, max_lines=1, **look)
+
+
+def controls(group: str) -> dict[str, Any]:
+    return {knob.name: control(knob) for knob in app_knobs.KNOBS if knob.group == group}
+
+
 def input_column() -> dict[str, Any]:
-    """Reference image, speech, driving video or pose file."""
+    """Reference image, speech, driving video or pose file, and which of its people drives."""
     ui = {
         "image": gr.Image(
-            label="Reference image",
-            type="filepath",
-            height=190,
-            sources=["upload", "clipboard"],
+            label="Reference image", type="filepath", height=190, sources=["upload", "clipboard"],
             elem_id="reference",
         ),
         "audio": gr.Audio(
-            label="Speech, up to 10 minutes",
-            type="filepath",
-            sources=["upload", "microphone"],
+            label="Speech, up to 10 minutes", type="filepath", sources=["upload", "microphone"],
             elem_id="speech",
         ),
-    }
+    }  # fmt: skip
     ui["image"].preprocess = whole_file
     with gr.Tab("Driving video"):
         ui["video"] = gr.Video(label="Optional: gestures", sources=["upload"], height=160, elem_id="driving")
     with gr.Tab("Pose file"):
         ui["pose"] = gr.File(
-            label="POSE.npz", file_types=[".npz"], type="filepath", height=160, elem_id="pose"
+            label=".npz or OpenPose .json", file_types=[".npz", ".json"], height=160, elem_id="pose"
         )
+    with gr.Column(visible=False) as ui["who"]:
+        ui["people"] = gr.Image(
+            label="Click the person who drives", interactive=False, height=300, format="jpeg",
+            buttons=["fullscreen"], elem_id="people",
+        )  # fmt: skip
+        ui |= controls("people")
     ui["analyse"] = gr.Button("1 Analyse", variant="primary", elem_id="analyse")
     return ui
 
 
 def motion_column() -> dict[str, Any]:
-    """Picture of the speech, slider, skeleton, draft, overlay, warnings."""
-    look = {"interactive": False, "height": 360, "min_width": 150}
+    """Picture of the speech, accents, slider, skeleton, draft, overlay, warnings."""
+    look = {"interactive": False, "height": 340, "min_width": 150}
     ui = {
         "wave": gr.Image(
-            label="Speech", show_label=False, interactive=False, height=165, buttons=[], elem_id="wave"
-        ),
-        "intensity": gr.Slider(
-            0, 2, 1, step=0.05, label="2 Tune the gesture intensity", elem_id="intensity",
-            info="0 as driven · 1 larger on accents, calmer in pauses · 2 strongest",
-        ),
-    }  # fmt: skip
-    with gr.Row():
+            label="Speech", show_label=False, interactive=False, height=150, buttons=[], elem_id="wave"
+        )
+    }
+    with gr.Accordion("Accents: add, move, delete or strengthen", open=False, elem_id="accent_part"):
+        ui["accents"] = gr.Dataframe(
+            headers=["seconds", "strength 0 to 1"], datatype="number", type="array", row_count=1,
+            column_count=2, interactive=True, max_height=200, show_label=False,
+            elem_id="accents", buttons=[],
+        )  # fmt: skip
+        ui["detected"] = gr.Button("Reset to detected", size="sm", elem_id="detected")
+    ui |= controls("intensity")
+    with gr.Tab("Skeleton") as ui["skeleton_tab"], gr.Row():
         ui["skeleton"] = gr.Video(
             label="Skeleton", autoplay=True, elem_id="skeleton", buttons=["download"], **look
         )
         ui["draft"] = gr.Video(
             label="Draft, 2 s", autoplay=True, loop=True, elem_id="draft", buttons=[], **look
         )
-        ui["overlay"] = gr.Image(label="Alignment", elem_id="overlay", buttons=["fullscreen"], **look)
+        ui["over"] = gr.Image(label="Alignment", elem_id="overlay", buttons=["fullscreen"], **look)
+    with gr.Tab("Overlay clip") as ui["clip_tab"]:
+        ui["clip"] = gr.Video(
+            label="Skeleton over the reference image", autoplay=True, elem_id="clip", buttons=["download"],
+            **look,
+        )  # fmt: skip
     ui["notes"] = gr.Markdown("Warnings about the alignment appear here.", elem_id="notes")
+    ui["drawn"] = gr.DownloadButton("Download pose", size="sm", interactive=False, elem_id="drawn")
     return ui
 
 
@@ -151,181 +161,152 @@ def result_column() -> dict[str, Any]:
     with gr.Row():
         ui["generate"] = gr.Button("3 Generate", variant="primary", elem_id="generate", min_width=120)
         ui["cancel"] = gr.Button("Cancel, keep", interactive=False, elem_id="cancel", min_width=120)
-    ui["status"] = gr.HTML(
-        steps.line(
-            "Choose inputs on the left, or click an example. No driving video or pose file = pose-free."
-        ),
-        elem_id="status",
-    )
+    hint = "Choose inputs on the left, or click an example. No driving video or pose file = pose-free."
+    ui["status"] = gr.HTML(steps.line(hint), elem_id="status")
     ui["preview"] = gr.Image(
-        label="Newest frame",
-        interactive=False,
-        height=520,
-        visible=False,
-        format="jpeg",
-        buttons=[],
+        label="Newest frame", interactive=False, height=520, visible=False, format="jpeg", buttons=[],
         elem_id="newest",
-    )
+    )  # fmt: skip
+    look = {"interactive": False, "height": 500, "buttons": ["download"]}
     with gr.Column(visible=True) as ui["results"]:
         with gr.Tab("Result"):
-            ui["result"] = gr.Video(
-                label="Result",
-                interactive=False,
-                height=500,
-                elem_id="result",
-                buttons=["download"],
-                autoplay=True,
-            )
+            ui["result"] = gr.Video(label="Result", elem_id="result", autoplay=True, **look)
         with gr.Tab("Side by side"):
-            ui["both"] = gr.Video(
-                label="Driving or reference | skeleton | result",
-                interactive=False,
-                height=500,
-                elem_id="both",
-                buttons=["download"],
-            )
+            ui["both"] = gr.Video(label="Driving or reference | skeleton | result", elem_id="both", **look)
     return ui
 
 
-def motion_row() -> dict[str, Any]:
-    """Folded controls of the motion; each says its cost."""
-    with gr.Accordion("Motion", open=False), gr.Row():
-        return {
-            "size": gr.Slider(
-                -0.5, 0.5, 0, step=0.05, label="Overall gesture size", info="octaves; free, at once"
-            ),
-            "refocus": gr.Dropdown(
-                ["auto", "amplify", "gate", "both"],
-                value="auto",
-                label="Refocus",
-                info="amplify: gestures, gate: control strength; free",
-            ),
-            "mouth": gr.Slider(0, 2, 1, step=0.05, label="Mouth amplitude", info=AGAIN),
-            "length": gr.Dropdown(
-                ["pingpong", "loop", "trim", "hold"],
-                value="pingpong",
-                label="Driving clip shorter than speech",
-                info=f"{AGAIN}; detection is cached",
-            ),
-            "box": gr.Dropdown(
-                ["rigid", "paper"],
-                value="rigid",
-                label="Face box (FDA)",
-                info="paper: wide mouths squeeze the face",
-            ),
-            "splice": gr.Dropdown(
-                ["auto", "face", "lips"],
-                value="auto",
-                label="Spliced points",
-                info="lips keeps the driving brows and eyes",
-            ),
-        }
+def folded() -> dict[str, Any]:
+    """The folded controls; each says its cost."""
+    ui = {}
+    for group, title in app_knobs.GROUPS:
+        with gr.Accordion(title, open=False), gr.Row():
+            ui |= controls(group)
+            if group == "output":
+                ui["old"] = gr.File(
+                    label="Load settings from a video made here", file_types=["video"], height=110,
+                    elem_id="old",
+                )  # fmt: skip
+    return ui
 
 
-def sampling_row() -> dict[str, Any]:
-    """Folded controls of the denoiser; each says its cost."""
-    model_own = "0 = the model's own"
-    with gr.Accordion("Sampling and long video", open=False), gr.Row():
-        return {
-            "seed": gr.Number(0, precision=0, minimum=0, label="Seed", info="same seed, same video"),
-            "steps": gr.Slider(
-                0, 100, 0, step=1, label="Denoising steps", info=f"{model_own}; time grows with it"
-            ),
-            "window": gr.Slider(
-                0, 128, 0, step=1, label="Window, frames", info=f"{model_own}; memory grows with it"
-            ),
-            "overlap": gr.Slider(
-                0, 64, 0, step=1, label="Overlap, frames", info=f"{model_own}; smoother seams, slower"
-            ),
-        }
+class Wiring:
+    """Connects events of the page's parts to handlers; every endpoint has a name for gradio_client."""
 
+    FILES = "image audio video pose"
+    TUNE = ["visit", *app_knobs.names("tune")]
 
-def output_row() -> dict[str, Any]:
-    """Folded controls of detection and output, and the settings of an older video."""
-    with gr.Accordion("Detection, output, settings of an older video", open=False), gr.Row():
-        return {
-            "detector": gr.Dropdown(
-                ["holistic", "openpose"],
-                value="holistic",
-                label="Detector",
-                info="openpose: slower, needs requirements-gpu.txt",
-            ),
-            "fps": gr.Slider(
-                1, 60, 25, step=1, label="Frames per second", info=f"time grows with it; {AGAIN}"
-            ),
-            "height": gr.Number(
-                0, precision=0, minimum=0, label="Height", info=f"0 = the picture's aspect; {AGAIN}"
-            ),
-            "width": gr.Number(
-                0, precision=0, minimum=0, label="Width", info="time and memory grow with both"
-            ),
-            "old": gr.File(
-                label="Load settings from a video made here", file_types=["video"], height=110, elem_id="old"
-            ),
-        }
+    def __init__(self, ui: dict[str, Any]) -> None:
+        self.ui = ui
 
+    def parts(self, names: str | list[str]) -> list[Any]:
+        return [self.ui[name] for name in (names.split() if isinstance(names, str) else names)]
 
-def wire(ui: dict[str, Any], visit: gr.State) -> None:
-    """Connects the three steps; every endpoint has a name for gradio_client."""
-
-    def parts(names: str) -> list[Any]:
-        return [ui[name] for name in names.split()]
-
-    files = parts("image audio video pose")
-    facts = [visit, *files, *parts("mouth fps detector box splice length seed height width")]
-    knobs = [visit, *parts("intensity size refocus")]
-    hidden = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-
-    def then_tune(event: Any, name: str | None = None) -> None:
+    def on(
+        self, event: Any, handler: Callable, given: str | list[str], out: str, name: str = "", **how: Any
+    ) -> Any:
+        """`event` runs `handler` on the parts `given` into the parts `out`, as the endpoint `name`."""
+        given = given.split() if isinstance(given, str) else given
         named = {"api_name": name} if name else {"api_visibility": "private"}
-        done = event(
-            shown(steps.tune), knobs, parts("status skeleton overlay"), show_progress="minimal", **named
-        )
-        private = {"api_name": "excerpt"} if name else {"api_visibility": "private"}
-        done.success(shown(steps.excerpt), knobs, ui["draft"], show_progress="hidden", **private)
+        how = {"show_progress": "hidden"} | how
+        return event(shown(handler, given), self.parts(given), self.parts(out), **named, **how)
 
-    seen = parts("status wave notes")
-    then_tune(
-        functools.partial(ui["intensity"].release, trigger_mode="always_last"), "tune"
-    )  # keeps the name
-    looked = ui["analyse"].click(
-        shown(steps.analyse), facts, [visit, *seen], api_name="analyse", show_progress="minimal"
-    )
-    then_tune(looked.success)
-    for name in ("size", "refocus"):
-        then_tune(functools.partial(ui[name].input, trigger_mode="always_last"))
-    if rows := examples():
-        table = gr.Dataset(
-            components=["textbox"], samples=[[row[0]] for row in rows], type="index", elem_id="examples",
-            label="Examples: one click fills the inputs and analyses them", render=False,
-        )  # fmt: skip
-        with ui["examples"]:
-            table.render()
-        fill = lambda index: (*rows[index][1:4], None, rows[index][4])  # noqa: E731
-        filled = table.click(
-            fill, table, [*files, ui["intensity"]], api_name="example", show_progress="hidden"
+    def then_tune(self, event: Any, named: str = "") -> None:
+        """Draws the skeleton after `event`, then what else shows the same motion."""
+        names = named.split() or [""] * 4
+        done = self.on(
+            event, steps.tune, self.TUNE, "status skeleton over", names[0], show_progress="minimal"
         )
-        looked = filled.success(
-            shown(steps.analyse), facts, [visit, *seen], api_visibility="private", show_progress="minimal"
+        self.on(done.success, steps.excerpt, self.TUNE, "draft", names[1])
+        self.on(done.success, drawn, self.TUNE, "drawn", names[2])
+        self.on(done.success, clip_if_seen, [*self.TUNE, "tab"], "clip")
+
+    def analyse(self, event: Any, name: str = "") -> None:
+        given = ["visit", *self.FILES.split(), *app_knobs.names("analyse")]
+        looked = self.on(
+            event, steps.analyse, given, "visit status wave notes accents", name, show_progress="minimal"
         )
-        then_tune(looked.success)
-    swap = parts("generate cancel preview results")
-    busy = ui["generate"].click(shown(begin), visit, swap, **hidden | {"queue": True})
-    made = busy.success(
-        shown(steps.generate), [*knobs, *parts("steps window overlap")],
-        [visit, *parts("status preview result")],
-        api_name="generate", concurrency_id="denoise", concurrency_limit=1, show_progress="hidden",
-    )  # fmt: skip
-    made.then(lambda: states(False), None, swap, **hidden)
-    made.success(shown(steps.compare), visit, ui["both"], api_name="compare", show_progress="minimal")
-    ui["cancel"].click(
-        steps.cancel, visit, ui["status"], api_name="cancel", queue=False, show_progress="hidden"
-    )
-    gr.on([part.change for part in files], shown(steps.changed), [visit, *files], ui["status"], **hidden)
-    kept = (
-        "intensity size refocus steps window overlap mouth fps detector box splice length seed height width"
-    )
-    ui["old"].upload(shown(steps.load_settings), ui["old"], parts(kept), api_name="load_settings")
+        found = self.on(looked.success, steps.people, "visit", "people", name and "people")
+        self.on(found.success, picker, "visit", "who")
+        self.then_tune(looked.success)
+
+    def inputs(self) -> None:
+        """Analyse, the choice of a person, examples, changed inputs."""
+        ui = self.ui
+        self.analyse(functools.partial(gr.on, [ui["analyse"].click, ui["person"].submit]), "analyse")
+        chosen = ui["people"].select(pick, self.parts("visit people"), ui["person"], api_visibility="private")
+        self.analyse(chosen.success)
+        if rows := examples():
+            table = gr.Dataset(
+                components=["textbox"], samples=[[row[0]] for row in rows], type="index", elem_id="examples",
+                label="Examples: one click fills the inputs and analyses them", render=False,
+            )  # fmt: skip
+            with ui["examples"]:
+                table.render()
+            fill = lambda index: (*rows[index][1:4], None, rows[index][4], "")  # noqa: E731
+            filled = table.click(
+                fill, table, self.parts(f"{self.FILES} intensity person"), api_name="example",
+                show_progress="hidden",
+            )  # fmt: skip
+            self.analyse(filled.success)
+        changes = functools.partial(gr.on, [part.change for part in self.parts(self.FILES)])
+        self.on(changes, steps.changed, f"visit {self.FILES}", "status person", queue=False)
+
+    def motion(self) -> None:
+        """The sliders and the accents, all on one path."""
+        ui, latest = self.ui, {"trigger_mode": "always_last"}
+        knobs = [knob for knob in app_knobs.KNOBS if knob.stage == "tune"]
+        moves = [getattr(ui[k.name], "release" if k.kind == "slider" else "input") for k in knobs]
+        self.then_tune(functools.partial(gr.on, moves, **latest), "tune excerpt pose")
+        for name, event in (("accents", ui["accents"].input), ("detected", ui["detected"].click)):
+            given = "visit accents" if name == "accents" else "visit"
+            event = functools.partial(event, **latest)
+            edited = self.on(event, getattr(steps, name), given, "visit status wave accents", name)
+            self.then_tune(edited.success)
+        ui["skeleton_tab"].select(lambda: "skeleton", None, ui["tab"], queue=False, api_visibility="private")
+        seen = ui["clip_tab"].select(lambda: "clip", None, ui["tab"], queue=False, api_visibility="private")
+        self.on(seen.success, steps.overlay, self.TUNE, "clip", "overlay", show_progress="minimal")
+
+    def result(self) -> None:
+        """Generate, cancel, side by side, settings of an older video."""
+        ui = self.ui
+        swap = "generate cancel preview results"
+        busy = self.on(ui["generate"].click, begin, "visit", swap)
+        given = ["visit", "made", *self.TUNE[1:], *app_knobs.names("generate")]
+        limits = {"concurrency_id": "denoise", "concurrency_limit": 1}
+        made = self.on(
+            busy.success, steps.generate, given, "made status preview result", "generate", **limits
+        )
+        made.then(lambda: states(False), None, self.parts(swap), queue=False, api_visibility="private")
+        self.on(made.success, steps.compare, "made", "both", "compare", show_progress="minimal")
+        ui["cancel"].click(
+            steps.cancel, ui["visit"], ui["status"], api_name="cancel", queue=False, show_progress="hidden"
+        )
+        kept = " ".join(knob.name for knob in app_knobs.KNOBS)
+        self.on(ui["old"].upload, steps.load_settings, "visit old", f"visit status {kept}", "load_settings")
+
+
+def drawn(visit: steps.Visit, *knobs: Any) -> Iterator:
+    """Yields the download of the pose that is drawn."""
+    for path in steps.pose(visit, *knobs):
+        yield gr.DownloadButton(value=path, interactive=True)
+
+
+def clip_if_seen(*given: Any) -> Iterator:
+    """Yields the overlay clip where its tab is open: nobody waits for what nobody sees."""
+    *knobs, tab = given
+    yield from steps.overlay(*knobs) if tab == "clip" else [steps.KEEP]
+
+
+def picker(visit: steps.Visit) -> Iterator:
+    """Yields whether the choice of a person is shown: only where the driving clip shows several."""
+    yield gr.update(visible=len(visit.analysis.people) > 1)
+
+
+def pick(visit: steps.Visit, picture: Any, event: gr.SelectData) -> str:
+    """The number of the person at the click."""
+    x, y = event.index
+    return steps.person_at(visit, x / picture.shape[1], y / picture.shape[0])
 
 
 def begin(visit: steps.Visit) -> Iterator:
@@ -347,25 +328,27 @@ def build() -> gr.Blocks:
     uploads().mkdir(parents=True, exist_ok=True)
     with gr.Blocks(title="APV Studio", analytics_enabled=False, delete_cache=(3600, 43200)) as page:
         visit = gr.State(steps.Visit(str(uploads())), time_to_live=7200, delete_callback=steps.forget)
+        ui = {"visit": visit, "made": gr.State(None, time_to_live=7200), "tab": gr.State("skeleton")}
         gr.Markdown((ASSETS / "ui" / "header.md").read_text(encoding="utf-8"), elem_id="header")
-        top = gr.Row()
+        ui["examples"] = gr.Row()
         with gr.Row():
             with gr.Column(scale=4, min_width=280):
-                ui = input_column()
+                ui |= input_column()
             with gr.Column(scale=7, min_width=340):
                 ui |= motion_column()
             with gr.Column(scale=5, min_width=320):
                 ui |= result_column()
-        ui |= motion_row() | sampling_row() | output_row() | {"examples": top}
+        ui |= folded()
         gr.Markdown((ASSETS / "ui" / "model.md").read_text(encoding="utf-8"))
-        wire(ui, visit)
+        wiring = Wiring(ui)
+        wiring.motion(), wiring.inputs(), wiring.result()  # the first of a name keeps it
     return page.queue(max_size=20, default_concurrency_limit=1)
 
 
 def launch_options() -> dict[str, Any]:
     return {
         "theme": gr.themes.Soft(),
-        "css": CSS,
+        "css": (ASSETS / "ui" / "page.css").read_text(encoding="utf-8"),
         "show_error": True,
         "max_file_size": "500mb",
         "run_history": True,

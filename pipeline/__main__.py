@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.arguments import build_parser
@@ -49,10 +50,10 @@ def estimate(request, pipe, inputs, frames: int):
 
 
 def preview(args: argparse.Namespace) -> dict:
-    """Writes the skeleton video, and a draft and pose file when asked."""
-    from pipeline import jobs
+    """Writes the skeleton video, and a draft, an overlay and a pose file when asked."""
+    from pipeline import companions, jobs
 
-    check_outputs(args, "output", "draft", "pose_out", "accents_out")
+    check_outputs(args, "output", "draft", "overlay", "pose_out", "accents_out")
     request, pipe, inputs, analysis, meter = start(args)
     motion = jobs.tune(request, pipe, analysis)
     keep_skeleton(motion, inputs, args.output)
@@ -61,6 +62,8 @@ def preview(args: argparse.Namespace) -> dict:
         motion.pose.save(args.pose_out)
     if args.draft:
         meter.drain(jobs.write_draft(inputs, motion, args.draft))
+    if args.overlay:
+        meter.drain(companions.write_overlay(inputs, motion, args.overlay))
     return facts(args.output, request, pipe, inputs, analysis, meter)
 
 
@@ -83,6 +86,8 @@ def start(args: argparse.Namespace) -> tuple:
     meter.lap("load model")
     inputs = jobs.load(request, pipe)
     analysis = meter.drain(jobs.analyse(request, pipe, inputs))
+    if request.accents:  # settings keep the accents themselves, too: the file may change
+        request = replace(request, accent_rows=jobs.accent_rows(analysis.prosody.accents))
     if args.accents_out:
         jobs.write_accents(analysis.prosody, args.accents_out)
     for warning in analysis.warnings:

@@ -26,13 +26,14 @@ except ImportError:
 
 import numpy as np
 
-from pipeline import jobs, media, weights
-from pipeline.base import Analysis, AudioPosePipeline, Progress
+from pipeline import app_knobs, companions, jobs, media, weights
+from pipeline.base import Analysis, AudioPosePipeline, Progress, finish
 from pipeline.clips import Motion
 from pipeline.motion import chart
 
 log = logging.getLogger(__name__)
 
+NO_NOTES = "✓ No warnings: the skeleton fits the reference image."
 PREVIEW_EVERY = 0.5  # seconds between pictures sent to the browser while frames arrive
 KEEP = object()  # yielded for a part of the page that stays as it is
 # asked of ZeroGPU; a longer request waits longer and may exceed a visitor's quota
@@ -46,24 +47,39 @@ class Stop(threading.Event):
         return Stop()
 
 
+Rows = tuple[tuple[float, float], ...]
+
+
 @dataclass(frozen=True)
 class Visit:
     """What one visitor's browser session holds on the server; handlers replace it, they do not change it.
 
     home: the one folder that the page's server serves and cleans; folder: this visitor's own part of it.
+    accents: those that the visitor gave for the speech of this content hash, "" for the one analysed next.
     """
 
     home: str
     request: jobs.Request | None = None
     inputs: jobs.Inputs | None = None
     analysis: Analysis | None = None
-    made: tuple[jobs.Request, Motion, str] | None = None  # what the last result was made of, and its file
+    accents: Rows | None = None
+    speech: str = ""
     stop: Stop = field(default_factory=Stop)
     folder: str = ""
 
-    def file(self, name: str) -> str:
+    def file(self, name: str, kind: str = "mp4") -> str:
         """A new path in this visitor's own folder, inside the one folder that Gradio serves and cleans."""
-        return str(Path(self.folder) / f"{name}_{secrets.token_hex(4)}.mp4")
+        return str(Path(self.folder) / f"{name}_{secrets.token_hex(4)}.{kind}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A result and what it was made of, whatever the visitor analyses afterwards."""
+
+    visit: Visit
+    request: jobs.Request
+    motion: Motion
+    path: str
 
 
 def model_name() -> str:
@@ -91,22 +107,21 @@ def bar(step: Progress, began: float) -> str:
     return line(f"<b>{step.stage.capitalize()}</b>: {step.step} of {step.total}{eta}", share)
 
 
-def analyse(
-    visit, image, audio, video, pose, mouth, fps, detector, box, splice, length, seed, height, width
-) -> Iterator:
-    """Step 1; yields visit, status, picture of the speech, warnings."""
+def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
+    """Step 1; yields visit, status, picture of the speech, warnings, table of the accents."""
     for value, name in ((image, "reference image"), (audio, "speech")):
         if not value:
             raise ValueError(f"there is no {name} yet; add one on the left or click an example")
     if video and pose:
         raise ValueError("there are a driving video and a pose file; remove one of them")
-    request = jobs.Request(
-        image, audio, video or pose, model=model_name(), mouth=mouth, fps=fps, detector=detector, fda=box,
-        splice=None if splice == "auto" else splice, length=length, seed=int(seed or 0),
-        height=int(height or 0) or None, width=int(width or 0) or None,
-    )  # fmt: skip
+    chosen = app_knobs.read("analyse", knobs)
+    request = jobs.Request(image, audio, video or pose, model=model_name(), **chosen)
     pipe, start = model(request.model), time.perf_counter()
-    inputs = jobs.load(request, pipe)
+    inputs, heard, note = jobs.load(request, pipe), media.content_hash(audio), ""
+    rows = visit.accents if visit.speech in ("", heard) else None
+    if rows and max(rows)[0] > inputs.audio.seconds:
+        rows, note = None, "The accents of the loaded settings reach beyond this speech and are left out."
+    request = replace(request, accent_rows=rows)
     work, began, stage = jobs.analyse(request, pipe, inputs), start, None
     while True:
         try:
@@ -116,14 +131,88 @@ def analyse(
             break
         if step.stage != stage:
             began, stage = time.perf_counter(), step.stage
-        yield visit, bar(step, began), KEEP, KEEP
+        yield KEEP, bar(step, began), KEEP, KEEP, KEEP
     folder = visit.folder or tempfile.mkdtemp(prefix="apv", dir=visit.home)
-    fresh = replace(visit, request=request, inputs=inputs, analysis=analysis, folder=folder)
-    notes = "  \n".join(f"⚠ {sentence}" for sentence in analysis.warnings)
+    fresh = replace(visit, request=request, inputs=inputs, analysis=analysis, accents=rows, speech=heard)
+    notes = "  \n".join(f"⚠ {sentence}" for sentence in (*analysis.warnings, *([note] if note else [])))
     took = time.perf_counter() - start
     text = f"<b>Analysed</b> {len(analysis.motion)} frames in {took:.1f} s. Drag the slider."
-    picture = chart.waveform(inputs.audio, analysis.prosody)
-    yield fresh, line(text), picture, notes or "✓ No warnings: the skeleton fits the reference image."
+    fresh = replace(fresh, folder=folder)
+    yield fresh, line(text), speech_picture(fresh), notes or NO_NOTES, accent_table(analysis)
+
+
+def speech_picture(visit: Visit) -> np.ndarray:
+    """Waveform, intensity and accents."""
+    return chart.waveform(visit.inputs.audio, visit.analysis.prosody)
+
+
+def accent_table(analysis: Analysis) -> list[list[float | None]]:
+    """Seconds and strength of the accents, and a free row to add one."""
+    return [*map(list, jobs.accent_rows(analysis.prosody.accents)), [None, None]]
+
+
+def accents(visit, table: list[list[Any]]) -> Iterator:
+    """The accents as the visitor wants them; yields visit, status, picture of the speech, table."""
+    analysed(visit)
+    rows = accent_rows(table)
+    fresh, text = with_accents(visit, rows)
+    # the table is sent back only to put rows in order or to free a new last one: the visitor may be typing
+    wanted = accent_table(fresh.analysis)
+    neat = rows == tuple(map(tuple, wanted[:-1])) and all(map(_blank, table[-1][:2]))
+    yield fresh, text, speech_picture(fresh), KEEP if neat else wanted
+
+
+def detected(visit) -> Iterator:
+    """Back to the detected accents; yields as `accents` does."""
+    analysed(visit)
+    fresh, text = with_accents(visit, None)
+    yield fresh, text, speech_picture(fresh), accent_table(fresh.analysis)
+
+
+def with_accents(visit: Visit, rows: Rows | None) -> tuple[Visit, str]:
+    """The visit and the status after a change of the accents: nothing is detected again, but nods, brows and
+    gestures of a generated skeleton follow, as they do with the command line's --accents."""
+    start = time.perf_counter()
+    request = replace(visit.request, accent_rows=rows)
+    analysis = finish(jobs.analyse(request, model(request.model), visit.inputs))
+    fresh = replace(visit, request=request, analysis=analysis, accents=rows)
+    took = time.perf_counter() - start
+    what = f"{len(analysis.prosody.accents)} accents" + ("" if rows is not None else " as detected")
+    return fresh, line(f"<b>{what}</b> in {took:.2f} s; intensity, skeleton and draft follow.")
+
+
+def accent_rows(table: list[list[Any]]) -> Rows:
+    """The filled rows of the table; ValueError for one that is half filled or holds no numbers."""
+    rows = []
+    for number, row in enumerate(table, 1):
+        cells = [cell for cell in row[:2] if not _blank(cell)]
+        if not cells:
+            continue
+        try:
+            time_s, strength = map(float, cells)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"row {number} of the accents needs a time in seconds and a strength from 0 to 1; "
+                "fill both, or empty both to delete it"
+            ) from None
+        rows.append((time_s, strength))
+    return tuple(rows)
+
+
+def _blank(cell: Any) -> bool:
+    return cell is None or cell == "" or cell != cell  # the last is NaN
+
+
+def people(visit) -> Iterator:
+    """Yields the driving frame with its numbered people, or None where there is no choice."""
+    found = analysed(visit)
+    several = len(found.people) > 1
+    yield companions.people_picture(visit.request, found.people, found.report.chosen) if several else None
+
+
+def person_at(visit, x: float, y: float) -> str:
+    """The number of the person at a point of that picture, in fractions of it."""
+    return str(companions.person_at(analysed(visit).people, (x, y)))
 
 
 def analysed(visit: Visit) -> Analysis:
@@ -133,35 +222,51 @@ def analysed(visit: Visit) -> Analysis:
     return visit.analysis
 
 
-def tuned(visit: Visit, intensity: float, size: float, refocus: str) -> tuple[jobs.Request, Motion]:
+def tuned(visit: Visit, *knobs: Any) -> tuple[jobs.Request, Motion]:
     """The request with the slider's values and the motion that both the preview and the render use."""
     analysis = analysed(visit)
-    mode = None if refocus == "auto" else refocus
-    request = replace(visit.request, intensity=intensity, size=size, refocus=mode)
+    request = replace(visit.request, **app_knobs.read("tune", knobs))
     return request, jobs.tune(request, model(request.model), analysis)
 
 
-def tune(visit, intensity, size, refocus) -> Iterator:
+def tune(visit, *knobs) -> Iterator:
     """Step 2; yields status, skeleton video, overlay."""
     start = time.perf_counter()
-    _, motion = tuned(visit, intensity, size, refocus)
+    request, motion = tuned(visit, *knobs)
     inputs, path = visit.inputs, visit.file("skeleton")
     jobs.write_skeleton(motion, inputs.audio, inputs.size, path)
     strongest = int(np.argmax(motion.intensity))
     over = chart.overlay(inputs.picture, motion.pose, strongest, inputs.size)
     took = time.perf_counter() - start
-    text = f"<b>Intensity {intensity:g}</b>: skeleton of {len(motion)} frames in {took:.2f} s."
+    text = f"<b>Intensity {request.intensity:g}</b>: skeleton of {len(motion)} frames in {took:.2f} s."
     yield line(text), path, over
 
 
-def excerpt(visit, intensity, size, refocus) -> Iterator:
+def excerpt(visit, *knobs) -> Iterator:
     """The draft: yields a video of the strongest frame at once, then one of the two seconds around it."""
-    _, motion = tuned(visit, intensity, size, refocus)
+    _, motion = tuned(visit, *knobs)
     for seconds in (1 / motion.pose.fps, 2.0):
         path = visit.file("draft")
         for _ in jobs.write_draft(*jobs.excerpt(visit.inputs, motion, seconds), path):
             pass
         yield path
+
+
+def overlay(visit, *knobs) -> Iterator:
+    """Yields the video of the aligned skeleton over the reference image."""
+    _, motion = tuned(visit, *knobs)
+    path = visit.file("overlay")
+    for _ in companions.write_overlay(visit.inputs, motion, path):
+        pass
+    yield path
+
+
+def pose(visit, *knobs) -> Iterator:
+    """Yields the file of the pose that is drawn."""
+    _, motion = tuned(visit, *knobs)
+    path = visit.file("pose", "npz")
+    motion.pose.save(path)
+    yield path
 
 
 def gpu_seconds(name: str, picture: np.ndarray, motion: Motion, **options: Any) -> int:
@@ -179,21 +284,17 @@ def render(name: str, picture: np.ndarray, motion: Motion, **options: Any) -> It
     yield from model(name).render(picture, motion, **options)
 
 
-def generate(visit, intensity, size, refocus, steps, window, overlap) -> Iterator:
-    """Step 3; yields visit, status, the newest frame, result video."""
-    request, motion = tuned(visit, intensity, size, refocus)
-    chosen = {"steps": steps, "window": window, "overlap": overlap}
-    request = replace(request, **{name: int(value) or None for name, value in chosen.items()})
+def generate(visit, last, *knobs) -> Iterator:
+    """Step 3; yields what was made (`last` is what was before), status, the newest frame, result video."""
+    tuning = len(app_knobs.names("tune"))
+    request, motion = tuned(visit, *knobs[:tuning])
+    request = replace(request, **app_knobs.read("generate", knobs[tuning:]))
     pipe, path = model(request.model), visit.file("apv_studio")
     visit.stop.clear()
     work = jobs.generate(request, pipe, visit.inputs, motion, path, functools.partial(render, request.model))
     began, sent, done = time.perf_counter(), 0.0, 0
-    yield (
-        visit,
-        line(f"<b>Started</b>: {len(motion)} frames on {pipe.device}; the first ones take longest.", 0),
-        None,
-        KEEP,
-    )
+    started = f"<b>Started</b>: {len(motion)} frames on {pipe.device}; the first ones take longest."
+    yield KEEP, line(started, 0), None, KEEP
     try:
         for step in work:
             picture = step.preview if step.frames is None else step.frames[-1]
@@ -201,30 +302,28 @@ def generate(visit, intensity, size, refocus, steps, window, overlap) -> Iterato
             now = time.perf_counter()
             if now - sent > PREVIEW_EVERY:
                 sent = now
-                yield visit, bar(step, began), KEEP if picture is None else picture, KEEP
+                yield KEEP, bar(step, began), KEEP if picture is None else picture, KEEP
             if visit.stop.is_set():
                 break
     finally:
         work.close()
     took = time.perf_counter() - began
     if not done:
-        last = visit.made[2] if visit.made else None
         text = "<b>Cancelled</b> before a frame was finished; the last result is kept."
-        yield visit, line(text), None, last
+        yield KEEP, line(text), None, last and last.path
         return
     word = "Done" if done == len(motion) else "Cancelled, the finished part is kept"
     text = f"<b>{word}</b>: {done} of {len(motion)} frames in {took:.1f} s on {pipe.device}"
-    made = replace(visit, made=(request, motion, path))
+    made = Made(visit, request, motion, path)
     yield made, line(f"{text}, attention {pipe.attention_backend}."), None, path
 
 
-def compare(visit) -> Iterator:
+def compare(made) -> Iterator:
     """Yields the side-by-side video of the last result."""
-    if visit.made is None:
+    if made is None:
         raise ValueError("there is no result yet; press 3 Generate first")
-    request, motion, result = visit.made
-    path = visit.file("side_by_side")
-    for _ in jobs.write_comparison(request, visit.inputs, motion, result, path):
+    path = made.visit.file("side_by_side")
+    for _ in companions.write_comparison(made.request, made.visit.inputs, made.motion, made.path, path):
         pass
     yield path
 
@@ -236,24 +335,28 @@ def cancel(visit: Visit) -> str:
 
 
 def changed(visit: Visit, *files: str | None) -> Iterator:
-    """Yields a word that steps 2 and 3 still use the inputs of the last analysis, or KEEP."""
+    """Yields a word that steps 2 and 3 still use the inputs of the last analysis, and the person who drives:
+    nobody is chosen yet in another driving clip."""
     text = "<b>Inputs changed</b>: press 1 Analyse; until then steps 2 and 3 use the inputs before."
     request = visit.request
-    used = set() if request is None else {request.reference, request.audio, request.driving} - {None, ""}
-    yield KEEP if request is None or used == {name for name in files if name} else line(text)
+    if request is None:
+        yield KEEP, KEEP
+        return
+    used, given = {request.reference, request.audio, request.driving}, set(files)
+    same = used - {None, ""} == given - {None, ""}
+    yield KEEP if same else line(text), KEEP if request.driving in (None, *files) else ""
 
 
-def load_settings(video: str | None) -> Iterator:
-    """Yields the sliders and choices of a video that APV Studio wrote."""
+def load_settings(visit: Visit, video: str | None) -> Iterator:
+    """Yields visit, status, and the sliders and choices of a video that APV Studio wrote."""
     found = media.read_settings(video) if video else None
     if not found or "apv_studio" not in found:
         raise ValueError("this video holds no settings of APV Studio; choose an mp4 that it wrote")
     request = jobs.Request.of({**found, "reference": "", "audio": ""})
-    yield (
-        request.intensity, request.size, request.refocus or "auto", request.steps or 0, request.window or 0,
-        request.overlap or 0, request.mouth, request.fps, request.detector, request.fda,
-        request.splice or "auto", request.length, request.seed, request.height or 0, request.width or 0,
-    )  # fmt: skip
+    rows = request.accent_rows
+    extra = "" if rows is None else f" and {len(rows)} accents"
+    text = line(f"<b>Settings{extra} loaded</b>; choose the inputs and press 1 Analyse.")
+    yield replace(visit, accents=rows, speech=""), text, *app_knobs.shown(request)
 
 
 def forget(visit: Visit) -> None:

@@ -84,6 +84,7 @@ def build_parser() -> Parser:
     add_inputs(preview)
     preview.add_argument("--output", required=True, metavar="SKEL.mp4")
     preview.add_argument("--draft", metavar="DRAFT.mp4", help="also write the warped reference image")
+    preview.add_argument("--overlay", metavar="OVERLAY.mp4", help="also write the skeleton over the picture")
     preview.add_argument("--pose-out", metavar="POSE.npz", help="also write the pose that is drawn")
     add_pose(commands.add_parser("pose", help="key points of a video, picture or pose file, edited"))
     models = commands.add_parser("models", help="model sets: what, size, licence, where, installed")

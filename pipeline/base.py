@@ -57,12 +57,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is known before the slider moves: aligned motion, its prosody, alignment report, warnings."""
+    """What is known before the slider moves: aligned motion, its prosody, alignment report, warnings.
+
+    people: those of the driving clip, in the order of their numbers.
+    """
 
     motion: Motion
     prosody: Prosody
     report: retarget.Report | None
     warnings: tuple[str, ...]
+    people: tuple[Pose, ...] = ()
 
 
 class AudioPoseOutput(BaseOutput):
@@ -176,7 +180,7 @@ class AudioPosePipeline(DiffusionPipeline):
         face = said.points
         yield Progress("audio2pose", frames, frames)
         warnings = list(found.notes) + _sound_warnings(speech)
-        report = None
+        report, people = None, ()
         if driving is None:
             rng = np.random.default_rng((seed, 1))  # not the head's own stream: the gestures are another draw
             pose = strokes.pose_free(reference, face, head, spoken, rng, gestures)
@@ -186,11 +190,12 @@ class AudioPosePipeline(DiffusionPipeline):
             noted = report is None or (isinstance(driving, (str, Path)) and posefiles.is_pose(driving))
             warnings += tracked.notes if noted else ()  # of a detector a report says the same with figures
             warnings += report.warnings if report else ()
+            people = tracked.people
         mask = found.masks[0] if found.masks else None
         plain = np.ones(frames)
         mesh = said.mesh_at(pose.face)
         motion = Motion(pose, reference, mask, mesh, spoken.intensity, spoken.excitation, plain, said.tokens)
-        return Analysis(motion, spoken, report, tuple(dict.fromkeys(warnings)))
+        return Analysis(motion, spoken, report, tuple(dict.fromkeys(warnings)), people)
 
     def _drive(
         self,

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
 import time
@@ -15,15 +14,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
 from pipeline import __version__, detectors, media, posefiles
 from pipeline.base import Analysis, AudioPosePipeline, Progress
-from pipeline.clips import Audio, Keypoints, Motion, Pose
+from pipeline.clips import Audio, Motion
 from pipeline.frames import draft
-from pipeline.motion import retarget, skeleton, strokes
+from pipeline.motion import retarget, strokes
 from pipeline.motion.accents import checked
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import Regions, refocus
@@ -51,7 +49,6 @@ CHOICES = {
     "windows": ("joint", "published"), "pose_free": ("prior", "network"),
 }  # fmt: skip
 MAX_ACCENTS_BYTES = 1 << 20
-PANEL = 512  # rows of the side-by-side video at most
 
 
 @dataclass(frozen=True)
@@ -81,6 +78,7 @@ class Request:
     window: int | None = None
     overlap: int | None = None
     accents: str | None = None
+    accent_rows: tuple[tuple[float, float], ...] | None = None  # seconds, strength; go before `accents`
     arms_intensity: float = 1.0
     head_intensity: float = 1.0
     torso_intensity: float = 1.0
@@ -113,6 +111,8 @@ class Request:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}")
         if self.pose_free == "network" and self.driving is not None:
             raise ValueError("--pose-free network follows the sound alone; leave out --driving")
+        if self.accent_rows is not None:
+            object.__setattr__(self, "accent_rows", _pairs(self.accent_rows))
 
     def conditioning(self) -> dict[str, float]:
         """What was given of the condition's values, by the names of its configuration."""
@@ -161,7 +161,9 @@ def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
 def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Generator[Progress, None, Analysis]:
     """The slow part that does not depend on the slider; see `AudioPosePipeline.analyse`."""
     person = retarget.parse_person(request.person) if request.person else None
-    accents = read_accents(request.accents, inputs.audio) if request.accents else None
+    accents = None if request.accent_rows is None else np.array(request.accent_rows, float).reshape(-1, 2)
+    if accents is None and request.accents:
+        accents = read_accents(request.accents, inputs.audio)
     found = (
         yield from pipe.analyse(
             inputs.picture, inputs.audio, request.driving,
@@ -181,6 +183,21 @@ def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motio
     mode = request.refocus or pipe.refocus_mode
     regions = Regions(**{f.name: getattr(request, f"{f.name}_intensity") for f in fields(Regions)})
     return refocus(analysis.motion, request.intensity, size=request.size, mode=mode, regions=regions)
+
+
+def accent_rows(table: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """(seconds, strength) of accents (N,2), to the millisecond: what settings keep."""
+    return tuple((round(time, 3), round(strength, 3)) for time, strength in table.tolist())
+
+
+def _pairs(rows: Any) -> tuple[tuple[float, float], ...]:
+    """The rows as pairs of numbers; settings come from files, so anything may be in them."""
+    table = rows if isinstance(rows, (list, tuple)) else [None]
+    for row in table:
+        pair = row if isinstance(row, (list, tuple)) and len(row) == 2 else [None]
+        if not all(type(value) in (int, float) and abs(value) < 1e6 for value in pair):  # false for NaN
+            raise ValueError("accent_rows holds a row that is no pair of numbers; give seconds and strength")
+    return tuple((float(time), float(strength)) for time, strength in table)
 
 
 def read_accents(path: str, audio: Audio) -> np.ndarray:
@@ -212,7 +229,7 @@ def _accent_table(path: str) -> np.ndarray:
 def write_accents(prosody: Prosody, path: str) -> None:
     """Writes the detected accents, to the millisecond, in the form that `read_accents` reads."""
     rows = prosody.accents if prosody.curve is None else prosody.curve.detected
-    lines = [json.dumps({"time": round(t, 3), "strength": round(s, 3)}) for t, s in rows.tolist()]
+    lines = [json.dumps({"time": time, "strength": strength}) for time, strength in accent_rows(rows)]
     try:
         Path(path).write_text("[\n  " + ",\n  ".join(lines) + "\n]\n" if lines else "[]\n", encoding="utf-8")
     except OSError as error:
@@ -278,55 +295,6 @@ def generate(
                 yield step
         finally:
             steps.close()
-
-
-def write_comparison(
-    request: Request, inputs: Inputs, motion: Motion, result: str, path: str
-) -> Iterator[Progress]:
-    """Writes driving video (or reference image) | skeleton | the video at `result`, with the sound."""
-    height = min(inputs.size[0], PANEL) // 2 * 2
-    size = height, round(inputs.size[1] * height / inputs.size[0] / 2) * 2
-    total = media.probe(result).frames
-    drawn = skeleton.stream(motion.pose[:total], size)
-    made = (frame for chunk in media.read_video(result).chunks() for frame in chunk)
-    sources = _sources(request, inputs, len(motion), size)
-    with media.VideoWriter(
-        path, motion.pose.fps, (height, 3 * size[1]), inputs.audio, preset="ultrafast"
-    ) as writer:
-        for panels in zip(sources, drawn, made, strict=False):
-            writer.write(np.hstack([_panel(picture, size) for picture in panels])[None])
-            yield Progress("side by side", writer.frames, total)
-
-
-def _sources(request: Request, inputs: Inputs, frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """The picture that drives each frame: of the driving video as it was fitted, else the reference image."""
-    if request.driving is None or posefiles.is_pose(request.driving):
-        yield from itertools.repeat(_panel(inputs.picture, size), frames)
-        return
-    video = media.read_video(request.driving, fps=request.fps, seconds=frames / request.fps)
-    kept = [  # as JPEG, 15 kB each: a clip may be played back and forth
-        cv2.imencode(".jpg", _panel(frame, size)[..., ::-1])[1] for chunk in video.chunks() for frame in chunk
-    ]
-    # a point that moves one unit a frame tells which frames are played
-    clock = Pose.empty(len(kept), request.fps, size)
-    place = np.repeat(np.arange(len(kept), dtype=float)[:, None, None], 18, 1).repeat(2, 2)
-    clock = replace(clock, body=Keypoints(place, np.ones(place.shape[:2])))
-    for row in retarget.fit_length(clock, frames, request.length).body.xy[:, 0, 0]:
-        yield cv2.imdecode(kept[round(row)], cv2.IMREAD_COLOR)[..., ::-1]
-
-
-def _panel(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The whole picture inside `size` (H,W), on black."""
-    if picture.shape[:2] == size:
-        return picture
-    scale = min(size[0] / picture.shape[0], size[1] / picture.shape[1])
-    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-    panel = np.zeros((*size, 3), np.uint8)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    panel[top : top + height, left : left + width] = cv2.resize(
-        picture, (width, height), interpolation=cv2.INTER_AREA
-    )
-    return panel
 
 
 class Meter:

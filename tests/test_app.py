@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from pipeline import media
+from pipeline import app_knobs, media
 from pipeline.clips import Video
 from tests.tiny import figure, speech, tiny_pipeline
 
@@ -66,16 +66,16 @@ def video_of(value) -> str:
 
 def test_three_steps_over_the_api(address, files) -> None:
     client = Client(address, verbose=False)
-    status, wave, notes = analyse(client, files)
+    status, wave, notes, table = analyse(client, files)
     assert "Analysed" in status and "25 frames" in status and isinstance(notes, str)
     assert Path(wave).is_file()
-    status, skeleton, overlay = client.predict(intensity=2, size=0, refocus="auto", api_name="/tune")
+    status, skeleton, overlay = client.predict(intensity=2, api_name="/tune")
     assert "Intensity 2" in status
     assert media.probe(video_of(skeleton)).frames == 25
     assert Image.open(overlay).size == (128, 128)
-    excerpt = client.predict(intensity=2, size=0, refocus="auto", api_name="/excerpt")
+    excerpt = client.predict(intensity=2, api_name="/excerpt")
     assert media.probe(video_of(excerpt)).frames >= 10
-    status, _, result = client.predict(intensity=2, size=0, refocus="auto", steps=2, api_name="/generate")
+    status, _, result = client.predict(intensity=2, steps=2, api_name="/generate")
     assert "Done" in status and "25 of 25" in status
     made = media.probe(video_of(result))
     assert made.frames == 25 and made.has_audio and (made.width, made.height) == (128, 128)
@@ -84,7 +84,10 @@ def test_three_steps_over_the_api(address, files) -> None:
     both = media.probe(video_of(client.predict(api_name="/compare")))
     assert both.frames == 25 and (both.width, both.height) == (384, 128) and both.has_audio
     loaded = client.predict(handle_file(video_of(result)), api_name="/load_settings")
-    assert loaded[:4] == (2, 0, "auto", 2) and loaded[-2:] == (128, 128)
+    assert "Settings loaded" in loaded[0]
+    values = dict(zip([knob.name for knob in app_knobs.KNOBS], loaded[1:], strict=True))
+    assert values["intensity"] == 2 and values["steps"] == 2 and values["refocus"] == "auto"
+    assert (values["height"], values["width"], values["person"]) == (128, 128, "")
 
 
 def test_the_slider_reaches_the_result(address, files) -> None:
@@ -92,7 +95,7 @@ def test_the_slider_reaches_the_result(address, files) -> None:
     analyse(client, files)
     made = []
     for intensity in (0, 2, 2):
-        _, _, result = client.predict(intensity=intensity, size=0, refocus="auto", api_name="/generate")
+        _, _, result = client.predict(intensity=intensity, api_name="/generate")
         video = media.read_video(video_of(result))
         made.append(np.concatenate(list(video.chunks())).astype(int))
     assert np.array_equal(made[1], made[2]) and np.abs(made[0] - made[1]).max() > 20
@@ -137,11 +140,11 @@ def test_the_sentence_is_the_command_lines(address, files, capsys) -> None:
 def test_an_error_loses_nothing_that_was_made(address, files) -> None:
     client = Client(address, verbose=False)
     with pytest.raises(AppError, match="Analyse first"):
-        client.predict(intensity=1, size=0, refocus="auto", api_name="/generate")
+        client.predict(intensity=1, api_name="/generate")
     analyse(client, files)
     with pytest.raises(AppError):
         analyse(client, files, image=files["text.png"])
-    status, *_ = client.predict(intensity=1, size=0, refocus="auto", api_name="/tune")
+    status, *_ = client.predict(intensity=1, api_name="/tune")
     assert "25 frames" in status
 
 
@@ -151,7 +154,7 @@ def test_two_visitors_do_not_meet(address, files) -> None:
     analyse(two, files, audio=files["silence.wav"], pose=None)
     frames = {}
     for name, client in (("one", one), ("two", two), ("one again", one)):
-        _, skeleton, *_ = client.predict(intensity=1, size=0, refocus="auto", api_name="/tune")
+        _, skeleton, *_ = client.predict(intensity=1, api_name="/tune")
         frames[name] = media.probe(video_of(skeleton)).frames
     assert frames == {"one": 25, "two": 12, "one again": 25}
 
@@ -172,7 +175,7 @@ def test_cancel_keeps_the_finished_frames(address, files, monkeypatch) -> None:
     monkeypatch.setattr(AudioPoseSVDPipeline, "render", waiting)
     client = Client(address, verbose=False)
     analyse(client, files)
-    job = client.submit(intensity=1, size=0, refocus="auto", api_name="/generate")
+    job = client.submit(intensity=1, api_name="/generate")
     assert finished.wait(60)
     assert "Cancelling" in client.predict(api_name="/cancel")
     cancelled.set()
@@ -187,7 +190,7 @@ def test_a_request_reads_only_what_was_uploaded(address, files) -> None:
     frames = np.zeros((3, 64, 64, 3), np.uint8)
     media.write_video(own, Video(frames, 25), {"apv_studio": "0", "intensity": 1.5})
     client = Client(address, verbose=False)
-    assert client.predict(handle_file(str(own)), api_name="/load_settings")[0] == 1.5
+    assert client.predict(handle_file(str(own)), api_name="/load_settings")[1] == 1.5
     raw = {
         "data": [{"path": str(own), "meta": {"_type": "gradio.FileData"}}]
     }  # a path that was never uploaded
@@ -207,7 +210,8 @@ def test_the_page_asks_for_nothing_elsewhere(address) -> None:
 
 def test_every_endpoint_has_a_name(address) -> None:
     named = Client(address, verbose=False).view_api(return_format="dict", print_info=False)["named_endpoints"]
-    wanted = {"/analyse", "/tune", "/excerpt", "/generate", "/cancel", "/compare", "/load_settings"}
+    wanted = {"/analyse", "/people", "/accents", "/detected", "/tune", "/excerpt", "/pose", "/overlay"}
+    wanted |= {"/generate", "/cancel", "/compare", "/load_settings"}
     assert wanted <= set(named) <= wanted | {"/example"}
     json.dumps(named)
 

@@ -19,6 +19,7 @@ LAYERS = [  # a module may import from lower rows, and from its own row only whe
     {"published"},
     {"weights"},
     {"training", "evaluation", "jobs", "poses"},
+    {"companions", "app_knobs"},
     {"app_steps"},
     {"__main__", "app"},
 ]

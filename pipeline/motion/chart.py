@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from pipeline.motion.prosody import Prosody
 PAPER, WAVE, CURVE, ACCENT = (250, 250, 252), (176, 188, 208), (214, 72, 36), (37, 84, 196)
 GRID, INK = (228, 231, 238), (96, 104, 120)
 TICKS = (0.5, 1, 2, 5, 10, 30, 60, 120)  # seconds between the lines of the time axis
+CHOSEN, OTHER = (64, 220, 120), (255, 196, 40)  # boxes and numbers of people
 TOP, AXIS = 34, 34  # rows above and under the waveform for the legend and the seconds
 
 
@@ -64,3 +65,30 @@ def overlay_clip(image: np.ndarray, pose: Pose, size: tuple[int, int]) -> Iterat
     dimmed = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA) // 2
     for drawn in skeleton.stream(pose, size, "preview"):
         yield np.where(drawn.any(-1, keepdims=True), drawn, dimmed)
+
+
+def numbered(picture: np.ndarray, people: Sequence[Pose], row: int, chosen: int) -> np.ndarray:
+    """(H,W,3) uint8: one frame, darkened, under each person's skeleton, box and number; `chosen` in green."""
+    size = picture.shape[:2]
+    drawn = skeleton.draw([pose[row : row + 1] for pose in people], size, "preview")[0]
+    shown = np.where(drawn.any(-1, keepdims=True), drawn, (picture * 0.7).astype(np.uint8))
+    scale = max(size) / 900
+    for index, pose in enumerate(people):
+        seen = pose.body.visible[row]
+        if seen.any():
+            pixels = pose.body.xy[row, seen] * (size[1], size[0])
+            _label(shown, pixels, str(index + 1), CHOSEN if index == chosen else OTHER, scale)
+    return shown
+
+
+def _label(picture: np.ndarray, pixels: np.ndarray, text: str, colour: tuple, scale: float) -> None:
+    """A box around the points and, at its upper left corner, the text on the colour."""
+    pad, thick, font = 12 * scale, max(1, round(2 * scale)), (cv2.FONT_HERSHEY_SIMPLEX, 1.3 * scale)
+    (left, top), (right, bottom) = (pixels.min(0) - pad).astype(int), (pixels.max(0) + pad).astype(int)
+    cv2.rectangle(picture, (left, top), (right, bottom), colour, thick, cv2.LINE_AA)
+    (wide, high), _ = cv2.getTextSize(text, *font, 2 * thick)
+    x = int(np.clip(left, 0, picture.shape[1] - wide - 2 * pad))
+    y = int(np.clip(top - high - pad, 0, picture.shape[0] - high - 2 * pad))
+    cv2.rectangle(picture, (x, y), (int(x + wide + pad), int(y + high + pad)), colour, -1)
+    place = (int(x + pad / 2), int(y + high + pad / 2))
+    cv2.putText(picture, text, place, *font, (0, 0, 0), 2 * thick, cv2.LINE_AA)

@@ -1,0 +1,102 @@
+"""The pictures and videos beside the result: overlay clip, side by side, the people to choose from."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from pipeline import media, posefiles
+from pipeline.base import Progress
+from pipeline.clips import Keypoints, Motion, Pose
+from pipeline.jobs import Inputs, Request
+from pipeline.motion import chart, retarget, skeleton
+
+PANEL = 512  # rows of the side-by-side video at most
+PICKER = 960  # pixels of the longer side of the picture to choose a person in, at most
+
+
+def write_overlay(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
+    """Writes the aligned skeleton over the dimmed reference image, with the sound."""
+    frames = chart.overlay_clip(inputs.picture, motion.pose, inputs.size)
+    with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast") as writer:
+        for frame in frames:
+            writer.write(frame[None])
+            yield Progress("overlay", writer.frames, len(motion))
+
+
+def busiest(people: Sequence[Pose]) -> int:
+    """The first frame that shows as many people at once as any."""
+    return int(np.stack([pose.body.visible.any(1) for pose in people]).sum(0).argmax())
+
+
+def people_picture(request: Request, people: Sequence[Pose], chosen: int) -> np.ndarray:
+    """(H,W,3) uint8: the driving frame `busiest`, each person's skeleton and number over it."""
+    row = busiest(people)
+    if posefiles.is_pose(request.driving):
+        height, width = people[0].size
+        scale = PICKER / max(height, width)
+        frame = np.zeros((round(height * scale), round(width * scale), 3), np.uint8)
+    else:
+        video = media.read_video(request.driving, request.fps, PICKER, (row + 1) / request.fps)
+        for chunk in video.chunks():
+            frame = chunk[-1]
+    return chart.numbered(frame, people, row, chosen)
+
+
+def person_at(people: Sequence[Pose], point: tuple[float, float]) -> int:
+    """The number, from 1, of the person at a point (x, y), in fractions, of `people_picture`."""
+    row = busiest(people)
+    return retarget.choose([pose[row : row + 1] for pose in people], point)[0] + 1
+
+
+def write_comparison(
+    request: Request, inputs: Inputs, motion: Motion, result: str, path: str
+) -> Iterator[Progress]:
+    """Writes driving video (or reference image) | skeleton | the video at `result`, with the sound."""
+    height = min(inputs.size[0], PANEL) // 2 * 2
+    size = height, round(inputs.size[1] * height / inputs.size[0] / 2) * 2
+    total = media.probe(result).frames
+    drawn = skeleton.stream(motion.pose[:total], size)
+    made = (frame for chunk in media.read_video(result).chunks() for frame in chunk)
+    sources = _sources(request, inputs, len(motion), size)
+    with media.VideoWriter(
+        path, motion.pose.fps, (height, 3 * size[1]), inputs.audio, preset="ultrafast"
+    ) as writer:
+        for panels in zip(sources, drawn, made, strict=False):
+            writer.write(np.hstack([_panel(picture, size) for picture in panels])[None])
+            yield Progress("side by side", writer.frames, total)
+
+
+def _sources(request: Request, inputs: Inputs, frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """The picture that drives each frame: of the driving video as it was fitted, else the reference image."""
+    if request.driving is None or posefiles.is_pose(request.driving):
+        yield from itertools.repeat(_panel(inputs.picture, size), frames)
+        return
+    video = media.read_video(request.driving, fps=request.fps, seconds=frames / request.fps)
+    kept = [  # as JPEG, 15 kB each: a clip may be played back and forth
+        cv2.imencode(".jpg", _panel(frame, size)[..., ::-1])[1] for chunk in video.chunks() for frame in chunk
+    ]
+    # a point that moves one unit a frame tells which frames are played
+    clock = Pose.empty(len(kept), request.fps, size)
+    place = np.repeat(np.arange(len(kept), dtype=float)[:, None, None], 18, 1).repeat(2, 2)
+    clock = replace(clock, body=Keypoints(place, np.ones(place.shape[:2])))
+    for row in retarget.fit_length(clock, frames, request.length).body.xy[:, 0, 0]:
+        yield cv2.imdecode(kept[round(row)], cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def _panel(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The whole picture inside `size` (H,W), on black."""
+    if picture.shape[:2] == size:
+        return picture
+    scale = min(size[0] / picture.shape[0], size[1] / picture.shape[1])
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    panel = np.zeros((*size, 3), np.uint8)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    panel[top : top + height, left : left + width] = cv2.resize(
+        picture, (width, height), interpolation=cv2.INTER_AREA
+    )
+    return panel
