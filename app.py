@@ -93,7 +93,7 @@ def controls(group: str) -> dict[str, Any]:
 
 
 def input_column() -> dict[str, Any]:
-    """Reference image, speech, driving video or pose file, and which of its people drives."""
+    """Reference image, speech, driving video or pose file."""
     ui = {
         "image": gr.Image(
             label="Reference image", type="filepath", height=190, sources=["upload", "clipboard"],
@@ -111,12 +111,6 @@ def input_column() -> dict[str, Any]:
         ui["pose"] = gr.File(
             label=".npz or OpenPose .json", file_types=[".npz", ".json"], height=160, elem_id="pose"
         )
-    with gr.Column(visible=False) as ui["who"]:
-        ui["people"] = gr.Image(
-            label="Click the person who drives", interactive=False, height=300, format="jpeg",
-            buttons=["fullscreen"], elem_id="people",
-        )  # fmt: skip
-        ui |= controls("people")
     ui["analyse"] = gr.Button("1 Analyse", variant="primary", elem_id="analyse")
     return ui
 
@@ -129,29 +123,47 @@ def motion_column() -> dict[str, Any]:
             label="Speech", show_label=False, interactive=False, height=150, buttons=[], elem_id="wave"
         )
     }
-    with gr.Accordion("Accents: add, move, delete or strengthen", open=False, elem_id="accent_part"):
+    with (
+        gr.Accordion("Accents: add, move, delete or strengthen", open=False, elem_id="accent_part"),
+        gr.Row(),
+    ):
         ui["accents"] = gr.Dataframe(
-            headers=["seconds", "strength 0 to 1"], datatype="number", type="array", row_count=1,
-            column_count=2, interactive=True, max_height=200, show_label=False,
-            elem_id="accents", buttons=[],
+            headers=["seconds", "strength, 0 to 1"], datatype="number", type="array", row_count=1,
+            column_count=2, interactive=True, max_height=180, show_label=False, elem_id="accents",
+            buttons=[], scale=2, min_width=240,
         )  # fmt: skip
-        ui["detected"] = gr.Button("Reset to detected", size="sm", elem_id="detected")
+        with gr.Column(scale=1, min_width=140):
+            ui["hint"] = gr.Markdown(steps.ACCENT_HINT)
+            ui["detected"] = gr.Button("Reset to detected", size="sm", elem_id="detected")
     ui |= controls("intensity")
-    with gr.Tab("Skeleton") as ui["skeleton_tab"], gr.Row():
-        ui["skeleton"] = gr.Video(
-            label="Skeleton", autoplay=True, elem_id="skeleton", buttons=["download"], **look
+    with gr.Tabs() as ui["views"]:
+        with gr.Tab("Skeleton", id="skeleton") as ui["skeleton_tab"], gr.Row():
+            ui["skeleton"] = gr.Video(
+                label="Skeleton", autoplay=True, elem_id="skeleton", buttons=["download"], **look
+            )
+            ui["draft"] = gr.Video(
+                label="Draft, 2 s", autoplay=True, loop=True, elem_id="draft", buttons=[], **look
+            )
+            ui["over"] = gr.Image(label="Alignment", elem_id="overlay", buttons=["fullscreen"], **look)
+        with gr.Tab("Overlay clip", id="clip") as ui["clip_tab"]:
+            ui["clip"] = gr.Video(label="Skeleton over the picture", autoplay=True, elem_id="clip", **look)
+        with gr.Tab("Who drives?", id="people", visible=False) as ui["people_tab"], gr.Row():
+            ui["people"] = gr.Image(
+                label="Click the person who drives",
+                format="jpeg",
+                buttons=[],
+                elem_id="people",
+                scale=3,
+                **look,
+            )
+            with gr.Column(scale=2, min_width=150):
+                ui |= controls("people")
+    with gr.Row():
+        with gr.Column(scale=4, min_width=220):
+            ui["notes"] = gr.Markdown("Warnings about the alignment appear here.", elem_id="notes")
+        ui["drawn"] = gr.DownloadButton(
+            "Download pose", size="sm", interactive=False, elem_id="drawn", scale=1, min_width=130
         )
-        ui["draft"] = gr.Video(
-            label="Draft, 2 s", autoplay=True, loop=True, elem_id="draft", buttons=[], **look
-        )
-        ui["over"] = gr.Image(label="Alignment", elem_id="overlay", buttons=["fullscreen"], **look)
-    with gr.Tab("Overlay clip") as ui["clip_tab"]:
-        ui["clip"] = gr.Video(
-            label="Skeleton over the reference image", autoplay=True, elem_id="clip", buttons=["download"],
-            **look,
-        )  # fmt: skip
-    ui["notes"] = gr.Markdown("Warnings about the alignment appear here.", elem_id="notes")
-    ui["drawn"] = gr.DownloadButton("Download pose", size="sm", interactive=False, elem_id="drawn")
     return ui
 
 
@@ -227,7 +239,7 @@ class Wiring:
             event, steps.analyse, given, "visit status wave notes accents", name, show_progress="minimal"
         )
         found = self.on(looked.success, steps.people, "visit", "people", name and "people")
-        self.on(found.success, picker, "visit", "who")
+        self.on(found.success, picker, "visit tab", "people_tab views tab")
         self.then_tune(looked.success)
 
     def inputs(self) -> None:
@@ -261,11 +273,13 @@ class Wiring:
         for name, event in (("accents", ui["accents"].input), ("detected", ui["detected"].click)):
             given = "visit accents" if name == "accents" else "visit"
             event = functools.partial(event, **latest)
-            edited = self.on(event, getattr(steps, name), given, "visit status wave accents", name)
+            edited = self.on(event, getattr(steps, name), given, "visit status wave accents hint", name)
             self.then_tune(edited.success)
-        ui["skeleton_tab"].select(lambda: "skeleton", None, ui["tab"], queue=False, api_visibility="private")
-        seen = ui["clip_tab"].select(lambda: "clip", None, ui["tab"], queue=False, api_visibility="private")
-        self.on(seen.success, steps.overlay, self.TUNE, "clip", "overlay", show_progress="minimal")
+        for name in ("skeleton", "clip", "people"):
+            how = {"queue": False, "api_visibility": "private"}
+            seen = ui[f"{name}_tab"].select(lambda name=name: name, None, ui["tab"], **how)
+            if name == "clip":
+                self.on(seen.success, steps.overlay, self.TUNE, "clip", "overlay", show_progress="minimal")
 
     def result(self) -> None:
         """Generate, cancel, side by side, settings of an older video."""
@@ -298,9 +312,12 @@ def clip_if_seen(*given: Any) -> Iterator:
     yield from steps.overlay(*knobs) if tab == "clip" else [steps.KEEP]
 
 
-def picker(visit: steps.Visit) -> Iterator:
-    """Yields whether the choice of a person is shown: only where the driving clip shows several."""
-    yield gr.update(visible=len(visit.analysis.people) > 1)
+def picker(visit: steps.Visit, tab: str) -> Iterator:
+    """Yields the tab to choose a person in, the open tab and its name: several people ask for a choice."""
+    several = len(visit.analysis.people) > 1
+    asked = several and visit.request.person is None
+    opened = "people" if asked else "skeleton" if tab == "people" else tab
+    yield gr.Tab(visible=several), gr.Tabs(selected=opened), opened
 
 
 def pick(visit: steps.Visit, picture: Any, event: gr.SelectData) -> str:

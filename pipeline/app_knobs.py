@@ -82,7 +82,7 @@ KNOBS = (
     Knob("intensity", "slider", "tune", "intensity", "2 Tune the gesture intensity",
          "0 as driven · 1 larger on accents, calmer in pauses · 2 strongest"),
     Knob("person", "text", "analyse", "people", "Person who drives",
-         f"click, or type a number; {AGAIN}", empty=""),
+         "click the picture, or type a number and press Enter; analyses again, detection is kept", empty=""),
     Knob("size", "slider", "tune", "regions", "Overall gesture size", "octaves; free, at once"),
     Knob("arms_intensity", "slider", "tune", "regions", "Arms", FACTOR),
     Knob("hands_intensity", "slider", "tune", "regions", "Hands", FACTOR),

@@ -33,6 +33,7 @@ from pipeline.motion import chart
 
 log = logging.getLogger(__name__)
 
+ACCENT_HINT = "Double-click a cell to change it; the last row is free; empty both cells to delete. At once."
 NO_NOTES = "✓ No warnings: the skeleton fits the reference image."
 PREVIEW_EVERY = 0.5  # seconds between pictures sent to the browser while frames arrive
 KEEP = object()  # yielded for a part of the page that stays as it is
@@ -152,21 +153,23 @@ def accent_table(analysis: Analysis) -> list[list[float | None]]:
 
 
 def accents(visit, table: list[list[Any]]) -> Iterator:
-    """The accents as the visitor wants them; yields visit, status, picture of the speech, table."""
+    """The accents as the visitor wants them; yields visit, status, picture of the speech, table, hint.
+
+    The table is sent back only to put rows in order or to free a new last one: the visitor may be typing.
+    """
     analysed(visit)
-    rows = accent_rows(table)
+    rows, waiting = accent_rows(table)
     fresh, text = with_accents(visit, rows)
-    # the table is sent back only to put rows in order or to free a new last one: the visitor may be typing
     wanted = accent_table(fresh.analysis)
-    neat = rows == tuple(map(tuple, wanted[:-1])) and all(map(_blank, table[-1][:2]))
-    yield fresh, text, speech_picture(fresh), KEEP if neat else wanted
+    neat = rows == tuple(map(tuple, wanted[:-1])) and _filled(table[-1]) == []
+    yield fresh, text, speech_picture(fresh), KEEP if neat or waiting else wanted, waiting or ACCENT_HINT
 
 
 def detected(visit) -> Iterator:
     """Back to the detected accents; yields as `accents` does."""
     analysed(visit)
     fresh, text = with_accents(visit, None)
-    yield fresh, text, speech_picture(fresh), accent_table(fresh.analysis)
+    yield fresh, text, speech_picture(fresh), accent_table(fresh.analysis), ACCENT_HINT
 
 
 def with_accents(visit: Visit, rows: Rows | None) -> tuple[Visit, str]:
@@ -181,26 +184,27 @@ def with_accents(visit: Visit, rows: Rows | None) -> tuple[Visit, str]:
     return fresh, line(f"<b>{what}</b> in {took:.2f} s; intensity, skeleton and draft follow.")
 
 
-def accent_rows(table: list[list[Any]]) -> Rows:
-    """The filled rows of the table; ValueError for one that is half filled or holds no numbers."""
-    rows = []
+def accent_rows(table: list[list[Any]]) -> tuple[Rows, str]:
+    """The full rows of the table, and a word on a row that still lacks a cell; ValueError for what is no
+    number."""
+    rows, waiting = [], ""
     for number, row in enumerate(table, 1):
-        cells = [cell for cell in row[:2] if not _blank(cell)]
-        if not cells:
-            continue
         try:
-            time_s, strength = map(float, cells)
+            cells = tuple(float(cell) for cell in _filled(row))
         except (TypeError, ValueError):
             raise ValueError(
-                f"row {number} of the accents needs a time in seconds and a strength from 0 to 1; "
-                "fill both, or empty both to delete it"
+                f"row {number} of the accents holds {row}; give a time in seconds and a strength from 0 to 1"
             ) from None
-        rows.append((time_s, strength))
-    return tuple(rows)
+        if len(cells) == 2:
+            rows.append(cells)
+        elif cells:
+            waiting = f"⚠ Row {number} lacks a cell and does not count yet; empty both to delete it."
+    return tuple(rows), waiting
 
 
-def _blank(cell: Any) -> bool:
-    return cell is None or cell == "" or cell != cell  # the last is NaN
+def _filled(row: list[Any]) -> list[Any]:
+    """The cells that hold something; an empty one is None, "" or NaN."""
+    return [cell for cell in row[:2] if not (cell is None or cell == "" or cell != cell)]
 
 
 def people(visit) -> Iterator:
