@@ -70,29 +70,29 @@ class Knob:
 
 
 GROUPS = (  # folded parts of the page, in order
-    ("regions", "Gestures: size and strength by region"),
+    ("regions", "Gestures: overall size, and the strength of arms, hands, head and torso"),
     ("mouth", "Mouth and timing"),
-    ("fit", "Alignment and driving clip"),
+    ("fit", "Alignment, driving clip, pose-free gestures"),
     ("sampling", "Sampling and long video"),
     ("output", "Output, settings of an older video"),
 )
 OWN = "0 = the model's own"
-FACTOR = "factor on the slider, together at most 2; free, at once"
+FACTOR = "times the slider; free"
 KNOBS = (
     Knob("intensity", "slider", "tune", "intensity", "2 Tune the gesture intensity",
          "0 as driven · 1 larger on accents, calmer in pauses · 2 strongest"),
     Knob("person", "text", "analyse", "people", "Person who drives",
          "click the picture, or type a number and press Enter; analyses again, detection is kept", empty=""),
-    Knob("size", "slider", "tune", "regions", "Overall gesture size", "octaves; free, at once"),
+    Knob("size", "slider", "tune", "regions", "Overall size", "octaves; free"),
     Knob("arms_intensity", "slider", "tune", "regions", "Arms", FACTOR),
     Knob("hands_intensity", "slider", "tune", "regions", "Hands", FACTOR),
     Knob("head_intensity", "slider", "tune", "regions", "Head", FACTOR),
     Knob("torso_intensity", "slider", "tune", "regions", "Torso", FACTOR),
     Knob("refocus", "choice", "tune", "regions", "Slider acts on",
-         "amplify: gestures, gate: control strength; free, at once", empty="auto"),
+         "amplify: gestures, gate: control strength; free", empty="auto"),
     Knob("mouth", "slider", "analyse", "mouth", "Mouth amplitude", f"1 = as predicted; {AGAIN}"),
-    Knob("audio_offset", "slider", "analyse", "mouth", "Mouth later than the sound, ms",
-         f"negative = earlier; {AGAIN}", step=10),
+    Knob("audio_offset", "slider", "analyse", "mouth", "Mouth delay, ms",
+         f"negative: before the sound; {AGAIN}", step=10),
     Knob("splice", "choice", "analyse", "mouth", "Face points from the speech",
          f"lips keeps the driving brows and eyes; {AGAIN}", empty="auto"),
     Knob("fda", "choice", "analyse", "mouth", "Face box (FDA)",
