@@ -230,7 +230,7 @@ class Wiring:
             event, steps.tune, self.TUNE, "status skeleton over", names[0], show_progress="minimal"
         )
         self.on(done.success, steps.excerpt, self.TUNE, "draft", names[1])
-        self.on(done.success, drawn, self.TUNE, "drawn", names[2])
+        self.on(done.success, steps.pose, self.TUNE, "drawn", names[2])
         self.on(done.success, clip_if_seen, [*self.TUNE, "tab"], "clip")
 
     def analyse(self, event: Any, name: str = "") -> None:
@@ -239,7 +239,7 @@ class Wiring:
             event, steps.analyse, given, "visit status wave notes accents", name, show_progress="minimal"
         )
         found = self.on(looked.success, steps.people, "visit", "people", name and "people")
-        self.on(found.success, picker, "visit tab", "people_tab views tab")
+        self.on(found.success, picker, "visit tab", "people_tab views tab drawn")
         self.then_tune(looked.success)
 
     def inputs(self) -> None:
@@ -300,12 +300,6 @@ class Wiring:
         self.on(ui["old"].upload, steps.load_settings, "visit old", f"visit status {kept}", "load_settings")
 
 
-def drawn(visit: steps.Visit, *knobs: Any) -> Iterator:
-    """Yields the download of the pose that is drawn."""
-    for path in steps.pose(visit, *knobs):
-        yield gr.DownloadButton(value=path, interactive=True)
-
-
 def clip_if_seen(*given: Any) -> Iterator:
     """Yields the overlay clip where its tab is open: nobody waits for what nobody sees."""
     *knobs, tab = given
@@ -313,11 +307,11 @@ def clip_if_seen(*given: Any) -> Iterator:
 
 
 def picker(visit: steps.Visit, tab: str) -> Iterator:
-    """Yields the tab to choose a person in, the open tab and its name: several people ask for a choice."""
+    """Yields the tab to choose a person in, the open tab and its name, the button for the drawn pose."""
     several = len(visit.analysis.people) > 1
     asked = several and visit.request.person is None
     opened = "people" if asked else "skeleton" if tab == "people" else tab
-    yield gr.Tab(visible=several), gr.Tabs(selected=opened), opened
+    yield gr.Tab(visible=several), gr.Tabs(selected=opened), opened, gr.update(interactive=True)
 
 
 def pick(visit: steps.Visit, picture: Any, event: gr.SelectData) -> str:

@@ -103,6 +103,8 @@ KNOBS = (
          f"driving follows the clip's camera, bones only; {AGAIN}"),
     Knob("length", "choice", "analyse", "fit", "Driving clip shorter than speech",
          f"{AGAIN}, detection is cached"),
+    Knob("gestures", "choice", "analyse", "fit", "Pose-free gestures",
+         f"without a driving clip; auto: full where an arm is seen; {AGAIN}", empty="auto"),
     Knob("detector", "choice", "analyse", "fit", "Detector",
          f"openpose: slower, needs requirements-gpu.txt; {AGAIN}"),
     Knob("seed", "number", "analyse", "sampling", "Seed", f"same seed, same video; {AGAIN}"),

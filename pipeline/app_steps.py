@@ -178,6 +178,9 @@ def with_accents(visit: Visit, rows: Rows | None) -> tuple[Visit, str]:
     start = time.perf_counter()
     request = replace(visit.request, accent_rows=rows)
     analysis = finish(jobs.analyse(request, model(request.model), visit.inputs))
+    if rows is not None:
+        rows = jobs.accent_rows(analysis.prosody.accents)  # in order of time, without those of strength 0
+    request = replace(request, accent_rows=rows)
     fresh = replace(visit, request=request, analysis=analysis, accents=rows)
     took = time.perf_counter() - start
     what = f"{len(analysis.prosody.accents)} accents" + ("" if rows is not None else " as detected")

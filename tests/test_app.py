@@ -1,8 +1,10 @@
 """The app through gradio_client: the three steps, bad input, two visitors, what a request may read."""
 
+import contextlib
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -159,27 +161,35 @@ def test_two_visitors_do_not_meet(address, files) -> None:
     assert frames == {"one": 25, "two": 12, "one again": 25}
 
 
-def test_cancel_keeps_the_finished_frames(address, files, monkeypatch) -> None:
+@contextlib.contextmanager
+def halted(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """A denoiser that, once the page has written its first frames, tells so and waits until it may go on."""
     from pipeline.svd import AudioPoseSVDPipeline
 
     real = AudioPoseSVDPipeline.render
-    finished, cancelled = threading.Event(), threading.Event()
+    finished, go_on = threading.Event(), threading.Event()
 
     def waiting(self, *args, **options):
         for step in real(self, *args, **options):
             yield step
-            if step.frames is not None:  # the page has written them: now the visitor cancels
+            if step.frames is not None:
                 finished.set()
-                assert cancelled.wait(60)
+                assert go_on.wait(60)
 
     monkeypatch.setattr(AudioPoseSVDPipeline, "render", waiting)
+    yield finished, go_on
+    monkeypatch.undo()
+
+
+def test_cancel_keeps_the_finished_frames(address, files, monkeypatch) -> None:
     client = Client(address, verbose=False)
     analyse(client, files)
-    job = client.submit(intensity=1, api_name="/generate")
-    assert finished.wait(60)
-    assert "Cancelling" in client.predict(api_name="/cancel")
-    cancelled.set()
-    status, _, result = job.result(timeout=60)
+    with halted(monkeypatch) as (finished, go_on):
+        job = client.submit(intensity=1, api_name="/generate")
+        assert finished.wait(60)
+        assert "Cancelling" in client.predict(api_name="/cancel")
+        go_on.set()
+        status, _, result = job.result(timeout=60)
     assert "finished part is kept" in status
     kept = media.probe(video_of(result))
     assert 0 < kept.frames < 25 and kept.has_audio and abs(kept.seconds - kept.frames / 25) < 0.05

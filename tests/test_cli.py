@@ -70,10 +70,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(files, tmp_path
 
 
 def test_preview_writes_skeleton_draft_and_the_drawn_pose(files, tmp_path) -> None:
-    names = {"output": "s.mp4", "draft": "d.mp4", "pose_out": "p.npz"}
+    names = {"output": "s.mp4", "draft": "d.mp4", "overlay": "o.mp4", "pose_out": "p.npz"}
     paths = {flag: str(tmp_path / name) for flag, name in names.items()}
     assert main(run(files, "preview", **paths)) == 0
-    assert media.probe(paths["output"]).frames == media.probe(paths["draft"]).frames == 25
+    assert {media.probe(paths[name]).frames for name in ("output", "draft", "overlay")} == {25}
     assert len(Pose.load(paths["pose_out"])) == 25
 
 
