@@ -42,17 +42,20 @@ def moved(pose: Pose, x: float) -> Pose:
     return Pose(**parts, fps=pose.fps, size=pose.size)
 
 
-@pytest.fixture(scope="module")
-def pair(files) -> str:
+def write_pair(path: Path) -> str:
     """OpenPose JSON of two people: the second stands to the right and comes half a clip later."""
     one = figure(20, size=(128, 192))
     frames = [openpose.frame(moved(one, -0.2), row) for row in range(20)]
     for row in range(10, 20):
         frames[row]["people"] += openpose.frame(moved(one, 0.25), row)["people"]
-    path = Path(files["pose.npz"]).with_name("pair.json")
     path.write_text(json.dumps(frames))
-    files["pair.json"] = str(path)
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def pair(files) -> str:
+    files["pair.json"] = write_pair(Path(files["pose.npz"]).with_name("pair.json"))
+    return files["pair.json"]
 
 
 def drawn(client: Client, **knobs) -> Pose:

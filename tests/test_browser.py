@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_app_motion import write_pair
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +27,8 @@ PLAYED = """() => {
     return {ready: video.readyState, seconds: video.duration, width: video.videoWidth,
             sound: video.webkitAudioDecodedByteCount, error: video.error && video.error.message};
 }"""
+CHANGED = "([name, before]) => document.querySelector(name)?.getAttribute('src') !== before"
+CELL = "(text) => document.querySelectorAll('#accents [role=gridcell]')[1]?.innerText.trim() === text"
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,49 @@ def test_an_example_becomes_a_video_that_plays_with_sound(page) -> None:
     page.get_by_role("tab", name="Side by side").click()
     page.wait_for_selector("#both video")
     assert page.complaints == [] and page.foreign == []
+
+
+def test_an_accent_typed_into_the_table_moves_the_picture_and_the_skeleton(page) -> None:
+    page.get_by_text("Pose-free, no driving video").click()
+    page.wait_for_selector("#drawn:not([disabled])")
+    page.wait_for_selector("#draft video")
+    page.click("#accent_part button")
+    cell = page.locator("#accents [role=gridcell]").nth(1)  # the strength of the first accent
+    cell.wait_for()
+    old = cell.inner_text()
+    shown = [page.get_attribute(name, "src") for name in ("#wave img", "#skeleton video")]
+    cell.dblclick()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("0.05")
+    page.keyboard.press("Enter")
+    for name, before in zip(("#wave img", "#skeleton video"), shown, strict=True):
+        page.wait_for_function(CHANGED, arg=[name, before])
+    assert page.locator("#accents [role=gridcell]").nth(1).inner_text().strip().startswith("0.05")
+    page.click("#detected")
+    page.wait_for_function(CELL, arg=old.strip())
+    page.get_by_role("tab", name="Overlay clip").click()
+    page.wait_for_selector("#clip video")
+    assert page.complaints == []
+
+
+def test_a_click_on_a_person_chooses_who_drives(page, tmp_path) -> None:
+    page.set_input_files("#reference input[type=file]", str(ROOT / "assets/reference/half_jacket.png"))
+    page.set_input_files("#speech input[type=file]", str(ROOT / "assets/speech/accents_no.wav"))
+    page.get_by_role("tab", name="Pose file").click()
+    page.set_input_files("#pose input[type=file]", write_pair(tmp_path / "pair.json"))
+    page.wait_for_selector("#pose .file-preview")
+    page.wait_for_selector("#reference img")
+    page.wait_for_selector("#speech #waveform")
+    page.click("#analyse")
+    page.wait_for_selector("#people img")
+    page.wait_for_selector("#notes:has-text('number 1 is used')")
+    picture = page.locator("#people img")
+    box = picture.bounding_box()
+    picture.click(position={"x": 0.75 * box["width"], "y": 0.5 * box["height"]})
+    page.wait_for_selector("#notes:has-text('number 2 was asked for')")
+    assert page.input_value("#person textarea, #person input") == "2"
+    page.wait_for_selector("#skeleton video", state="visible")  # its tab is open again
+    assert page.complaints == []
 
 
 def test_an_error_is_a_visible_sentence_and_the_buttons_recover(page) -> None:
