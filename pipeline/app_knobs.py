@@ -70,7 +70,7 @@ class Knob:
 
 
 GROUPS = (  # folded parts of the page, in order
-    ("regions", "Gestures: overall size, and the strength of arms, hands, head and torso"),
+    ("regions", "Gestures: size, and strength by region"),
     ("mouth", "Mouth and timing"),
     ("fit", "Alignment, driving clip, pose-free gestures"),
     ("sampling", "Sampling and long video"),
@@ -101,7 +101,7 @@ KNOBS = (
          f"bones: every length, similar: one scale, published: ControlNeXt's line; {AGAIN}"),
     Knob("framing", "choice", "analyse", "fit", "Camera",
          f"driving follows the clip's camera, bones only; {AGAIN}"),
-    Knob("length", "choice", "analyse", "fit", "Driving clip shorter than speech",
+    Knob("length", "choice", "analyse", "fit", "Short driving clip",
          f"{AGAIN}, detection is cached"),
     Knob("gestures", "choice", "analyse", "fit", "Pose-free gestures",
          f"without a driving clip; auto: full where an arm is seen; {AGAIN}", empty="auto"),
