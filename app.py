@@ -89,6 +89,7 @@ def control(knob: app_knobs.Knob) -> Any:
 
 
 def controls(group: str) -> dict[str, Any]:
+    """The components of one group, by name."""
     return {knob.name: control(knob) for knob in app_knobs.KNOBS if knob.group == group}
 
 
@@ -149,12 +150,7 @@ def motion_column() -> dict[str, Any]:
             ui["clip"] = gr.Video(label="Skeleton over the picture", autoplay=True, elem_id="clip", **look)
         with gr.Tab("Who drives?", id="people", visible=False) as ui["people_tab"], gr.Row():
             ui["people"] = gr.Image(
-                label="Click the person who drives",
-                format="jpeg",
-                buttons=[],
-                elem_id="people",
-                scale=3,
-                **look,
+                label="Click one", format="jpeg", buttons=[], elem_id="people", scale=3, **look
             )
             with gr.Column(scale=2, min_width=150):
                 ui |= controls("people")
@@ -291,7 +287,8 @@ class Wiring:
         made = self.on(
             busy.success, steps.generate, given, "made status preview result", "generate", **limits
         )
-        made.then(lambda: states(False), None, self.parts(swap), queue=False, api_visibility="private")
+        hidden = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+        made.then(lambda: states(False), None, self.parts(swap), **hidden)
         self.on(made.success, steps.compare, "made", "both", "compare", show_progress="minimal")
         ui["cancel"].click(
             steps.cancel, ui["visit"], ui["status"], api_name="cancel", queue=False, show_progress="hidden"
@@ -352,7 +349,9 @@ def build() -> gr.Blocks:
         ui |= folded()
         gr.Markdown((ASSETS / "ui" / "model.md").read_text(encoding="utf-8"))
         wiring = Wiring(ui)
-        wiring.motion(), wiring.inputs(), wiring.result()  # the first of a name keeps it
+        wiring.motion()  # first: its handlers keep their plain names
+        wiring.inputs()
+        wiring.result()
     return page.queue(max_size=20, default_concurrency_limit=1)
 
 

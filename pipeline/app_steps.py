@@ -161,7 +161,7 @@ def accents(visit, table: list[list[Any]]) -> Iterator:
     rows, waiting = accent_rows(table)
     fresh, text = with_accents(visit, rows)
     wanted = accent_table(fresh.analysis)
-    neat = rows == tuple(map(tuple, wanted[:-1])) and _filled(table[-1]) == []
+    neat = table and rows == tuple(map(tuple, wanted[:-1])) and not _filled(table[-1])
     yield fresh, text, speech_picture(fresh), KEEP if neat or waiting else wanted, waiting or ACCENT_HINT
 
 
@@ -173,8 +173,10 @@ def detected(visit) -> Iterator:
 
 
 def with_accents(visit: Visit, rows: Rows | None) -> tuple[Visit, str]:
-    """The visit and the status after a change of the accents: nothing is detected again, but nods, brows and
-    gestures of a generated skeleton follow, as they do with the command line's --accents."""
+    """The visit and the status after a change of the accents.
+
+    Nothing is detected again, but nods, brows and generated gestures follow, as with --accents.
+    """
     start = time.perf_counter()
     request = replace(visit.request, accent_rows=rows)
     analysis = finish(jobs.analyse(request, model(request.model), visit.inputs))
@@ -188,8 +190,7 @@ def with_accents(visit: Visit, rows: Rows | None) -> tuple[Visit, str]:
 
 
 def accent_rows(table: list[list[Any]]) -> tuple[Rows, str]:
-    """The full rows of the table, and a word on a row that still lacks a cell; ValueError for what is no
-    number."""
+    """The full rows of the table, and a word on a row that lacks a cell; ValueError for what is no number."""
     rows, waiting = [], ""
     for number, row in enumerate(table, 1):
         try:
@@ -342,8 +343,10 @@ def cancel(visit: Visit) -> str:
 
 
 def changed(visit: Visit, *files: str | None) -> Iterator:
-    """Yields a word that steps 2 and 3 still use the inputs of the last analysis, and the person who drives:
-    nobody is chosen yet in another driving clip."""
+    """Yields a word that steps 2 and 3 still use the inputs of the last analysis, and the person who drives.
+
+    Nobody is chosen yet in another driving clip.
+    """
     text = "<b>Inputs changed</b>: press 1 Analyse; until then steps 2 and 3 use the inputs before."
     request = visit.request
     if request is None:

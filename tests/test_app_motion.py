@@ -167,6 +167,7 @@ def test_a_half_filled_row_waits_and_no_row_means_no_accent(address, files, spok
     assert "1 accents" in status and "Row 2 lacks" in hint
     status, _, _, hint = client.predict(accents=table([[None, ""]]), api_name="/accents")
     assert "0 accents" in status and "Double-click" in hint
+    assert "0 accents" in client.predict(accents=table([]), api_name="/accents")[0]
 
 
 def test_an_edit_during_the_denoising_survives_it(address, files, spoken, monkeypatch) -> None:

@@ -64,7 +64,7 @@ def overlay_clip(image: np.ndarray, pose: Pose, size: tuple[int, int]) -> Iterat
     """Yields (H,W,3) uint8 per frame: the reference image, dimmed, under the aligned skeleton."""
     dimmed = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA) // 2
     for drawn in skeleton.stream(pose, size, "preview"):
-        yield np.where(drawn.any(-1, keepdims=True), drawn, dimmed)
+        yield cv2.copyTo(dimmed, cv2.inRange(drawn, (0, 0, 0), (0, 0, 0)), drawn.copy())
 
 
 def numbered(picture: np.ndarray, people: Sequence[Pose], row: int, chosen: int) -> np.ndarray:
