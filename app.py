@@ -47,6 +47,8 @@ def shown(handler: Callable[..., Iterator], names: list[str]) -> Callable[..., I
                 parts = values if isinstance(values, tuple) else (values,)
                 parts = tuple(gr.skip() if part is steps.KEEP else part for part in parts)
                 yield parts if isinstance(values, tuple) else parts[0]
+        except steps.Again as error:
+            raise gr.Error("", visible=False, print_exception=False) from error  # ends what would follow
         except ValueError as error:
             sentence = re.sub(rf"{re.escape(str(uploads()))}/(\w+/)?", "", str(error))
             raise gr.Error(
@@ -266,9 +268,10 @@ class Wiring:
         knobs = [knob for knob in app_knobs.KNOBS if knob.stage == "tune"]
         moves = [getattr(ui[k.name], "release" if k.kind == "slider" else "input") for k in knobs]
         self.then_tune(functools.partial(gr.on, moves, **latest), "tune excerpt pose")
-        for name, event in (("accents", ui["accents"].input), ("detected", ui["detected"].click)):
-            given = "visit accents" if name == "accents" else "visit"
-            event = functools.partial(event, **latest)
+        edit = functools.partial(ui["accents"].input, **latest)
+        typed = self.on(edit, steps.typed, "visit accents", "visit")
+        reset = functools.partial(ui["detected"].click, **latest)
+        for event, name, given in ((typed.success, "accents", "visit accents"), (reset, "detected", "visit")):
             edited = self.on(event, getattr(steps, name), given, "visit status wave accents hint", name)
             self.then_tune(edited.success)
         for name in ("skeleton", "clip", "people"):

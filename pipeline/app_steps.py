@@ -48,6 +48,10 @@ class Stop(threading.Event):
         return Stop()
 
 
+class Again(Exception):
+    """The page told the same edit a second time: there is nothing to do, and nothing to say."""
+
+
 Rows = tuple[tuple[float, float], ...]
 
 
@@ -57,6 +61,7 @@ class Visit:
 
     home: the one folder that the page's server serves and cleans; folder: this visitor's own part of it.
     accents: those that the visitor gave for the speech of this content hash, "" for the one analysed next.
+    typed: the table of accents that the page sent last since they were detected.
     """
 
     home: str
@@ -65,6 +70,7 @@ class Visit:
     analysis: Analysis | None = None
     accents: Rows | None = None
     speech: str = ""
+    typed: list[list[Any]] | None = None
     stop: Stop = field(default_factory=Stop)
     folder: str = ""
 
@@ -138,7 +144,7 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
     notes = "  \n".join(f"⚠ {sentence}" for sentence in (*analysis.warnings, *([note] if note else [])))
     took = time.perf_counter() - start
     text = f"<b>Analysed</b> {len(analysis.motion)} frames in {took:.1f} s. Drag the slider."
-    fresh = replace(fresh, folder=folder)
+    fresh = replace(fresh, folder=folder, typed=None)
     yield fresh, line(text), speech_picture(fresh), notes or NO_NOTES, accent_table(analysis)
 
 
@@ -150,6 +156,13 @@ def speech_picture(visit: Visit) -> np.ndarray:
 def accent_table(analysis: Analysis) -> list[list[float | None]]:
     """Seconds and strength of the accents, and a free row to add one."""
     return [*map(list, jobs.accent_rows(analysis.prosody.accents)), [None, None]]
+
+
+def typed(visit, table: list[list[Any]]) -> Iterator:
+    """Yields the visit with the table; raises Again for a repeated one: Gradio tells every edit twice."""
+    if table == visit.typed:
+        raise Again
+    yield replace(visit, typed=table)
 
 
 def accents(visit, table: list[list[Any]]) -> Iterator:
@@ -168,7 +181,7 @@ def accents(visit, table: list[list[Any]]) -> Iterator:
 def detected(visit) -> Iterator:
     """Back to the detected accents; yields as `accents` does."""
     analysed(visit)
-    fresh, text = with_accents(visit, None)
+    fresh, text = with_accents(replace(visit, typed=None), None)
     yield fresh, text, speech_picture(fresh), accent_table(fresh.analysis), ACCENT_HINT
 
 

@@ -111,6 +111,13 @@ def test_an_example_becomes_a_video_that_plays_with_sound(page) -> None:
     assert page.complaints == [] and page.foreign == []
 
 
+def strengthen(page, cell: int, text: str) -> None:
+    """Types into a cell of the table of accents."""
+    page.locator("#accents [role=gridcell]").nth(cell).dblclick()
+    page.locator("#accents textarea").fill(text)
+    page.keyboard.press("Enter")
+
+
 def test_an_accent_typed_into_the_table_moves_the_picture_and_the_skeleton(page) -> None:
     page.get_by_text("Pose-free, no driving video").click()
     page.wait_for_selector("#drawn:not([disabled])")
@@ -120,13 +127,13 @@ def test_an_accent_typed_into_the_table_moves_the_picture_and_the_skeleton(page)
     cell.wait_for()
     old = cell.inner_text()
     shown = [page.get_attribute(name, "src") for name in ("#wave img", "#skeleton video")]
-    cell.dblclick()
-    page.keyboard.press("Control+A")
-    page.keyboard.type("0.05")
-    page.keyboard.press("Enter")
+    strengthen(page, 1, "0.05")
     for name, before in zip(("#wave img", "#skeleton video"), shown, strict=True):
         page.wait_for_function(CHANGED, arg=[name, before])
     assert page.locator("#accents [role=gridcell]").nth(1).inner_text().strip().startswith("0.05")
+    strengthen(page, 1, "loud")
+    page.wait_for_selector(".toast-body")
+    assert page.locator(".toast-body").inner_text().count("holds") == 1  # though Gradio tells it twice
     page.click("#detected")
     page.wait_for_function(CELL, arg=old.strip())
     page.get_by_role("tab", name="Overlay clip").click()
