@@ -26,7 +26,7 @@ except ImportError:
 
 import numpy as np
 
-from pipeline import app_knobs, companions, jobs, media, weights
+from pipeline import app_knobs, companions, frames, jobs, media, weights
 from pipeline.base import Analysis, AudioPosePipeline, Progress, finish
 from pipeline.clips import Motion
 from pipeline.motion import chart
@@ -139,6 +139,9 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
         if step.stage != stage:
             began, stage = time.perf_counter(), step.stage
         yield KEEP, bar(step, began), KEEP, KEEP, KEEP
+    yield KEEP, line("<b>Preparing the draft</b>"), KEEP, KEEP, KEEP
+    part, motion = jobs.excerpt(inputs, analysis.motion)
+    frames.layers(part.picture, motion, part.size)  # kept: the slider's drafts find them
     folder = visit.folder or tempfile.mkdtemp(prefix="apv", dir=visit.home)
     fresh = replace(visit, request=request, inputs=inputs, analysis=analysis, accents=rows, speech=heard)
     notes = "  \n".join(f"⚠ {sentence}" for sentence in (*analysis.warnings, *([note] if note else [])))
