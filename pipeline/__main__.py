@@ -82,7 +82,7 @@ def start(args: argparse.Namespace) -> tuple:
 
     meter = jobs.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
     request = jobs.Request.of(vars(args))
-    pipe = weights.load(args.model, how=placement(args))
+    pipe = weights.load(args.model, how=placement(args), audio2pose=request.audio2pose)
     meter.lap("load model")
     inputs = jobs.load(request, pipe)
     analysis = meter.drain(jobs.analyse(request, pipe, inputs))

@@ -38,6 +38,7 @@ def add_inputs(parser: Parser) -> None:
     add("--audio", required=True, metavar="WAV", help="speech, up to 10 minutes, any format FFmpeg reads")
     add("--driving", metavar="VIDEO|POSE", help="gestures: video, .npz, OpenPose JSON; none = pose-free")
     add("--model", default="mini", metavar="mini|controlnext-svd|FOLDER")
+    add("--audio2pose", default="own", choices=("own", "aniportrait"), help="what moves the mouth")
     add("--intensity", type=number(0, 2), default=1.0, help="gesture size tied to the speech, 0 = as driven")
     add("--size", type=number(-0.5, 0.5), default=0.0, help="overall gesture size, in octaves")
     for region in ("arms", "head", "torso", "hands"):

@@ -47,6 +47,7 @@ CHOICES = {
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
     "retarget": retarget.METHODS, "framing": retarget.FRAMINGS, "gestures": strokes.MODES,
     "windows": ("joint", "published"), "pose_free": ("prior", "network"),
+    "audio2pose": ("own", "aniportrait"),
 }  # fmt: skip
 MAX_ACCENTS_BYTES = 1 << 20
 
@@ -59,6 +60,7 @@ class Request:
     audio: str
     driving: str | None = None
     model: str = "mini"
+    audio2pose: str = "own"
     intensity: float = 1.0
     size: float = 0.0
     mouth: float = 1.0

@@ -8,7 +8,6 @@ they are and must match them key by key.
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,12 @@ from diffusers import (
     EulerDiscreteScheduler,
     UNetSpatioTemporalConditionModel,
 )
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from pipeline import hub
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
+from pipeline.models.published import read_state
 from pipeline.stills import StillReference
 from pipeline.svd import AudioPoseSVDPipeline
 
@@ -152,39 +150,11 @@ def _image_encoder(config: dict[str, Any]) -> nn.Module:
 
 def filled(model: nn.Module, path: Path) -> nn.Module:
     """The network with the tensors of a file, after every key and shape was compared."""
-    tensors = read_tensors(path)
+    tensors = read_state(path)
     tensors = {key: value for key, value in tensors.items() if key not in IGNORED}
     check_keys({key: tuple(value.shape) for key, value in model.state_dict().items()}, tensors, path)
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
-
-
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file, or of a pickle that may hold nothing else."""
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is damaged ({error}); download it again") from error
-    try:
-        tensors = _unpickled(path)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} is damaged or holds more than tensors, which could run code; it is not opened: download "
-            "it again, or take the safetensors file"
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error}); download it again") from error
-    if not isinstance(tensors, dict) or not all(isinstance(v, torch.Tensor) for v in tensors.values()):
-        raise ValueError(f"{path} is no table of tensors; take the published file as it is")
-    return dict(tensors)
-
-
-def _unpickled(path: Path) -> Any:
-    """Mapped into memory where the file is an archive, as since PyTorch 1.6; else read."""
-    with path.open("rb") as opened:
-        archive = opened.read(2) == b"PK"
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=archive or None)
 
 
 def check_keys(wanted: Mapping[str, tuple[int, ...]], tensors: Tensors, path: Path) -> None:

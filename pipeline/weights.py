@@ -13,27 +13,39 @@ from diffusers.utils import logging as diffusers_logging
 from pipeline import hub, published
 from pipeline.base import AudioPosePipeline
 from pipeline.hub import SETS, ModelSet
+from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.placement import Placement, choose_attention, choose_device, place
 from pipeline.svd import AudioPoseSVDPipeline
 
 __all__ = ["SETS", "ModelSet", "Placement", "choose_attention", "choose_device", "load"]
 
+SPEECH = {"aniportrait": Audio2Mesh.from_published}  # model sets that can move the mouth of any other
 PIPELINES = {kind.__name__: kind for kind in (AudioPoseSVDPipeline,)}
 SVD = "StableVideoDiffusionPipeline"  # an index of SVD itself lies in a folder of published files, perhaps
 TRUSTED = ("diffusers", "transformers", "pipeline")  # packages whose classes a model_index.json may name
 
 
 def load(
-    name: str = "mini", device: str = "auto", attention: str = "auto", how: Placement | None = None
+    name: str = "mini",
+    device: str = "auto",
+    attention: str = "auto",
+    how: Placement | None = None,
+    audio2pose: str = "own",
 ) -> AudioPosePipeline:
     """The pipeline of a named model set or of a folder, placed as `how` says (else device and attention).
 
-    Raises ValueError naming the set, file, folder or device and the remedy.
+    audio2pose: "own", or a set of SPEECH whose network moves the mouth instead. Raises ValueError naming the
+    set, file, folder or device and the remedy.
     """
     how = Placement(device, attention) if how is None else how
     choose_device(how.device)  # before seconds of reading
     diffusers_logging.disable_progress_bar()
+    if audio2pose not in ("own", *SPEECH):
+        raise ValueError(f"audio2pose {audio2pose!r} is unknown; use own, {', '.join(SPEECH)}")
+    spoken = None if audio2pose == "own" else SPEECH[audio2pose](hub.located(audio2pose))
     pipe = _opened(name)
+    if spoken is not None:
+        pipe.register_modules(audio2pose=spoken)
     pipe.set_progress_bar_config(disable=True)
     place(pipe, how)
     return pipe

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh
 from pipeline.models.published import read_settings, shapes
-from tests.test_controlnext import recipe
+from tests.published import recipe
 
 DATA = Path(__file__).parent / "data"
 CONFIG = DATA / "wav2vec2_tiny_config.json"

@@ -264,8 +264,8 @@ def test_damaged_files_are_named(paths, tmp_path):
     refused(state | {"extra": torch.zeros(1)}, "has unknown extra")
     refused(state | {"in_fn.bias": torch.zeros(3)}, "in_fn.bias of shape")
     refused(tiny_state("audio2pose"), "lacks out_fn")
-    refused([1, 2], "no plain state dict")
-    refused(b"version https://git-lfs.github.com/spec/v1\n", "cannot be read as weights")
+    refused([1, 2], "no table of tensors")
+    refused(b"version https://git-lfs.github.com/spec/v1\n", "is damaged")
 
 
 def test_bad_requests_are_named(head, paths, tmp_path):

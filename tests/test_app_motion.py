@@ -234,6 +234,7 @@ def test_every_choice_of_a_request_is_on_the_page() -> None:
         "audio",
         "driving",
         "model",
+        "audio2pose",
         "accents",
         "accent_rows",
     }  # files, the server's, the table

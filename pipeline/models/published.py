@@ -32,18 +32,31 @@ def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a published file, safetensors or a pickle of nothing but tensors."""
-    try:
-        if Path(path).suffix == ".safetensors":
+    """The tensors of a safetensors file, or of a pickle that may hold nothing else."""
+    if path.suffix == ".safetensors":
+        try:
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged ({error}); download it again") from error
+    try:
+        tensors = _unpickled(path)
+    except UnpicklingError as error:
         raise ValueError(
-            f"{path} cannot be read as weights ({type(error).__name__}); download the file again"
+            f"{path} is damaged or holds more than tensors, which could run code; it is not opened: download "
+            "it again, or take the safetensors file"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no plain state dict; download the published file")
-    return state
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}); download it again") from error
+    if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
+        raise ValueError(f"{path} is no table of tensors; take the published file as it is")
+    return dict(tensors)
+
+
+def _unpickled(path: Path) -> Any:
+    """Mapped into memory where the file is an archive, as since PyTorch 1.6; else read."""
+    with path.open("rb") as opened:
+        archive = opened.read(2) == b"PK"
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=archive or None)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
