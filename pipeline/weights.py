@@ -69,7 +69,7 @@ def _opened(name: str) -> AudioPosePipeline:
     kind = _check_index(folder)
     try:
         return kind.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, KeyError, RuntimeError, ImportError, AttributeError) as error:
+    except (OSError, KeyError, RuntimeError, ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"the model folder {folder} could not be loaded: {error}") from error
 
 
