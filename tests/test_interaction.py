@@ -78,7 +78,7 @@ def test_sound_changes_its_own_frame_only(mini, inputs) -> None:
 def test_the_pose_prior_reaches_the_picture_through_the_sound(mini, inputs) -> None:
     interaction = opened(mini.interaction)
     tokens = interaction.audio(inputs["audio"], FRAMES)
-    site, hidden = interaction.exchanges[0], torch.randn(FRAMES, 96, 2, 3)
+    site, hidden = interaction.exchanges[1], torch.randn(FRAMES, 96, 2, 3)
     poses = [interaction.pose(inputs["control"] * k, 1.0) for k in (1, 2)]
     assert not torch.equal(site(hidden, tokens, poses[0]), site(hidden, tokens, poses[1]))
     assert torch.equal(interaction.pose(inputs["control"], 0.0), interaction.pose(inputs["control"] * 0))
@@ -117,7 +117,7 @@ def test_saved_and_loaded_it_gives_the_same(mini, inputs, tmp_path) -> None:
     interaction = opened(mini.interaction)
     interaction.save_pretrained(tmp_path)
     again = AudioVideoInteraction.from_pretrained(tmp_path)
-    assert tuple(again.config.sites) == ("mid_block", "up_blocks.0", "up_blocks.1")
+    assert tuple(again.config.sites) == ("conv_in", "mid_block", "up_blocks.0", "up_blocks.1")
     with torch.no_grad():
         one, two = (run(mini, part, inputs, inputs["audio"]) for part in (interaction, again))
     assert (one - two).abs().max() < 1e-5

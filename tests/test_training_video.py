@@ -250,6 +250,24 @@ def test_crops_of_withheld_lips_hold_the_mouth(monkeypatch):
     assert all(row <= 8 <= row + 16 and column <= 24 <= column + 16 for row, column in corners)
 
 
+def test_mouth_steps_draw_withheld_clips_and_all_their_crops_hold_the_mouth(folder):
+    clips = tiny_clips(count=8, size=(128, 128), frames=2, seed=4)
+    clips.lips[3:5] = 0
+    clips.face[:, :, 48:, :2] = torch.tensor([0.75, 0.25])
+    clips.save(folder / "pool" / "0.npz")
+    (folder / "pool" / "1.npz").unlink()
+    recipe = video.Recipe(mouth_share=1.0)
+    side, count, frames = video._shape(recipe, 0.0, torch.Generator().manual_seed(0))
+    assert (side, count) == video.MOUTHS and frames == 1
+    assert video._shape(recipe, 0.95, torch.Generator())[0] is None
+    drawn = batches.Pool(folder / "pool", torch.Generator().manual_seed(1)).draw(30, video.ALL_WITHHELD)
+    assert drawn.lips.sum() <= 2
+    batch = batches.plain(conditions.framed(drawn, torch.ones(30), torch.Generator().manual_seed(0)))
+    corners = conditions.corners_of(batch, side, torch.Generator().manual_seed(0))
+    held = [row <= 8 <= row + 8 and column <= 24 <= column + 8 for row, column in corners]
+    assert all(h for h, lips in zip(held, batch.lips, strict=True) if not lips)
+
+
 def test_sharpness_is_zero_for_the_truth_and_punishes_blur():
     generator = torch.Generator().manual_seed(0)
     true, ones = torch.randn((2, CHANNELS, 8, 8), generator=generator), torch.ones(2, 1, 8, 8)

@@ -61,8 +61,8 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        sites: Sequence[str] = ("mid_block", "up_blocks.0", "up_blocks.1"),
-        widths: Sequence[int] = (128, 128, 96),
+        sites: Sequence[str] = ("conv_in", "mid_block", "up_blocks.0", "up_blocks.1"),
+        widths: Sequence[int] = (64, 128, 128, 96),
         audio_channels: int = 160,
         audio_tokens: int = 5,
         pose_channels: int = 64,

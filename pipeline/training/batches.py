@@ -59,8 +59,11 @@ class Pool:
     def ready(self) -> int:
         return len(shards(self.folder))
 
-    def draw(self, clips: int) -> Clips:
-        """`clips` random clips, all of their frames, of the size of a random open shard."""
+    def draw(self, clips: int, withheld: float = WITHHELD_CHANCE) -> Clips:
+        """`clips` random clips, all of their frames, of the size of a random open shard.
+
+        Clips whose lips are withheld come `withheld` times as often as others.
+        """
         if len(self.open) < OPEN_SHARDS or torch.rand((), generator=self.generator) < EXCHANGE:
             self._exchange()
         size = self.open[self._number(len(self.open))].size
@@ -68,7 +71,7 @@ class Pool:
         picked = []
         for _ in range(clips):
             shard = same[self._number(len(same))]
-            chance = torch.where(shard.lips > 0, 1.0, WITHHELD_CHANCE)
+            chance = torch.where(shard.lips > 0, 1.0, withheld)
             picked.append(shard[torch.multinomial(chance, 1, generator=self.generator)])
         return Clips.join(picked)
 

@@ -33,7 +33,7 @@ FREE_SCALE = 0.1  # share of clips with any constant strength
 SAMPLER_STEPS = 4
 TOP_SIGMA = 0.75  # share of clips at the sampler's first level; one step is what a CPU user runs
 OWN_STATE = 0.5  # of the lower levels: states as the sampler reaches them instead of noised truth
-LIPS_CROP = 0.7  # share of crops at the mouth where the lips are withheld
+LIPS_CROP = 0.7  # share of crops at the mouth where the lips are withheld; all of those of 8 cells
 LIPS_WEIGHT = 2.0  # times as much as elsewhere the mouth weighs there, as only the sound tells how it is
 
 
@@ -213,7 +213,11 @@ def corners_of(batch: Batch, side: int, generator: torch.Generator) -> list[tupl
     for clip in range(batch.clips):
         chance = torch.rand(3, generator=generator)
         row = clip * frames
-        if batch.lips[row] or chance[0] > LIPS_CROP or batch.face[row, 48:, 2].mean() < 0.5:
+        if (
+            batch.lips[row]
+            or chance[0] > (LIPS_CROP if side > 8 else 1)
+            or batch.face[row, 48:, 2].mean() < 0.5
+        ):
             continue
         x, y = batch.face[row, 48:, :2].mean(0).tolist()
         middle = (y * batch.truth.shape[-2] / CELL, x * batch.truth.shape[-1] / CELL)

@@ -108,9 +108,13 @@ def build(vae: HaarLatent, seed: int, widths: tuple[int, ...] = WIDTHS) -> Mini:
 def new_interaction(
     unet: UNetSpatioTemporalConditionModel, controlnext: ControlNeXt, seed: int
 ) -> AudioVideoInteraction:
-    """An interaction whose gates are zero, at the middle and at the up blocks but the last."""
-    widths = [unet.config.block_out_channels[-1], *reversed(unet.config.block_out_channels[1:])]
-    sites = ["mid_block", *(f"up_blocks.{i}" for i in range(len(widths) - 1))]
+    """An interaction whose gates are zero: at the first layer, the middle and the up blocks but the last.
+
+    A mouth is two or three cells wide. To place its lips within them takes all layers after the first.
+    """
+    blocks = unet.config.block_out_channels
+    widths = [blocks[0], blocks[-1], *reversed(blocks[1:])]
+    sites = ["conv_in", "mid_block", *(f"up_blocks.{i}" for i in range(len(blocks) - 1))]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
         return AudioVideoInteraction(  # by name: diffusers' from_config drops what came by position
@@ -124,8 +128,8 @@ def lend_ears(interaction: AudioVideoInteraction, heard: Audio2Pose) -> None:
 
     Mouth parameters and visemes are linear in the tokens: to find them anew takes thousands of steps.
     """
-    heads = torch.cat([heard.params.weight, heard.visemes.weight]).squeeze(-1)
-    heads = heads / heads.norm(dim=1, keepdim=True) * 0.35
+    heads = [(heard.params.weight, 2.0), (heard.visemes.weight, 0.5)]  # the mouth's parameters lead
+    heads = torch.cat([w.squeeze(-1) / w.squeeze(-1).norm(dim=1, keepdim=True) * k for w, k in heads])
     interaction.audio_in.weight[: len(heads)] = heads[: interaction.config.dim]
 
 

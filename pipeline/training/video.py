@@ -28,15 +28,17 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.denoiser import restore_temporal, skip_idle_temporal
 from pipeline.training import conditions
 from pipeline.training import mini as minis
-from pipeline.training.batches import Pool, augmented, rng_of
+from pipeline.training.batches import WITHHELD_CHANCE, Pool, augmented, rng_of
 from pipeline.training.conditions import framed, loss_of
 from pipeline.training.pool import FRAMES, HELD_OUT, SHARDS, Clips, draw_clips, shards, start_filling
-from pipeline.training.state import MEET_SECONDS, Run
+from pipeline.training.state import MEET_SECONDS, RATE, Run
 
 log = logging.getLogger(__name__)
 
 # latents of a crop's side (None: whole pictures), clips of a batch, share of steps; each costs about the same
 SIDES = ((16, 24, 0.65), (24, 12, 0.25), (None, 6, 0.1))
+MOUTHS = (8, 64)  # the same of a step for mouths that only the sound moves: six cells of a small crop
+MOUTH_SHARE, ALL_WITHHELD = 0.3, 1000.0
 WHOLE = 0.9  # share of the run after which whole pictures are trained
 SAVE_SECONDS, TEST_SECONDS = 180.0, 600.0
 FIRST_SHARDS = 6  # the codec's whitening is measured on these
@@ -46,7 +48,10 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Recipe:
-    """The choices of a run; `seconds` of wall time over all continuations, `batch` a factor on `SIDES`."""
+    """The choices of a run; `seconds` of wall time over all continuations, `batch` a factor on `SIDES`.
+
+    mouth_share: of the steps before whole pictures, for clips whose lips are withheld.
+    """
 
     seed: int = 0
     seconds: float = 5400.0
@@ -55,6 +60,8 @@ class Recipe:
     pose_dropout: float = conditions.POSE_DROPOUT
     sharpness: float = 0.0
     clip_share: float = 0.0
+    mouth_share: float = MOUTH_SHARE
+    rate: float = RATE
 
 
 def fast_precision(device: str) -> torch.dtype:
@@ -82,7 +89,8 @@ def step_loss(run: Run, pool: Pool, recipe: Recipe, share: float, seed: int) -> 
     side, count, frames = _shape(recipe, share, generator)
     if frames > 1:
         restore_temporal(run.mini.unet)
-    clips = pool.draw(count * recipe.batch)
+    withheld = ALL_WITHHELD if side == MOUTHS[0] else WITHHELD_CHANCE
+    clips = pool.draw(count * recipe.batch, withheld)
     posed = (torch.rand(len(clips), generator=generator) >= recipe.pose_dropout).float()
     clips = framed(clips, posed, generator) if frames == 1 else clips
     return loss_of(
@@ -97,6 +105,8 @@ def _shape(recipe: Recipe, share: float, generator: torch.Generator) -> tuple[in
         return None, 2, FRAMES
     if share >= WHOLE - recipe.clip_share:
         return None, SIDES[-1][1], 1
+    if torch.rand((), generator=generator) < recipe.mouth_share:
+        return *MOUTHS, 1
     kind = torch.multinomial(torch.tensor([row[2] for row in SIDES]), 1, generator=generator).item()
     return SIDES[kind][0], SIDES[kind][1], 1
 
@@ -197,7 +207,7 @@ def train(
         began = time.monotonic()
         share = run.seconds / recipe.seconds
         loss, still = step_loss(run, pool, recipe, share, seed)
-        run.update(loss, share)
+        run.update(loss, share, recipe.rate)
         recent.append((loss.detach(), still.detach()))
         run.seconds += time.monotonic() - began
         if run.step % 20 == 0:
@@ -286,11 +296,23 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--pose-dropout", type=float, default=conditions.POSE_DROPOUT, help="share of clips")
     add("--sharpness", type=float, default=0.0, help="weight of the loss of local contrast")
     add("--clip-share", type=float, default=0.0, help="last share of the run: clips, temporal layers on")
+    add(
+        "--mouth-share",
+        type=float,
+        default=MOUTH_SHARE,
+        help="share of steps: mouths that only the sound moves",
+    )
+    add("--rate", type=float, default=RATE, help="learning rate at the start; it falls to 3 %% of that")
     arguments = parser.parse_args(argv)
     if min(arguments.minutes, arguments.shards, arguments.workers, arguments.fillers, arguments.batch) <= 0:
         parser.error("--minutes, --shards, --workers, --fillers and --batch must be positive")
-    if not (0 <= arguments.pose_dropout < 1 and 0 <= arguments.clip_share <= 1 and arguments.sharpness >= 0):
-        parser.error("--pose-dropout and --clip-share must be shares, --sharpness not negative")
+    shares = arguments.pose_dropout, arguments.clip_share, arguments.mouth_share
+    if not 0 < arguments.rate < 0.1:
+        parser.error("--rate must be positive and below 0.1")
+    if not (0 <= min(shares) <= max(shares) <= 1 and arguments.sharpness >= 0):
+        parser.error(
+            "--pose-dropout, --clip-share and --mouth-share must be 0 to 1, --sharpness not negative"
+        )
     if arguments.init is not None and not (arguments.init / "unet").is_dir():
         parser.error(
             f"--init {arguments.init} holds no exported networks; name a folder such as checkpoints/mini"
@@ -307,7 +329,8 @@ def main(argv: list[str] | None = None) -> int:
     recipe = Recipe(
         options.seed, options.minutes * 60,
         fast_precision(options.device) if auto else PRECISIONS[options.precision],
-        options.batch, options.pose_dropout, options.sharpness, options.clip_share,
+        options.batch, options.pose_dropout, options.sharpness, options.clip_share, options.mouth_share,
+        options.rate,
     )  # fmt: skip
     run = prepare(
         options.run, options.seed, options.shards, options.init, options.ears, options.device, options.fillers
