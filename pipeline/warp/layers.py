@@ -240,7 +240,11 @@ def _layers(
     alpha = person * (1 - hole) + under * hole
     if fill is not None:
         behind = _each(fill, image, away > 0.5, torch.ones_like(away) > 0, behind)
-        clothed = _enlarge(parts[:, :1], size) > HEAD_ROOM  # a face must not be copied, nor hair filled
+        # a face must not be copied, nor hair be filled with cloth
+        head, other = _enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(
+            1, 1
+        )
+        clothed = (head > HEAD_ROOM) & (head > other)
         trunk_colour = _each(fill, image, (bare > 0.5) & clothed, (alpha > 0) & clothed, trunk_colour)
     body = torch.cat([trunk_colour * alpha, alpha, bare * alpha], 1)
     arms = []
