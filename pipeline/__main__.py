@@ -192,6 +192,10 @@ def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
         from pipeline.evaluation import motion_report
 
         return motion_report.main(rest)
+    if command == "evaluate" and what == "mini":
+        from pipeline.evaluation import mini
+
+        return mini.main(rest)
     if command == "evaluate":
         raise ValueError(f"evaluate {what or ''} is not supported by this version".replace("  ", " "))
     trainer = importlib.import_module(f"pipeline.training.{what}")

@@ -188,6 +188,16 @@ def _filmed(
     return clips, scene.face[:, 1:].cpu()
 
 
+def draw_scenes(
+    generator: torch.Generator, count: int, size: tuple[int, int], frames: int, bank: talks.Bank
+) -> presenters.Scene:
+    """`count` new people as `draw_clips` draws them, `frames` moments each, without reference and warp."""
+    cast = _cast(generator, count, bank)
+    spoken, moved = _times(generator, bank.seconds(cast.talk), frames - 1)
+    dofs = acting.act(cast.moves, cast.manner, bank.cues(cast.talk, spoken), moved)
+    return _rendered(cast.people, dofs, size, generator)
+
+
 def _chunks(frames: int) -> list[slice]:
     """Runs of a few frames: first-touched memory is slow on virtual machines, large blocks are never kept."""
     return [slice(start, start + CHUNK) for start in range(0, frames, CHUNK)]
@@ -324,7 +334,8 @@ class HeldTalk:
 
     clips (one clip of F frames); aperture (F,): the gap of the inner lips, points 62 and 66, over the face's
     height, points 27 to 8, as drawn; face (F,68,3) exact points; phones with seconds from the first frame's
-    moment; samples (n,) int16 at 16 kHz of the same stretch; voice.
+    moment; samples (n,) int16 at 16 kHz of the same stretch; voice. still (F,68,3): face points of the same
+    head with the reference's mouth; person: exact points and mask of the reference, one frame.
     """
 
     clips: Clips
@@ -333,6 +344,8 @@ class HeldTalk:
     phones: talks.Phones
     samples: np.ndarray
     voice: str
+    still: Tensor
+    person: presenters.Scene
 
 
 def held_talks(
@@ -360,7 +373,10 @@ def held_talks(
         clips, face = _filmed(cast.people, dofs, cues, torch.full((1,), float(lips)), size, 0.0, generator)
         samples = said.samples[: round(frames / FPS * speech.RATE)]
         phones = [(n, a, min(b, frames / FPS)) for n, a, b in said.phones if a < frames / FPS]
-        yield HeldTalk(clips, aperture(face[0], size), face[0], phones, samples, said.voice)
+        still = presenters.still_mouth(cast.people, dofs, size)[0, 1:]
+        person = presenters.render(cast.people, dofs.frames(slice(0, 1)), size)
+        gap = aperture(face[0], size)
+        yield HeldTalk(clips, gap, face[0], phones, samples, said.voice, still, person)
 
 
 def aperture(face: Tensor, size: tuple[int, int]) -> np.ndarray:

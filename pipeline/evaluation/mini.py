@@ -1,0 +1,296 @@
+"""`python -m pipeline evaluate mini`: what the embedded model does with people, voices and texts unseen.
+
+Drawn held-out presenters have a true next frame, so every figure has a truth (metrics 5). Beside the result
+stand the warp alone, four trivial baselines, and a previous release where one is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipeline import weights
+from pipeline.clips import Audio
+from pipeline.evaluation import held, mouths, pose_free, reader
+from pipeline.evaluation import motion as measure
+from pipeline.evaluation.bench import hardware
+from pipeline.evaluation.held import Case
+from pipeline.evaluation.mini_rows import Figures, table
+from pipeline.evaluation.motion_report import Pair, pooled_z
+from pipeline.motion import arms, prosody
+from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.training import mini as minis
+from pipeline.training import pool, talks
+from pipeline.training.losses import boxes, psnr
+
+log = logging.getLogger(__name__)
+
+DEFINITION = 1  # raise it when a row's meaning changes
+SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "mini"
+PLAIN, QUICK = (6, 2.8, 300, 16), (2, 1.8, 150, 6)  # talks, seconds, the reader's people, sounds for z
+STEPS = 4
+MIDDLE = 16  # frames that are also made with 4 steps
+MIN_SOUND = 3.0  # seconds: shorter speech has no shift a second away from itself
+
+
+class Measure:
+    """The model, its networks and the reader, which turn a talk into figures."""
+
+    def __init__(self, folder: Path, previous: Path | None, people: int, device: str) -> None:
+        self.pipe = opened(folder, device)
+        self.previous = None if previous is None else opened(previous, device)
+        self.mini = held.networks(folder, self.pipe.condition.device)
+        self.reader = reader.trained(people)
+        self.why = ""  # there is no pose-free network
+        try:
+            self.pipe.conditioned({"pose_guidance": 0.0})
+        except ValueError as error:
+            self.why = str(error)
+
+    def figures(self, given: Case, other: Case) -> tuple[Figures, np.ndarray]:
+        """All figures of one talk, and its rows of the contact sheet; `other` lends its speech."""
+        found = Figures(given.talk.phones, gaps={"true": given.talk.aperture})
+        face = given.talk.face
+        found.gaps["truth"] = self.reader.read(given.truth, face).numpy()
+        shown = self._follow(given, found)
+        self._speak(given, found)
+        self._withheld(given, other, found)
+        self._free(given, found)
+        return found, strip(given, shown)
+
+    def _read(self, found: Figures, name: str, frames: Tensor, face: Tensor) -> None:
+        found.gaps[name] = self.reader.read(frames, face).numpy()
+
+    def _follow(self, given: Case, found: Figures) -> dict[str, Tensor]:
+        """Frames that true key points drive, compared with the truth pixel by pixel."""
+        shown = {
+            "copy": torch.from_numpy(given.image).permute(2, 0, 1)[None].float() / 255,
+            "frozen": held.warped(given, held.frozen(given)),
+            "warp": held.warped(given, given.motion),
+            "result": held.rendered(self.pipe, given, given.motion),
+        }
+        shown["copy"] = shown["copy"].expand_as(given.truth)
+        if self.previous is not None:
+            shown["previous"] = held.rendered(self.previous, given, given.motion)
+        for name, frames in shown.items():
+            compare(found, name, frames, given)
+            if name != "copy":
+                self._read(found, name, frames, given.talk.face)
+        part = middle(len(given))
+        many = held.rendered(self.pipe, given, given.motion[part], STEPS)
+        compare(found, "four", many, given, part)
+        compare(found, "one", shown["result"][part], given, part)
+        return shown
+
+    def _speak(self, given: Case, found: Figures) -> None:
+        """Mouths of Audio2Pose's lips, and of the baselines that are drawn by the warp."""
+        face = given.talk.face
+        motion = held.on_body(given, held.said(given, self.pipe))
+        self._read(found, "spoken", held.rendered(self.pipe, given, motion), face)
+        self._read(found, "spoken warp", held.warped(given, motion), face)
+        mixed = held.on_body(given, held.said(given, self.pipe, held.shuffled(given)))
+        for name, motion in (("loud", held.loud(given, self.pipe)), ("shuffled", mixed)):
+            frames = held.warped(given, motion)
+            compare(found, name, frames, given)
+            self._read(found, name, frames, face)
+
+    def _withheld(self, given: Case, other: Case, found: Figures) -> None:
+        """Mouths that only the sound can move: the right speech, another talk's, and no interaction."""
+        if self.mini.interaction is None:
+            return
+        face, count = given.talk.face, len(given)
+        silent = minis.Mini(**{**vars(self.mini), "interaction": None})
+        hidden = given.hidden
+        strange = torch.from_numpy(np.resize(other.motion.audio, given.motion.audio.shape))
+        for name, mini, talk, audio in (
+            ("withheld right", self.mini, hidden, None),
+            ("withheld other", self.mini, hidden, strange[:count]),
+            ("withheld off", silent, hidden, None),
+            ("lips on", self.mini, given.talk, None),
+            ("lips off", silent, given.talk, None),
+        ):
+            self._read(found, name, held.denoised(mini, talk, audio), face)
+
+    def _free(self, given: Case, found: Figures) -> None:
+        """Pose-free frames; pixels are averaged over 4 x 4, so that grain does not count as movement."""
+        said = held.said(given, self.pipe)
+        motion = held.by_prior(given, said)
+        free = {"prior": (motion, {})}
+        if not self.why:
+            free["network"] = (motion, {"pose_guidance": 0.0})
+        for name, (driven, values) in free.items():
+            frames = held.rendered(self.pipe, given, driven, conditioning=values)
+            pose = driven.pose if name == "prior" else given.motion.reference[np.zeros(len(given), int)]
+            self._read(found, name, frames, held.points_of(pose))
+            energy = mouths.motion_energy(F.avg_pool2d(frames, 4))
+            found.swing[f"pixels {name}"] = float(energy.mean())
+            found.follows[name] = mouths.correlation(np.sqrt(energy), given.motion.intensity[1:])
+        truth = mouths.motion_energy(F.avg_pool2d(given.truth, 4))
+        found.swing["pixels truth"] = float(truth.mean())
+        if arms.find(given.motion.reference) and shouldered(given):
+            for name, pose in (("prior", motion.pose), ("truth", given.motion.pose)):
+                found.swing[f"points {name}"] = float(np.square(measure.speed(pose)).mean())
+
+
+def opened(folder: Path, device: str) -> AudioPoseSVDPipeline:
+    """The pipeline of a model folder."""
+    if not (folder / "model_index.json").is_file():
+        raise ValueError(f"{folder} holds no model; name a folder such as checkpoints/mini")
+    return weights.load(str(folder), device=device)
+
+
+def middle(count: int) -> slice:
+    """The frames that are made with 4 steps."""
+    start = max(0, (count - MIDDLE) // 2)
+    return slice(start, start + MIDDLE)
+
+
+def shouldered(given: Case) -> bool:
+    """Whether both shoulders are seen in some frame, of the truth and of the reference."""
+    both = (given.motion.pose, given.motion.reference)
+    return all(pose.body.visible[:, measure.SHOULDERS].all(1).any() for pose in both)
+
+
+def compare(found: Figures, name: str, frames: Tensor, given: Case, part: slice | None = None) -> None:
+    """Adds PSNR by place, sharpness and flicker of frames (F,3,H,W) of the case, or of a part of it."""
+    part = part or slice(0, len(given))
+    truth, clips = given.truth[part], given.talk.clips
+    places = boxes(given.talk.face[part], clips.hands[0, part], clips.size)
+    found.psnr[name] = {"whole": psnr(frames, truth)}
+    found.psnr[name] |= {place: psnr(frames, truth, box) for place, box in places.items()}
+    true = mouths.sharpness(truth, places["face"])
+    found.sharp[name] = mouths.sharpness(frames, places["face"]) / max(true, 1e-9)
+    found.flicker[name] = mouths.flicker(frames, truth)
+    found.flicker["truth"] = mouths.flicker(given.truth, given.truth)
+
+
+def strip(given: Case, shown: dict[str, Tensor]) -> np.ndarray:
+    """(2H,4W,3) uint8: reference | warp | result | truth where the mouth is widest and in the last frame."""
+    rows = []
+    for frame in (int(given.talk.aperture.argmax()), len(given) - 1):
+        parts = (shown["copy"][frame], shown["warp"][frame], shown["result"][frame], given.truth[frame])
+        rows.append(torch.cat(parts, 2))
+    return (torch.cat(rows, 1).permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+
+
+def follows(cases: Sequence[Case], count: int) -> tuple[float, float]:
+    """(pooled r, z) of the prior's wrist speed and the intensity: every reference with `count` speeches."""
+    people = [c.motion.reference for c in cases if arms.find(c.motion.reference) and shouldered(c)]
+    said = [t for t in talks.held_out().talks if t.seconds >= MIN_SOUND][:count]
+    pairs = []
+    for k, talk in enumerate(said):
+        audio = Audio(talk.samples.astype(np.float32) / 32767, held.RATE)
+        full, rms = (prosody.analyse(audio, held.FPS, mode) for mode in ("full", "rms"))
+        for person in people:
+            motion = pose_free.speak(person, full, k).motion
+            pairs.append(Pair(motion, rms.excitation, str(k), len(motion)))
+    if not pairs:
+        return math.nan, math.nan
+    return pooled_z(pairs, [measure.speed(pair.motion.pose) for pair in pairs])
+
+
+def checksum(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all weights of a folder."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        total.update(str(path.relative_to(folder).as_posix()).encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def evaluate(
+    folder: Path, previous: Path | None, scale: tuple[int, float, int, int], device: str
+) -> tuple[dict, np.ndarray]:
+    """The report and the contact sheet; scale: talks, seconds of each, the reader's people, sounds for z."""
+    count, seconds, people, sounds = scale
+    measured = Measure(folder, previous, people, device)
+    hidden = pool.held_talks(count, seconds, 0.0)
+    cases = [held.case(t, h) for t, h in zip(pool.held_talks(count, seconds), hidden, strict=True)]
+    found, strips = [], []
+    for number, given in enumerate(cases):
+        log.info("talk %d of %d", number + 1, count)
+        figures, part = measured.figures(given, cases[(number + 1) % count])
+        found.append(figures)
+        strips.append(part)
+    rows = table(found, follows(cases, sounds), measured.why)
+    frames = sum(map(len, cases))
+    report = {
+        "rows": [r.to_dict() for r in rows],
+        "pass": all(r.passed for r in rows if r.level is not None),
+        "model": str(folder),
+        "previous": None if previous is None else str(previous),
+        "clips": count,
+        "frames": frames,
+        "fps": held.FPS,
+        "seconds": frames / held.FPS,
+        "definition": DEFINITION,
+        "reader_parameters": sum(p.numel() for p in measured.reader.parameters()),
+        "weights_sha256": checksum(folder),
+        "hardware": hardware(),
+    }
+    return report, np.concatenate(strips)
+
+
+def text(report: dict) -> str:
+    """The report as a table for people."""
+    lines = [f"{report['model']}: {report['clips']} held-out talks, {report['frames']} frames", ""]
+    for found in report["rows"]:
+        value = "-" if found["value"] is None else f"{found['value']:.3f}"
+        level = "" if found["level"] is None else f"{found['rule']} {found['level']:g}"
+        verdict = {True: "pass", False: "FAIL", None: found.get("why", "")}[found["pass"]]
+        lines.append(f"{found['name']:64} {value:>8}   {level:8} {verdict}".rstrip())
+    return "\n".join([*lines, "", "pass" if report["pass"] else "FAIL"])
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The command's options; ValueError for what makes no sense."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline evaluate mini", description=__doc__.split("`: ", 1)[1]
+    )
+    add = parser.add_argument
+    add("--model", type=Path, default=SHIPPED, help="folder of the model")
+    add("--previous", type=Path, help="folder of an older release, measured side by side")
+    add("--quick", action="store_true", help="fewer and shorter talks: under 2 minutes on a quiet core")
+    add("--talks", type=int, help=f"held-out talks, {PLAIN[0]} by default")
+    add("--talk-seconds", type=float, help=f"of each talk, {PLAIN[1]:g} by default")
+    add("--device", default="cpu", help="cpu, cuda or auto")
+    add("--sheet", type=Path, help="PNG to write: reference, warp, result, truth")
+    add("--json", action="store_true", help="print one JSON object last on stdout")
+    args = parser.parse_args(list(argv))
+    talks_, seconds, *rest = QUICK if args.quick else PLAIN
+    talks_ = talks_ if args.talks is None else args.talks
+    seconds = seconds if args.talk_seconds is None else args.talk_seconds
+    if not 2 <= talks_ <= talks.HELD:
+        raise ValueError(f"--talks {talks_} lies outside 2 to {talks.HELD}: a talk needs another's speech")
+    if not 1 <= seconds <= 10:
+        raise ValueError(f"--talk-seconds {seconds:g} lies outside 1 to 10")
+    if args.sheet is not None and not args.sheet.resolve().parent.is_dir():
+        raise ValueError(f"--sheet {args.sheet} cannot be written: its folder does not exist; make it")
+    args.scale = (talks_, seconds, *rest)
+    return args
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints the report; 0 when every row with a level passes, else 1. ValueError for bad input."""
+    args = arguments(argv)
+    began, used = time.perf_counter(), time.process_time()
+    report, sheet = evaluate(args.model, args.previous, args.scale, args.device)
+    report["took_seconds"] = round(time.perf_counter() - began, 1)
+    report["took_cpu_seconds"] = round(time.process_time() - used, 1)
+    if args.sheet is not None:
+        from PIL import Image
+
+        Image.fromarray(sheet).save(args.sheet)
+        report["sheet"] = str(args.sheet)
+    print(json.dumps(report) if args.json else text(report))
+    return 0 if report["pass"] else 1

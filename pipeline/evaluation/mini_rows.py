@@ -1,0 +1,203 @@
+"""The table of `evaluate mini`: rows with their levels, from the figures of each held-out talk.
+
+What could not be measured is null with the reason. Levels: metrics 5 and the README's promises.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.evaluation.motion_report import Row
+from pipeline.evaluation.mouths import Closures, closures, mean_r, own_r
+from pipeline.training.visemes import Phones
+
+PLACES = ("whole", "face", "mouth", "hands")
+PICTURES = {
+    "copy": "copy of the reference",
+    "frozen": "warp, true pose with a frozen mouth",
+    "loud": "warp, mouth driven by RMS",
+    "shuffled": "warp, mouth of time-shuffled speech",
+    "warp": "warp, true points",
+    "result": "result, 1 step",
+    "four": "result, 4 steps, middle frames",
+    "one": "result, 1 step, the same frames",
+    "previous": "result of the previous release",
+}
+SLIDER_WHY = "no reader of wrists in rendered frames; `evaluate motion` measures the slider on key points"
+NO_SOUND = "these weights have no interaction component, so the sound moves nothing but the lip points"
+NO_PREVIOUS = "no --previous folder was given"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one talk gave. Keys are names of pictures as in `PICTURES`, or of what drove them.
+
+    psnr: dB by picture and place. sharp: variance of the Laplacian in the face over the truth's. flicker: of
+    pixels that stand still in the truth. gaps: apertures (F,), `true` as drawn and all others as read. swing:
+    squared movement, pixels and points, of truth and pose-free. follows: Pearson r with the intensity.
+    """
+
+    phones: Phones
+    psnr: dict[str, dict[str, float]] = field(default_factory=dict)
+    sharp: dict[str, float] = field(default_factory=dict)
+    flicker: dict[str, float] = field(default_factory=dict)
+    gaps: dict[str, np.ndarray] = field(default_factory=dict)
+    swing: dict[str, float] = field(default_factory=dict)
+    follows: dict[str, float] = field(default_factory=dict)
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean of what is finite, NaN of nothing."""
+    finite = [v for v in values if math.isfinite(v)]
+    return float(np.mean(finite)) if finite else math.nan
+
+
+def row(name: str, value: float, level: float | None = None, rule: str = ">=", why: str = "") -> Row:
+    """A row; a value that is not finite is null and says why."""
+    if math.isfinite(value):
+        return Row(name, value, level, rule)
+    return Row(name, math.nan, level, rule, why or "the held-out talks show nothing to measure it on")
+
+
+def picture_rows(found: Sequence[Figures]) -> list[Row]:
+    """PSNR of all pictures, and what is required of the result: level by level."""
+
+    def dB(picture: str, place: str) -> float:
+        return mean([f.psnr[picture][place] for f in found if picture in f.psnr])
+
+    rows = []
+    for picture, name in PICTURES.items():
+        why = NO_PREVIOUS if picture == "previous" else ""
+        rows += [row(f"PSNR {place}: {name}", dB(picture, place), why=why) for place in PLACES]
+    for name, place, other, level in (
+        ("face, result less copy", "face", "copy", 6.0),
+        ("face, result less warp", "face", "warp", 1.0),
+        ("hands, result less warp", "hands", "warp", 0.5),
+        ("mouth, result less warp", "mouth", "warp", None),
+        ("face, result less previous release", "face", "previous", None),
+        ("hands, result less previous release", "hands", "previous", None),
+    ):
+        why = NO_PREVIOUS if other == "previous" else ""
+        rows.append(row(f"PSNR {name}", dB("result", place) - dB(other, place), level, why=why))
+    rows.append(row("PSNR whole, 4 steps less 1 step", dB("four", "whole") - dB("one", "whole"), -1.0))
+    return rows
+
+
+def detail_rows(found: Sequence[Figures]) -> list[Row]:
+    """Sharpness of the face and flicker, beside the truth's."""
+
+    def sharp(name: str) -> float:
+        return mean([f.sharp[name] for f in found if name in f.sharp])
+
+    def still(name: str) -> float:
+        return mean([f.flicker[name] for f in found if name in f.flicker])
+
+    nearer = abs(math.log(max(sharp("one"), 1e-6))) - abs(math.log(max(sharp("four"), 1e-6)))
+    return [
+        row("sharpness of the face over the truth's: warp", sharp("warp")),
+        row("sharpness of the face over the truth's: 1 step", sharp("result")),
+        row("sharpness of the face over the truth's: 1 step, middle frames", sharp("one")),
+        row("sharpness of the face over the truth's: 4 steps, middle frames", sharp("four")),
+        row("sharpness, |ln ratio| of 1 step less that of 4 steps", nearer, 0.0),
+        row("flicker of still pixels, grey levels: truth", still("truth")),
+        row("flicker of still pixels, grey levels: warp", still("warp")),
+        row("flicker of still pixels over the truth's: 1 step", still("result") / still("truth"), 1.2, "<="),
+    ]
+
+
+def mouth_r(found: Sequence[Figures], name: str, measure: Callable[..., float] = mean_r) -> float:
+    """Best r of the mouths read in one kind of picture, NaN where there is none."""
+    seen = [f for f in found if name in f.gaps]
+    return measure([f.gaps[name] for f in seen], [f.gaps["true"] for f in seen]) if seen else math.nan
+
+
+def mouth_j(found: Sequence[Figures], name: str) -> float:
+    """J over all talks together: single ones hold few closures."""
+    counts = [closures(f.gaps[name], f.gaps["true"], f.phones) for f in found if name in f.gaps]
+    return sum(counts, Closures()).j
+
+
+def mouth_rows(found: Sequence[Figures]) -> list[Row]:
+    """The reader's own error, then what it reads in rendered mouths."""
+    errors = [np.abs(f.gaps["truth"] - f.gaps["true"]) for f in found]
+    spread = [np.ptp(np.quantile(f.gaps["true"], (0.02, 0.98))) for f in found]
+    rows = [
+        row("reader's mean error on held-out truth, of the mouth's range",
+            mean([float(e.mean() / max(s, 1e-6)) for e, s in zip(errors, spread, strict=True)])),
+    ]  # fmt: skip
+    for name, words, r, j in (
+        ("true", "true points themselves", None, None),
+        ("truth", "reader on held-out truth", None, None),
+        ("result", "result, true key points", 0.85, None),
+        ("warp", "warp, true key points", None, None),
+        ("spoken", "result, Audio2Pose's lips", 0.75, 0.60),
+        ("spoken warp", "warp, Audio2Pose's lips", None, None),
+        ("frozen", "warp, frozen mouth", None, None),
+        ("loud", "warp, mouth driven by RMS", None, None),
+        ("shuffled", "warp, time-shuffled speech", None, None),
+    ):
+        rows.append(row(f"mouth r: {words}", mouth_r(found, name), r))
+        rows.append(row(f"mouth J: {words}", mouth_j(found, name), j))
+    trivial = max(mouth_r(found, name) for name in ("frozen", "loud", "shuffled"))
+    margin = mouth_r(found, "spoken") - trivial
+    return [*rows, row("mouth r: Audio2Pose's lips less the best baseline", margin, 0.0, ">")]
+
+
+def sound_rows(found: Sequence[Figures]) -> list[Row]:
+    """What the sound does where lips and jaw are withheld from warp and skeleton; r at lag 0."""
+    right, other, off = (mouth_r(found, f"withheld {n}", own_r) for n in ("right", "other", "off"))
+    on = mouth_r(found, "lips on", own_r)
+    without = mouth_r(found, "lips off", own_r)
+
+    def pair(name: str, value: float, level: float | None = None) -> Row:
+        return row(name, value, level, why=NO_SOUND)
+
+    return [
+        pair("lips withheld, mouth r: right speech", right),
+        pair("lips withheld, mouth r: another talk's speech", other),
+        pair("lips withheld, mouth r: right less other speech", right - other, 0.3),
+        pair("lips withheld, mouth r: interaction off", off),
+        pair("lips given, mouth r: interaction on", on),
+        pair("lips given, mouth r: interaction off", without),
+    ]
+
+
+def free_rows(found: Sequence[Figures], z: tuple[float, float], network_why: str) -> list[Row]:
+    """Pose-free `prior` and `network`; z: the prior's pooled r on key points and its z."""
+
+    def energy(kind: str, name: str) -> float:
+        pairs = [(f.swing[f"{kind} {name}"], f.swing[f"{kind} truth"]) for f in found
+                 if f"{kind} {name}" in f.swing and f.swing.get(f"{kind} truth", 0) > 0]  # fmt: skip
+        return sum(a for a, _ in pairs) / sum(b for _, b in pairs) if pairs else math.nan
+
+    points = energy("points", "prior")
+    drop = mouth_j(found, "spoken") - mouth_j(found, "prior")
+    rows = [
+        row("pose-free prior: wrists' motion energy over truth's, at least", points, 0.3),
+        row("pose-free prior: wrists' motion energy over truth's, at most", points, 1.5, "<="),
+        row("pose-free prior: speed-intensity r, key points, pooled", z[0], 0.0, ">"),
+        row("pose-free prior: its z against shifted speech", z[1], 3.0),
+        row("pose-free prior: mouth r", mouth_r(found, "prior")),
+        row("pose-free prior: mouth J below that of true bodies", drop, 0.1, "<="),
+    ]
+    for name in ("prior", "network"):
+        why = network_why if name == "network" else ""
+        follows = mean([f.follows[name] for f in found if name in f.follows])
+        rows.append(
+            row(f"pose-free {name}: pixels' motion energy over truth's", energy("pixels", name), why=why)
+        )
+        rows.append(row(f"pose-free {name}: speed-intensity r, pixels", follows, why=why))
+    rows.append(row("pose-free network: mouth r", mouth_r(found, "network"), why=network_why))
+    rows.append(row("pose-free network: mouth J", mouth_j(found, "network"), why=network_why))
+    return rows
+
+
+def table(found: Sequence[Figures], z: tuple[float, float], network_why: str) -> list[Row]:
+    """All rows."""
+    slider = row("slider: wrist speed-intensity gain kept in rendered frames", math.nan, why=SLIDER_WHY)
+    parts = (picture_rows(found), detail_rows(found), mouth_rows(found), sound_rows(found))
+    return [r for part in parts for r in part] + [*free_rows(found, z, network_why), slider]
