@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 DEFINITION = 1  # raise it when a row's meaning changes
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "mini"
-PLAIN, QUICK = (6, 2.8, 300, 16), (2, 1.8, 150, 6)  # talks, seconds, the reader's people, sounds for z
+PLAIN, QUICK = (6, 2.8, 400, 16), (2, 1.8, 200, 6)  # talks, seconds, the reader's people, sounds for z
 STEPS = 4
 MIDDLE = 16  # frames that are also made with 4 steps
 MIN_SOUND = 3.0  # seconds: shorter speech has no shift a second away from itself

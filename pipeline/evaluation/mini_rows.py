@@ -27,6 +27,7 @@ PICTURES = {
     "one": "result, 1 step, the same frames",
     "previous": "result of the previous release",
 }
+LEAST_FLICKER = 0.1  # grey levels: a perfectly still truth allows no ratio
 SLIDER_WHY = "no reader of wrists in rendered frames; `evaluate motion` measures the slider on key points"
 NO_SOUND = "these weights have no interaction component, so the sound moves nothing but the lip points"
 NO_PREVIOUS = "no --previous folder was given"
@@ -96,6 +97,7 @@ def detail_rows(found: Sequence[Figures]) -> list[Row]:
     def still(name: str) -> float:
         return mean([f.flicker[name] for f in found if name in f.flicker])
 
+    grain = max(still("truth"), LEAST_FLICKER)
     nearer = abs(math.log(max(sharp("one"), 1e-6))) - abs(math.log(max(sharp("four"), 1e-6)))
     return [
         row("sharpness of the face over the truth's: warp", sharp("warp")),
@@ -105,7 +107,7 @@ def detail_rows(found: Sequence[Figures]) -> list[Row]:
         row("sharpness, |ln ratio| of 1 step less that of 4 steps", nearer, 0.0),
         row("flicker of still pixels, grey levels: truth", still("truth")),
         row("flicker of still pixels, grey levels: warp", still("warp")),
-        row("flicker of still pixels over the truth's: 1 step", still("result") / still("truth"), 1.2, "<="),
+        row("flicker of still pixels over the truth's: 1 step", still("result") / grain, 1.2, "<="),
     ]
 
 
@@ -116,8 +118,9 @@ def mouth_r(found: Sequence[Figures], name: str, measure: Callable[..., float] =
 
 
 def mouth_j(found: Sequence[Figures], name: str) -> float:
-    """J over all talks together: single ones hold few closures."""
-    counts = [closures(f.gaps[name], f.gaps["true"], f.phones) for f in found if name in f.gaps]
+    """J over all talks together: single ones hold few closures. In the range of the truth as it is read."""
+    range_of = "true" if name == "true" else "truth"
+    counts = [closures(f.gaps[name], f.gaps[range_of], f.phones) for f in found if name in f.gaps]
     return sum(counts, Closures()).j
 
 

@@ -1,8 +1,9 @@
 """What a curve of mouth apertures is worth beside the true one: best r, J, and pixels beside it (metrics 5).
 
 best r: Pearson's over lags of +-5 frames. A mouth is closed where its aperture, from the truth's 2nd to its
-98th percentile, is under 0.15. Recall: share of p b m with a closed frame within the phone +-20 ms.
-False: share of closed frames outside p b m +-60 ms and pauses +-30 ms. J = recall - false.
+98th percentile, is under 0.15; both are read by the same reader. Recall: share of p b m with a closed frame
+within the phone +-20 ms. False: share of closed frames outside p b m +-60 ms and pauses +-30 ms.
+J = recall - false.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ SIDE = 20  # pixels of a crop
 REACH = 1.15  # half the crop's side, in distances from the eyes' middle to the nose's base
 BELOW = 0.75  # of the crop's middle under the nose's base, in the same unit
 FRAMES = 4  # of a training presenter
-STEPS, BATCH, RATE = 500, 64, 3e-3
+STEPS, BATCH, RATE = 1500, 64, 3e-3
 SEED = 77
 
 

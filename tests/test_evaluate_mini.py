@@ -1,0 +1,275 @@
+"""`evaluate mini`: planted mouths and pictures give the figures that they should, and rows can fail."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter1d
+
+from pipeline.__main__ import main as command
+from pipeline.evaluation import held, mini, mini_rows, mouths, reader
+from pipeline.training import mini as minis
+from pipeline.training import pool, presenters
+from tests.tiny import figure, portrait, speech, tiny_pipeline
+
+WORDS = [(name, 0.16 * k, 0.16 * (k + 1)) for k, name in enumerate("p aa b iy m ae".split() * 5)]
+
+
+def spoken_gap(frames: int = 120) -> np.ndarray:
+    """A mouth that shuts in the middle of every p b m of `WORDS` and opens by chance between them."""
+    time = (np.arange(frames) + mouths.PHASE) / 25
+    wide = np.random.default_rng(0).uniform(0.5, 1.0, len(WORDS) + 1)
+    gap = np.array([wide[int(t / 0.32)] for t in time])
+    for name, start, end in WORDS:
+        if name in "pbm":
+            gap[np.abs(time - (start + end) / 2) < 0.06] = 0.0
+    return 0.2 * gap
+
+
+def figures(**gaps: np.ndarray) -> mini_rows.Figures:
+    """A talk whose mouths are all the true one but for those given, and whose other rows just pass."""
+    true = spoken_gap()
+    names = ("true", "truth", "result", "warp", "spoken", "spoken warp", "prior")
+    still = {name: np.full(len(true), 0.1) for name in ("frozen", "loud", "shuffled")}
+    dB = {"copy": 20.0, "warp": 27.0, "frozen": 24.0, "loud": 24.0, "shuffled": 24.0, "result": 29.0}
+    dB |= {"one": 29.0, "four": 28.5}
+    return mini_rows.Figures(
+        WORDS,
+        {name: dict.fromkeys(mini_rows.PLACES, value) for name, value in dB.items()},
+        {"warp": 0.5, "result": 0.7, "one": 0.7, "four": 0.9},
+        {"truth": 1.0, "warp": 1.0, "result": 1.1},
+        {name: true for name in names} | still | gaps,
+        {"points prior": 1.0, "points truth": 1.0, "pixels prior": 1.0, "pixels truth": 2.0},
+        {"prior": 0.2},
+    )
+
+
+def rows_of(found: mini_rows.Figures, z: float = 5.0) -> dict:
+    return {row.name: row for row in mini_rows.table([found], (0.2, z), "no nulls")}
+
+
+def failed(rows: dict) -> set[str]:
+    return {name for name, row in rows.items() if row.passed is False}
+
+
+def test_planted_mouths_have_the_r_and_j_of_their_faults():
+    true = spoken_gap()
+    found = {
+        "same": true,
+        "late": np.roll(true, 3),
+        "frozen": np.full_like(true, 0.1),
+        "shut": np.zeros_like(true),
+        "soft": gaussian_filter1d(true, 3.0),
+        "narrow": 0.7 * true,
+    }
+    r = {name: mouths.best_r(curve, true) for name, curve in found.items()}
+    j = {name: mouths.closures(curve, true, WORDS).j for name, curve in found.items()}
+    assert r["same"] == pytest.approx(1) and j["same"] == pytest.approx(1)
+    assert r["late"] > 0.9 and j["late"] < 0.3  # the best lag forgives lateness, the closures do not
+    assert r["frozen"] == 0 and j["frozen"] == 0
+    assert r["shut"] == 0 and j["shut"] == 0  # every p closes, and everything else
+    assert r["soft"] > 0.3 and j["soft"] < 0.2
+    assert r["narrow"] == pytest.approx(1) and j["narrow"] > 0.95
+    assert np.isnan(mouths.closures(true, true, [("aa", 0.0, 4.8)]).j)
+
+
+def test_weak_signals_are_judged_without_the_best_of_many_lags():
+    noise = np.random.default_rng(1).standard_normal((2, 60))
+    own, best = mouths.own_r([noise[0]], [noise[1]]), mini_rows.mean_r([noise[0]], [noise[1]])
+    assert abs(own) < best
+    assert mouths.own_r([noise[0] + 5, noise[1]], [noise[0], noise[1] - 3]) == pytest.approx(1)
+
+
+def faces(gaps: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures (N,3,64,64) of skin with a dark mouth of height `gaps`, and face points; places vary."""
+    generator = torch.Generator().manual_seed(seed)
+    middle = 26 + 8 * torch.rand((len(gaps), 2), generator=generator)
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    mouth = middle + torch.tensor([0.0, 12.0 * mouths_down()])
+    across = (x - mouth[:, 0, None, None]).abs() < 5
+    inside = across & ((y - mouth[:, 1, None, None]).abs() < 0.5 + 6 * gaps[:, None, None])
+    skin = 0.5 + 0.3 * torch.rand((len(gaps), 3, 1, 1), generator=generator)
+    pictures = torch.where(inside[:, None], 0.2 * skin, skin).expand(-1, 3, -1, -1).contiguous()
+    face = torch.zeros(len(gaps), 68, 3)
+    face[:, 31:36, :2] = middle[:, None]
+    face[:, 36:48, :2] = middle[:, None] - torch.tensor([0.0, 12.0])
+    face[:, :, :2] /= 64
+    return pictures, face
+
+
+def mouths_down() -> float:
+    return reader.BELOW
+
+
+def test_crops_follow_the_head_in_place_size_and_turn():
+    pictures, face = faces(torch.tensor([0.8]), 3)
+    crop = reader.mouth_crops(pictures, face)
+    dark = crop[0, 0] < 0.6 * crop[0, 0].max()
+    rows, columns = torch.nonzero(dark, as_tuple=True)
+    assert rows.float().mean() == pytest.approx(9.5, abs=0.7)
+    assert columns.float().mean() == pytest.approx(9.5, abs=0.7)
+    turned = face.clone()
+    turned[..., 0], turned[..., 1] = 1 - face[..., 1], face[..., 0]  # a quarter turn to the right
+    again = reader.mouth_crops(pictures.rot90(-1, (2, 3)), turned)
+    assert (again - crop).abs().max() < 1e-3
+    large = torch.nn.functional.interpolate(pictures, scale_factor=2.0, mode="bilinear")
+    assert (reader.mouth_crops(large, face) - crop).abs().mean() < 0.02
+
+
+def test_the_reader_learns_apertures_and_is_deaf_to_light():
+    gaps = torch.rand(240, generator=torch.Generator().manual_seed(0))
+    pictures, face = faces(gaps, 1)
+    made = reader.fitted(reader.mouth_crops(pictures, face), gaps, steps=150)
+    assert sum(p.numel() for p in made.parameters()) < 8000
+    assert not any(p.requires_grad for p in made.parameters())
+    fresh = torch.rand(40, generator=torch.Generator().manual_seed(9))
+    pictures, face = faces(fresh, 2)
+    seen = made.read(pictures, face)
+    assert np.corrcoef(seen, fresh)[0, 1] > 0.95
+    assert (made.read(0.6 * pictures, face) - seen).abs().max() < 0.02
+    frozen, face = faces(torch.full((40,), 0.5), 4)
+    assert made.read(frozen, face).std() < 0.5 * seen.std()
+    again = reader.fitted(reader.mouth_crops(*faces(gaps, 1)), gaps, steps=150)
+    assert torch.equal(again.read(frozen, face), made.read(frozen, face))
+
+
+def test_flicker_and_sharpness_see_what_was_done():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand((1, 3, 32, 32), generator=generator).repeat(6, 1, 1, 1)
+    truth[:, :, :8] += torch.linspace(0, 0.5, 6).view(-1, 1, 1, 1)  # this part moves
+    shaken = truth + 0.02 * torch.randn(truth.shape, generator=generator)
+    assert mouths.flicker(truth, truth) < 0.1
+    assert mouths.flicker(shaken, truth) == pytest.approx(255 * 0.02 * 2**0.5 * 0.8, rel=0.1)
+    box = torch.ones(6, 1, 32, 32)
+    soft = torch.nn.functional.avg_pool2d(truth, 3, 1, 1)
+    assert mouths.sharpness(soft, box) < 0.3 * mouths.sharpness(truth, box)
+
+
+def test_a_good_model_passes_and_each_fault_fails_its_own_row():
+    good = rows_of(figures())
+    assert failed(good) == set()
+    true = spoken_gap()
+    soft = rows_of(figures(spoken=gaussian_filter1d(true, 1.5)))
+    assert "mouth J: result, Audio2Pose's lips" in failed(soft)
+    still = rows_of(figures(result=np.full_like(true, 0.1)))
+    assert failed(still) == {"mouth r: result, true key points"}
+    flashing = figures()
+    flashing.flicker["result"] = 1.3
+    assert failed(rows_of(flashing)) == {"flicker of still pixels over the truth's: 1 step"}
+    useless = figures()
+    useless.psnr["result"] = useless.psnr["warp"]
+    assert failed(rows_of(useless)) == {"PSNR face, result less warp", "PSNR hands, result less warp"}
+    worse = figures()
+    worse.psnr["four"] = dict.fromkeys(mini_rows.PLACES, 27.0)
+    assert failed(rows_of(worse)) == {"PSNR whole, 4 steps less 1 step"}
+    assert failed(rows_of(figures(), z=1.0)) == {"pose-free prior: its z against shifted speech"}
+    lazy = figures()
+    lazy.swing["points prior"] = 0.1
+    assert failed(rows_of(lazy)) == {"pose-free prior: wrists' motion energy over truth's, at least"}
+
+
+def test_what_was_not_measured_is_null_with_its_reason_and_no_pass():
+    rows = rows_of(figures())
+    heard = rows["lips withheld, mouth r: right less other speech"]
+    assert heard.passed is None and heard.why == mini_rows.NO_SOUND
+    assert heard.to_dict()["value"] is None and heard.to_dict()["why"]
+    assert rows["pose-free network: mouth r"].why == "no nulls"
+    assert rows["slider: wrist speed-intensity gain kept in rendered frames"].why
+    true = spoken_gap()
+    noise = np.random.default_rng(3).uniform(0, 0.2, len(true))
+    sound = {"withheld right": true, "withheld other": noise, "withheld off": noise, "lips on": true}
+    hearing = rows_of(figures(**sound, **{"lips off": true}))
+    assert hearing["lips withheld, mouth r: right less other speech"].passed
+    deaf = rows_of(figures(**sound | {"withheld right": noise}, **{"lips off": true}))
+    assert deaf["lips withheld, mouth r: right less other speech"].passed is False
+
+
+def tiny_talk(seed: int, frames: int = 12) -> pool.HeldTalk:
+    """A held-out talk of the tiny figure, whose picture stands still."""
+    pose, size = figure(frames), (128, 96)
+
+    def points(one) -> list[torch.Tensor]:
+        parts = (one.body, one.hands, one.face)
+        return [torch.from_numpy(np.concatenate([p.xy, p.score[..., None]], -1)).float()[None] for p in parts]
+
+    body, hands, face = points(pose)
+    image = torch.from_numpy(portrait(size)).permute(2, 0, 1)
+    truth = image.repeat(1, frames, 1, 1, 1)
+    truth[:, :, :, 30:36, 44:52] = 40 + 60 * (torch.arange(frames) % 3 == seed % 3).byte().view(
+        1, -1, 1, 1, 1
+    )
+    generator = torch.Generator().manual_seed(seed)
+    audio = torch.rand((1, frames, 5, 16), generator=generator).half()
+    loudness = torch.rand((1, frames), generator=generator)
+    valid = torch.full((1, frames, 1, *size), 255, dtype=torch.uint8)
+    clips = pool.Clips(
+        image[None], truth, truth.clone(), valid, body, hands, face, audio, loudness, torch.ones(1)
+    )
+    scene = presenters.Scene(image[None, None].float() / 255, *points(figure(1)), torch.ones(1, 1, 1, *size))
+    samples = (speech(frames / 25).samples * 32767).astype(np.int16)
+    gap = pool.aperture(face[0], size)
+    return pool.HeldTalk(clips, gap, face[0], WORDS[:3], samples, "nobody", face[0], scene)
+
+
+@pytest.fixture()
+def tiny(monkeypatch):
+    def parts(folder, device) -> minis.Mini:
+        pipe = tiny_pipeline()
+        interaction = minis.new_interaction(pipe.unet, pipe.controlnext, 0)
+        return minis.Mini(
+            pipe.unet, pipe.controlnext, pipe.reference_tokens, pipe.vae, pipe.scheduler, interaction
+        )
+
+    monkeypatch.setattr(mini, "opened", lambda folder, device: tiny_pipeline())
+    monkeypatch.setattr(held, "networks", parts)
+    monkeypatch.setattr(reader, "trained", lambda people: reader.MouthReader().eval())
+    monkeypatch.setattr(
+        pool, "held_talks", lambda count, seconds, lips=1.0: (tiny_talk(k) for k in range(count))
+    )
+    monkeypatch.setattr(mini, "follows", lambda cases, count: (0.3, 4.0))
+
+
+def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert command(["evaluate", "mini", "--quick", "--json", "--sheet", str(sheet)]) == 1
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = {row["name"]: row for row in report["rows"]}
+    assert report["pass"] is False and report["clips"] == 2 and report["frames"] == 24
+    assert {"definition", "weights_sha256", "hardware", "seconds", "took_cpu_seconds"} <= set(report)
+    assert rows["PSNR whole: warp, true points"]["value"] > 15
+    assert rows["PSNR face, result less previous release"]["value"] is None
+    assert rows["lips withheld, mouth r: right speech"]["value"] is not None
+    assert "interaction" in rows["pose-free network: mouth r"]["why"]
+    assert all(row["value"] is not None or row["why"] for row in report["rows"])
+    from PIL import Image
+
+    assert Image.open(sheet).size == (4 * 96, 2 * 2 * 128)
+
+
+def test_the_text_says_verdicts_and_reasons():
+    rows = [row.to_dict() for row in rows_of(figures()).values()]
+    said = mini.text({"model": "m", "clips": 1, "frames": 120, "rows": rows, "pass": False})
+    assert mini_rows.SLIDER_WHY in said and "pass" in said and said.endswith("FAIL")
+
+
+def test_senseless_options_are_refused(tmp_path, capsys):
+    for options in (
+        ["--talks", "1"],
+        ["--talk-seconds", "0.2"],
+        ["--model", str(tmp_path)],
+        ["--sheet", str(tmp_path / "no" / "sheet.png")],
+    ):
+        assert command(["evaluate", "mini", *options]) == 2
+        assert options[1] in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_shipped_model_is_measured_on_held_out_talks(capsys):
+    mini.main(["--quick", "--json"])
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = {row["name"]: row for row in report["rows"]}
+    assert rows["mouth r: reader on held-out truth"]["value"] > 0.8
+    assert rows["mouth J: true points themselves"]["value"] > 0.7
+    assert rows["PSNR face, result less copy"]["value"] > 3
+    assert rows["mouth r: warp, frozen mouth"]["value"] < 0.5
