@@ -86,7 +86,7 @@ def faces(gaps: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     middle = 26 + 8 * torch.rand((len(gaps), 2), generator=generator)
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
-    mouth = middle + torch.tensor([0.0, 12.0 * mouths_down()])
+    mouth = middle + torch.tensor([0.0, 12.0 * reader.BELOW])
     across = (x - mouth[:, 0, None, None]).abs() < 5
     inside = across & ((y - mouth[:, 1, None, None]).abs() < 0.5 + 6 * gaps[:, None, None])
     skin = 0.5 + 0.3 * torch.rand((len(gaps), 3, 1, 1), generator=generator)
@@ -96,10 +96,6 @@ def faces(gaps: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     face[:, 36:48, :2] = middle[:, None] - torch.tensor([0.0, 12.0])
     face[:, :, :2] /= 64
     return pictures, face
-
-
-def mouths_down() -> float:
-    return reader.BELOW
 
 
 def test_crops_follow_the_head_in_place_size_and_turn():
@@ -227,15 +223,17 @@ def tiny(monkeypatch):
     monkeypatch.setattr(
         pool, "held_talks", lambda count, seconds, lips=1.0: (tiny_talk(k) for k in range(count))
     )
+    monkeypatch.setattr(mini, "LEAST_FACE", 0.0)
     monkeypatch.setattr(mini, "follows", lambda cases, count: (0.3, 4.0))
 
 
 def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
-    assert command(["evaluate", "mini", "--quick", "--json", "--sheet", str(sheet)]) == 1
+    assert command(["evaluate", "mini", "--talks", "2", "--json", "--sheet", str(sheet)]) == 1
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     rows = {row["name"]: row for row in report["rows"]}
-    assert report["pass"] is False and report["clips"] == 2 and report["frames"] == 24
+    assert report["pass"] is False and report["clips"] == report["mouths_read"] == 2
+    assert report["frames"] == 24
     assert {"definition", "weights_sha256", "hardware", "seconds", "took_cpu_seconds"} <= set(report)
     assert rows["PSNR whole: warp, true points"]["value"] > 15
     assert rows["PSNR face, result less previous release"]["value"] is None
@@ -249,7 +247,7 @@ def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, ca
 
 def test_the_text_says_verdicts_and_reasons():
     rows = [row.to_dict() for row in rows_of(figures()).values()]
-    said = mini.text({"model": "m", "clips": 1, "frames": 120, "rows": rows, "pass": False})
+    said = mini.text({"model": "m", "clips": 1, "frames": 120, "mouths_read": 1, "rows": rows, "pass": False})
     assert mini_rows.SLIDER_WHY in said and "pass" in said and said.endswith("FAIL")
 
 
@@ -273,3 +271,11 @@ def test_the_shipped_model_is_measured_on_held_out_talks(capsys):
     assert rows["mouth J: true points themselves"]["value"] > 0.7
     assert rows["PSNR face, result less copy"]["value"] > 3
     assert rows["mouth r: warp, frozen mouth"]["value"] < 0.5
+
+
+def test_mouths_of_small_faces_are_not_read(tiny, monkeypatch):
+    monkeypatch.setattr(mini, "LEAST_FACE", 1000.0)
+    report, _ = mini.evaluate(mini.SHIPPED, None, (2, 1.0, 1, 1), "cpu")
+    rows = {row["name"]: row for row in report["rows"]}
+    assert report["mouths_read"] == 0 and rows["mouth r: result, Audio2Pose's lips"]["value"] is None
+    assert rows["PSNR face: warp, mouth driven by RMS"]["value"] is not None

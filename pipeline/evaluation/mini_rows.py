@@ -38,8 +38,9 @@ class Figures:
     """What one talk gave. Keys are names of pictures as in `PICTURES`, or of what drove them.
 
     psnr: dB by picture and place. sharp: variance of the Laplacian in the face over the truth's. flicker: of
-    pixels that stand still in the truth. gaps: apertures (F,), `true` as drawn and all others as read. swing:
-    squared movement, pixels and points, of truth and pose-free. follows: Pearson r with the intensity.
+    pixels that stand still in the truth. gaps: apertures (F,), `true` as drawn and all others as read; none
+    of a face that is too small. swing: squared movement, pixels and points, of truth and pose-free. follows:
+    Pearson r with the intensity.
     """
 
     phones: Phones
@@ -126,8 +127,9 @@ def mouth_j(found: Sequence[Figures], name: str) -> float:
 
 def mouth_rows(found: Sequence[Figures]) -> list[Row]:
     """The reader's own error, then what it reads in rendered mouths."""
-    errors = [np.abs(f.gaps["truth"] - f.gaps["true"]) for f in found]
-    spread = [np.ptp(np.quantile(f.gaps["true"], (0.02, 0.98))) for f in found]
+    seen = [f for f in found if f.gaps]  # of others the face is too small
+    errors = [np.abs(f.gaps["truth"] - f.gaps["true"]) for f in seen]
+    spread = [np.ptp(np.quantile(f.gaps["true"], (0.02, 0.98))) for f in seen]
     rows = [
         row("reader's mean error on held-out truth, of the mouth's range",
             mean([float(e.mean() / max(s, 1e-6)) for e, s in zip(errors, spread, strict=True)])),
