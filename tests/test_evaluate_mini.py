@@ -130,6 +130,18 @@ def test_the_reader_learns_apertures_and_is_deaf_to_light():
     assert torch.equal(again.read(frozen, face), made.read(frozen, face))
 
 
+def test_lessons_are_of_training_presenters_and_voices(monkeypatch):
+    asked = []
+    scenes = pool.draw_scenes
+    monkeypatch.setattr(pool, "draw_scenes", lambda *args: asked.append(args) or scenes(*args))
+    crops, gaps = reader.lessons(2)
+    assert crops.shape == (2 * reader.FRAMES, 3, reader.SIDE, reader.SIDE) and gaps.shape == (8,)
+    assert 0 <= gaps.min() < gaps.max() < 0.5 and crops.std() > 0.01
+    generator, _, _, _, bank = asked[0]
+    assert generator.initial_seed() < pool.HELD_OUT
+    assert "espeak:held-out" not in {talk.voice for talk in bank.talks}
+
+
 def test_flicker_and_sharpness_see_what_was_done():
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand((1, 3, 32, 32), generator=generator).repeat(6, 1, 1, 1)

@@ -13,6 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,6 @@ from pipeline.evaluation.mini_rows import Figures, table
 from pipeline.evaluation.motion_report import Pair, pooled_z
 from pipeline.motion import arms, prosody
 from pipeline.svd import AudioPoseSVDPipeline
-from pipeline.training import mini as minis
 from pipeline.training import pool, talks
 from pipeline.training.losses import boxes, psnr
 
@@ -41,9 +41,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "mini"
 PLAIN, QUICK = (6, 2.6, 400, 16), (3, 1.6, 200, 6)  # talks, seconds, the reader's people, sounds for z
 STEPS = 4
 MIDDLE = 16  # frames that are also made with 4 steps
-LEAST_FACE = (
-    15.0  # pixels from points 27 to 8: a smaller face's mouth opens by one pixel, which none can read
-)
+LEAST_FACE = 15.0  # pixels from points 27 to 8: a smaller face's mouth opens by a pixel that none can read
 MIN_SOUND = 3.0  # seconds: shorter speech has no shift a second away from itself
 
 
@@ -115,13 +113,12 @@ class Measure:
 
     def _withheld(self, given: Case, other: Case, found: Figures) -> None:
         """Mouths that only the sound can move: the right speech, another talk's, and no interaction."""
-        face, count = given.talk.face, len(given)
-        silent = minis.Mini(**{**vars(self.mini), "interaction": None})
-        hidden = given.hidden
+        face, hidden = given.talk.face, given.hidden
+        silent = replace(self.mini, interaction=None)
         strange = torch.from_numpy(np.resize(other.motion.audio, given.motion.audio.shape))
         for name, mini, talk, audio in (
             ("withheld right", self.mini, hidden, None),
-            ("withheld other", self.mini, hidden, strange[:count]),
+            ("withheld other", self.mini, hidden, strange),
             ("withheld off", silent, hidden, None),
             ("lips on", self.mini, given.talk, None),
             ("lips off", silent, given.talk, None),

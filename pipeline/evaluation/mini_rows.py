@@ -29,7 +29,7 @@ PICTURES = {
 }
 LEAST_FLICKER = 0.1  # grey levels: a perfectly still truth allows no ratio
 SLIDER_WHY = "no reader of wrists in rendered frames; `evaluate motion` measures the slider on key points"
-NO_SOUND = "these weights have no interaction component, so the sound moves nothing but the lip points"
+NO_SOUND = "these weights have no interaction component, or no talk's mouth is large enough to be read"
 NO_PREVIOUS = "no --previous folder was given"
 
 
@@ -138,6 +138,7 @@ def mouth_rows(found: Sequence[Figures]) -> list[Row]:
         ("true", "true points themselves", None, None),
         ("truth", "reader on held-out truth", None, None),
         ("result", "result, true key points", 0.85, None),
+        ("previous", "previous release, true key points", None, None),
         ("warp", "warp, true key points", None, None),
         ("spoken", "result, Audio2Pose's lips", 0.75, 0.60),
         ("spoken warp", "warp, Audio2Pose's lips", None, None),
@@ -145,8 +146,9 @@ def mouth_rows(found: Sequence[Figures]) -> list[Row]:
         ("loud", "warp, mouth driven by RMS", None, None),
         ("shuffled", "warp, time-shuffled speech", None, None),
     ):
-        rows.append(row(f"mouth r: {words}", mouth_r(found, name), r))
-        rows.append(row(f"mouth J: {words}", mouth_j(found, name), j))
+        why = NO_PREVIOUS if name == "previous" else ""
+        rows.append(row(f"mouth r: {words}", mouth_r(found, name), r, why=why))
+        rows.append(row(f"mouth J: {words}", mouth_j(found, name), j, why=why))
     trivial = max(mouth_r(found, name) for name in ("frozen", "loud", "shuffled"))
     margin = mouth_r(found, "spoken") - trivial
     return [*rows, row("mouth r: Audio2Pose's lips less the best baseline", margin, 0.0, ">")]
