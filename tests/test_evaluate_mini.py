@@ -164,7 +164,7 @@ def test_a_good_model_passes_and_each_fault_fails_its_own_row():
     assert failed(still) == {"mouth r: result, true key points"}
     flashing = figures()
     flashing.flicker["result"] = 1.3
-    assert failed(rows_of(flashing)) == {"flicker of still pixels over the truth's: 1 step"}
+    assert failed(rows_of(flashing)) == {"flicker of still pixels over the truth's: 1 step, median"}
     useless = figures()
     useless.psnr["result"] = useless.psnr["warp"]
     assert failed(rows_of(useless)) == {"PSNR face, result less warp", "PSNR hands, result less warp"}
