@@ -93,3 +93,8 @@ def test_a_failing_row_fails_the_report(monkeypatch) -> None:
     report = pose_free.extended({"rows": [{"name": "old"}], "pass": True, "pairs": 3}, {})
     assert [row["name"] for row in report["rows"]] == ["old", "pose-free: x"]
     assert report["pass"] is False and report["pairs"] == 3
+
+
+def test_a_joint_that_turns_past_a_half_turn_is_not_far_outside() -> None:
+    start, now = np.exp(1j * np.radians([[170.0], [190.0]]))
+    assert pose_free._turned(start, now).tolist() == pytest.approx([170.0, 190.0])

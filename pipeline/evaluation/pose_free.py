@@ -117,9 +117,9 @@ def outside_limits(pose: Pose, reference: Pose) -> int:
         upper, fore, hand, across = _bones(pose, arm)
         upper0, fore0, hand0, across0 = _bones(reference, arm)
         sway = across / across0
-        abduction = arm.side * np.degrees(np.angle(np.append(upper0, upper / sway) / 1j))
-        flexion = arm.bend * np.degrees(np.angle(np.append(fore0 / upper0, fore / upper)))
-        turn = np.degrees(np.angle(np.append(1, hand / fore * fore0 / hand0)))
+        abduction = arm.side * _turned(upper0 / 1j, upper / sway / 1j)
+        flexion = arm.bend * _turned(fore0 / upper0, fore / upper)
+        turn = _turned(np.ones(1), hand / fore * fore0 / hand0)
         table = [arms.ABDUCTION, (0.0, arms.FLEXION), (-arms.WRIST, arms.WRIST)]
         if abs(fore0[0]) < arms.FORESHORTENED * abs(upper0[0]):
             table[1] = flexion[0] - arms.POINTING_ELBOW, flexion[0] + arms.POINTING_ELBOW
@@ -127,6 +127,12 @@ def outside_limits(pose: Pose, reference: Pose) -> int:
             low, high = min(low, values[0]) - TOLERANCE, max(high, values[0]) + TOLERANCE
             count += int(((values < low) | (values > high)).sum())
     return count
+
+
+def _turned(start: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """(1 + T,) degrees of the start and of each frame, which is less than half a turn away from it."""
+    first = np.degrees(np.angle(start))
+    return np.concatenate([first, first + np.degrees(np.angle(now / start))])
 
 
 def _bones(pose: Pose, arm: arms.Arm) -> list[np.ndarray]:
