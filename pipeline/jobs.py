@@ -334,8 +334,12 @@ class Meter:
 def peak_memory() -> dict[str, float]:
     """Peak resident memory of this process, and of its CUDA device where there is one, in GB."""
     peak = {}
-    if resource is not None:
-        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, kilobytes on Linux
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux's ru_maxrss counts the process that started this one, too
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+        peak["resident_gb"] = next(int(line.split()[1]) * 1024 / 1e9 for line in lines if "VmHWM" in line)
+    elif resource is not None:
+        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, kilobytes elsewhere
         peak["resident_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
     if torch.cuda.is_available():
         peak["cuda_gb"] = torch.cuda.max_memory_allocated() / 1e9
