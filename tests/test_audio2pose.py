@@ -11,7 +11,7 @@ from pipeline.evaluation import lips
 from pipeline.models import audio2pose as net
 from pipeline.motion import face
 from pipeline.training import audio2pose as trainer
-from pipeline.training import augment, speech, visemes
+from pipeline.training import augment, speech, sung, visemes
 
 RATE = 16000
 COLUMN = {name: k for k, name in enumerate(face.PARAMETERS)}
@@ -264,6 +264,64 @@ def test_augmentation_keeps_length_and_moves_sound_and_labels_together() -> None
         assert np.isfinite(augment.no_speech(rng, RATE)).all()
 
 
+def test_held_vowels_stretch_sound_and_labels_alike() -> None:
+    """A tone for the vowel, noise for what stands around it: both end where their labels do."""
+    rng = np.random.default_rng(0)
+    time = np.arange(301 * 160) / RATE
+    sound = np.where(
+        (time >= 0.5) & (time < 0.8), np.sin(2 * np.pi * 150 * time), 0.3 * rng.normal(size=len(time))
+    )
+    classes = np.where((np.arange(301) >= 50) & (np.arange(301) < 80), visemes.VISEMES.index("a"), 5)
+    params = np.repeat((classes != 5)[:, None].astype(np.float32), 10, 1)
+    longest = 0
+    for seed in range(12):
+        out, moved, kind = sung.held(sound, params, classes, np.random.default_rng(seed), 301)
+        again = sung.held(sound, params, classes, np.random.default_rng(seed), 301)
+        assert all(np.array_equal(a, b) for a, b in zip((out, moved, kind), again, strict=True))
+        assert out.shape == (301 * 160,) and moved.shape == (301, 10) and kind.shape == (301,)
+        assert (np.abs(moved[:, 0] - (kind != 5)) > 0.51).sum() == 0
+        crossings = np.abs(np.diff(np.sign(out.reshape(301, 160)), axis=1) > 0).mean(1)
+        voiced = crossings < 0.1
+        assert np.mean(voiced[2:-2] == (kind != 5)[2:-2]) > 0.97
+        spectrum = np.abs(np.fft.rfft(out[60 * 160 : 76 * 160]))
+        assert abs(np.argmax(spectrum) * RATE / (16 * 160) - 150) < 10, "the pitch stays"
+        longest = max(longest, int((kind != 5).sum()))
+    assert longest > 60, "some vowels last twice as long"
+
+
+def test_music_alone_is_labelled_shut_and_voices_keep_their_labels_under_it(
+    engine, tmp_path, monkeypatch
+) -> None:
+    """Labels under a bed are bit for bit those of the dry voice; the sound is not the voice's alone."""
+    sound, params, classes = trainer.quiet_crop(np.random.default_rng(0), 301, musical=True)
+    assert len(sound) == 301 * 160 and np.sqrt(np.mean(sound**2)) > 1e-4
+    assert not classes.any() and np.allclose(params[:, GAP], 0.05) and not np.delete(params, GAP, 1).any()
+    monkeypatch.setattr(
+        speech, "sources", lambda seed, scale: iter([speech.espeak(6, False, np.random.default_rng(seed))])
+    )
+    speech.make_corpus(tmp_path, 0)
+    corpus = trainer.Corpus(tmp_path)
+    heard = {}
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(trainer, "BED_SHARE", share)
+        heard[share] = trainer.voice_crop(corpus, np.random.default_rng(3), 301)
+    assert all(np.array_equal(heard[0.0][k], heard[1.0][k]) for k in (1, 2))
+    assert not np.allclose(heard[0.0][0], heard[1.0][0], atol=1e-3)
+
+
+def test_singing_is_slower_and_higher_than_talk(engine) -> None:
+    """The same sentences of the same voices, by the engine's manners."""
+    made = {
+        manner: list(
+            speech.espeak(4, False, np.random.default_rng(0), lambda rng: "my moon, my boat", ("m1",), manner)
+        )
+        for manner in (speech.TALKING, speech.SINGING)
+    }
+    assert all(m.voice.endswith(":sung") for m in made[speech.SINGING])
+    talk, song = (np.mean([len(m.samples) for m in kind]) for kind in made.values())
+    assert song > 1.2 * talk
+
+
 def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, capsys) -> None:
     corpus = tmp_path / "corpus"
     monkeypatch.setattr(trainer, "BATCH", 4)
@@ -273,7 +331,7 @@ def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, 
         lambda seed, scale: iter([speech.espeak(8, False, np.random.default_rng(seed))]),
     )
 
-    def run(name: str, steps: int) -> bytes:
+    def run(name: str, steps: int, *more: str) -> bytes:
         options = [
             "--out",
             str(tmp_path / name),
@@ -283,6 +341,7 @@ def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, 
             "16",
             "--corpus",
             str(corpus),
+            *more,
         ]
         assert trainer.main(options) == 0
         return (tmp_path / name / "diffusion_pytorch_model.safetensors").read_bytes()
@@ -295,7 +354,18 @@ def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, 
     assert run("c", 3) == first, "a finished run only exports again"
     assert "resumed at step 3" in capsys.readouterr().out
     small = net.Audio2Pose.from_pretrained(tmp_path / "a")
+    begun = run("d", 1, "--init", str(tmp_path / "a"))
+    tuned = net.Audio2Pose.from_pretrained(tmp_path / "d")
+    assert begun != first and torch.load(state, weights_only=True)["step"] == 3, "its state is its own"
+    for old, new in zip(small.parameters(), tuned.parameters(), strict=True):
+        assert old.shape == new.shape and (old.float() - new.float()).abs().max() < 5e-3
     assert small.predict(babble(1.0), 25, 25).tokens.shape == (25, 5, 16)
+
+
+def test_init_without_weights_is_refused(tmp_path, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        trainer.main(["--out", str(tmp_path), "--init", str(tmp_path)])
+    assert stop.value.code == 2 and "checkpoints/mini/audio2pose" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ MESH_TO_68 = [
     *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
 ]
+MUSIC_SNR, HELD_OUT_SEED = (6, 0), 2**31  # dB of the voice over the bed
 LEVELS = {"gap_r": 0.65, "drawn_r": 0.60, "quiet_gap": 0.10, "closures": 0.80}
 
 
@@ -96,6 +98,12 @@ def clip_figures(model: Audio2Pose, video: Path) -> dict[str, float | str]:
     drawn = drawn_gap(face.animate(reference, size, params, still, still), size)
     lags = {lag: correlation(params[:, GAP], truth, lag) for lag in range(-5, 6)}
     envelope = max(correlation(curve, truth) for curve in envelopes(audio, fps, frames).values())
+    over_music = {
+        f"gap_r_music_{snr}": np.mean(
+            [correlation(curve, truth) for curve in _over_music(model, audio, fps, frames, snr)]
+        )
+        for snr in MUSIC_SNR
+    }
     return {
         "clip": video.stem,
         "gap_r": lags[0],
@@ -103,6 +111,34 @@ def clip_figures(model: Audio2Pose, video: Path) -> dict[str, float | str]:
         "envelope_r": envelope,
         "best_lag_ms": 1000 * max(lags, key=lags.get) / fps,
         "best_lag_r": max(lags.values()),
+    } | over_music
+
+
+def held_out_beds(samples: int, count: int = 8) -> list[np.ndarray]:
+    """Made-up music of unit level from seeds that no training run uses."""
+    from pipeline.training import beds
+
+    return [beds.music(np.random.default_rng((HELD_OUT_SEED, k)), samples) for k in range(count)]
+
+
+def _over_music(model: Audio2Pose, audio: Audio, fps: float, frames: int, snr: float) -> Iterator[np.ndarray]:
+    """(T,) gaps of the voice over each held-out bed."""
+    from pipeline.training import beds
+
+    for bed in held_out_beds(len(audio.samples)):
+        mixed = Audio(beds.under(audio.samples, bed, snr), RATE)
+        yield model.predict(mixed, fps, frames).params[:, GAP]
+
+
+def music_figures(model: Audio2Pose, seconds: float = 8.0) -> dict[str, float]:
+    """What the mouth does on held-out beds alone, at -20 dBFS: it should do nothing."""
+    beds = held_out_beds(int(seconds * RATE), 24)
+    moved = [model.predict(Audio(0.1 * bed, RATE), 25, int(seconds * 25)) for bed in beds]
+    gaps = np.stack([m.params[:, GAP] for m in moved])
+    return {
+        "speech_share": float(np.mean([m.speech > 0.5 for m in moved])),
+        "mean_gap": float(gaps.mean()),
+        "share of beds that open the mouth": float(np.mean(gaps.max(1) > LEVELS["quiet_gap"])),
     }
 
 
@@ -156,6 +192,25 @@ def closure_figures(model: Audio2Pose, sentences: int = 40) -> dict[str, float]:
     return {name: float(np.mean(x)) for name, x in rows.items()} | {"tokens": len(rows["closures"])}
 
 
+def vocal_energy(audio: Audio, fps: float, frames: int) -> np.ndarray:
+    """(T,) level in dB of what is probably the singer: two-stage harmonic-percussive separation.
+
+    Long windows take held notes for harmonic and a voice, which wavers, for percussive; short windows then
+    take the voice for harmonic and drums for percussive (Tachibana et al. 2010). 250 to 3500 Hz.
+    """
+    import librosa
+
+    def harmonic(samples: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        return librosa.decompose.hpss(librosa.stft(samples, n_fft=size, hop_length=size // 4))
+
+    wavering = librosa.istft(harmonic(audio.samples, 4096)[1], hop_length=1024, length=len(audio.samples))
+    voice = np.abs(harmonic(wavering, 512)[0])
+    hertz = librosa.fft_frequencies(sr=audio.rate, n_fft=512)
+    level = np.sqrt((voice[(hertz > 250) & (hertz < 3500)] ** 2).sum(0))
+    at = np.interp((np.arange(frames) + 0.5) / fps * audio.rate / 128, np.arange(len(level)), level)
+    return 20 * np.log10(at + 1e-3 * at.max() + 1e-9)
+
+
 def song_figures(model: Audio2Pose, path: Path) -> dict[str, float]:
     """What the mouth does on a song with a band; there is no true mouth to compare with."""
     audio = media.read_audio(path, RATE)
@@ -168,6 +223,7 @@ def song_figures(model: Audio2Pose, path: Path) -> dict[str, float]:
         "mean_gap": float(gap.mean()),
         "gap_std": float(gap.std()),
         "envelope_r": correlation(gap, loud),
+        "vocal_r": correlation(gap, vocal_energy(audio, 25, len(gap))),
     }
 
 
@@ -176,16 +232,15 @@ def evaluate(folder: Path, model: Audio2Pose) -> dict:
     clips = [clip_figures(model, path) for path in sorted((folder / "talking").glob("grid_*"))]
     if not clips:
         raise ValueError(f"{folder} holds no talking/grid_* clips; give the folder of real media")
-    means = {
-        k: float(np.mean([c[k] for c in clips])) for k in ("gap_r", "drawn_r", "envelope_r", "best_lag_ms")
-    }
+    averaged = ("gap_r", "drawn_r", "envelope_r", "best_lag_ms", *(f"gap_r_music_{snr}" for snr in MUSIC_SNR))
+    means = {k: float(np.mean([c[k] for c in clips])) for k in averaged}
     quiet = quiet_figures(model)
     rows = [
         _row("mean r of the predicted gap", means["gap_r"], LEVELS["gap_r"]),
         _row("mean r of the drawn gap", means["drawn_r"], LEVELS["drawn_r"]),
         _row("largest gap without speech", max(quiet.values()), LEVELS["quiet_gap"], most=True),
     ]
-    out = {"rows": rows, "mean": means, "clips": clips, "quiet": quiet}
+    out = {"rows": rows, "mean": means, "clips": clips, "quiet": quiet, "music alone": music_figures(model)}
     if shutil.which("flite"):
         out["held-out flite rms"] = closure_figures(model)
         rows.append(_row("closures on flite rms", out["held-out flite rms"]["closures"], LEVELS["closures"]))

@@ -1,6 +1,9 @@
 """Trains Audio2Pose on synthetic speech: `python -m pipeline train audio2pose --out FOLDER --minutes 35
 --seed 0`.
 
+`--init FOLDER` goes on from given weights at half the learning rate. Many voices speak over music,
+some are sung, and music alone keeps the mouth shut (`beds`, `sung`).
+
 The corpus (0.7 GB of sound, about 4 minutes to make) lives in the user's cache and is never shipped. Training
 can be stopped and started again; every few minutes the averaged weights are written to --out as fp16
 safetensors.
@@ -15,6 +18,7 @@ import logging
 import math
 import os
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +28,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.models.audio2pose import Audio2Pose, log_mel, mel_bank, normalise
-from pipeline.training import augment, speech
+from pipeline.training import augment, beds, speech, sung
 from pipeline.training.visemes import PARAMETERS, labels
 
 log = logging.getLogger(__name__)
-RATE, SECONDS, BATCH, SILENT = 16000, 3.0, 24, 2  # crops per batch; of them without speech
+RATE, SECONDS, BATCH, SILENT, MUSIC = 16000, 3.0, 24, 2, 2  # crops a batch; of them noise, music alone
+BED_SHARE, SUNG_SHARE, HELD_SHARE = 0.4, 0.15, 0.15  # of the voices: over a bed, sung, with held vowels
 RECORDED_SHARE = 0.6  # flite and festival (built from recordings) against espeak (formants)
-PEAK_RATE, AVERAGING = 2e-3, 0.995
+PEAK_RATE, INIT_RATE, AVERAGING = 2e-3, 1e-3, 0.995
 GAP, CLOSE = PARAMETERS.index("gap"), PARAMETERS.index("close")
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 class Corpus:
@@ -46,15 +52,21 @@ class Corpus:
             params, classes = labels(phones, row["length"] / RATE)
             item = (row["offset"], row["length"], params.astype(np.float16), classes.astype(np.int8), row)
             (self.held_out if row["voice"] in speech.HELD_OUT else self.train).append(item)
-        self.espeak = [k for k, item in enumerate(self.train) if item[4]["voice"].startswith("espeak")]
-        self.recorded = [k for k in range(len(self.train)) if k not in set(self.espeak)] or self.espeak
+        voices = [item[4]["voice"] for item in self.train]
+        self.sung = [k for k, voice in enumerate(voices) if voice.endswith(speech.SINGING.name)]
+        spoken = [k for k in range(len(voices)) if k not in set(self.sung)]
+        self.espeak = [k for k in spoken if voices[k].startswith("espeak")]
+        self.recorded = [k for k in spoken if k not in set(self.espeak)] or self.espeak
 
     def sound(self, item: tuple) -> np.ndarray:
         return self.samples[item[0] : item[0] + item[1]].astype(np.float32) / 32768
 
     def crop(self, rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Samples, parameters (100 Hz) and classes of a random stretch; silence fills what is missing."""
-        pool = self.recorded if rng.random() < RECORDED_SHARE else self.espeak
+        if self.sung and rng.random() < SUNG_SHARE:
+            pool = self.sung
+        else:
+            pool = self.recorded if rng.random() < RECORDED_SHARE else self.espeak
         item = self.train[int(rng.choice(pool))]
         frames = int(seconds * 100) + 1
         sound, params, classes = self.sound(item), item[2].astype(np.float32), item[3].astype(np.int64)
@@ -68,6 +80,30 @@ class Corpus:
         return cut, params, classes
 
 
+def quiet_crop(rng: np.random.Generator, n: int, musical: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A bed or a noise alone, n frames long, with labels of a closed mouth that does not speak."""
+    if musical:
+        sound = augment.degrade(0.1 * beds.music(rng, n * 160), rng, None)
+    else:
+        sound = augment.no_speech(rng, n * 160)
+    params = np.zeros((n, len(PARAMETERS)), np.float32)
+    params[:, GAP] = 0.05
+    return sound, params, np.zeros(n, np.int64)
+
+
+def voice_crop(corpus: Corpus, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A degraded voice, n frames long, spoken or sung, with or without music, and its labels."""
+    pace = float(rng.uniform(0.82, 1.22))
+    sound, params, classes = corpus.crop(rng, SECONDS * pace + 0.05)
+    sound, params, classes = augment.change_pace(sound, params, classes, pace, n)
+    if rng.random() < HELD_SHARE:
+        sound, params, classes = sung.held(sound, params, classes, rng, n)
+    babble = corpus.crop(rng, SECONDS + 0.05)[0][: n * 160] if rng.random() < 0.12 else None
+    if rng.random() < BED_SHARE:
+        sound = beds.under(sound, beds.music(rng, n * 160), float(rng.uniform(*beds.SNR)))
+    return augment.degrade(sound, rng, babble), params, classes
+
+
 def make_batch(
     corpus: Corpus, rng: np.random.Generator, banks: list[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,16 +111,10 @@ def make_batch(
     n = int(SECONDS * 100) + 1
     sounds, params, classes, bank = [], [], [], []
     for k in range(BATCH):
-        if k < SILENT:
-            sound = augment.no_speech(rng, n * 160)
-            target, kind = np.zeros((n, len(PARAMETERS)), np.float32), np.zeros(n, np.int64)
-            target[:, GAP] = 0.05
+        if k < SILENT + MUSIC:
+            sound, target, kind = quiet_crop(rng, n, k >= SILENT)
         else:
-            pace = float(rng.uniform(0.82, 1.22))
-            sound, target, kind = corpus.crop(rng, SECONDS * pace + 0.05)
-            sound, target, kind = augment.change_pace(sound, target, kind, pace, n)
-            babble = corpus.crop(rng, SECONDS + 0.05)[0][: n * 160] if rng.random() < 0.12 else None
-            sound = augment.degrade(sound, rng, babble)
+            sound, target, kind = voice_crop(corpus, rng, n)
         sounds.append(sound[: (n - 1) * 160])
         params.append(target[::2])
         classes.append(kind[::2])
@@ -103,11 +133,11 @@ def loss(model: Audio2Pose, mel: Tensor, params: Tensor, classes: Tensor) -> Ten
     return 10 * error.mean() + 20 * gap + 5 * step.square().mean() + 0.25 * F.cross_entropy(logits, classes)
 
 
-def learning_rate(share: float) -> float:
+def learning_rate(share: float, peak: float = PEAK_RATE) -> float:
     """One cycle: linear rise over the first 8 %, then cosine to 0."""
     if share < 0.08:
-        return PEAK_RATE * (0.1 + 0.9 * share / 0.08)
-    return PEAK_RATE * max(0.002, 0.5 + 0.5 * math.cos(math.pi * (share - 0.08) / 0.92))
+        return peak * (0.1 + 0.9 * share / 0.08)
+    return peak * max(0.002, 0.5 + 0.5 * math.cos(math.pi * (share - 0.08) / 0.92))
 
 
 def export(model: Audio2Pose, folder: Path) -> None:
@@ -115,13 +145,20 @@ def export(model: Audio2Pose, folder: Path) -> None:
     copy.deepcopy(model).half().save_pretrained(folder)
 
 
+def beginning(args: argparse.Namespace) -> Audio2Pose:
+    """The network at step 0: random from the seed, or in float32 what --init holds."""
+    if args.init is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(args.seed)
+            return Audio2Pose(channels=args.channels)
+    return Audio2Pose.from_pretrained(args.init, torch_dtype=torch.float32)
+
+
 def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2Pose:
     """The averaged model after --minutes of training (or --steps), resumed from `state_path` if there."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(args.seed)
-        model = Audio2Pose(channels=args.channels)
+    model, peak = beginning(args), INIT_RATE if args.init else PEAK_RATE
     average = copy.deepcopy(model).eval()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.01)
     step, spent = 0, 0.0
     if state_path.exists():
         state = torch.load(state_path, weights_only=True)
@@ -136,7 +173,7 @@ def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2P
         began = time.process_time()  # a busy machine trains longer, not less
         rng = np.random.default_rng((args.seed, step))  # a resumed run sees an unbroken run's batches
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(share)
+            group["lr"] = learning_rate(share, peak)
         batch = make_batch(corpus, rng, banks)
         with torch.random.fork_rng(devices=[]):  # dropout knows no generator of its own
             torch.manual_seed(args.seed * 1_000_003 + step)
@@ -160,6 +197,13 @@ def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2P
     _save(state_path, model, average, optimiser, step, spent)
     export(average, Path(args.out))
     return average
+
+
+def state_name(args: argparse.Namespace) -> str:
+    """The file that a stopped run goes on from; runs from other weights have other files."""
+    if args.init is None:
+        return f"train-{args.seed}-{args.channels}.pt"
+    return f"train-{args.seed}-{zlib.crc32((args.init / WEIGHTS).read_bytes()):08x}.pt"
 
 
 def _save(
@@ -220,11 +264,16 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--channels", type=int, default=160)
+    parser.add_argument("--init", type=Path, help="begin with the weights of this exported folder")
     parser.add_argument("--corpus", type=Path, help="folder of the corpus (default: in the user's cache)")
     parser.add_argument("--corpus-scale", type=float, default=1.0, help="1 = about 6 h of speech")
     parser.add_argument("--checkpoint-minutes", type=float, default=3.0)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.init is not None and not (args.init / WEIGHTS).is_file():
+        parser.error(
+            f"--init {args.init} holds no {WEIGHTS}; name a folder such as checkpoints/mini/audio2pose"
+        )
     torch.set_num_threads(1)
     cache = Path(os.environ.get("APV_CACHE") or user_cache_dir("apv-studio"))
     folder = args.corpus or cache / f"audio2pose-corpus-{args.seed}-{args.corpus_scale:g}"
@@ -232,6 +281,6 @@ def main(argv: list[str]) -> int:
         speech.make_corpus(folder, args.seed, args.corpus_scale)
     corpus = Corpus(folder)
     print(f"{len(corpus.train)} utterances to train on, {len(corpus.held_out)} held out", flush=True)
-    model = train(corpus, args, folder / f"train-{args.seed}-{args.channels}.pt")
+    model = train(corpus, args, folder / state_name(args))
     print(json.dumps(held_out_report(model, corpus), indent=1))
     return 0

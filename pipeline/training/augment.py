@@ -42,7 +42,8 @@ def coloured_noise(rng: np.random.Generator, n: int) -> np.ndarray:
     return noise / (np.sqrt(np.mean(noise**2)) + 1e-12)
 
 
-def _reverb(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def reverb(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The sound in a random room: noise that falls by 60 dB in 0.08 to 0.6 s after the direct sound."""
     seconds = rng.uniform(0.08, 0.6)
     n = int(seconds * RATE)
     tail = rng.standard_normal(n, dtype=np.float32) * 10 ** (
@@ -58,7 +59,7 @@ def degrade(sound: np.ndarray, rng: np.random.Generator, babble: np.ndarray | No
     """Room, equaliser, band limits, noise, clipping, level at random; `babble` is another voice or None."""
     level = np.sqrt(np.mean(sound**2)) + 1e-9
     if rng.random() < 0.45:
-        sound = _reverb(sound, rng)
+        sound = reverb(sound, rng)
     gains, knots = np.zeros(8), np.geomspace(50, 8000, 8)
     if rng.random() < 0.6:
         gains += rng.uniform(-9, 9, 8)

@@ -44,6 +44,21 @@ OTHERS = ("fr", "de", "es", "it", "pt-br", "pl", "nl", "sv", "tr", "fi")
 
 
 @dataclass(frozen=True)
+class Manner:
+    """Ranges from which an utterance's delivery is drawn; `name` marks the voice in the corpus."""
+
+    name: str
+    stretch: tuple[float, float]  # flite: length of the phones over the plain one
+    pitch: tuple[float, float]  # flite: mean pitch over the voice's own
+    spread: float | None  # flite: deviation of the pitch in Hz, None = the voice's own
+    espeak: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]  # words a minute, pitch, its range
+
+
+TALKING = Manner("", (0.8, 1.35), (0.8, 1.3), None, ((120, 215), (25, 75), (30, 80)))
+SINGING = Manner(":sung", (1.1, 2.2), (0.9, 2.2), 3.0, ((80, 140), (35, 99), (0, 12)))  # slow, high, level
+
+
+@dataclass(frozen=True)
 class Utterance:
     """`samples` (n,) float32 at 16 kHz, the timed phones that cover it, and `voice` as engine:name."""
 
@@ -79,22 +94,26 @@ def _read_wave(path: Path) -> np.ndarray:
 # ---- flite
 
 
-def flite(voice: str, count: int, rng: np.random.Generator, write: Writer = sentence) -> Iterator[Utterance]:
+def flite(
+    voice: str, count: int, rng: np.random.Generator, write: Writer = sentence, manner: Manner = TALKING
+) -> Iterator[Utterance]:
     """`count` utterances of one flite voice; phone end times come from `-psdur`."""
     pitch = {"slt": 175, "rms": 100, "awb": 120, "kal": 105, "kal16": 105}[voice]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.wav"
         for _ in range(count):
-            stretch, mean = rng.uniform(0.8, 1.35), pitch * rng.uniform(0.8, 1.3)
-            settings = (f"duration_stretch={stretch:.2f}", f"int_f0_target_mean={mean:.0f}")
-            command = ["flite", "-voice", voice, "-psdur", "--setf", settings[0], "--setf", settings[1]]
+            stretch, mean = rng.uniform(*manner.stretch), pitch * rng.uniform(*manner.pitch)
+            command = ["flite", "-voice", voice, "-psdur", "--setf", f"duration_stretch={stretch:.2f}"]
+            command += ["--setf", f"int_f0_target_mean={mean:.0f}"]
+            if manner.spread is not None:
+                command += ["--setf", f"int_f0_target_stddev={manner.spread:.0f}"]
             command += ["-t", write(rng), "-o", str(path)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             phones, start = [], 0.0
             for name, end in re.findall(r"([a-z#@]+):([0-9.]+)", done.stdout):
                 phones.append((name, start, float(end)))
                 start = float(end)
-            if (made := _padded(_read_wave(path), phones, f"flite:{voice}")) is not None:
+            if (made := _padded(_read_wave(path), phones, f"flite:{voice}{manner.name}")) is not None:
                 yield made
 
 
@@ -281,6 +300,7 @@ def espeak(
     rng: np.random.Generator,
     write: Writer | None = None,
     variants: Sequence[str] = (),
+    manner: Manner = TALKING,
 ) -> Iterator[Utterance]:
     """`count` tries over many voices and languages; the held-out variants speak US English only.
 
@@ -296,11 +316,11 @@ def espeak(
             text = pseudo_words(rng) if foreign or rng.random() < 0.1 else sentence(rng)
         else:
             text = write(rng)
-        pace, pitch, spread = (int(rng.integers(*span)) for span in ((120, 215), (25, 75), (30, 80)))
+        pace, pitch, spread = (int(rng.integers(*span)) for span in manner.espeak)
         said = engine.say(text, f"{language}+{variant}", pace, pitch, spread)
         if said is None:
             continue
-        name = "espeak:held-out" if held_out else f"espeak:{language}+{variant}"
+        name = "espeak:held-out" if held_out else f"espeak:{language}+{variant}{manner.name}"
         if (made := _padded(*said, name)) is not None:
             yield made
 
@@ -309,8 +329,8 @@ def espeak(
 
 
 def sources(seed: int, scale: float = 1.0) -> Iterator[Iterator[Utterance]]:
-    """Every engine found here, with the measured recipe's counts times `scale`, then single words."""
-    rng, words = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+    """Every engine found here, with the measured recipe's counts times `scale`: talk, words, singing."""
+    rng, words, songs = (np.random.default_rng(key) for key in (seed, (seed, 1), (seed, 2)))
     yield espeak(int(2400 * scale), False, rng)
     yield espeak(int(90 * scale) + 1, True, rng)
     if shutil.which("flite"):
@@ -324,6 +344,7 @@ def sources(seed: int, scale: float = 1.0) -> Iterator[Iterator[Utterance]]:
     else:
         log.warning("festival is not installed: its voices are left out")
     yield from word_sources(words, scale)
+    yield from sung_sources(songs, scale)
 
 
 def word_sources(rng: np.random.Generator, scale: float) -> Iterator[Iterator[Utterance]]:
@@ -335,6 +356,14 @@ def word_sources(rng: np.random.Generator, scale: float) -> Iterator[Iterator[Ut
     if shutil.which("festival"):
         for voice in ("kal_diphone", "cmu_us_slt_arctic_hts"):
             yield festival(voice, int(90 * scale), rng, single_words)
+
+
+def sung_sources(rng: np.random.Generator, scale: float) -> Iterator[Iterator[Utterance]]:
+    """Sentences said slowly, on one high pitch, by the voices to train on."""
+    yield espeak(int(400 * scale), False, rng, manner=SINGING)
+    if shutil.which("flite"):
+        for voice in ("awb", "slt", "kal16"):
+            yield flite(voice, int(90 * scale), rng, manner=SINGING)
 
 
 def make_corpus(folder: Path, seed: int, scale: float = 1.0) -> None:
