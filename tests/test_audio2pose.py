@@ -356,6 +356,7 @@ def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, 
     small = net.Audio2Pose.from_pretrained(tmp_path / "a")
     begun = run("d", 1, "--init", str(tmp_path / "a"))
     tuned = net.Audio2Pose.from_pretrained(tmp_path / "d")
+    assert str(tmp_path) not in (tmp_path / "d" / "config.json").read_text()
     assert begun != first and torch.load(state, weights_only=True)["step"] == 3, "its state is its own"
     for old, new in zip(small.parameters(), tuned.parameters(), strict=True):
         assert old.shape == new.shape and (old.float() - new.float()).abs().max() < 5e-3

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from platformdirs import user_cache_dir
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,7 +33,7 @@ from pipeline.training import augment, beds, speech, sung
 from pipeline.training.visemes import PARAMETERS, labels
 
 log = logging.getLogger(__name__)
-RATE, SECONDS, BATCH, SILENT, MUSIC = 16000, 3.0, 24, 2, 2  # crops a batch; of them noise, music alone
+RATE, SECONDS, BATCH, SILENT, MUSIC = 16000, 3.0, 24, 2, 3  # crops a batch; of them noise, music alone
 BED_SHARE, SUNG_SHARE, HELD_SHARE = 0.4, 0.15, 0.15  # of the voices: over a bed, sung, with held vowels
 RECORDED_SHARE = 0.6  # flite and festival (built from recordings) against espeak (formants)
 PEAK_RATE, INIT_RATE, AVERAGING = 2e-3, 1e-3, 0.995
@@ -147,11 +148,13 @@ def export(model: Audio2Pose, folder: Path) -> None:
 
 def beginning(args: argparse.Namespace) -> Audio2Pose:
     """The network at step 0: random from the seed, or in float32 what --init holds."""
-    if args.init is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(args.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(args.seed)
+        if args.init is None:
             return Audio2Pose(channels=args.channels)
-    return Audio2Pose.from_pretrained(args.init, torch_dtype=torch.float32)
+        model = Audio2Pose.from_config(Audio2Pose.load_config(args.init))
+    model.load_state_dict(load_file(args.init / WEIGHTS))  # not from_pretrained: the config would name --init
+    return model
 
 
 def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2Pose:

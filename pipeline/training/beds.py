@@ -33,13 +33,15 @@ class Timbre:
     attack: float  # s
     decay: float  # 1 / s
     vibrato: float  # relative depth at 5.5 Hz
+    dulling: float = 0.0  # 1 / s, how much faster the upper harmonics of a note decay
+    pick: np.ndarray | None = None  # noise that a note begins with
 
     KNOTS = np.geomspace(60, 8000, 8)
 
-    def period(self, hertz: float) -> np.ndarray:
+    def period(self, hertz: float, slope: float) -> np.ndarray:
         """(TABLE,) one period at this pitch, without harmonics over HIGHEST, of unit level."""
         order = np.arange(1, max(2, min(48, int(HIGHEST / hertz) + 1)))
-        level = order ** -float(self.slope) * np.where(order % 2 == 0, self.even, 1.0)
+        level = order ** -float(slope) * np.where(order % 2 == 0, self.even, 1.0)
         level = level * 10 ** (np.interp(np.log(order * hertz), np.log(self.KNOTS), self.body) / 20)
         spectrum = np.zeros(TABLE // 2 + 1, complex)
         spectrum[order] = level * np.exp(2.4j * order**2)  # phases apart, or every period is one spike
@@ -56,7 +58,14 @@ class Timbre:
         turn = hertz * time
         if self.vibrato:
             turn = turn - self.vibrato * hertz / (2 * np.pi * 5.5) * np.cos(2 * np.pi * 5.5 * time)
-        wave = self.period(hertz)[(turn * TABLE).astype(np.int32) % TABLE]
+        place = (turn * TABLE).astype(np.int32) % TABLE
+        wave = self.period(hertz, self.slope)[place]
+        if self.dulling:
+            dull = self.period(hertz, self.slope + 1.5)[place]
+            wave = dull + (wave - dull) * np.exp(-self.dulling * time)
+        if self.pick is not None:
+            noise = self.pick[a - first : b - first]
+            wave[: len(noise)] += noise
         shape = np.minimum(1, time / self.attack) * np.exp(-self.decay * time)
         out[a:b] += level * wave * shape * np.minimum(1, (count / RATE - time) / 0.02)
 
@@ -70,7 +79,15 @@ def timbre(rng: np.random.Generator, held: bool) -> Timbre:
         attack=rng.uniform(0.02, 0.25) if held else rng.uniform(0.002, 0.012),
         decay=rng.uniform(0, 0.6) if held else rng.uniform(1.0, 9.0),
         vibrato=rng.uniform(0, 0.008) if held and rng.random() < 0.4 else 0.0,
+        dulling=rng.uniform(0.5, 12) if rng.random() < 0.6 else 0.0,
+        pick=None if held or rng.random() < 0.4 else _pick(rng),
     )
+
+
+def _pick(rng: np.random.Generator) -> np.ndarray:
+    """(640,) a plectrum or a hammer: 40 ms of dying noise."""
+    fall = np.exp(-np.arange(640) / (rng.uniform(0.002, 0.012) * RATE))
+    return (rng.uniform(0.1, 1.0) * fall * rng.standard_normal(640)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -177,7 +194,8 @@ def _drums(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
     noise = rng.standard_normal((2, len(time)))
     snare = (noise[0] + rng.uniform(0, 2) * np.sin(2 * np.pi * rng.uniform(150, 260) * time)) * 0.4
     snare *= np.exp(-time * rng.uniform(12, 45))
-    hat = np.diff(noise[1], prepend=0.0) * 0.3 * np.exp(-time * rng.uniform(15, 150))
+    hat = np.diff(noise[1], prepend=0.0) * 0.3 * np.exp(-time * rng.uniform(8, 150))
+    hat *= np.minimum(1, time / rng.uniform(0.001, 0.06))  # struck, or brushed and shaken
     kit, sides = (kick, snare, hat), rng.uniform(0.3, 1.0, 3)
     per_beat, extra = int(rng.choice([1, 2, 2, 4])), rng.uniform(0, 0.25)
     slots = int((len(out) / RATE - sheet.start) / sheet.beat * per_beat) + 1
