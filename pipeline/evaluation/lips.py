@@ -31,6 +31,7 @@ MESH_TO_68 = [
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
 ]
 MUSIC_SNR, HELD_OUT_SEED = (6, 0), 2**31  # dB of the voice over the bed
+SUNG = (3.0, 9.0)  # s of a13 with a voice, read off its spectrogram; before and after the band plays alone
 LEVELS = {"gap_r": 0.65, "drawn_r": 0.60, "quiet_gap": 0.10, "closures": 0.80}
 
 
@@ -217,9 +218,13 @@ def song_figures(model: Audio2Pose, path: Path) -> dict[str, float]:
     moved = model.predict(audio, 25, audio.frames(25))
     gap = face.gated_gap(moved.params)
     loud = envelopes(audio, 25, len(gap))["dB"]
+    heard, time = moved.speech > 0.5, (np.arange(len(gap)) + 0.5) / 25
+    sung = (time >= SUNG[0]) & (time < SUNG[1])
     return {
         "seconds": audio.seconds,
-        "speech_share": float(np.mean(moved.speech > 0.5)),
+        "speech_share": float(np.mean(heard)),
+        "heard while sung": float(np.mean(heard[sung])),
+        "heard while the band plays alone": float(np.mean(heard[~sung])),
         "mean_gap": float(gap.mean()),
         "gap_std": float(gap.std()),
         "envelope_r": correlation(gap, loud),
