@@ -240,7 +240,8 @@ def loss_of(
 ) -> tuple[Tensor, Tensor]:
     """One batch's loss and the loss of the warp itself; `side` latents of a crop, None for whole pictures.
 
-    posed (B,) 0 or 1: which clips keep their pose, None for all.
+    posed (B,) 0 or 1: which clips keep their pose, None for all. `sharpness` weighs the local contrast
+    below the sampler's first level: a single step stays the best mean, further steps may sharpen it.
     """
     device = mini.unet.device
     posed = torch.ones(batch.clips) if posed is None else posed
@@ -260,5 +261,6 @@ def loss_of(
     loss = denoising_loss(output, clean, weight, rest, spread)
     if sharpness:
         made, true = (mini.vae.add_residual(base, x) for x in (output, clean))
-        loss = loss + sharpness * sharpness_loss(made, true, weight, mini.vae.std.flatten())
+        late = below.repeat_interleave(len(weight) // len(below)).view(-1, 1, 1, 1)
+        loss = loss + sharpness * sharpness_loss(made, true, weight * late, mini.vae.std.flatten())
     return loss, denoising_loss(torch.zeros_like(clean), clean, weight, rest, spread)

@@ -6,7 +6,7 @@ Index 0 of a pair is the person's left side (image right), as in the hand key po
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -248,6 +248,15 @@ def identities(generator: torch.Generator, count: int, device: torch.device | st
         light=(light := draw.uniform(-1.8, 1.8, 2) * torch.tensor((1.0, 0.3)) + torch.tensor((0.0, -0.6))),
         scenery=scenery(draw), atlas=atlas(draw, head, curly), camera=camera(draw, light),
     ).to(device)  # fmt: skip
+
+
+def proportioned(people: Identities, generator: torch.Generator, spread: float) -> Identities:
+    """The same people with other bones and girths: factors of about 1 +- `spread`, left as right."""
+    draw = Draws(generator, len(people))
+    low, high = 1 - 1.7 * spread, 1 + 1.7 * spread  # a uniform number's deviation is .29 of its range
+    bones = draw.uniform(low, high, people.bones.shape[1]).to(people.bones)
+    girth = draw.uniform(low, high).to(people.girth)
+    return replace(people, bones=people.bones * bones, girth=people.girth * girth)
 
 
 def _patterns(draw: Draws) -> Tensor:

@@ -40,6 +40,9 @@ JITTER = 1.2  # pixels at a short side of 128, the largest standard deviation of
 TOKENS = (5, 160)  # per frame: offsets of `audio2pose.TOKEN_OFFSETS`, channels
 WITHHELD = [*range(3, 14), *range(48, 68)]  # face points that speech moves: jaw and lips
 WITHHELD_SHARE = 0.2  # of clips
+PROPORTIONS_SHARE, PROPORTIONS = 0.3, 0.12  # of clips whose driver has other bones, by about that much
+TEXTURED_SHARE = 0.35  # of clips whose holes are filled with texture, as the pipeline does
+FILL = functools.partial(warp.textured, finest=48)  # at 128 cells, as in use, it takes 1 s a picture, not .1
 MARGIN = 0.5  # s of silence taken before and after a talk
 PER_CLIP = ("reference", "lips")  # fields without a frame axis
 TALL_FACE = 25.0  # pixels from points 27 to 8: smaller faces get less jitter
@@ -135,7 +138,11 @@ def _draw(
     cast, cues, moved = cast.to(device), bank.cues(cast.talk, spoken).to(device), moved.to(device)
     dofs = acting.act(cast.moves, cast.manner, cues, moved)
     lips = (torch.rand(count, generator=generator) >= WITHHELD_SHARE).float()
-    return _filmed(cast.people, dofs, cues, lips, size, JITTER, generator)[0]
+    chance = torch.rand(2, generator=generator)
+    spread = PROPORTIONS if chance[0] < PROPORTIONS_SHARE else 0.0
+    driven = presenters.proportioned(cast.people, generator, spread)
+    fill = FILL if chance[1] < TEXTURED_SHARE else None
+    return _filmed(cast.people, dofs, cues, lips, size, JITTER, generator, driven, fill)[0]
 
 
 @dataclass
@@ -163,21 +170,25 @@ def _filmed(
     size: tuple[int, int],
     jitter: float,
     generator: torch.Generator,
+    driven: presenters.Identities | None = None,
+    fill: warp.Fill | None = None,
 ) -> tuple[Clips, Tensor]:
     """Clips whose reference is frame 0 of the dofs, and the exact face points of their targets.
 
-    `jitter` is the largest standard deviation, in pixels, of the points' error.
+    `jitter` is the largest standard deviation, in pixels, of the points' error. `driven`: the same people as
+    they are in the targets, where a driver's proportions are not the reference's.
     """
-    scene = _rendered(people, dofs, size, generator)
+    driven = people if driven is None else driven
+    scene = _rendered(people, driven, dofs, size, generator)
     level = jitter * torch.rand((len(people), 1, 1, 1), generator=generator)
     body, hands = (_inexact(p, level, size, generator) for p in (scene.body, scene.hands))
     face = _inexact(scene.face, level * _face_jitter(scene.face, size).cpu(), size, generator)
     shown = face.clone()
-    still = face + presenters.still_mouth(people, dofs, size) - scene.face  # as inexact as the others
+    still = face + presenters.still_mouth(driven, dofs, size) - scene.face  # as inexact as the others
     shown[:, :, WITHHELD] = torch.where(lips.to(face).view(-1, 1, 1, 1) > 0, face, still)[:, :, WITHHELD]
     reference = warp.Points(body[:, :1], hands[:, :1], face[:, :1])
     mask = _inexact_mask(scene.mask[:, 0], generator)
-    layers = warp.plates(scene.image[:, 0], reference, mask)
+    layers = warp.plates(scene.image[:, 0], reference, mask, fill)
     target = warp.Points(body[:, 1:], hands[:, 1:], shown[:, 1:])
     warped = [warp.warp(layers, target[part]) for part in _chunks(target.body.shape[1])]
     moved, valid = torch.cat([w.image for w in warped], 1), torch.cat([w.validity for w in warped], 1)
@@ -195,7 +206,7 @@ def draw_scenes(
     cast = _cast(generator, count, bank)
     spoken, moved = _times(generator, bank.seconds(cast.talk), frames - 1)
     dofs = acting.act(cast.moves, cast.manner, bank.cues(cast.talk, spoken), moved)
-    return _rendered(cast.people, dofs, size, generator)
+    return _rendered(cast.people, cast.people, dofs, size, generator)
 
 
 def _chunks(frames: int) -> list[slice]:
@@ -205,11 +216,15 @@ def _chunks(frames: int) -> list[slice]:
 
 def _rendered(
     people: presenters.Identities,
+    driven: presenters.Identities,
     dofs: presenters.Dofs,
     size: tuple[int, int],
     generator: torch.Generator,
 ) -> presenters.Scene:
-    parts = [presenters.render(people, dofs.frames(part), size) for part in _chunks(dofs.lean.shape[1])]
+    """Frame 0 of `people`, the rest of the same people with the proportions of `driven`."""
+    first, rest = dofs.frames(slice(0, 1)), dofs.frames(slice(1, None))
+    parts = [presenters.render(people, first, size)]
+    parts += [presenters.render(driven, rest.frames(part), size) for part in _chunks(rest.lean.shape[1])]
     columns = [[getattr(part, f.name) for part in parts] for f in fields(presenters.Scene)]
     scene = presenters.Scene(*(torch.cat(column, 1) for column in columns))
     clips = [recorded(clip, generator) for clip in scene.image.cpu()]

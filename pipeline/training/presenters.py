@@ -15,11 +15,14 @@ from pipeline.clips import Keypoints, Pose
 from pipeline.training import figures, heads
 from pipeline.training.anatomy import Figure, figure
 from pipeline.training.camera import develop
-from pipeline.training.person import Dofs, Identities, Motions, identities, motions, rest
+from pipeline.training.person import Dofs, Identities, Motions, identities, motions, proportioned, rest
 from pipeline.training.scenery import background
 from pipeline.training.shapes import blank
 
-__all__ = ["Dofs", "Identities", "Motions", "Scene", "identities", "motions", "pose", "render", "rest"]
+__all__ = [
+    "Dofs", "Identities", "Motions", "Scene", "identities", "motions", "pose", "proportioned", "render",
+    "rest",
+]  # fmt: skip
 
 
 @dataclass

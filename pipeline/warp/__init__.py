@@ -22,7 +22,7 @@ from pipeline.warp.geometry import ARMS, LIMB_RADIUS, skeleton
 from pipeline.warp.layers import REACH, Fill, Plates
 from pipeline.warp.layers import plates as _plates
 
-__all__ = ["Plates", "Points", "Warped", "plates", "textured", "warp"]
+__all__ = ["Fill", "Plates", "Points", "Warped", "plates", "textured", "warp"]
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 FACE_ROOM = 0.35  # head heights around eyes and lips within which the fields of their two edges differ

@@ -66,13 +66,13 @@ def _eroded(known: Tensor) -> Tensor:
     return F.max_pool2d(unknown, 2 * RADIUS + 1, 1)[0, 0] == 0
 
 
-def textured(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> Tensor:
+def textured(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int = FINEST) -> Tensor:
     """Returns (3,H,W): `smooth` where nothing is needed, the picture where it is known, copies elsewhere.
 
     colour, smooth (3,H,W) in [0,1]; known, needed (H,W) bool. `smooth` is the fill to start from, and the
-    answer where too little is known.
+    answer where too little is known. `finest`: cells of the search's grid along the shorter side.
     """
-    levels = _pyramid(colour, known, needed, smooth)
+    levels = _pyramid(colour, known, needed, smooth, finest)
     if not levels or len(levels[0].sources) < FEWEST or not len(levels[-1].targets):
         return torch.where(known, colour, smooth)
     generator = torch.Generator(colour.device).manual_seed(0)  # the same picture gives the same layers
@@ -90,11 +90,11 @@ def textured(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> T
     return torch.where(known | ~needed, torch.where(known, colour, smooth), copied)
 
 
-def _pyramid(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> list[_Level]:
+def _pyramid(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int) -> list[_Level]:
     """Levels from coarse to fine; a cell is known where all of its pixels are."""
     shown = torch.where(known, colour, smooth)
     height, width = known.shape
-    levels, side = [], FINEST
+    levels, side = [], finest
     while side >= COARSEST and side <= min(height, width):
         scale = side / min(height, width)
         size = (round(height * scale), round(width * scale))
