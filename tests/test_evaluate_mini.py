@@ -9,8 +9,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from pipeline.__main__ import main as command
 from pipeline.evaluation import held, mini, mini_rows, mouths, reader
+from pipeline.training import heldout, pool, presenters
 from pipeline.training import mini as minis
-from pipeline.training import pool, presenters
 from tests.tiny import figure, portrait, speech, tiny_pipeline
 
 WORDS = [(name, 0.16 * k, 0.16 * (k + 1)) for k, name in enumerate("p aa b iy m ae".split() * 5)]
@@ -193,7 +193,7 @@ def test_what_was_not_measured_is_null_with_its_reason_and_no_pass():
     assert deaf["lips withheld, mouth r: right less other speech"].passed is False
 
 
-def tiny_talk(seed: int, frames: int = 12) -> pool.HeldTalk:
+def tiny_talk(seed: int, frames: int = 12) -> heldout.HeldTalk:
     """A held-out talk of the tiny figure, whose picture stands still."""
     pose, size = figure(frames), (128, 96)
 
@@ -216,8 +216,8 @@ def tiny_talk(seed: int, frames: int = 12) -> pool.HeldTalk:
     )
     scene = presenters.Scene(image[None, None].float() / 255, *points(figure(1)), torch.ones(1, 1, 1, *size))
     samples = (speech(frames / 25).samples * 32767).astype(np.int16)
-    gap = pool.aperture(face[0], size)
-    return pool.HeldTalk(clips, gap, face[0], WORDS[:3], samples, "nobody", face[0], scene)
+    gap = heldout.aperture(face[0], size)
+    return heldout.HeldTalk(clips, gap, face[0], WORDS[:3], samples, "nobody", face[0], scene)
 
 
 @pytest.fixture()
@@ -233,7 +233,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(held, "networks", parts)
     monkeypatch.setattr(reader, "trained", lambda people: reader.MouthReader().eval())
     monkeypatch.setattr(
-        pool, "held_talks", lambda count, seconds, lips=1.0: (tiny_talk(k) for k in range(count))
+        heldout, "held_talks", lambda count, seconds, lips=1.0: (tiny_talk(k) for k in range(count))
     )
     monkeypatch.setattr(mini, "LEAST_FACE", 0.0)
     monkeypatch.setattr(mini, "follows", lambda cases, count: (0.3, 4.0))

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.clips import Audio
 from pipeline.models.audio2pose import PHASE, Audio2Pose
-from pipeline.training import acting, person, pool, presenters, speech, talks
+from pipeline.training import acting, heldout, person, pool, presenters, speech, talks
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_the_drawn_mouth_opens_as_the_phones_say(held):
     who, dofs, times = _speaker(held, 1)
     gap = held.cues(torch.tensor([1]), torch.from_numpy(times)[None]).gap[0].numpy()
     _, _, face = presenters.points(who, dofs, (192, 128))
-    drawn = pool.aperture(face[0], (192, 128))
+    drawn = heldout.aperture(face[0], (192, 128))
     assert np.corrcoef(gap, drawn)[0, 1] > 0.9
     closed = [m for n, a, b in held.talks[1].phones if n in ("p", "b", "m") for m in [(a + b) / 2]]
     rows = (np.array(closed) * 50).astype(int)
@@ -114,7 +114,7 @@ def test_the_drawn_mouth_opens_as_the_phones_say(held):
 
 @pytest.mark.slow
 def test_held_talks_carry_their_sound_and_withheld_lips_leave_no_mouth_motion_in_the_warp():
-    shown, kept = (next(pool.held_talks(1, 1.6, lips)) for lips in (1.0, 0.0))
+    shown, kept = (next(heldout.held_talks(1, 1.6, lips)) for lips in (1.0, 0.0))
     assert shown.clips.truth.shape == (1, 40, 3, 192, 128)
     assert len(shown.samples) == 1.6 * speech.RATE and shown.phones[-1][2] <= 1.6
     assert torch.equal(shown.clips.truth, kept.clips.truth) and torch.equal(shown.clips.face, kept.clips.face)

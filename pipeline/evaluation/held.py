@@ -26,7 +26,7 @@ from pipeline.svd import AudioPoseSVDPipeline
 from pipeline.training import mini as minis
 from pipeline.training import presenters
 from pipeline.training.batches import plain
-from pipeline.training.pool import HeldTalk
+from pipeline.training.heldout import HeldTalk
 
 FPS = 25.0
 WINDOW = 16  # frames that `denoised` does at a time, as the pipeline

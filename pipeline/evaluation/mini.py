@@ -31,7 +31,7 @@ from pipeline.evaluation.mini_rows import Figures, table
 from pipeline.evaluation.motion_report import Pair, pooled_z
 from pipeline.motion import arms, prosody
 from pipeline.svd import AudioPoseSVDPipeline
-from pipeline.training import pool, talks
+from pipeline.training import heldout, talks
 from pipeline.training.losses import boxes, psnr
 
 log = logging.getLogger(__name__)
@@ -223,8 +223,8 @@ def evaluate(
     """The report and the contact sheet; scale: talks, seconds of each, the reader's people, sounds for z."""
     count, seconds, people, sounds = scale
     measured = Measure(folder, previous, people, device)
-    hidden = pool.held_talks(count, seconds, 0.0)
-    cases = [held.case(t, h) for t, h in zip(pool.held_talks(count, seconds), hidden, strict=True)]
+    hidden = heldout.held_talks(count, seconds, 0.0)
+    cases = [held.case(t, h) for t, h in zip(heldout.held_talks(count, seconds), hidden, strict=True)]
     found, strips = [], []
     for number, given in enumerate(cases):
         log.info("talk %d of %d", number + 1, count)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.training import pool, talks
+from pipeline.training import heldout, pool, talks
 
 SIDE = 20  # pixels of a crop
 REACH = 1.15  # half the crop's side, in distances from the eyes' middle to the nose's base
@@ -37,7 +37,7 @@ def mouth_crops(pictures: Tensor, face: Tensor) -> Tensor:
 
 
 class MouthReader(nn.Module):
-    """About 6 000 parameters: (N,3,20,20) crops in [0,1] -> (N,) apertures as `pool.aperture` has them."""
+    """About 6 000 parameters: (N,3,20,20) crops in [0,1] -> (N,) apertures as `heldout.aperture` has them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def lessons(people: int, seed: int = SEED) -> tuple[Tensor, Tensor]:
         scene = pool.draw_scenes(generator, min(2, people - start), size, FRAMES, bank)
         face = scene.face.flatten(0, 1)
         crops.append(mouth_crops(scene.image.flatten(0, 1), face))
-        gaps.append(torch.from_numpy(pool.aperture(face, size)))
+        gaps.append(torch.from_numpy(heldout.aperture(face, size)))
     return torch.cat(crops), torch.cat(gaps)
 
 

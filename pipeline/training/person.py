@@ -96,6 +96,10 @@ class Dofs(Rows):
         """The same people in some of the frames."""
         return Dofs(*(getattr(self, f.name)[:, part] for f in fields(self)))
 
+    def then(self, later: Dofs) -> Dofs:
+        """These frames and further ones of the same people."""
+        return Dofs(*(torch.cat([getattr(d, f.name) for d in (self, later)], 1) for f in fields(self)))
+
 
 # name: columns, rest (low, high), amplitude (low, high), frequency in Hz (low, high)
 _TABLE = {
@@ -142,6 +146,12 @@ class Motions(Rows):
     def resting_arms(self) -> Tensor:
         """(B, 2, 4) arm angles about which the arms move."""
         return self.rest[:, _slice("arm")].view(-1, 2, 4)
+
+    def calmer(self, share: float) -> Motions:
+        """The same motion with `share` of the arms' amplitude."""
+        amplitude = self.amplitude.clone()
+        amplitude[:, _slice("arm")] *= share
+        return replace(self, amplitude=amplitude)
 
     def at(self, times: Tensor, energy: Tensor | None = None) -> Dofs:
         """The 35 degrees of freedom at `times` (B, T) seconds, any t; far away t are unrelated poses.

@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -21,8 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline import warp
-from pipeline.models.audio2pose import PHASE
-from pipeline.training import acting, presenters, speech, talks
+from pipeline.training import acting, presenters, talks
 from pipeline.training.camera import recorded
 from pipeline.training.rows import Rows
 
@@ -32,7 +30,6 @@ SIZES = ((192, 128), (128, 128), (128, 192), (224, 128))  # (H, W); short side 1
 SHARES = (0.6, 0.15, 0.15, 0.1)
 FRAMES = 4
 CHUNK = 8  # frames that are drawn and warped at a time
-FPS = 25  # of held-out talks
 FORMAT = 2  # of shards: those of older drawings are not mixed in
 CLIPS = 8  # per shard, about 6 MB
 SHARDS = 450
@@ -133,7 +130,7 @@ def _draw(
     bank: talks.Bank,
     device: torch.device | str,
 ) -> Clips:
-    cast = _cast(generator, count, bank)
+    cast = cast_of(generator, count, bank)
     spoken, moved = _times(generator, bank.seconds(cast.talk), frames)
     cast, cues, moved = cast.to(device), bank.cues(cast.talk, spoken).to(device), moved.to(device)
     dofs = acting.act(cast.moves, cast.manner, cues, moved)
@@ -142,11 +139,11 @@ def _draw(
     spread = PROPORTIONS if chance[0] < PROPORTIONS_SHARE else 0.0
     driven = presenters.proportioned(cast.people, generator, spread)
     fill = FILL if chance[1] < TEXTURED_SHARE else None
-    return _filmed(cast.people, dofs, cues, lips, size, JITTER, generator, driven, fill)[0]
+    return filmed(cast.people, dofs, cues, lips, size, JITTER, generator, driven, fill).clips
 
 
 @dataclass
-class _Cast(Rows):
+class Cast(Rows):
     """Who plays: people, their random motion, their manner and the talk (B,) that they give."""
 
     people: presenters.Identities
@@ -155,14 +152,24 @@ class _Cast(Rows):
     talk: Tensor
 
 
-def _cast(generator: torch.Generator, count: int, bank: talks.Bank) -> _Cast:
+def cast_of(generator: torch.Generator, count: int, bank: talks.Bank) -> Cast:
     people = presenters.identities(generator, count)
     moves = presenters.motions(generator, count)
     talk = torch.randint(len(bank), (count,), generator=generator)
-    return _Cast(people, moves, acting.manners(generator, count), talk)
+    return Cast(people, moves, acting.manners(generator, count), talk)
 
 
-def _filmed(
+@dataclass
+class Filmed:
+    """Clips; exact face points (B,T,68,3) of their targets; their reference's points and mask (B,1,1,H,W)."""
+
+    clips: Clips
+    face: Tensor
+    reference: warp.Points
+    mask: Tensor
+
+
+def filmed(
     people: presenters.Identities,
     dofs: presenters.Dofs,
     cues: talks.Cues,
@@ -172,8 +179,8 @@ def _filmed(
     generator: torch.Generator,
     driven: presenters.Identities | None = None,
     fill: warp.Fill | None = None,
-) -> tuple[Clips, Tensor]:
-    """Clips whose reference is frame 0 of the dofs, and the exact face points of their targets.
+) -> Filmed:
+    """Clips whose reference is frame 0 of the dofs.
 
     `jitter` is the largest standard deviation, in pixels, of the points' error. `driven`: the same people as
     they are in the targets, where a driver's proportions are not the reference's.
@@ -196,14 +203,14 @@ def _filmed(
     points = (body[:, 1:], hands[:, 1:], face[:, 1:])
     sound = (cues.audio[:, 1:], cues.loudness[:, 1:])
     clips = Clips(*(p.cpu() for p in (*map(_bytes, pictures), *points, *sound, lips)))
-    return clips, scene.face[:, 1:].cpu()
+    return Filmed(clips, scene.face[:, 1:].cpu(), reference, scene.mask[:, :1].cpu())
 
 
 def draw_scenes(
     generator: torch.Generator, count: int, size: tuple[int, int], frames: int, bank: talks.Bank
 ) -> presenters.Scene:
     """`count` new people as `draw_clips` draws them, `frames` moments each, without reference and warp."""
-    cast = _cast(generator, count, bank)
+    cast = cast_of(generator, count, bank)
     spoken, moved = _times(generator, bank.seconds(cast.talk), frames - 1)
     dofs = acting.act(cast.moves, cast.manner, bank.cues(cast.talk, spoken), moved)
     return _rendered(cast.people, cast.people, dofs, size, generator)
@@ -338,63 +345,3 @@ def start_filling(
     )
     process.start()
     return process
-
-
-# ---- whole talks, for measuring
-
-
-@dataclass
-class HeldTalk:
-    """A held-out presenter who speaks for some seconds, every frame at 25 fps.
-
-    clips (one clip of F frames); aperture (F,): the gap of the inner lips, points 62 and 66, over the face's
-    height, points 27 to 8, as drawn; face (F,68,3) exact points; phones with seconds from the first frame's
-    moment; samples (n,) int16 at 16 kHz of the same stretch; voice. still (F,68,3): face points of the same
-    head with the reference's mouth; person: exact points and mask of the reference, one frame.
-    """
-
-    clips: Clips
-    aperture: np.ndarray
-    face: Tensor
-    phones: talks.Phones
-    samples: np.ndarray
-    voice: str
-    still: Tensor
-    person: presenters.Scene
-
-
-def held_talks(
-    count: int, seconds: float = 6.0, lips: float = 1.0, size: tuple[int, int] = (192, 128)
-) -> Iterator[HeldTalk]:
-    """`count` held-out presenters who speak for `seconds`, shorter where their talk ends before.
-
-    The same at every call. Frame t shows the moment (t + PHASE) / 25 of its sound, which is what Audio2Pose's
-    row t answers for. Key points are exact. With `lips` 0 the same clips come with lips and jaw withheld, as
-    in `Clips`.
-    """
-    bank = talks.held_out()
-    for number in range(count):
-        generator = torch.Generator().manual_seed(HELD_OUT + 1000 + number)
-        cast = _cast(generator, 1, bank)
-        cast.talk[0] = number % len(bank)
-        said = bank.talks[number % len(bank)]
-        frames = int(min(seconds, said.seconds) * FPS)
-        moments = (torch.arange(frames) + PHASE) / FPS
-        spoken = torch.cat([torch.tensor([-MARGIN]), moments])[None].float()
-        start = 600 * torch.rand(2, generator=generator)
-        moved = torch.cat([start[:1], start[1] + moments])[None].float()
-        cues = bank.cues(cast.talk, spoken)
-        dofs = acting.act(cast.moves, cast.manner, cues, moved)
-        clips, face = _filmed(cast.people, dofs, cues, torch.full((1,), float(lips)), size, 0.0, generator)
-        samples = said.samples[: round(frames / FPS * speech.RATE)]
-        phones = [(n, a, min(b, frames / FPS)) for n, a, b in said.phones if a < frames / FPS]
-        still = presenters.still_mouth(cast.people, dofs, size)[0, 1:]
-        person = presenters.render(cast.people, dofs.frames(slice(0, 1)), size)
-        gap = aperture(face[0], size)
-        yield HeldTalk(clips, gap, face[0], phones, samples, said.voice, still, person)
-
-
-def aperture(face: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """(F,) distance of the inner lips, points 62 and 66, over that of points 27 and 8, of (F,68,3) points."""
-    xy = face[..., :2] * face.new_tensor((size[1], size[0]))
-    return ((xy[:, 62] - xy[:, 66]).norm(dim=1) / (xy[:, 27] - xy[:, 8]).norm(dim=1)).numpy()

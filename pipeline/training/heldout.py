@@ -1,0 +1,91 @@
+"""Whole talks of held-out presenters, for measuring: voices, texts and people that no training has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.models.audio2pose import PHASE
+from pipeline.training import acting, presenters, speech, talks
+from pipeline.training.pool import HELD_OUT, MARGIN, Cast, Clips, cast_of, filmed
+
+FPS = 25
+CALM = 0.4  # of the arms' movement in training, where mean square wrist speed is 1.6 (shoulder widths / s)^2:
+# then it is .2; three recorded speakers (the public pose files of EchoMimicV2) have .14, .16 and .27
+
+
+@dataclass
+class HeldTalk:
+    """A held-out presenter who speaks for some seconds, every frame at 25 fps.
+
+    clips (one clip of F frames); aperture (F,): the gap of the inner lips, points 62 and 66, over the face's
+    height, points 27 to 8, as drawn; face (F,68,3) exact points; phones with seconds from the first frame's
+    moment; samples (n,) int16 at 16 kHz of the same stretch; voice. still (F,68,3): face points of the same
+    head with the reference's mouth; person: points and mask of the reference, one frame.
+    """
+
+    clips: Clips
+    aperture: np.ndarray
+    face: Tensor
+    phones: talks.Phones
+    samples: np.ndarray
+    voice: str
+    still: Tensor
+    person: presenters.Scene
+
+
+def held_talks(
+    count: int,
+    seconds: float = 6.0,
+    lips: float = 1.0,
+    size: tuple[int, int] = (192, 128),
+    jitter: float = 0.0,
+    every: int = 1,
+) -> Iterator[HeldTalk]:
+    """`count` held-out presenters who speak for `seconds`, shorter where their talk ends before.
+
+    The same at every call. Frame t shows the moment (t + PHASE) / 25 of its sound, which is what Audio2Pose's
+    row t answers for; of all frames each `every`-th is drawn. The reference is far away in pose. Key points
+    are exact, or with `jitter` as inexact as in `pool`. With `lips` 0 the same clips come with lips and jaw
+    withheld, as in `Clips`.
+    """
+    bank = talks.held_out()
+    for number in range(count):
+        generator = torch.Generator().manual_seed(HELD_OUT + 1000 + number)
+        cast = cast_of(generator, 1, bank)
+        cast.talk[0] = number % len(bank)
+        said = bank.talks[number % len(bank)]
+        frames = int(min(seconds, said.seconds) * FPS)
+        moments = (torch.arange(0, frames, every) + PHASE) / FPS
+        spoken = torch.cat([torch.tensor([-MARGIN]), moments])[None].float()
+        start = 600 * torch.rand(2, generator=generator)
+        moved = torch.cat([start[:1], start[1] + moments])[None].float()
+        cues = bank.cues(cast.talk, spoken)
+        dofs = _acted(cast, cues, moved)
+        made = filmed(cast.people, dofs, cues, torch.full((1,), float(lips)), size, jitter, generator)
+        samples = said.samples[: round(frames / FPS * speech.RATE)]
+        phones = [(n, a, min(b, frames / FPS)) for n, a, b in said.phones if a < frames / FPS]
+        still = presenters.still_mouth(cast.people, dofs, size)[0, 1:]
+        image = made.clips.reference[:, None].float() / 255
+        points = made.reference
+        person = presenters.Scene(image, points.body, points.hands, points.face, made.mask)
+        gap = aperture(made.face[0], size)
+        yield HeldTalk(made.clips, gap, made.face[0], phones, samples, said.voice, still, person)
+
+
+def _acted(cast: Cast, cues: talks.Cues, moved: Tensor) -> presenters.Dofs:
+    """The reference as lively as in training, then a talk whose arms move as much as a real speaker's."""
+    lively = acting.act(cast.moves, cast.manner, cues, moved)
+    manner = replace(cast.manner, beat=CALM * cast.manner.beat, engage=CALM * cast.manner.engage)
+    calm = acting.act(cast.moves.calmer(CALM), manner, cues, moved)
+    return lively.frames(slice(0, 1)).then(calm.frames(slice(1, None)))
+
+
+def aperture(face: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """(F,) distance of the inner lips, points 62 and 66, over that of points 27 and 8, of (F,68,3) points."""
+    xy = face[..., :2] * face.new_tensor((size[1], size[0]))
+    return ((xy[:, 62] - xy[:, 66]).norm(dim=1) / (xy[:, 27] - xy[:, 8]).norm(dim=1)).numpy()
