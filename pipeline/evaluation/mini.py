@@ -31,16 +31,17 @@ from pipeline.evaluation.mini_rows import Figures, table
 from pipeline.evaluation.motion_report import Pair, pooled_z
 from pipeline.motion import arms, prosody
 from pipeline.svd import AudioPoseSVDPipeline
-from pipeline.training import heldout, talks
+from pipeline.training import heldout, pool, talks
 from pipeline.training.losses import boxes, psnr
 
 log = logging.getLogger(__name__)
 
 DEFINITION = 1  # raise it when a row's meaning changes
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "mini"
-PLAIN, QUICK = (6, 2.6, 400, 16), (3, 1.6, 200, 6)  # talks, seconds, the reader's people, sounds for z
+PLAIN, QUICK = (6, 2.6, 400, 16, 24), (3, 1.6, 200, 6, 8)
+# talks, seconds, the reader's people, sounds for z, people of the picture rows with inexact points
 STEPS = 4
-MIDDLE = 16  # frames that are also made with 4 steps
+EVERY, SPOKEN = 8, 2.6  # frames, seconds: of the picture rows' talks every eighth frame is made
 LEAST_FACE = 15.0  # pixels from points 27 to 8: a smaller face's mouth opens by a pixel that none can read
 MIN_SOUND = 3.0  # seconds: shorter speech has no shift a second away from itself
 
@@ -77,25 +78,32 @@ class Measure:
         if found.gaps:
             found.gaps[name] = self.reader.read(frames, face).numpy()
 
+    def pictures(self, given: Case) -> Figures:
+        """The picture rows of one talk, with four steps beside one."""
+        found = Figures(given.talk.phones)
+        shown = self._shown(given) | {"four": held.rendered(self.pipe, given, given.motion, STEPS)}
+        for name, frames in shown.items():
+            compare(found, name, frames, given)
+        return found
+
     def _follow(self, given: Case, found: Figures) -> dict[str, Tensor]:
         """Frames that true key points drive, compared with the truth pixel by pixel."""
+        shown = self._shown(given) | {"frozen": held.warped(given, held.frozen(given))}
+        for name, frames in shown.items():
+            compare(found, name, frames, given)
+            if name != "copy":
+                self._read(found, name, frames, given.talk.face)
+        return shown
+
+    def _shown(self, given: Case) -> dict[str, Tensor]:
         shown = {
             "copy": torch.from_numpy(given.image).permute(2, 0, 1)[None].float() / 255,
-            "frozen": held.warped(given, held.frozen(given)),
             "warp": held.warped(given, given.motion),
             "result": held.rendered(self.pipe, given, given.motion),
         }
         shown["copy"] = shown["copy"].expand_as(given.truth)
         if self.previous is not None:
             shown["previous"] = held.rendered(self.previous, given, given.motion)
-        for name, frames in shown.items():
-            compare(found, name, frames, given)
-            if name != "copy":
-                self._read(found, name, frames, given.talk.face)
-        part = middle(len(given))
-        many = held.rendered(self.pipe, given, given.motion[part], STEPS)
-        compare(found, "four", many, given, part)
-        compare(found, "one", shown["result"][part], given, part)
         return shown
 
     def _speak(self, given: Case, found: Figures) -> None:
@@ -159,23 +167,16 @@ def tall(given: Case) -> float:
     return float((face[:, 8] - face[:, 27]).norm(dim=1).mean())
 
 
-def middle(count: int) -> slice:
-    """The frames that are made with 4 steps."""
-    start = max(0, (count - MIDDLE) // 2)
-    return slice(start, start + MIDDLE)
-
-
 def shouldered(given: Case) -> bool:
     """Whether both shoulders are seen in some frame, of the truth and of the reference."""
     both = (given.motion.pose, given.motion.reference)
     return all(pose.body.visible[:, measure.SHOULDERS].all(1).any() for pose in both)
 
 
-def compare(found: Figures, name: str, frames: Tensor, given: Case, part: slice | None = None) -> None:
-    """Adds PSNR by place, sharpness and flicker of frames (F,3,H,W) of the case, or of a part of it."""
-    part = part or slice(0, len(given))
-    truth, clips = given.truth[part], given.talk.clips
-    places = boxes(given.talk.face[part], clips.hands[0, part], clips.size)
+def compare(found: Figures, name: str, frames: Tensor, given: Case) -> None:
+    """Adds PSNR by place, sharpness and flicker of frames (F,3,H,W) of the case."""
+    truth, clips = given.truth, given.talk.clips
+    places = boxes(given.talk.face, clips.hands[0], clips.size)
     found.psnr[name] = {"whole": psnr(frames, truth)}
     found.psnr[name] |= {place: psnr(frames, truth, box) for place, box in places.items()}
     true = mouths.sharpness(truth, places["face"])
@@ -218,10 +219,10 @@ def checksum(folder: Path) -> str:
 
 
 def evaluate(
-    folder: Path, previous: Path | None, scale: tuple[int, float, int, int], device: str
+    folder: Path, previous: Path | None, scale: tuple[int, float, int, int, int], device: str
 ) -> tuple[dict, np.ndarray]:
-    """The report and the contact sheet; scale: talks, seconds of each, the reader's people, sounds for z."""
-    count, seconds, people, sounds = scale
+    """The report and the contact sheet; scale: as in `PLAIN`."""
+    count, seconds, people, sounds, many = scale
     measured = Measure(folder, previous, people, device)
     hidden = heldout.held_talks(count, seconds, 0.0)
     cases = [held.case(t, h) for t, h in zip(heldout.held_talks(count, seconds), hidden, strict=True)]
@@ -231,7 +232,9 @@ def evaluate(
         figures, part = measured.figures(given, cases[(number + 1) % count])
         found.append(figures)
         strips.append(part)
-    rows = table(found, follows(cases, sounds), measured.why)
+    inexact = heldout.held_talks(many, SPOKEN, jitter=pool.JITTER, every=EVERY)
+    seen = [measured.pictures(held.case(talk, talk)) for talk in inexact]
+    rows = table(found, seen, follows(cases, sounds), measured.why)
     frames = sum(map(len, cases))
     report = {
         "rows": [r.to_dict() for r in rows],
@@ -240,6 +243,7 @@ def evaluate(
         "previous": None if previous is None else str(previous),
         "clips": count,
         "frames": frames,
+        "inexact": {"clips": many, "frames": many * -(-int(SPOKEN * heldout.FPS) // EVERY)},
         "fps": held.FPS,
         "seconds": frames / held.FPS,
         "definition": DEFINITION,
