@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.hub import File, ModelSet, check_file, check_sum, find, located
+from pipeline.hub import OTHER, File, ModelSet, check_file, check_sum, facts, find, located
 
 POLL_SECONDS = 0.5
 
@@ -32,20 +32,21 @@ def download(name: str, repository: str | None = None) -> Iterator[Fetched]:
     `repository` stands in for the set's own id. HF_TOKEN and HF_HUB_OFFLINE act as in huggingface-hub.
     """
     row = find(name)
-    if not row.files:
-        raise ValueError(f"{name} cannot be downloaded ({row.what})")
     if row.folder:
         located(name)  # it comes with the program
         return
     for needed in row.needs:
         yield from download(needed)
+    if repository is not None:
+        row.place.mkdir(parents=True, exist_ok=True)
+        (row.place / OTHER).write_text(repository, encoding="utf-8")
     for file in row.files:
-        path, facts = row.place / file.path, file if repository is None else None
-        if not _sound(path, facts):
+        path, known = row.place / file.path, facts(row, file)
+        if not _sound(path, known):
             yield from _fetch(row, file, file.repository or repository or row.repository)
             try:
-                check_file(path, facts)
-                check_sum(path, facts)
+                check_file(path, known)
+                check_sum(path, known)
             except ValueError:
                 path.unlink(missing_ok=True)  # so that it is fetched anew
                 raise

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,11 @@ class File:
 
 @dataclass(frozen=True)
 class ModelSet:
-    """One row of `python -m pipeline models`; needs: other sets without which this one does not run."""
+    """One row of `python -m pipeline models`.
+
+    needs: other sets without which this one does not run. settings: what a `settings.json` beside published
+    files would say.
+    """
 
     name: str
     what: str
@@ -48,6 +52,7 @@ class ModelSet:
     revision: str | None = None
     needs: tuple[str, ...] = ()
     folder: Path | None = None  # of a set that comes with the program
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> Path:
@@ -85,6 +90,14 @@ class ModelSet:
 
 
 COMFY = "Kijai/ControlNeXt-SVD-V2-Comfy"
+CONTROLNEXT = File(
+    "controlnext",
+    "controlnext-svd_v2-controlnet-fp16.safetensors",
+    7.06,
+    sha256="2716ffab5fe4a4c2f088bdfa2bab0c4596f57c773a7cbb458f3a5bbd0d2545f4",
+    repository=COMFY,
+)
+OTHER = "other-repository"  # beside a set's files where --repository gave them: sizes and sums do not hold
 SETS = (
     ModelSet(
         "mini",
@@ -102,12 +115,7 @@ SETS = (
         False,
         COMFY,
         (
-            File(
-                "controlnext",
-                "controlnext-svd_v2-controlnet-fp16.safetensors",
-                7.06,
-                sha256="2716ffab5fe4a4c2f088bdfa2bab0c4596f57c773a7cbb458f3a5bbd0d2545f4",
-            ),
+            replace(CONTROLNEXT, repository=None),
             File(
                 "unet",
                 "controlnext-svd_v2-unet-fp16.safetensors",
@@ -158,11 +166,27 @@ SETS = (
     ),
     ModelSet(
         "animatelcm-svd",
-        "AnimateLCM's SVD UNet for 1 to 8 steps; its files are not listed here: put them into a model folder",
-        "not known here",
+        "AnimateLCM's SVD-XT 1.1 UNet for 1 to 8 steps with ControlNeXt's control network, which was trained "
+        "with another UNet: how well the two agree has not been seen by us",
+        "not stated where we looked; derived from SVD, whose licence (not for commercial use) holds",
         False,
-        None,
-        (),
+        "wangfuyun/AnimateLCM-SVD-xt",
+        (
+            CONTROLNEXT,
+            File(
+                "unet",
+                "AnimateLCM-SVD-xt-1.1.safetensors",
+                6098.0,
+                size=6098682464,
+                sha256="94b2da1fcca8d03458ef0b07b94b4c55f94117cb0d90265c6c8452239ecc166e",
+            ),
+        ),
+        needs=("svd-xt-1-1",),
+        settings={
+            "default_steps": 4,
+            "scheduler": "consistency",
+            "condition": {"min_guidance": 1.0, "max_guidance": 1.2},
+        },
     ),
 )
 
@@ -196,8 +220,6 @@ def missing(row: ModelSet) -> tuple[File, ...]:
 def located(name: str) -> dict[str, Path]:
     """File key -> path on this machine, those of needed sets included; ValueError names what to download."""
     row = find(name)
-    if not row.files:
-        raise ValueError(f"{name} cannot be found by name ({row.what})")
     absent = missing(row)
     if absent and row.folder:
         raise ValueError(f"{name} comes with the program, but {row.place / absent[0].path} is missing; "
@@ -213,8 +235,13 @@ def located(name: str) -> dict[str, Path]:
         paths |= located(needed)
     paths |= {file.key: row.place / file.path for file in row.files}
     for file in row.files:
-        check_file(paths[file.key], file)
+        check_file(paths[file.key], facts(row, file))
     return paths
+
+
+def facts(row: ModelSet, file: File) -> File | None:
+    """What is known of a file here: None where it came from a repository that the user named instead."""
+    return file if file.repository or not (row.place / OTHER).is_file() else None
 
 
 def check_file(path: Path, file: File | None = None) -> None:

@@ -23,6 +23,7 @@ from torch import nn
 
 from pipeline import hub
 from pipeline.models.audio2pose import Audio2Pose
+from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.published import read_state
 from pipeline.stills import StillReference
@@ -55,6 +56,7 @@ DEFAULTS = {
     "default_steps": 25, "default_window": 24, "default_overlap": 6, "area": 576 * 1024, "multiple": 64,
     "splice_region": "lips", "refocus_mode": "amplify",
 }  # fmt: skip
+SCHEDULERS = {"euler": EulerDiscreteScheduler, "consistency": ConsistencyScheduler}
 COMFY = ("input_blocks.", "output_blocks.", "middle_block.", "model.diffusion_model.", "diffusion_model.")
 IGNORED = ("vision_model.embeddings.position_ids",)  # a buffer that older transformers saved
 Tensors = Mapping[str, torch.Tensor]
@@ -82,15 +84,18 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def load(paths: Mapping[str, Path]) -> AudioPoseSVDPipeline:
-    """The pipeline of these files, in the precision in which they are stored, on the CPU."""
+def load(paths: Mapping[str, Path], settings: Mapping[str, Any] | None = None) -> AudioPoseSVDPipeline:
+    """The pipeline of these files, in the precision in which they are stored, on the CPU.
+
+    settings: what holds where `settings.json` says nothing else.
+    """
     for path in paths.values():
         hub.check_file(path)
     parts = networks(paths)
     for name in ("unet", "controlnext", "vae"):
         parts[name] = filled(parts[name], paths[name])
     parts["reference_tokens"] = filled(parts["reference_tokens"], paths["image_encoder"])
-    return assembled(parts, paths)
+    return assembled(parts, paths, settings)
 
 
 def networks(paths: Mapping[str, Path]) -> dict[str, nn.Module]:
@@ -108,16 +113,25 @@ def networks(paths: Mapping[str, Path]) -> dict[str, nn.Module]:
     }
 
 
-def assembled(parts: Mapping[str, nn.Module], paths: Mapping[str, Path]) -> AudioPoseSVDPipeline:
-    """The pipeline of networks with tensors; `settings.json` may change DEFAULTS and, under "condition",
-    values of `StillReference`. The mouth is moved by the embedded model's audio2pose.
+def assembled(
+    parts: Mapping[str, nn.Module], paths: Mapping[str, Path], settings: Mapping[str, Any] | None = None
+) -> AudioPoseSVDPipeline:
+    """The pipeline of networks with tensors; the mouth is moved by the embedded model's audio2pose.
+
+    `settings`, and over them `settings.json`, may change DEFAULTS, under "condition" values of
+    `StillReference`, and "scheduler" to a name of SCHEDULERS.
     """
-    settings = read_json(paths.get("settings"))
+    settings = {**(settings or {}), **read_json(paths.get("settings"))}
+    sampler = settings.pop("scheduler", "euler")
+    if sampler not in SCHEDULERS:
+        raise ValueError(
+            f"{paths.get('settings')} names the scheduler {sampler!r}; use {' or '.join(SCHEDULERS)}"
+        )
     try:
         return AudioPoseSVDPipeline(
             **parts,
             condition=StillReference(**settings.pop("condition", {})),
-            scheduler=EulerDiscreteScheduler.from_config(read_json(paths["scheduler_config"])),
+            scheduler=SCHEDULERS[sampler].from_config(read_json(paths["scheduler_config"])),
             audio2pose=Audio2Pose.from_pretrained(hub.ROOT / "checkpoints" / "mini" / "audio2pose"),
             **(DEFAULTS | settings),
         )

@@ -71,7 +71,7 @@ def joint(pipe: Any, task: Task, given: Any, room: Room, held: Tensor | None) ->
             count = held.shape[1]
             latents[:, :count] = held + noise[:, :count] * scheduler.sigmas[index]
         output = _averaged(pipe, given, room, scheduler.scale_model_input(latents, time), time)
-        result = scheduler.step(output, time, latents)
+        result = scheduler.step(output, time, latents, generator=task.generator)
         latents = _called_back(pipe, task, index, time, result.prev_sample)
         yield result.pred_original_sample if index + 1 < task.steps else latents
 
@@ -112,7 +112,7 @@ def stepped(pipe: Any, task: Task, given: Any, room: Room, held: Tensor | None) 
             rows = [0, *range(start + 1, stop)]
             with pipe.controlled() as injection:
                 output = pipe.guided(injection, given, rows, own.scale_model_input(part, time), time)
-            result = own.step(output, time, part)
+            result = own.step(output, time, part, generator=task.generator)
             first = 0 if start == 0 else 1
             moved[:, start + first : stop] += result.prev_sample[:, first:]
             clean[:, start + first : stop] += result.pred_original_sample[:, first:]

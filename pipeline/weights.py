@@ -59,7 +59,7 @@ def _opened(name: str) -> AudioPosePipeline:
             raise ValueError(
                 f"{name} ({known[name].what}) makes no video by itself; use mini or {published.SET}"
             )
-        return published.load(hub.located(name))
+        return published.load(hub.located(name), known[name].settings)
     folder = known[name].folder if name in known else Path(name)
     if not folder.is_dir():
         raise ValueError(f"there is no model set or folder named {name!r}; known sets: {', '.join(known)}")

@@ -92,6 +92,15 @@ def test_needed_sets_are_fetched_first_and_from_their_own_repository(place, serv
     assert set(hub.located("controlnext-svd")) == {"unet", "unet_config"}
 
 
+def test_files_of_a_repository_of_ones_own_may_have_another_size(place, served, monkeypatch):
+    row = dataclasses.replace(hub.find("dwpose"), files=(hub.File("pose", "pose.json", size=10**6),))
+    monkeypatch.setattr(hub, "SETS", (row,))
+    with pytest.raises(ValueError, match="instead of 1000000"):
+        list(fetching.download("dwpose"))
+    list(fetching.download("dwpose", "me/mine"))
+    assert hub.located("dwpose") and hub.find("dwpose").installed
+
+
 def test_a_missing_gated_set_names_the_licence_page(place):
     with pytest.raises(
         ValueError, match="after accepting its licence at https://huggingface.co/stabilityai/"
@@ -166,7 +175,7 @@ def test_the_table_is_shown_whole(place, capsys):
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(["nonesuch"], "known sets: mini"), (["animatelcm-svd"], "cannot be downloaded"), (["mini"], "")],
+    [(["nonesuch"], "known sets: mini"), (["mini"], "")],
 )
 def test_downloads_that_cannot_be(place, capsys, words, told):
     assert main(["models", "--download", *words]) == (2 if told else 0)

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from pipeline import hub, media, published, weights
 from pipeline.__main__ import main
-from tests.published import UNET, small_pipeline, write_set
+from pipeline.models.consistency import ConsistencyScheduler
+from tests.published import SCHEDULER, UNET, small_pipeline, write_set
 from tests.tiny import figure, motion, portrait, speech
 
 SVD_UNET = UNET | {
@@ -206,3 +207,62 @@ def test_each_damage_is_one_sentence_and_exit_2(folder, words, capsys, name):
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and told in errors[0] and "code was run" not in out
     assert name == "guidance" or str(folder) in errors[0]
+
+
+def test_few_steps_of_the_consistency_sampler_run_from_a_folder(whole, words, tmp_path, capsys):
+    folder = tmp_path / "lcm"
+    shutil.copytree(whole, folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    settings |= {"scheduler": "consistency", "default_steps": 4}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    pipe = weights.load(str(folder), device="cpu")
+    assert isinstance(pipe.scheduler, ConsistencyScheduler)
+    made = []
+    for seed in (1, 1, 2):
+        noise = torch.Generator().manual_seed(seed)
+        steps = list(pipe.render(portrait(), motion(3), generator=noise))
+        made.append(np.concatenate([s.frames for s in steps if s.frames is not None]))
+    assert np.array_equal(made[0], made[1]) and not np.array_equal(made[0], made[2])
+    (folder / "settings.json").write_text('{"scheduler": "heun"}')
+    assert main([*words, "--model", str(folder)]) == 2
+    assert "use euler or consistency" in capsys.readouterr().err
+
+
+def test_the_consistency_sampler_visits_the_distilled_levels_and_noises_anew():
+    # SVD's range: levels 0, 10, 20 and 30 of 40 on Karras' curve, by hand
+    sampler = ConsistencyScheduler(**(SCHEDULER | {"sigma_min": 0.002, "sigma_max": 700.0}))
+    sampler.set_timesteps(4)
+    high, low = 700 ** (1 / 7), 0.002 ** (1 / 7)
+    wanted = [(high + k / 39 * (low - high)) ** 7 for k in (0, 10, 20, 30)]
+    assert np.allclose(sampler.sigmas, [*wanted, 0.0], rtol=1e-5)
+    assert np.allclose(sampler.timesteps, 0.25 * np.log(wanted), rtol=1e-5)
+    output, sample = torch.randn(2, 1, 5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    clean = sample / (wanted[0] ** 2 + 1) - output * wanted[0] / (wanted[0] ** 2 + 1) ** 0.5
+    noise = torch.randn(sample.shape, generator=torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(3)
+    found = sampler.step(output, sampler.timesteps[0], sample, generator=generator)
+    assert torch.allclose(found.pred_original_sample, clean, atol=1e-5)
+    assert torch.allclose(found.prev_sample, clean + wanted[1] * noise, rtol=1e-4)
+    for time in sampler.timesteps[1:]:
+        found = sampler.step(output, time, sample)
+    assert torch.equal(found.prev_sample, found.pred_original_sample)
+    with pytest.raises(ValueError, match="1 to 40 steps"):
+        sampler.set_timesteps(41)
+
+
+def test_the_few_step_set_takes_its_own_unet_and_settings(whole, monkeypatch, tmp_path):
+    monkeypatch.setenv("APV_MODELS", str(tmp_path))
+    row = hub.find("animatelcm-svd")
+    for name in (row.name, "svd-xt-1-1"):
+        shutil.copytree(whole, tmp_path / name)
+    (tmp_path / row.name / published.NAMES["unet"][0]).rename(tmp_path / row.name / row.files[1].path)
+    rows = [
+        dataclasses.replace(
+            known, files=tuple(dataclasses.replace(f, size=None, megabytes=None) for f in known.files)
+        )
+        for known in hub.SETS
+    ]
+    monkeypatch.setattr(hub, "SETS", tuple(rows))
+    pipe = weights.load(row.name, device="cpu")
+    assert isinstance(pipe.scheduler, ConsistencyScheduler)
+    assert (pipe.condition.config.min_guidance, pipe.condition.config.max_guidance) == (1.0, 1.2)

@@ -1,0 +1,52 @@
+"""The sampler of AnimateLCM-SVD: a few clean estimates, each noised anew.   [AnimateLCM, arXiv 2402.00769]"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedulerOutput
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+LEVELS = 40  # noise levels that the network was distilled on, Karras-spaced from sigma_max to sigma_min
+RHO = 7.0
+
+
+class ConsistencyScheduler(EulerDiscreteScheduler):
+    """Multistep consistency sampling in the place of Euler's steps, with the same configuration.
+
+    Of 40 levels every (40 // steps)-th is visited, the highest first. The network's clean estimate is noised
+    to the next level with new noise; the last estimate is the result.
+    """
+
+    def set_timesteps(
+        self, num_inference_steps: int, device: str | torch.device | None = None, **unused: Any
+    ) -> None:
+        """Levels for 1 to 40 steps; ValueError for others."""
+        if not 1 <= num_inference_steps <= LEVELS:
+            raise ValueError(f"this model takes 1 to {LEVELS} steps, not {num_inference_steps}; 4 is usual")
+        high, low = (s ** (1 / RHO) for s in (self.config.sigma_max, self.config.sigma_min))
+        ramp = np.arange(num_inference_steps) * (LEVELS // num_inference_steps) / (LEVELS - 1)
+        sigmas = (high + ramp * (low - high)) ** RHO
+        super().set_timesteps(sigmas=[*sigmas.tolist(), 0.0], device=device)
+
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: Tensor,
+        sample: Tensor,
+        generator: torch.Generator | None = None,
+        **options: Any,
+    ) -> EulerDiscreteSchedulerOutput:
+        """The noised clean estimate, of the shape of `sample`, and the estimate itself."""
+        clean = super().step(model_output, timestep, sample, generator=generator).pred_original_sample
+        level = self.sigmas[self.step_index]
+        if level > 0:
+            noise = randn_tensor(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
+            sample = clean + level * noise
+        else:
+            sample = clean
+        return EulerDiscreteSchedulerOutput(prev_sample=sample, pred_original_sample=clean)
