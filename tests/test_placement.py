@@ -139,6 +139,8 @@ def test_the_bench_of_a_large_backbone_runs(tmp_path, capsys):
     assert main(["bench", "--model", "x", "--random-weights", "--sizes", "big", "--device", "cpu",
                  "--config", str(tmp_path)]) == 2  # fmt: skip
     assert "WIDTHxHEIGHT" in capsys.readouterr().err
+    assert main([*words, "--peer", str(tmp_path)]) == 2
+    assert "lacks pipeline/pipeline_stable_video" in capsys.readouterr().err
 
 
 @pytest.mark.gpu

@@ -171,6 +171,7 @@ def add_large(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME|FOLDER", help="bench this backbone's denoiser and codec instead")
     add("--random-weights", action="store_true", help="of the published architecture, without any download")
     add("--config", metavar="FOLDER", help="with --random-weights: configurations in the published layout")
+    add("--peer", metavar="FOLDER", help="a checkout's ControlNeXt-SVD-v2: its code is timed as well")
     add("--device", default="auto")
     add("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16"))
     add("--sizes", nargs="+", default=["576x1024", "512x768"], metavar="WIDTHxHEIGHT")

@@ -1,7 +1,8 @@
 """Speed and memory of a large backbone: `python -m pipeline bench --model NAME [--random-weights]`.
 
 Every size is run with each attention that the device offers, jointly and by the published loop, which
-decodes two frames at a time. Random weights cost what trained ones do and need no download.
+decodes two frames at a time; `--peer FOLDER` times the published code itself beside them. Random weights cost
+what trained ones do and need no download.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +26,7 @@ from torch import nn
 from pipeline import hub, jobs, published, weights
 from pipeline.clips import Motion, Pose
 from pipeline.estimate import estimate
+from pipeline.evaluation import peer
 from pipeline.motion import retarget
 from pipeline.placement import DTYPES, Placement, choose_device, place
 
@@ -118,6 +122,8 @@ def measured(pipe: Any, motion: Motion, size: tuple[int, int], **options: Any) -
 
 def run(args: argparse.Namespace) -> dict[str, object]:
     """All figures, flat: SIZE_ATTENTION_SCHEDULE_FIGURE, and per size what `estimate` said."""
+    if args.peer is not None:
+        check_peer(args.peer)  # before minutes of work
     device = choose_device(args.device)
     auto = torch.float16 if device.startswith("cuda") else torch.float32
     dtype = DTYPES.get(args.dtype, auto)
@@ -143,7 +149,13 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         guess = estimate(pipe, size, args.frames, steps=args.steps, window=args.window, overlap=args.overlap)
         figures[f"{text}_estimate_s_per_frame"] = guess.seconds / args.frames
         figures[f"{text}_estimate_gb"] = guess.gigabytes
-    return figures | offloaded(pipe, motion, how, args.sizes, options)
+    figures |= offloaded(pipe, motion, how, args.sizes, options)
+    if args.peer is not None:
+        del pipe  # both do not fit on a device at once
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        figures |= published_loop(args, device, kind)
+    return figures
 
 
 def sizes(texts: Sequence[str]) -> list[tuple[str, tuple[int, int]]]:
@@ -166,6 +178,48 @@ def compared(
         found = measured(pipe, motion, size, **chosen)
         figures |= {f"{schedule}_{name}": value for name, value in found.items()}
     return figures
+
+
+def check_peer(folder: str) -> None:
+    """ValueError where a folder holds no published code."""
+    code = Path(folder) / "pipeline" / "pipeline_stable_video_diffusion_controlnext.py"
+    if not code.is_file():
+        raise ValueError(
+            f"--peer {folder} lacks {code.relative_to(folder)}; name the folder ControlNeXt-SVD-v2 "
+            "of a checkout of github.com/dvlab-research/ControlNeXt"
+        )
+
+
+def published_loop(args: argparse.Namespace, device: str, kind: str) -> dict[str, float]:
+    """Figures of the published code in the folder `args.peer`, at all sizes, with random weights."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as made:
+        home = Path(args.config) if args.config else write_configs(Path(made))
+        files = {name: "scheduler_config.json" if name == "scheduler" else "config.json" for name in CONFIGS}
+        configs = {name: published.read_json(home / name / file) for name, file in files.items()}
+        for text, size in sizes(args.sizes):
+            given = Path(made) / "options.json"
+            asked = {name: getattr(args, name) for name in ("frames", "steps", "window", "overlap")}
+            asked |= {"device": device, "dtype": kind, "size": size, "configs": configs}
+            given.write_text(json.dumps(asked), encoding="utf-8")
+            figures |= {f"{text}_peer_{name}": value for name, value in _peer(args.peer, given).items()}
+    return figures
+
+
+def _peer(folder: str, given: Path) -> dict[str, float]:
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        str(Path(peer.__file__)),
+        str(Path(folder).resolve()),
+        str(given),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ValueError(f"the published code in {folder} stopped: {last}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def offloaded(
