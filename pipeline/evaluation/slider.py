@@ -142,7 +142,7 @@ def table(takes: Sequence[Take], why: str = LEFT_OUT) -> list[Row]:
     for name, (drawn, read) in found.items():
         gain = read / drawn if drawn > LEAST_GAIN else math.nan
         lines += [row(f"{name}, gain at 1, skeleton", drawn), row(f"{name}, gain at 1, frames", read)]
-        lines.append(row(f"{name}, share of the gain kept", gain, KEPT if name == MEASURES[0] else None))
+        lines.append(row(f"{name}, share of the gain kept", gain, KEPT))
     return lines
 
 

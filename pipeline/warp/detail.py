@@ -19,7 +19,7 @@ def trust(generated: Tensor, low_warp: Tensor) -> Tensor:
 
 
 def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
-    """Returns (N,3,H,W): up(low) + trust * (high_warp - up(down(high_warp))), pictures in [0,1].
+    """Returns (N,3,H,W): up(low) + trust * (high_warp - up(low_warp)), pictures in [0,1].
 
     `low` (N,3,h,w) is the generated picture, `low_warp` the warp at its size, `high_warp` (N,3,H,W) the warp
     at the size wanted. Where the network kept the warp the result is the warp in full detail; where it
@@ -31,7 +31,8 @@ def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
             f"detail transfer needs two small pictures of one shape and as many large ones, got {shapes}"
         )
     size, channels = high_warp.shape[2:], low.shape[1]
-    change = low - F.interpolate(high_warp, low.shape[2:], mode="area")
+    # not less the shrunken large warp: a painted mouth is not the same at both sizes
+    change = low - low_warp
     # what the network changed is smooth where it is trusted: the cheap bilinear enlargement will do for it
     smooth = torch.cat([change, trust(low, low_warp)], 1)
     smooth = F.interpolate(smooth, size, mode="bilinear", align_corners=False)
