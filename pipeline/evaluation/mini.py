@@ -23,7 +23,7 @@ from torch import Tensor
 
 from pipeline import weights
 from pipeline.clips import Audio
-from pipeline.evaluation import held, mouths, pose_free, reader
+from pipeline.evaluation import enlarged, held, mouths, pose_free, reader, slider
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation.bench import hardware
 from pipeline.evaluation.held import Case
@@ -38,8 +38,9 @@ log = logging.getLogger(__name__)
 
 DEFINITION = 1  # raise it when a row's meaning changes
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "mini"
-PLAIN, QUICK = (6, 2.6, 400, 16, 24), (3, 1.6, 200, 6, 8)
-# talks, seconds, the reader's people, sounds for z, people of the picture rows with inexact points
+PLAIN, QUICK = (6, 2.6, 400, 16, 24, 2), (3, 1.6, 200, 6, 8, 0)
+# talks, seconds, the reader's people, sounds for z, people of the picture rows with inexact points, and
+# talks that are drawn large, as many as clips on which the slider is read in frames
 STEPS = 4
 EVERY, SPOKEN = 8, 2.6  # frames, seconds: of the picture rows' talks every eighth frame is made
 LEAST_FACE = 15.0  # pixels from points 27 to 8: a smaller face's mouth opens by a pixel that none can read
@@ -219,10 +220,10 @@ def checksum(folder: Path) -> str:
 
 
 def evaluate(
-    folder: Path, previous: Path | None, scale: tuple[int, float, int, int, int], device: str
+    folder: Path, previous: Path | None, scale: tuple[int, float, int, int, int, int], device: str
 ) -> tuple[dict, np.ndarray]:
     """The report and the contact sheet; scale: as in `PLAIN`."""
-    count, seconds, people, sounds, many = scale
+    count, seconds, people, sounds, many, whole = scale
     measured = Measure(folder, previous, people, device)
     hidden = heldout.held_talks(count, seconds, 0.0)
     cases = [held.case(t, h) for t, h in zip(heldout.held_talks(count, seconds), hidden, strict=True)]
@@ -235,6 +236,7 @@ def evaluate(
     inexact = heldout.held_talks(many, SPOKEN, jitter=pool.JITTER, every=EVERY)
     seen = [measured.pictures(held.case(talk, talk)) for talk in inexact]
     rows = table(found, seen, follows(cases, sounds), measured.why)
+    rows += [*enlarged.rows(measured.pipe, whole), *slider.rows(measured.pipe, whole)]
     frames = sum(map(len, cases))
     report = {
         "rows": [r.to_dict() for r in rows],

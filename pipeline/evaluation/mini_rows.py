@@ -27,7 +27,6 @@ PICTURES = {
     "previous": "result of the previous release",
 }
 LEAST_FLICKER = 0.1  # grey levels: a perfectly still truth allows no ratio
-SLIDER_WHY = "no reader of wrists in rendered frames; `evaluate motion` measures the slider on key points"
 NO_SOUND = "these weights have no interaction component, or no talk's mouth is large enough to be read"
 NO_PREVIOUS = "no --previous folder was given"
 
@@ -213,7 +212,6 @@ def table(
     found: Sequence[Figures], inexact: Sequence[Figures], z: tuple[float, float], network_why: str
 ) -> list[Row]:
     """All rows; inexact: of the picture rows' people, whose points are as inexact as a detector's."""
-    slider = row("slider: wrist speed-intensity gain kept in rendered frames", math.nan, why=SLIDER_WHY)
     parts = (
         picture_rows(inexact, "inexact points", levels=True),
         picture_rows(found, "exact points", levels=False),
@@ -221,4 +219,4 @@ def table(
         mouth_rows(found),
         sound_rows(found),
     )
-    return [r for part in parts for r in part] + [*free_rows(found, z, network_why), slider]
+    return [r for part in parts for r in part] + free_rows(found, z, network_why)

@@ -53,9 +53,7 @@ class Take:
     excitation: np.ndarray
 
 
-def take(
-    pipe: AudioPoseSVDPipeline, portrait: Path, clip: Path, speech: Path
-) -> Take:
+def take(pipe: AudioPoseSVDPipeline, portrait: Path, clip: Path, speech: Path) -> Take:
     """Renders a portrait with a pose file and a speech at 0 and 1, and reads both."""
     image, audio = media.read_image(portrait), media.read_audio(speech)
     motion = pipe.prepare_motion(image, audio, clip, fps=FPS)
@@ -72,13 +70,13 @@ def take(
 
 
 def person(frames: np.ndarray) -> Pose:
-    """The largest person that the default detector finds in frames (T,H,W,3); no points where it finds none."""
+    """The largest person that the default detector finds in frames (T,H,W,3), without points if none."""
     found = finish(detectors.load().video(Video(frames, FPS))).people
     return found[0] if found else Pose.empty(len(frames), FPS, frames.shape[1:3])
 
 
 def displacements(one: Take) -> tuple[np.ndarray, np.ndarray, float]:
-    """(n,2) drawn and (n,2) read displacements from 0 to 1 in pixels, and the share of wrists that was read."""
+    """Displacements (n,2) from 0 to 1 in pixels, drawn and read, and the share of wrists that was read."""
 
     def both_seen(poses: tuple[Pose, Pose]) -> np.ndarray:
         return poses[0].body.visible[:, measure.WRISTS] & poses[1].body.visible[:, measure.WRISTS]
@@ -93,7 +91,7 @@ def displacements(one: Take) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def kept(takes: Sequence[Take]) -> tuple[float, float, float]:
-    """(slope, Pearson r, share of wrists read) over all takes; a slope of 1 keeps everything, none keeps 0."""
+    """(slope, Pearson r, share of wrists read) over all takes; a slope of 1 keeps everything, 0 nothing."""
     drawn, read, shares = zip(*map(displacements, takes), strict=True)
     x, y = np.concatenate(drawn).ravel(), np.concatenate(read).ravel()
     power = float(x @ x)
@@ -135,9 +133,9 @@ def table(takes: Sequence[Take], why: str = LEFT_OUT) -> list[Row]:
         return Row(f"slider end to end: {name}", value, level, ">=", "" if math.isfinite(value) else why)
 
     lines = [
-        row("wrists read in rendered frames, of those drawn", share, READ),
-        row("wrists' displacement from 0 to 1 kept, slope", slope, KEPT),
-        row("wrists' displacement from 0 to 1, r with the drawn one", r),
+        row("wrists read in frames, of those drawn", share, READ),
+        row("wrists' displacement kept, slope", slope, KEPT),
+        row("wrists' displacement, r with the skeleton's", r),
     ]
     for name, (drawn, read) in found.items():
         gain = read / drawn if drawn > LEAST_GAIN else math.nan
