@@ -185,4 +185,4 @@ def test_gate_repairs_what_is_invalid_and_spares_what_is_valid():
     assert repair_gate(validity, face, (0.2, 0.5, 1.0))[0, 0, 20:].max() == pytest.approx(0.2, abs=1e-5)
     assert face_maps(face, (64, 48))[0].max() == 0
     warped, made = torch.zeros(1, 3, 64, 48), torch.ones(1, 3, 64, 48)
-    assert torch.equal(blend(warped, made, gate)[:, :1], gate)
+    assert torch.equal(blend(warped, made, gate, torch.ones_like(gate))[:, :1], gate)

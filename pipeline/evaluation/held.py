@@ -154,7 +154,7 @@ def denoised(mini: minis.Mini, talk: HeldTalk, audio: Tensor | None = None) -> T
             batch = replace(batch, audio=audio[start : start + WINDOW].float().to(mini.unet.device))
         made = minis.generate(mini, batch, 1, 0).clamp(0, 1)
         gate = repair_gate(batch.validity, batch.face, mini.vae.config.keep)
-        done.append(blend(batch.warped, made, gate).clamp(0, 1).cpu())
+        done.append(blend(batch.warped, made, gate, batch.validity).clamp(0, 1).cpu())
     return torch.cat(done)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.models.audio2pose import PHASE
 from pipeline.training import acting, presenters, speech, talks
-from pipeline.training.pool import HELD_OUT, MARGIN, Cast, Clips, cast_of, filmed
+from pipeline.training.pool import HELD_OUT, MARGIN, MASKED, Cast, Clips, cast_of, filmed, inexact_mask
 
 FPS = 25
 CALM = 0.4  # of the arms' movement in training, where mean square wrist speed is 1.6 (shoulder widths / s)^2:
@@ -50,8 +50,8 @@ def held_talks(
 
     The same at every call. Frame t shows the moment (t + PHASE) / 25 of its sound, which is what Audio2Pose's
     row t answers for; of all frames each `every`-th is drawn. The reference is far away in pose. Key points
-    are exact, or with `jitter` as inexact as in `pool`. With `lips` 0 the same clips come with lips and jaw
-    withheld, as in `Clips`.
+    and mask are exact, or with `jitter` as inexact as in `pool`. With `lips` 0 the same clips come with lips
+    and jaw withheld, as in `Clips`.
     """
     bank = talks.held_out()
     for number in range(count):
@@ -72,7 +72,11 @@ def held_talks(
         still = presenters.still_mouth(cast.people, dofs, size)[0, 1:]
         image = made.clips.reference[:, None].float() / 255
         points = made.reference
-        person = presenters.Scene(image, points.body, points.hands, points.face, made.mask)
+        mask = made.mask
+        if jitter:
+            kind = MASKED * torch.rand((), generator=generator).item()
+            mask = inexact_mask(mask[:, 0], kind)[:, None]
+        person = presenters.Scene(image, points.body, points.hands, points.face, mask)
         gap = aperture(made.face[0], size)
         yield HeldTalk(made.clips, gap, made.face[0], phones, samples, said.voice, still, person)
 

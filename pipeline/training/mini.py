@@ -6,6 +6,7 @@ the pipeline loads.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -192,7 +193,7 @@ def evaluate(mini: Mini, held: list[Clips], steps: int = 1, seed: int = 0) -> di
         frames = len(batch.truth) // batch.clips
         repaired = generate(mini, batch, steps, seed).clamp(0, 1)
         gate = repair_gate(batch.validity, batch.face, mini.vae.config.keep)
-        result = blend(batch.warped, repaired, gate).clamp(0, 1)
+        result = blend(batch.warped, repaired, gate, batch.validity).clamp(0, 1)
         places = boxes(batch.face, batch.hands, clips.size)
         copies = batch.reference.repeat_interleave(frames, 0)
         pictures = {"copy": copies, "warp": batch.warped, "repair": repaired, "result": result}
@@ -249,7 +250,7 @@ def contact_sheet(mini: Mini, clips: Clips, steps: int = 1) -> np.ndarray:
     frames = len(batch.truth) // batch.clips
     repaired = generate(mini, batch, steps, 0).clamp(0, 1)
     gate = repair_gate(batch.validity, batch.face, mini.vae.config.keep)
-    result = blend(batch.warped, repaired, gate).clamp(0, 1)
+    result = blend(batch.warped, repaired, gate, batch.validity).clamp(0, 1)
     small = nn.functional.avg_pool2d(batch.control, 2)
     rows = []
     for clip in range(batch.clips):
@@ -271,6 +272,10 @@ def export(mini: Mini, folder: Path) -> None:
         half.half().save_pretrained(folder / name)
     mini.vae.save_pretrained(folder / "vae")
     mini.scheduler.save_pretrained(folder / "scheduler")
+    for path in folder.glob("*/config.json"):  # diffusers notes the folder that the weights began from
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Mini:

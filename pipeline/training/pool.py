@@ -42,6 +42,7 @@ TEXTURED_SHARE = 0.35  # of clips whose holes are filled with texture, as the pi
 FILL = functools.partial(warp.textured, finest=48)  # at 128 cells, as in use, it takes 1 s a picture, not .1
 MARGIN = 0.5  # s of silence taken before and after a talk
 PER_CLIP = ("reference", "lips")  # fields without a frame axis
+MASKED = 0.65  # share of clips with the person's mask
 TALL_FACE = 25.0  # pixels from points 27 to 8: smaller faces get less jitter
 HELD_OUT = 9_000_000  # seeds from here on are never trained on
 
@@ -194,7 +195,7 @@ def filmed(
     still = face + presenters.still_mouth(driven, dofs, size) - scene.face  # as inexact as the others
     shown[:, :, WITHHELD] = torch.where(lips.to(face).view(-1, 1, 1, 1) > 0, face, still)[:, :, WITHHELD]
     reference = warp.Points(body[:, :1], hands[:, :1], face[:, :1])
-    mask = _inexact_mask(scene.mask[:, 0], generator)
+    mask = inexact_mask(scene.mask[:, 0], torch.rand((), generator=generator).item())
     layers = warp.plates(scene.image[:, 0], reference, mask, fill)
     target = warp.Points(body[:, 1:], hands[:, 1:], shown[:, 1:])
     warped = [warp.warp(layers, target[part]) for part in _chunks(target.body.shape[1])]
@@ -279,10 +280,9 @@ def _inexact(points: Tensor, level: Tensor, size: tuple[int, int], generator: to
     return torch.cat([points[..., :2] + shift, points[..., 2:]], -1)
 
 
-def _inexact_mask(mask: Tensor, generator: torch.Generator) -> Tensor | None:
-    """The true mask, grown or shrunk by a pixel and softened, for 65 % of the calls; else None."""
-    kind = torch.rand((), generator=generator).item()
-    if kind > 0.65:
+def inexact_mask(mask: Tensor, kind: float) -> Tensor | None:
+    """The true mask, grown or shrunk by a pixel, softened, as `kind` in [0, 1) says; None from MASKED on."""
+    if kind >= MASKED:
         return None
     if kind < 0.2:
         mask = F.max_pool2d(mask, 3, 1, 1)
