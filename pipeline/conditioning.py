@@ -26,7 +26,6 @@ from pipeline.models.denoiser import (
     TIME_IDS,
     ReferenceTokens,
     blend,
-    repair_gate,
     shared_noise,
     validity_cells,
 )
@@ -277,8 +276,7 @@ class Shot:
         clean = self.vae.add_residual(given.base[0], latents[0])
         generated = self.vae.decode(clean, num_frames=len(given)).sample / 2 + 0.5
         face = warp.Points.of(self.motion.pose[given.first : given.first + len(given)], self.device).face[0]
-        gate = repair_gate(given.validity, face, self.vae.config.keep)
-        return blend(given.warped, generated, gate, given.validity).clamp(0, 1)
+        return blend(given.warped, generated, given.validity, face, self.vae.config.keep).clamp(0, 1)
 
     def frames(self, latents: Tensor, given: Conditions, skip: int = 0, chunk: int = 4) -> Tensor:
         """Frames (F-skip,3,H,W) in [0,1] at output size, full-resolution detail of the warp given back."""

@@ -185,4 +185,9 @@ def test_gate_repairs_what_is_invalid_and_spares_what_is_valid():
     assert repair_gate(validity, face, (0.2, 0.5, 1.0))[0, 0, 20:].max() == pytest.approx(0.2, abs=1e-5)
     assert face_maps(face, (64, 48))[0].max() == 0
     warped, made = torch.zeros(1, 3, 64, 48), torch.ones(1, 3, 64, 48)
-    assert torch.equal(blend(warped, made, gate, torch.ones_like(gate))[:, :1], gate)
+    blended = blend(warped, made, validity, face, (0.2, 0.5, 1.0))[:, :1]
+    assert torch.allclose(blended, repair_gate(validity, face, (0.2, 0.5, 1.0)), atol=1e-6)
+    spotted = torch.zeros_like(made)
+    spotted[:, :, 4, 4] = 1  # a speck where the warp holds nothing is smoothed, where it is sure it is not
+    assert blend(warped, spotted, validity, face, (0.2, 0.5, 1.0)).max() < 0.2
+    assert blend(warped, spotted, torch.ones_like(validity), face, (1.0, 1.0, 1.0)).max() == 1

@@ -19,7 +19,7 @@ from pipeline import frames as pictures
 from pipeline import speaking
 from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.models.audio2pose import RATE
-from pipeline.models.denoiser import blend, repair_gate, skip_idle_temporal
+from pipeline.models.denoiser import skip_idle_temporal
 from pipeline.motion import fda, gesture, prosody, strokes
 from pipeline.motion.face import PARAMETERS
 from pipeline.svd import AudioPoseSVDPipeline
@@ -153,8 +153,7 @@ def denoised(mini: minis.Mini, talk: HeldTalk, audio: Tensor | None = None) -> T
         if audio is not None:
             batch = replace(batch, audio=audio[start : start + WINDOW].float().to(mini.unet.device))
         made = minis.generate(mini, batch, 1, 0).clamp(0, 1)
-        gate = repair_gate(batch.validity, batch.face, mini.vae.config.keep)
-        done.append(blend(batch.warped, made, gate, batch.validity).clamp(0, 1).cpu())
+        done.append(minis.applied(mini, batch, made).cpu())
     return torch.cat(done)
 
 

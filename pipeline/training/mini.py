@@ -24,7 +24,6 @@ from pipeline.models.denoiser import (
     controlled,
     make_scheduler,
     predict,
-    repair_gate,
     schedule,
     shared_noise,
     silence_temporal,
@@ -192,8 +191,7 @@ def evaluate(mini: Mini, held: list[Clips], steps: int = 1, seed: int = 0) -> di
         batch = moved(plain(clips), mini.unet.device)
         frames = len(batch.truth) // batch.clips
         repaired = generate(mini, batch, steps, seed).clamp(0, 1)
-        gate = repair_gate(batch.validity, batch.face, mini.vae.config.keep)
-        result = blend(batch.warped, repaired, gate, batch.validity).clamp(0, 1)
+        result = applied(mini, batch, repaired)
         places = boxes(batch.face, batch.hands, clips.size)
         copies = batch.reference.repeat_interleave(frames, 0)
         pictures = {"copy": copies, "warp": batch.warped, "repair": repaired, "result": result}
@@ -243,14 +241,18 @@ def _mouth_curve(pictures: Tensor, mouth: Tensor, frames: int) -> Tensor:
     return curve - curve.mean(1, keepdim=True)
 
 
+def applied(mini: Mini, batch: Batch, repaired: Tensor) -> Tensor:
+    """The pictures that a user gets of repaired ones (N,3,H,W), in [0,1]."""
+    return blend(batch.warped, repaired, batch.validity, batch.face, mini.vae.config.keep).clamp(0, 1)
+
+
 @torch.no_grad()
 def contact_sheet(mini: Mini, clips: Clips, steps: int = 1) -> np.ndarray:
     """(H,W,3) uint8: per clip reference | skeleton | warp | result | truth, for its first and last frame."""
     batch = moved(plain(clips), mini.unet.device)
     frames = len(batch.truth) // batch.clips
     repaired = generate(mini, batch, steps, 0).clamp(0, 1)
-    gate = repair_gate(batch.validity, batch.face, mini.vae.config.keep)
-    result = blend(batch.warped, repaired, gate, batch.validity).clamp(0, 1)
+    result = applied(mini, batch, repaired)
     small = nn.functional.avg_pool2d(batch.control, 2)
     rows = []
     for clip in range(batch.clips):
