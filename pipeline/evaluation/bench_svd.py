@@ -1,7 +1,8 @@
 """Speed and memory of a large backbone: `python -m pipeline bench --model NAME [--random-weights]`.
 
 Every size is run with each attention that the device offers, jointly and by the published loop, which
-decodes two frames at a time; `--peer FOLDER` times the published code itself beside them. Random weights cost
+decodes two frames at a time. The figures named "published" are this project's own code for that loop, those
+named "peer" the published code itself in `--peer FOLDER`, on the same weights and noise. Random weights cost
 what trained ones do and need no download.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -21,16 +21,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from pipeline import hub, jobs, published, weights
 from pipeline.clips import Motion, Pose
 from pipeline.estimate import estimate
 from pipeline.evaluation import peer
-from pipeline.motion import retarget
+from pipeline.evaluation.peer import randomise
+from pipeline.motion import retarget, skeleton
 from pipeline.placement import DTYPES, Placement, choose_device, place
 
 DRIVING = hub.ROOT / "assets" / "driving" / "beats.npz"
+SEED = 0
 PUBLISHED = {"decode_chunk": 2, "decode_overlap": 0}
 OFFLOAD_STEPS = 2  # enough to see the peak of a run with offload
 # SVD-XT 1.1 as its own files describe it
@@ -67,9 +69,8 @@ def random_pipeline(device: str, dtype: torch.dtype, folder: Path | None = None)
         if (home / "settings.json").is_file():
             paths["settings"] = home / "settings.json"
         parts = published.networks(paths)
-        noise = torch.Generator(device).manual_seed(0)
         for part in parts.values():
-            randomise(part, torch.device(device), dtype, noise)
+            randomise(part, torch.device(device), dtype)
         return published.assembled(parts, paths)
 
 
@@ -82,26 +83,16 @@ def write_configs(folder: Path) -> Path:
     return folder
 
 
-def randomise(
-    network: nn.Module, device: torch.device, dtype: torch.dtype, generator: torch.Generator
-) -> None:
-    """Gives a network without tensors random ones that keep the size of what passes through."""
-    for module in network.modules():
-        for name, value in list(module.named_parameters(recurse=False)):
-            made = torch.zeros(value.shape, device=device, dtype=dtype)
-            if value.ndim >= 2:
-                made.normal_(0, 1 / math.sqrt(math.prod(value.shape[1:])), generator=generator)
-            elif name == "weight":
-                made.fill_(1)
-            setattr(module, name, nn.Parameter(made, requires_grad=False))
-    network.eval()
-
-
 def moves(frames: int) -> Motion:
     """A gesturing body of the shipped clips for that many frames."""
     pose = retarget.fit_length(Pose.load(DRIVING), frames, "pingpong")
     zero, tokens = np.zeros(frames), np.zeros((frames, 1, 1), np.float32)
     return Motion(pose, pose[:1], None, None, zero, zero, np.ones(frames), tokens)
+
+
+def picture(size: tuple[int, int]) -> np.ndarray:
+    """A reference image (H,W,3) of noise."""
+    return np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
 
 
 def measured(pipe: Any, motion: Motion, size: tuple[int, int], **options: Any) -> dict[str, float]:
@@ -110,9 +101,8 @@ def measured(pipe: Any, motion: Motion, size: tuple[int, int], **options: Any) -
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     meter, began = jobs.Meter(), time.perf_counter()
-    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
-    generator = torch.Generator().manual_seed(0)
-    meter.drain(pipe.render(noise, motion, height=size[0], width=size[1], generator=generator, **options))
+    noise = torch.Generator().manual_seed(SEED)
+    meter.drain(pipe.render(picture(size), motion, height=size[0], width=size[1], generator=noise, **options))
     if cuda:
         torch.cuda.synchronize()
     figures = {"s_per_frame": (time.perf_counter() - began) / len(motion)}
@@ -133,7 +123,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         pipe = random_pipeline(device, dtype, Path(args.config) if args.config else None)
     else:
         pipe = weights.load(args.model, how=how)
-    motion, figures = moves(args.frames), {}
+    motion, figures, kept = moves(args.frames), {}, {}
     options = {"num_inference_steps": args.steps, "window": args.window, "overlap": args.overlap}
     for text, size in sizes(args.sizes):
         for attention in ("sdpa", "xformers"):
@@ -142,7 +132,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
             except ValueError as error:
                 figures[f"{text}_{attention}"] = str(error)
             else:
-                found = compared(pipe, motion, size, options)
+                found, kept[text] = compared(pipe, motion, size, options)
                 figures |= {f"{text}_{attention}_{name}": value for name, value in found.items()}
         pipe.disable_xformers_memory_efficient_attention()
         place(pipe, how)
@@ -154,7 +144,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         del pipe  # both do not fit on a device at once
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
-        figures |= published_loop(args, device, kind)
+        figures |= published_loop(args, motion, device, kind, kept)
     return figures
 
 
@@ -169,15 +159,19 @@ def sizes(texts: Sequence[str]) -> list[tuple[str, tuple[int, int]]]:
 
 def compared(
     pipe: Any, motion: Motion, size: tuple[int, int], options: Mapping[str, int]
-) -> dict[str, float]:
-    """Both schedules, each after one step that is not counted."""
-    figures = {}
+) -> tuple[dict[str, float], Tensor]:
+    """Both schedules, each after one step that is not counted; the published one's latents (1,F,C,h,w)."""
+    figures, latents = {}, {}
+
+    def keep(pipe: Any, index: int, time: Tensor, given: dict[str, Tensor]) -> None:
+        latents.update(given)
+
     for schedule, codec in (("joint", {}), ("published", PUBLISHED)):
         chosen = {**options, "schedule": schedule, "conditioning": codec}
         measured(pipe, motion[: options["window"]], size, **(chosen | {"num_inference_steps": 1}))
-        found = measured(pipe, motion, size, **chosen)
+        found = measured(pipe, motion, size, **chosen, callback_on_step_end=keep)
         figures |= {f"{schedule}_{name}": value for name, value in found.items()}
-    return figures
+    return figures, latents["latents"].float().cpu()
 
 
 def check_peer(folder: str) -> None:
@@ -190,31 +184,39 @@ def check_peer(folder: str) -> None:
         )
 
 
-def published_loop(args: argparse.Namespace, device: str, kind: str) -> dict[str, float]:
-    """Figures of the published code in the folder `args.peer`, at all sizes, with random weights."""
+def published_loop(
+    args: argparse.Namespace, motion: Motion, device: str, kind: str, kept: Mapping[str, Tensor]
+) -> dict[str, float | str]:
+    """Figures of the published code in the folder `args.peer`, at all sizes, with random weights.
+
+    difference: RMS of its latents less ours in `kept`, over the RMS of its own; of random weights only.
+    """
     figures = {}
     with tempfile.TemporaryDirectory() as made:
         home = Path(args.config) if args.config else write_configs(Path(made))
         files = {name: "scheduler_config.json" if name == "scheduler" else "config.json" for name in CONFIGS}
         configs = {name: published.read_json(home / name / file) for name, file in files.items()}
+        asked = {name: getattr(args, name) for name in ("frames", "steps", "window", "overlap")}
+        asked |= {"device": device, "dtype": kind, "configs": configs, "seed": SEED}
+        asked |= {"pictures": f"{made}/pictures.npz", "latents": f"{made}/latents.npy"}
         for text, size in sizes(args.sizes):
-            given = Path(made) / "options.json"
-            asked = {name: getattr(args, name) for name in ("frames", "steps", "window", "overlap")}
-            asked |= {"device": device, "dtype": kind, "size": size, "configs": configs}
-            given.write_text(json.dumps(asked), encoding="utf-8")
-            figures |= {f"{text}_peer_{name}": value for name, value in _peer(args.peer, given).items()}
+            poses = [skeleton.draw(pose, size, "controlnext") for pose in (motion.reference, motion.pose)]
+            np.savez(asked["pictures"], image=picture(size), skeletons=np.concatenate(poses))
+            try:
+                found = _peer(args.peer, asked | {"size": size}, Path(made) / "options.json")
+            except ValueError as error:  # minutes of our own figures are not lost for it
+                figures[f"{text}_peer"] = str(error)
+                continue
+            if args.random_weights:
+                theirs = torch.from_numpy(np.load(asked["latents"]))
+                found["difference"] = f"{(theirs - kept[text]).norm() / theirs.norm():.1e}"
+            figures |= {f"{text}_peer_{name}": value for name, value in found.items()}
     return figures
 
 
-def _peer(folder: str, given: Path) -> dict[str, float]:
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        str(Path(peer.__file__)),
-        str(Path(folder).resolve()),
-        str(given),
-    ]
+def _peer(folder: str, asked: Mapping[str, Any], given: Path) -> dict[str, float | str]:
+    given.write_text(json.dumps(asked), encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", peer.__file__, str(Path(folder).resolve()), str(given)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

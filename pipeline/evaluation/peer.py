@@ -1,31 +1,43 @@
-"""Times the published ControlNeXt-SVD v2 code, in a process of its own: `python peer.py FOLDER OPTIONS.json`.
+"""Runs the published ControlNeXt-SVD v2 code, in a process of its own: `python peer.py FOLDER OPTIONS.json`.
 
 FOLDER is a checkout's ControlNeXt-SVD-v2, whose packages are called pipeline, models and utils; so nothing of
-this project is imported here. Networks are random, of the sizes in the options. Prints one JSON object.
+this project is imported here. The random weights are those of `bench_svd`, and so are picture, control
+pictures and noise: the denoised latents go to the file that the options name. Prints one JSON object.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import init_empty_weights
 from diffusers import AutoencoderKLTemporalDecoder
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 
-def filled(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
-    """The network on the device, with small random weights."""
-    network = network.to_empty(device=device).to(dtype).eval().requires_grad_(False)
-    generator = torch.Generator(device).manual_seed(0)
-    for value in network.parameters():
-        value.normal_(0, 0.02, generator=generator)
-    return network
+def randomise(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """Gives a network without tensors random ones that keep the size of what passes through.
+
+    Each depends on its name alone, so that two codes of one architecture get the same.
+    """
+    for prefix, module in network.named_modules():
+        for name, value in list(module.named_parameters(recurse=False)):
+            made = torch.zeros(value.shape, device=device, dtype=dtype)
+            if value.ndim >= 2:
+                noise = torch.Generator(device).manual_seed(zlib.crc32(f"{prefix}.{name}".encode()))
+                made.normal_(0, 1 / math.sqrt(math.prod(value.shape[1:])), generator=noise)
+            elif name == "weight":
+                made.fill_(1)
+            setattr(module, name, nn.Parameter(made, requires_grad=False))
+    return network.eval()
 
 
 def assembled(options: dict) -> object:
@@ -36,9 +48,9 @@ def assembled(options: dict) -> object:
 
     from pipeline.pipeline_stable_video_diffusion_controlnext import StableVideoDiffusionPipelineControlNeXt
 
-    device, dtype = options["device"], getattr(torch, options["dtype"])
+    device, dtype = torch.device(options["device"]), getattr(torch, options["dtype"])
     configs = options["configs"]
-    with torch.device("meta"):
+    with init_empty_weights():
         parts = {
             "unet": UNetSpatioTemporalConditionControlNeXtModel.from_config(configs["unet"]),
             "controlnext": ControlNeXtSDVModel(),
@@ -47,35 +59,43 @@ def assembled(options: dict) -> object:
                 CLIPVisionConfig.from_dict(configs["image_encoder"])
             ),
         }
-    parts = {name: filled(part, device, dtype) for name, part in parts.items()}
-    for module in parts["image_encoder"].modules():
-        if hasattr(module, "position_ids"):  # a buffer, which `to_empty` left without values
-            module.position_ids = torch.arange(module.position_ids.shape[-1], device=device)[None]
+        last, width = parts["controlnext"].mid_convs[1], configs["unet"]["block_out_channels"][0]
+        if width != last.out_channels:  # a smaller UNet than SVD's
+            parts["controlnext"].mid_convs[1] = nn.Conv2d(last.in_channels, width, 1)
+    parts = {name: randomise(part, device, dtype).to(device) for name, part in parts.items()}
     scheduler = EulerDiscreteScheduler.from_config(configs["scheduler"])
     return StableVideoDiffusionPipelineControlNeXt(
         **parts, scheduler=scheduler, feature_extractor=CLIPImageProcessor()
     )
 
 
-def timed(pipe: object, options: dict, steps: int) -> float:
-    """Seconds of one call as the published command makes it; the reference is the first control picture."""
+def called(pipe: object, options: dict, steps: int) -> tuple[float, Tensor]:
+    """Seconds of one call as the published command makes it, and its latents (1,F,C,h,w)."""
     height, width = options["size"]
-    rng = np.random.default_rng(0)
-    image, *skeletons = (
-        Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
-        for _ in range(options["frames"] + 2)
-    )
+    with np.load(options["pictures"]) as given:
+        picture, *skeletons = (Image.fromarray(rows) for rows in (given["image"], *given["skeletons"]))
+    noise = torch.Generator().manual_seed(options["seed"])
+    torch.randn((1, 3, height, width), generator=noise)  # what the call will add to the picture
+    start = torch.randn((1, len(skeletons), 4, height // 8, width // 8), generator=noise)
+    latents, decode = [], pipe.decode_latents
+
+    def kept(found: Tensor, *rest: object) -> Tensor:
+        latents.append(found)
+        return decode(found, *rest)
+
+    pipe.decode_latents = kept
     began = time.perf_counter()
     with torch.inference_mode():
         pipe(
-            image, skeletons, height=height, width=width, num_frames=len(skeletons), decode_chunk_size=2,
+            picture, skeletons, height=height, width=width, num_frames=len(skeletons), decode_chunk_size=2,
             num_inference_steps=steps, min_guidance_scale=3.0, max_guidance_scale=3.0,
             frames_per_batch=options["window"], overlap=options["overlap"],
-            generator=torch.Generator().manual_seed(0),
+            latents=start.to(pipe.unet.dtype), generator=torch.Generator().manual_seed(options["seed"]),
         )  # fmt: skip
     if options["device"].startswith("cuda"):
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    pipe.decode_latents = decode
+    return time.perf_counter() - began, latents[0]
 
 
 def main(folder: str, given: str) -> None:
@@ -85,11 +105,13 @@ def main(folder: str, given: str) -> None:
     options = json.loads(Path(given).read_text(encoding="utf-8"))
     pipe = assembled(options)
     pipe.set_progress_bar_config(disable=True)
-    timed(pipe, options, 1)
+    called(pipe, options, 1)
     cuda = options["device"].startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    figures = {"s_per_frame": timed(pipe, options, options["steps"]) / options["frames"]}
+    seconds, latents = called(pipe, options, options["steps"])
+    np.save(options["latents"], latents.float().cpu().numpy())
+    figures = {"s_per_frame": seconds / options["frames"]}
     print(json.dumps(figures | ({"peak_gb": torch.cuda.max_memory_allocated() / 1e9} if cuda else {})))
 
 
