@@ -281,6 +281,8 @@ class AudioPosePipeline(DiffusionPipeline):
         width: int | None = None,
         window: int | None = None,
         overlap: int | None = None,
+        schedule: str = "joint",
+        conditioning: Mapping[str, float] | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
         callback_on_step_end: Callable | None = None,
@@ -288,7 +290,11 @@ class AudioPosePipeline(DiffusionPipeline):
         return_dict: bool = True,
         **analysis: Any,
     ) -> AudioPoseOutput | tuple:
-        """The whole video in memory, as diffusers pipelines return it; `analysis`: see `analyse`."""
+        """The whole video in memory, as diffusers pipelines return it; `analysis`: see `analyse`.
+
+        conditioning: guidance and SVD's micro-conditions by their names in the condition's configuration,
+        such as {"audio_guidance": 1.5} or {"min_guidance": 1, "max_guidance": 1}.
+        """
         if output_type not in ("pil", "np"):
             raise ValueError(f'output_type is {output_type!r}; give "pil" or "np"')
         steps = self.stream(
@@ -303,6 +309,8 @@ class AudioPosePipeline(DiffusionPipeline):
             width=width,
             window=window,
             overlap=overlap,
+            schedule=schedule,
+            conditioning=conditioning,
             generator=generator,
             callback_on_step_end=callback_on_step_end,
             callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,

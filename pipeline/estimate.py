@@ -113,7 +113,8 @@ def rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.1) -> floa
 def free_gb(device: torch.device) -> float:
     """Memory in GB that is free on a CUDA device, or on this machine where the system tells."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] / 1e9 + torch.cuda.memory_reserved(device) / 1e9
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + idle) / 1e9
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             rows = dict(line.split(":", 1) for line in file)

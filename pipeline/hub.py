@@ -168,7 +168,8 @@ SETS = (
         "animatelcm-svd",
         "AnimateLCM's SVD-XT 1.1 UNet for 1 to 8 steps with ControlNeXt's control network, which was trained "
         "with another UNet: how well the two agree has not been seen by us",
-        "not stated where we looked; derived from SVD, whose licence (not for commercial use) holds",
+        "not stated at the hub where we looked (its code: MIT); derived from SVD, whose licence (not for "
+        "commercial use) holds",
         False,
         "wangfuyun/AnimateLCM-SVD-xt",
         (
@@ -177,7 +178,7 @@ SETS = (
                 "unet",
                 "AnimateLCM-SVD-xt-1.1.safetensors",
                 6098.0,
-                size=6098682464,
+                size=6098682464,  # to the byte that of diffusers' 1428 keys in float32
                 sha256="94b2da1fcca8d03458ef0b07b94b4c55f94117cb0d90265c6c8452239ecc166e",
             ),
         ),

@@ -39,6 +39,7 @@ class Room:
                 return replace(self, window=half, overlap=overlap, tried=tried), note
             if rung == "offload" and placement.may_offload(pipe):
                 placement.offload(pipe, "group", str(pipe.condition.device))
+                pipe.placed = replace(pipe.placed, offload="group")
                 return replace(self, tried=tried), "out of memory: weights stay in main memory from here on"
         raise ValueError(
             f"the memory does not suffice, even for windows of {self.window}; finished frames are kept; "

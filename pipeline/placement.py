@@ -79,16 +79,24 @@ def choose_attention(pipe: Any, attention: str, device: str) -> str:
     """The backend in use: "xformers" where it is installed and the device is CUDA, else "sdpa"."""
     if attention not in ATTENTION:
         raise ValueError(f"attention {attention!r} is unknown; use one of {', '.join(ATTENTION)}")
-    if attention == "sdpa" or (attention == "auto" and not device.startswith("cuda")):
-        return "sdpa"
-    try:
-        pipe.enable_xformers_memory_efficient_attention()
-    except (ImportError, ValueError, NotImplementedError) as error:
-        if attention == "xformers":
-            raise ValueError(f"xformers attention was asked for but cannot be used here ({error})") from error
-        log.info("xformers is not usable (%s), PyTorch attention is used", error)
-        return "sdpa"
-    return "xformers"
+    if attention == "xformers" or (attention == "auto" and device.startswith("cuda")):
+        try:
+            pipe.enable_xformers_memory_efficient_attention()
+            return "xformers"
+        # diffusers tries it out: a build for another PyTorch or another card fails there in its own way
+        except (ImportError, ValueError, RuntimeError) as error:
+            if attention == "xformers":
+                raise ValueError(
+                    f"xformers attention was asked for but cannot be used here ({_first_line(error)}); "
+                    "use --attention sdpa"
+                ) from error
+            log.info("xformers is not usable (%s), PyTorch attention is used", _first_line(error))
+    pipe.disable_xformers_memory_efficient_attention()  # which an earlier placement may have chosen
+    return "sdpa"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def compile_blocks(unet: nn.Module, backend: str = "inductor") -> None:
@@ -117,13 +125,15 @@ def choose_dtype(pipe: Any, dtype: str, device: str) -> torch.dtype:
 
 
 def set_dtype(pipe: Any, dtype: torch.dtype) -> None:
-    """Casts what runs often: UNet, control network, the codec's decoder, and a large image encoder.
+    """Casts what runs often: UNet and what acts inside, the codec's decoder, and a large image encoder.
 
     A codec's encoder keeps float32: SVD's overflows in float16, and it runs once.
     """
     large = parameters(pipe.reference_tokens) >= HEAVY
     kinds = {pipe.unet: dtype, pipe.controlnext: dtype,
              pipe.reference_tokens: dtype if large else torch.float32}  # fmt: skip
+    if pipe.interaction is not None:  # its sites lie inside the UNet
+        kinds[pipe.interaction] = dtype
     for name, part in pipe.vae.named_children():
         kinds[part] = dtype if name == "decoder" else torch.float32
     for module, kind in kinds.items():

@@ -6,6 +6,7 @@ lead: it shows the reference's own pose, as in training, and is dropped, so that
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLTemporalDecoder
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from pipeline import windows
@@ -21,6 +23,8 @@ from pipeline.clips import Motion, Pose
 from pipeline.conditioning import Branch
 from pipeline.frames import to_tensor
 from pipeline.motion import skeleton
+
+log = logging.getLogger(__name__)
 
 CELL = 8  # pixels of a side per latent
 # Below it a wide open mouth is smaller than the control's cell of 16 pixels: at 576x1024 the face of a whole
@@ -138,15 +142,16 @@ class StillShot:
     ) -> None:
         self.source, self.motion, self.vae = source, motion, vae
         self.config, self.device, self.size = source.config, source.device, tuple(picture.shape[-2:])
+        self.chunk = self.config.decode_chunk
         self.tokens = image_token(picture, reference_tokens)
-        grain = torch.randn(picture.shape, generator=generator).to(picture)
+        grain = randn_tensor(picture.shape, generator=generator, device=self.device)
         seen = picture + self.config.noise_aug_strength * grain
         coder = next(vae.encoder.parameters()).dtype
         self.latents = vae.encode(seen.to(coder)).latent_dist.mode().float()
 
     def noise(self, rows: int, generator: torch.Generator | None) -> Tensor:
         """Unit noise (1,F,C,h,w), another in every frame, as SVD was trained."""
-        return torch.randn((1, rows, *self.latents.shape[1:]), generator=generator).to(self.latents)
+        return randn_tensor((1, rows, *self.latents.shape[1:]), generator=generator, device=self.device)
 
     def conditions(self, start: int, stop: int) -> StillConditions:
         """The conditions of the lead and of frames start..stop."""
@@ -178,14 +183,23 @@ class StillShot:
         """Frames (F-lead-skip,3,H,W) in [0,1] of denoised latents (1,F,C,h,w), on the CPU.
 
         Chunks are blended with triangular weights where they overlap: the decoder mixes neighbouring frames,
-        so that chunks side by side would show seams. Skipped rows serve as neighbours.
+        so that chunks side by side would show seams. Skipped rows serve as neighbours. Where memory runs out,
+        chunks are half as long from there on: what was denoised, minutes of work, is not lost for it.
         """
-        chunk, overlap = (
-            self.config.decode_chunk,
-            min(self.config.decode_overlap, self.config.decode_chunk - 1),
-        )
+        while True:
+            try:
+                return self._decoded(latents[0, given.lead :], skip)
+            except torch.OutOfMemoryError:
+                if self.chunk == 1:
+                    raise
+            self.chunk //= 2
+            log.warning("out of memory: frames are decoded %d at a time from here on", self.chunk)
+            torch.cuda.empty_cache()
+
+    def _decoded(self, rows: Tensor, skip: int) -> Tensor:
+        chunk, overlap = self.chunk, min(self.config.decode_overlap, self.chunk - 1)
         kept = max(0, skip - overlap)
-        rows = latents[0, given.lead + kept :]
+        rows = rows[kept:]
         total = torch.zeros(len(rows), 3, *self.size)
         weight = torch.zeros(len(rows), 1, 1, 1)
         for start, stop in windows.plan(len(rows), chunk, overlap):

@@ -119,6 +119,11 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
             raise ValueError(f"num_inference_steps is {steps}; give at least 1")
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule is {schedule!r}; choose one of {', '.join(SCHEDULES)}")
+        if schedule == "published" and getattr(self.scheduler, "noisy", False):
+            raise ValueError(
+                "the published windows average steps without noise, but this model's sampler adds some; "
+                "use --windows joint"
+            )
         condition = self.conditioned(conditioning or {})
         room = self.room(window, overlap, condition.lead)
         size = self.frame_size(image.shape[:2], height, width)

@@ -57,11 +57,18 @@ def test_cross_normalisation_equals_the_published_code(io):
     assert (got - io["xnorm_out"]).abs().max() <= 1e-5
 
 
-def test_stock_unet_with_the_hook_equals_the_published_unet(calls):
+@pytest.fixture
+def two_threads():
+    """As the stored numbers were made: another order of sums is 5e-5 away in call 1, float64 1.5e-4."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def test_stock_unet_with_the_hook_equals_the_published_unet(calls, two_threads):
     unet = fill(small_unet(), 12)
     with inject(unet, "down_blocks.0") as injection:
-        # call 1 is ill-conditioned: float64 differs from the stored float32 numbers by 1.5e-4 as well
-        for i, level in enumerate((1e-4, 3e-4, 1e-4)):
+        for i in range(3):
             sample, ids = calls[f"call{i}_sample"], calls[f"call{i}_ids"][0].tolist()
             got = predict(
                 unet,
@@ -72,11 +79,9 @@ def test_stock_unet_with_the_hook_equals_the_published_unet(calls):
                 calls[f"call{i}_ehs"],
                 calls[f"call{i}_ctrl"],
                 calls[f"call{i}_scale"],
-                ids,
+                time_ids=ids,
             )
-            difference = (got - calls[f"call{i}_out"]).abs()
-            assert difference.max() <= level
-            assert difference.mean() <= 2e-5
+            assert (got - calls[f"call{i}_out"]).abs().max() <= 1e-4
 
 
 def test_hook_is_removed_and_its_place_checked(calls):

@@ -90,3 +90,34 @@ def test_the_held_rows_follow_a_smaller_overlap():
     assert trimmed(latents, Room(4, 0, 1)).flatten().tolist() == [0]
     assert trimmed(latents, Room(4, 0, 0)) is None and trimmed(None, Room(4, 2, 1)) is None
     assert memory.SMALLEST > 2
+
+
+def test_frames_are_decoded_fewer_at_a_time_and_nothing_is_denoised_again(pipe, monkeypatch, caplog):
+    decode, calls = pipe.vae.decode, []
+    pipe.unet.register_forward_pre_hook(lambda module, args: calls.append("denoise"))
+
+    def check(latents, **options):
+        calls.append(len(latents))
+        if len(latents) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(latents, **options)
+
+    monkeypatch.setattr(pipe.vae, "decode", check)
+    short, notes, failed = render(pipe, 9, window=10, overlap=2, conditioning={"decode_chunk": 8})
+    assert failed is None and not notes and "2 at a time" in caplog.text
+    assert calls.count("denoise") == 2 and [n for n in calls if n != "denoise"][:3] == [8, 4, 2]
+    monkeypatch.setattr(pipe.vae, "decode", decode)
+    plain, _, _ = render(pipe, 9, window=10, overlap=2, conditioning={"decode_chunk": 2})
+    assert np.array_equal(short, plain)
+
+
+def test_weights_that_were_moved_out_are_not_moved_again(pipe, monkeypatch):
+    moved = []
+    monkeypatch.setattr(placement, "offload", lambda pipe, how, device: moved.append(how))
+    monkeypatch.setattr(pipe, "placed", placement.Placement("cuda", offload="none"), raising=False)
+    for _ in range(2):  # the second stands for the next clip
+        with pytest.raises(ValueError, match="memory does not suffice"):
+            room = Room(8, 2, 1)
+            while True:
+                room, _ = room.less(pipe)
+    assert moved == ["group"] and pipe.placed.offload == "group"

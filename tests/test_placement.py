@@ -3,15 +3,21 @@
 import dataclasses
 import functools
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+from diffusers import EulerDiscreteScheduler
+from diffusers.models.attention_processor import AttnProcessor2_0, XFormersAttnProcessor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline import estimate, placement
 from pipeline.__main__ import main
 from pipeline.memory import Room
+from pipeline.models.consistency import ConsistencyScheduler
+from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.placement import Placement, fitting, place
 from pipeline.schedules import SCHEDULES, plan_segments, published_windows
 from tests.published import small_unet, tiny_published, write_set
@@ -43,10 +49,101 @@ def test_half_precision_and_channels_last_change_little():
 @pytest.mark.slow
 def test_the_embedded_model_runs_in_half_precision_as_well():
     pipe = tiny_pipeline()
+    interaction = AudioVideoInteraction(("conv_in", "mid_block"), (32, 32), pose_channels=32, dim=16)
+    for site in interaction.exchanges:
+        torch.nn.init.normal_(site.gate.weight, 0, 0.02)
+    pipe.register_modules(interaction=interaction.eval())
     place(pipe, Placement(device="cpu"))
     plain = frames(pipe)
     place(pipe, Placement(device="cpu", dtype="bfloat16"))
     assert (frames(pipe) - plain).abs().mean() < 8
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """A device that is not the CPU: PyTorch's "meta", where shapes, types and places are checked as on any
+    other, and values are not there; what asks for one gets a number.
+    """
+    for name, value in (("__bool__", True), ("__float__", 0.5), ("item", 0.5)):
+        plain = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda self, p=plain, v=value: v if self.is_meta else p(self))
+    plain = torch.Tensor.cpu
+    monkeypatch.setattr(
+        torch.Tensor,
+        "cpu",
+        lambda self: torch.zeros(self.shape, dtype=self.dtype) if self.is_meta else plain(self),
+    )
+    monkeypatch.setattr(EulerDiscreteScheduler, "index_for_timestep", lambda *args: 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("name", ["joint", "published", "few steps"])
+def test_everything_of_the_published_model_runs_on_the_device_of_the_weights(elsewhere, name, dtype):
+    pipe = tiny_published()
+    if name == "few steps":
+        pipe.register_modules(scheduler=ConsistencyScheduler.from_config(pipe.scheduler.config))
+    placement.set_dtype(pipe, dtype)
+    for part in (pipe.unet, pipe.controlnext, pipe.vae, pipe.reference_tokens, pipe.condition):
+        part.to("meta")
+    schedule = "published" if name == "published" else "joint"
+    noise = torch.Generator().manual_seed(0)
+    steps = pipe.render(
+        portrait(), motion(6), height=64, width=64, num_inference_steps=2, window=4, overlap=2,
+        schedule=schedule, generator=noise,
+    )  # fmt: skip
+    assert sum(len(step.frames) for step in steps if step.frames is not None) == 6
+    with pytest.raises(RuntimeError, match="device"):  # as a tensor left behind would
+        pipe.unet.conv_in(torch.zeros(1, 8, 4, 4, dtype=dtype))
+
+
+WITHOUT_XFORMERS = """
+import sys
+sys.modules["xformers"] = None
+from pipeline import placement
+from tests.published import tiny_published
+pipe = tiny_published()
+print(placement.choose_attention(pipe, "auto", "cuda"))
+try:
+    placement.choose_attention(pipe, "xformers", "cuda")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_without_xformers_attention_is_pytorchs_and_asking_for_it_is_one_sentence(root):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_XFORMERS], cwd=root, capture_output=True, text=True)
+    chosen, *told = done.stdout.splitlines()
+    assert chosen == "sdpa" and len(told) == 1, done.stderr
+    assert told[0].startswith("xformers attention was asked for but cannot be used here (Refer to")
+    assert told[0].endswith("use --attention sdpa")
+
+
+def test_pytorchs_attention_takes_the_place_of_xformers_chosen_before(monkeypatch):
+    pipe = tiny_published()
+    for name in ("unet", "vae"):
+        getattr(pipe, name).set_attn_processor(XFormersAttnProcessor())
+    assert placement.choose_attention(pipe, "sdpa", "cpu") == "sdpa"
+    kinds = {type(p) for p in (*pipe.unet.attn_processors.values(), *pipe.vae.attn_processors.values())}
+    assert kinds == {AttnProcessor2_0}
+    monkeypatch.setattr(
+        pipe, "enable_xformers_memory_efficient_attention", raising(RuntimeError("no kernel\nx"))
+    )
+    assert placement.choose_attention(pipe, "auto", "cuda") == "sdpa"
+    with pytest.raises(ValueError, match=r"\(no kernel\); use --attention sdpa"):
+        placement.choose_attention(pipe, "xformers", "cuda")
+
+
+def raising(error: Exception):
+    def fail(*args):
+        raise error
+
+    return fail
+
+
+def test_free_memory_counts_no_weights_twice(monkeypatch):
+    for name, value in (("mem_get_info", (20e9, 80e9)), ("memory_reserved", 9e9), ("memory_allocated", 8e9)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert estimate.free_gb(torch.device("cuda")) == pytest.approx(21)  # and 8 are in use
 
 
 def test_layers_can_stay_in_main_memory_and_give_the_same_frames():
@@ -149,7 +246,21 @@ def test_on_cuda_half_precision_offload_and_attention_agree():
     place(pipe, Placement(device="cpu"))
     plain = frames(pipe)
     for how in (Placement("cuda"), Placement("cuda", attention="sdpa", dtype="float16"),
-                Placement("cuda", offload="model")):  # fmt: skip
+                Placement("cuda", offload="model"), Placement("cuda", offload="group"),
+                Placement("cuda", compiling="on", layout="channels-last")):  # fmt: skip
         pipe = tiny_published()
         place(pipe, how)
         assert (frames(pipe) - plain).abs().mean() < 4, how
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("offload", ["none", "model", "group"])
+def test_on_cuda_the_embedded_model_agrees_and_takes_a_generator_of_either_device(offload):
+    pipe = tiny_pipeline()
+    place(pipe, Placement(device="cpu"))
+    plain = frames(pipe)
+    place(pipe, Placement("cuda", offload=offload, dtype="float16"))
+    assert (frames(pipe) - plain).abs().mean() < 8
+    noise = torch.Generator("cuda").manual_seed(0)
+    video = pipe(portrait(), motion=motion(2), height=64, width=64, generator=noise, output_type="np")
+    assert video.frames.std() > 1

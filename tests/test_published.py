@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pickle
 import shutil
 
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from pipeline import hub, media, published, weights
 from pipeline.__main__ import main
 from pipeline.models.consistency import ConsistencyScheduler
-from tests.published import SCHEDULER, UNET, small_pipeline, write_set
+from tests.published import SCHEDULER, UNET, small_pipeline, tiny_published, write_set
 from tests.tiny import figure, motion, portrait, speech
 
 SVD_UNET = UNET | {
@@ -248,6 +249,25 @@ def test_the_consistency_sampler_visits_the_distilled_levels_and_noises_anew():
     assert torch.equal(found.prev_sample, found.pred_original_sample)
     with pytest.raises(ValueError, match="1 to 40 steps"):
         sampler.set_timesteps(41)
+
+
+def test_published_windows_refuse_a_sampler_that_adds_noise():
+    pipe = tiny_published()
+    pipe.register_modules(scheduler=ConsistencyScheduler.from_config(pipe.scheduler.config))
+    with pytest.raises(ValueError, match="use --windows joint"):
+        next(pipe.render(portrait(), motion(2), schedule="published"))
+
+
+def test_the_few_step_file_is_as_large_as_the_whole_unet_in_float32(data):
+    """The size in the table, byte for byte, is that of a safetensors file with exactly diffusers' keys."""
+    shapes = json.loads((data / "full_keys.json").read_text())["svd_unet"]
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for key in sorted(shapes):
+        begin, end = end, end + 4 * math.prod(shapes[key])
+        header[key] = {"dtype": "F32", "shape": shapes[key], "data_offsets": [begin, end]}
+    length = len(json.dumps(header, separators=(",", ":")))
+    unet = next(file for file in hub.find("animatelcm-svd").files if file.key == "unet")
+    assert unet.size == 8 + length + -length % 8 + end
 
 
 def test_the_few_step_set_takes_its_own_unet_and_settings(whole, monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import torch
 from pipeline.base import finish
 from pipeline.schedules import plan_segments
 from pipeline.svd import AudioPoseSVDPipeline
+from tests.published import tiny_published
 from tests.tiny import motion, portrait, tiny_pipeline
 
 
@@ -97,6 +98,20 @@ def test_call_returns_what_diffusers_returns(pipe) -> None:
         pipe(portrait(), motion=motion(5), output_type="latent")
     with pytest.raises(ValueError, match="either audio or a motion"):
         finish(pipe.stream(portrait()))
+
+
+def test_call_passes_conditions_and_schedule_on() -> None:
+    pipe = tiny_published()
+    given = {"motion": motion(3), "height": 64, "width": 64, "output_type": "np"}
+
+    def called(**options) -> np.ndarray:
+        return pipe(portrait(), generator=torch.Generator().manual_seed(0), **given, **options).frames
+
+    plain = called()
+    assert not np.array_equal(plain, called(conditioning={"min_guidance": 1, "max_guidance": 1}))
+    assert not np.array_equal(plain, called(schedule="published", window=3, overlap=1))
+    with pytest.raises(ValueError, match="no audio_guidance"):
+        called(conditioning={"audio_guidance": 2})
 
 
 def test_intensity_zero_is_the_motion_itself(pipe) -> None:

@@ -22,6 +22,8 @@ class ConsistencyScheduler(EulerDiscreteScheduler):
     to the next level with new noise; the last estimate is the result.
     """
 
+    noisy = True  # averages of stepped windows would weaken the new noise where they overlap
+
     def set_timesteps(
         self, num_inference_steps: int, device: str | torch.device | None = None, **unused: Any
     ) -> None:

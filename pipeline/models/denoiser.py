@@ -19,6 +19,7 @@ from diffusers.models.attention import TemporalBasicTransformerBlock
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import TemporalResnetBlock
 from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from pipeline.models.controlnext import ControlNeXt, Injection, inject
@@ -113,7 +114,7 @@ def shared_noise(
 ) -> Tensor:
     """Unit noise (B, F, C, h, w), the same in all frames: independent noise would flicker after one step."""
     batch, frames, *rest = shape
-    noise = torch.randn((batch, 1, *rest), generator=generator, dtype=dtype).to(device)
+    noise = randn_tensor((batch, 1, *rest), generator=generator, device=device, dtype=dtype)
     return noise.expand(batch, frames, *rest).contiguous()
 
 
