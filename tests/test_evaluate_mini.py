@@ -76,9 +76,11 @@ def test_planted_mouths_have_the_r_and_j_of_their_faults():
 
 def test_weak_signals_are_judged_without_the_best_of_many_lags():
     noise = np.random.default_rng(1).standard_normal((2, 60))
-    own, best = mouths.own_r([noise[0]], [noise[1]]), mini_rows.mean_r([noise[0]], [noise[1]])
-    assert abs(own) < best
-    assert mouths.own_r([noise[0] + 5, noise[1]], [noise[0], noise[1] - 3]) == pytest.approx(1)
+    own, best = mouths.products(*noise), mouths.best_r(*noise)
+    assert own.r == pytest.approx(np.corrcoef(*noise)[0, 1]) and abs(own.r) < best
+    pooled = mouths.products(noise[0] + 5, noise[0]) + mouths.products(noise[1], noise[1] - 3)
+    assert pooled.r == pytest.approx(1)
+    assert mouths.products(np.ones(60), noise[0]).r == 0
 
 
 def faces(gaps: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -251,6 +253,8 @@ def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, ca
     rows = {row["name"]: row for row in report["rows"]}
     assert report["pass"] is False and report["clips"] == report["mouths_read"] == 2
     assert report["frames"] == 24
+    assert report["definition"] == 2 and (report["commit"] or report["commit_why"])
+    assert {row["interval"] for row in report["rows"]} == {None}  # of two clips
     assert {"definition", "weights_sha256", "hardware", "seconds", "took_cpu_seconds"} <= set(report)
     assert rows["PSNR whole: warp, exact points"]["value"] > 15
     assert rows["PSNR face, result less previous release, exact points"]["value"] is None
@@ -264,8 +268,17 @@ def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, ca
 
 
 def test_the_text_says_verdicts_and_reasons():
-    rows = [row.to_dict() for row in rows_of(figures()).values()]
-    said = mini.text({"model": "m", "clips": 1, "frames": 120, "mouths_read": 1, "rows": rows, "pass": False})
+    rows = [row.to_dict() | {"interval": (0.25, 0.75)} for row in rows_of(figures()).values()]
+    head = {
+        "model": "m",
+        "clips": 1,
+        "frames": 120,
+        "mouths_read": 1,
+        "pass": False,
+        "intervals": "so and so",
+    }
+    said = mini.text(head | {"rows": rows})
+    assert "[0.250, 0.750]" in said and "so and so" in said
     assert mini_rows.NO_SOUND in said and "pass" in said and said.endswith("FAIL")
 
 

@@ -6,13 +6,15 @@ What could not be measured is null with the reason. Levels: metrics 5 and the RE
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from pipeline.evaluation.motion_report import Row
-from pipeline.evaluation.mouths import Closures, closures, mean_r, own_r
+from pipeline.evaluation.mouths import Closures, Products, best_r, closures, products
 from pipeline.training.visemes import Phones
 
 PLACES = ("whole", "face", "mouth", "hands")
@@ -29,6 +31,7 @@ PICTURES = {
 LEAST_FLICKER = 0.1  # grey levels: a perfectly still truth allows no ratio
 NO_SOUND = "these weights have no interaction component, or no talk's mouth is large enough to be read"
 NO_PREVIOUS = "no --previous folder was given"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,48 @@ class Figures:
     gaps: dict[str, np.ndarray] = field(default_factory=dict)
     swing: dict[str, float] = field(default_factory=dict)
     follows: dict[str, float] = field(default_factory=dict)
+    kept: dict[tuple[str, str], object] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, kind: str, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives, computed once: a thousand resampled tables ask for it (`intervals`)."""
+        if (kind, name) not in self.kept:
+            self.kept[kind, name] = make()
+        return self.kept[kind, name]
+
+    def r(self, name: str) -> float:
+        """Best r of the mouths read in one kind of picture."""
+        return self.once("r", name, lambda: best_r(self.gaps[name], self.gaps["true"]))
+
+    def closures(self, name: str) -> Closures:
+        """Its closures, in the range of the truth as it is read."""
+        truth = self.gaps["true" if name == "true" else "truth"]
+        return self.once("closures", name, lambda: closures(self.gaps[name], truth, self.phones))
+
+    def products(self, name: str) -> Products:
+        """What r at lag 0 needs of it."""
+        return self.once("products", name, lambda: products(self.gaps[name], self.gaps["true"]))
+
+    def error(self) -> float:
+        """The reader's mean error on the truth, of the mouth's range."""
+
+        def make() -> float:
+            low, high = np.quantile(self.gaps["true"], (0.02, 0.98))
+            apart = np.abs(self.gaps["truth"] - self.gaps["true"]).mean()
+            return float(apart / max(high - low, 1e-6))
+
+        return self.once("error", "truth", make)
 
 
 def mean(values: Sequence[float]) -> float:
     """The mean of what is finite, NaN of nothing."""
     finite = [v for v in values if math.isfinite(v)]
-    return float(np.mean(finite)) if finite else math.nan
+    return math.fsum(finite) / len(finite) if finite else math.nan
 
 
 def median(values: Sequence[float]) -> float:
     """The median of what is finite, NaN of nothing."""
     finite = [v for v in values if math.isfinite(v)]
-    return float(np.median(finite)) if finite else math.nan
+    return statistics.median(finite) if finite else math.nan
 
 
 def row(name: str, value: float, level: float | None = None, rule: str = ">=", why: str = "") -> Row:
@@ -117,28 +150,29 @@ def detail_rows(found: Sequence[Figures], inexact: Sequence[Figures]) -> list[Ro
     ]
 
 
-def mouth_r(found: Sequence[Figures], name: str, measure: Callable[..., float] = mean_r) -> float:
-    """Best r of the mouths read in one kind of picture, NaN where there is none."""
-    seen = [f for f in found if name in f.gaps]
-    return measure([f.gaps[name] for f in seen], [f.gaps["true"] for f in seen]) if seen else math.nan
+def mouth_r(found: Sequence[Figures], name: str) -> float:
+    """Mean over talks of the best r of the mouths read in one kind of picture, NaN where there is none."""
+    return mean([f.r(name) for f in found if name in f.gaps])
+
+
+def heard_r(found: Sequence[Figures], name: str) -> float:
+    """r at lag 0 over the frames of all talks, each talk's mean taken off: for weak signals.
+
+    The best of eleven lags of nothing is above 0.
+    """
+    seen = [f.products(name) for f in found if name in f.gaps]
+    return sum(seen, Products()).r if seen else math.nan
 
 
 def mouth_j(found: Sequence[Figures], name: str) -> float:
-    """J over all talks together: single ones hold few closures. In the range of the truth as it is read."""
-    range_of = "true" if name == "true" else "truth"
-    counts = [closures(f.gaps[name], f.gaps[range_of], f.phones) for f in found if name in f.gaps]
-    return sum(counts, Closures()).j
+    """J over all talks together: single ones hold few closures."""
+    return sum([f.closures(name) for f in found if name in f.gaps], Closures()).j
 
 
 def mouth_rows(found: Sequence[Figures]) -> list[Row]:
     """The reader's own error, then what it reads in rendered mouths."""
-    seen = [f for f in found if f.gaps]  # of others the face is too small
-    errors = [np.abs(f.gaps["truth"] - f.gaps["true"]) for f in seen]
-    spread = [np.ptp(np.quantile(f.gaps["true"], (0.02, 0.98))) for f in seen]
-    rows = [
-        row("reader's mean error on held-out truth, of the mouth's range",
-            mean([float(e.mean() / max(s, 1e-6)) for e, s in zip(errors, spread, strict=True)])),
-    ]  # fmt: skip
+    seen = [f.error() for f in found if f.gaps]  # of others the face is too small
+    rows = [row("reader's mean error on held-out truth, of the mouth's range", mean(seen))]
     for name, words, r, j in (
         ("true", "true points themselves", None, None),
         ("truth", "reader on held-out truth", None, None),
@@ -156,14 +190,19 @@ def mouth_rows(found: Sequence[Figures]) -> list[Row]:
         rows.append(row(f"mouth J: {words}", mouth_j(found, name), j, why=why))
     trivial = max(mouth_r(found, name) for name in ("frozen", "loud", "shuffled"))
     margin = mouth_r(found, "spoken") - trivial
-    return [*rows, row("mouth r: Audio2Pose's lips less the best baseline", margin, 0.0, ">")]
+    newer = mouth_r(found, "result") - mouth_r(found, "previous")
+    return [
+        *rows,
+        row("mouth r: Audio2Pose's lips less the best baseline", margin, 0.0, ">"),
+        row("mouth r: result less previous release, true key points", newer, why=NO_PREVIOUS),
+    ]
 
 
 def sound_rows(found: Sequence[Figures]) -> list[Row]:
     """What the sound does where lips and jaw are withheld from warp and skeleton; r at lag 0."""
-    right, other, off = (mouth_r(found, f"withheld {n}", own_r) for n in ("right", "other", "off"))
-    on = mouth_r(found, "lips on", own_r)
-    without = mouth_r(found, "lips off", own_r)
+    right, other, off = (heard_r(found, f"withheld {n}") for n in ("right", "other", "off"))
+    on = heard_r(found, "lips on")
+    without = heard_r(found, "lips off")
 
     def pair(name: str, value: float, level: float | None = None) -> Row:
         return row(name, value, level, why=NO_SOUND)

@@ -8,7 +8,6 @@ J = recall - false.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,18 +74,28 @@ def closures(curve: np.ndarray, truth: np.ndarray, phones: Phones) -> Closures:
     return Closures(heard, closed, int(free.sum()), int((shut & free).sum()))
 
 
-def mean_r(curves: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> float:
-    """Mean best r over clips."""
-    return float(np.mean([best_r(c, t) for c, t in zip(curves, truths, strict=True)]))
+@dataclass(frozen=True)
+class Products:
+    """Sums over the frames of one or more clips, each clip's mean taken off: of a b, a a and b b."""
+
+    both: float = 0.0
+    one: float = 0.0
+    other: float = 0.0
+
+    def __add__(self, more: Products) -> Products:
+        return Products(self.both + more.both, self.one + more.one, self.other + more.other)
+
+    @property
+    def r(self) -> float:
+        """Pearson's r at lag 0 over all frames; 0 for a still curve."""
+        scale = (self.one * self.other) ** 0.5
+        return self.both / scale if scale > 1e-12 else 0.0
 
 
-def own_r(curves: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> float:
-    """Pearson r at lag 0 over the frames of all clips, each clip's mean taken off: for weak signals.
-
-    The best of eleven lags of nothing is above 0.
-    """
-    joined = [np.concatenate([c - c.mean() for c in rows]) for rows in (curves, truths)]
-    return correlation(*joined)
+def products(curve: np.ndarray, truth: np.ndarray) -> Products:
+    """The sums of one clip's curves (T,)."""
+    a, b = curve - curve.mean(), truth - truth.mean()
+    return Products(float(a @ b), float(a @ a), float(b @ b))
 
 
 # ---- pixels
