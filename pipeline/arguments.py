@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 DESCRIPTION = "The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench`."
-TRAINERS = ("audio2pose", "video", "release")
+TRAINERS = ("audio2pose", "video", "release", "sync")
 
 
 class Parser(argparse.ArgumentParser):

@@ -23,12 +23,22 @@ from torch import Tensor
 
 from pipeline import weights
 from pipeline.clips import Audio
-from pipeline.evaluation import enlarged, held, intervals, mouths, pose_free, reader, slider
+from pipeline.evaluation import (
+    enlarged,
+    held,
+    intervals,
+    lip_rows,
+    mouths,
+    pose_free,
+    reader,
+    slider,
+    sync_mini,
+)
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation.bench import hardware
 from pipeline.evaluation.held import Case
 from pipeline.evaluation.mini_rows import Figures, table
-from pipeline.evaluation.motion_report import Pair, pooled_z
+from pipeline.evaluation.motion_report import Pair, Row, pooled_z
 from pipeline.motion import arms, prosody
 from pipeline.svd import AudioPoseSVDPipeline
 from pipeline.training import heldout, pool, talks
@@ -55,6 +65,7 @@ class Measure:
         self.previous = None if previous is None else opened(previous, device)
         self.mini = held.networks(folder, self.pipe.condition.device)
         self.reader = reader.trained(people)
+        self.sync = sync_mini.shipped()
         self.why = ""  # there is no pose-free network
         try:
             self.pipe.conditioned({"pose_guidance": 0.0})
@@ -72,6 +83,7 @@ class Measure:
         if found.gaps and self.mini.interaction is not None:
             self._withheld(given, other, found)
         self._free(given, found)
+        found.sync.update(lip_rows.judged(found, self.sync, given.audio))
         return found, strip(given, shown)
 
     def _read(self, found: Figures, name: str, frames: Tensor, face: Tensor) -> None:
@@ -235,9 +247,13 @@ def evaluate(
         strips.append(part)
     inexact = heldout.held_talks(many, SPOKEN, jitter=pool.JITTER, every=EVERY)
     seen = [measured.pictures(held.case(talk, talk)) for talk in inexact]
-    rows = table(found, seen, follows(cases, sounds), measured.why)
+
+    def rows_of(found: Sequence[Figures], seen: Sequence[Figures], z: tuple[float, float]) -> list[Row]:
+        return [*table(found, seen, z, measured.why), *lip_rows.rows(found)]
+
+    rows = rows_of(found, seen, follows(cases, sounds))
     nowhere = (math.nan, math.nan)  # the prior's z has its own null
-    likely = intervals.bootstrap((found, seen), lambda *kinds: table(*kinds, nowhere, measured.why))
+    likely = intervals.bootstrap((found, seen), lambda *kinds: rows_of(*kinds, nowhere))
     rows += [*enlarged.rows(measured.pipe, whole), *slider.rows(measured.pipe, whole)]
     frames = sum(map(len, cases))
     commit, unknown = intervals.commit()
@@ -258,6 +274,7 @@ def evaluate(
         "mouths_read": sum(bool(f.gaps) for f in found),
         "reader_parameters": sum(p.numel() for p in measured.reader.parameters()),
         "weights_sha256": checksum(folder),
+        "sync_mini_sha256": checksum(sync_mini.FOLDER),
         "hardware": hardware(),
     }
     return report, np.concatenate(strips)

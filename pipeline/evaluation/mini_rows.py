@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.evaluation.motion_report import Row
 from pipeline.evaluation.mouths import Closures, Products, best_r, closures, products
+from pipeline.evaluation.sync_mini import Verdict
 from pipeline.training.visemes import Phones
 
 PLACES = ("whole", "face", "mouth", "hands")
@@ -41,7 +42,7 @@ class Figures:
     psnr: dB by picture and place. sharp: variance of the Laplacian in the face over the truth's. flicker: of
     pixels that stand still in the truth. gaps: apertures (F,), `true` as drawn and all others as read; none
     of a face that is too small. swing: squared movement, pixels and points, of truth and pose-free. follows:
-    Pearson r with the intensity.
+    Pearson r with the intensity. sync: verdicts of `sync_c_mini` on the mouths of `gaps`.
     """
 
     phones: Phones
@@ -51,6 +52,7 @@ class Figures:
     gaps: dict[str, np.ndarray] = field(default_factory=dict)
     swing: dict[str, float] = field(default_factory=dict)
     follows: dict[str, float] = field(default_factory=dict)
+    sync: dict[str, Verdict] = field(default_factory=dict)
     kept: dict[tuple[str, str], object] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, kind: str, name: str, make: Callable[[], T]) -> T:

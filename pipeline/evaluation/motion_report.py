@@ -47,7 +47,8 @@ class Pair:
 class Row:
     """One figure; `rule` says how `value` must lie to `level`, which is None where nothing is required.
 
-    `why` is set where nothing could be measured: the value is then NaN, and the row neither passes nor fails.
+    `why` is set where nothing could be measured (the value is then NaN) or no level can be asked. Such a row
+    neither passes nor fails.
     """
 
     name: str
