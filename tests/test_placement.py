@@ -1,5 +1,6 @@
 """Where and how networks run: precision, offload by free memory, layout, compilation, and the estimate."""
 
+import argparse
 import dataclasses
 import functools
 import json
@@ -17,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline import estimate, placement
 from pipeline.__main__ import main
+from pipeline.evaluation import bench_svd
 from pipeline.memory import Room
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.interaction import AudioVideoInteraction
@@ -253,6 +255,16 @@ def test_the_bench_of_a_large_backbone_runs(tmp_path, capsys):
     assert "WIDTHxHEIGHT" in capsys.readouterr().err
     assert main([*words, "--peer", str(tmp_path)]) == 2
     assert "lacks pipeline/pipeline_stable_video" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_published_code_that_stops_costs_none_of_our_own_figures(tmp_path):
+    write_set(tmp_path)
+    args = argparse.Namespace(peer=str(tmp_path), config=str(tmp_path), sizes=["64x64"], random_weights=True,
+                              frames=2, steps=1, window=2, overlap=1)  # fmt: skip
+    found = bench_svd.published_loop(args, bench_svd.moves(2), "cpu", "float32", {})
+    told = f"the published code in {tmp_path} stopped: ModuleNotFoundError: No module named 'models'"
+    assert found == {"64x64_peer": told}
 
 
 @pytest.mark.gpu
