@@ -317,7 +317,7 @@ def generate(visit, last, *knobs) -> Iterator:
     visit.stop.clear()
     work = jobs.generate(request, pipe, visit.inputs, motion, path, functools.partial(render, request.model))
     began, sent, done = time.perf_counter(), 0.0, 0
-    started = f"<b>Started</b>: {len(motion)} frames on {pipe.device}; the first ones take longest."
+    started = f"<b>Started</b>: {len(motion)} frames on {pipe.placed.device}; the first ones take longest."
     yield KEEP, line(started, 0), None, KEEP
     try:
         for step in work:
@@ -337,7 +337,7 @@ def generate(visit, last, *knobs) -> Iterator:
         yield KEEP, line(text), None, last and last.path
         return
     word = "Done" if done == len(motion) else "Cancelled, the finished part is kept"
-    text = f"<b>{word}</b>: {done} of {len(motion)} frames in {took:.1f} s on {pipe.device}"
+    text = f"<b>{word}</b>: {done} of {len(motion)} frames in {took:.1f} s on {pipe.placed.device}"
     made = Made(visit, request, motion, path)
     yield made, line(f"{text}, attention {pipe.attention_backend}."), None, path
 

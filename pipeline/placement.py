@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import SpatioTemporalResBlock
 from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
 from torch import nn
@@ -81,7 +82,7 @@ def choose_attention(pipe: Any, attention: str, device: str) -> str:
         raise ValueError(f"attention {attention!r} is unknown; use one of {', '.join(ATTENTION)}")
     if attention == "xformers" or (attention == "auto" and device.startswith("cuda")):
         try:
-            pipe.enable_xformers_memory_efficient_attention()
+            use_xformers(pipe, True)
             return "xformers"
         # diffusers tries it out: a build for another PyTorch or another card fails there in its own way
         except (ImportError, ValueError, RuntimeError) as error:
@@ -91,8 +92,20 @@ def choose_attention(pipe: Any, attention: str, device: str) -> str:
                     "use --attention sdpa"
                 ) from error
             log.info("xformers is not usable (%s), PyTorch attention is used", _first_line(error))
-    pipe.disable_xformers_memory_efficient_attention()  # which an earlier placement may have chosen
+    use_xformers(pipe, False)  # which an earlier placement may have chosen
     return "sdpa"
+
+
+def use_xformers(pipe: Any, on: bool) -> None:
+    """Turns xformers on or off where attention is over places of a frame.
+
+    Over time there are a few rows for every place and head, and xformers' kernels take 65535 of these at most
+    (its issue 845), which SVD's first level passes beyond 13107 latent places, .84 megapixels.
+    """
+    for part in (pipe.unet, pipe.vae):
+        for name, layer in part.named_modules():
+            if isinstance(layer, Attention) and ".temporal_transformer_blocks." not in name:
+                layer.set_use_memory_efficient_attention_xformers(on)
 
 
 def _first_line(error: Exception) -> str:

@@ -229,7 +229,8 @@ def test_files_are_opened_late_with_the_asked_threads_and_cuda_where_it_is(stand
     detector.image(grey(90)[0])
     detector.image(grey(91)[0])
     assert [name for name, _, _ in runtime.opened] == list(FILES.values())
-    assert all(o.intra_op_num_threads == 3 and p == available for _, o, p in runtime.opened)
+    asked = [(networks.CUDA, networks.CUDA_OPTIONS), networks.CPU]
+    assert all(o.intra_op_num_threads == 3 and p == asked for _, o, p in runtime.opened)
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert networks.threads() == 0
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
-from diffusers.models.attention_processor import AttnProcessor2_0, XFormersAttnProcessor
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0, XFormersAttnProcessor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -137,24 +137,28 @@ def test_without_xformers_attention_is_pytorchs_and_asking_for_it_is_one_sentenc
 
 def test_pytorchs_attention_takes_the_place_of_xformers_chosen_before(monkeypatch):
     pipe = tiny_published()
-    for name in ("unet", "vae"):
-        getattr(pipe, name).set_attn_processor(XFormersAttnProcessor())
+    asked = []
+
+    def chosen(layer: Attention, on: bool) -> None:
+        asked.append(on)
+        layer.set_processor(XFormersAttnProcessor() if on else AttnProcessor2_0())
+
+    monkeypatch.setattr(Attention, "set_use_memory_efficient_attention_xformers", chosen)
+    assert placement.choose_attention(pipe, "xformers", "cuda") == "xformers" and all(asked)
+    found = pipe.unet.attn_processors.items()
+    assert all(isinstance(p, XFormersAttnProcessor) != ("temporal" in name) for name, p in found)
     assert placement.choose_attention(pipe, "sdpa", "cpu") == "sdpa"
     kinds = {type(p) for p in (*pipe.unet.attn_processors.values(), *pipe.vae.attn_processors.values())}
     assert kinds == {AttnProcessor2_0}
-    monkeypatch.setattr(
-        pipe, "enable_xformers_memory_efficient_attention", raising(RuntimeError("no kernel\nx"))
-    )
+
+    def broken(layer: Attention, on: bool) -> None:
+        if on:
+            raise RuntimeError("no kernel\nx")
+
+    monkeypatch.setattr(Attention, "set_use_memory_efficient_attention_xformers", broken)
     assert placement.choose_attention(pipe, "auto", "cuda") == "sdpa"
     with pytest.raises(ValueError, match=r"\(no kernel\); use --attention sdpa"):
         placement.choose_attention(pipe, "xformers", "cuda")
-
-
-def raising(error: Exception):
-    def fail(*args):
-        raise error
-
-    return fail
 
 
 def test_free_memory_counts_no_weights_twice(monkeypatch):

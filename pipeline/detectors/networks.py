@@ -16,6 +16,7 @@ import numpy as np
 BATCHES = range(1, 65)  # that a file may be made for
 MAX_BYTES = 2**30  # the published files have 217 and 134 MB
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}  # the default measures anew for every batch size
 AT_ONCE = {CUDA: 16, CPU: 4}  # pictures in a call: on a CPU more only delays progress and Cancel
 REMEDY = "delete it and run `python -m pipeline models --download dwpose`, or use --detector holistic"
 
@@ -67,7 +68,7 @@ class Network:
         options = library.SessionOptions()
         options.log_severity_level = 3  # errors only: its notices would fill the user's terminal
         options.intra_op_num_threads = threads()
-        providers = [provider(), *([CPU] if provider() == CUDA else [])]
+        providers = [(CUDA, CUDA_OPTIONS), CPU] if provider() == CUDA else [CPU]
         try:
             session = library.InferenceSession(str(self.path), options, providers=providers)
         except errors() as error:
