@@ -91,8 +91,8 @@ def test_sync_rows_ask_for_confidence_and_time_of_the_result():
     assert failed(rows_of(other)) == {"sync_c_mini"}
     other.sync["spoken"] = Verdict(0.6, 1.2, 2)
     assert failed(rows_of(other)) == {"sync_c_mini, share of talks within a frame"}
-    other.sync["spoken"] = Verdict(0.6, 1.2, 1)
-    other.sync["loud"] = Verdict(0.65, 1.2, 1)
+    other.sync["spoken"] = Verdict(0.5, 1.2, 1)
+    other.sync["loud"] = Verdict(0.55, 1.2, 1)
     assert failed(rows_of(other)) == {"sync_c_mini, less the best baseline's"}
 
 

@@ -122,8 +122,9 @@ def figures(one: Enlarged) -> dict[str, float]:
     found |= {f"sharpness of the face over the truth's: {name}": value for name, value in sharp.items()}
     away = {name: abs(math.log(max(value, 1e-6))) for name, value in sharp.items()}
     found["sharpness, |ln ratio|, plain less result"] = away["plain"] - away["result"]
+    still = mouths.still_pixels(one.truth)
     for name, shown in ({"truth": one.truth} | pictures).items():
-        found[f"flicker, grey levels: {name}"] = mouths.flicker(shown, one.truth)
+        found[f"flicker, grey levels: {name}"] = mouths.flicker(shown, still)
     beyond = {name: halo(p, one.truth) for name, p in pictures.items()}
     found |= {f"halo, share of pixels: {name}": value for name, value in beyond.items()}
     found["halo: result less its sources' larger"] = beyond["result"] - max(beyond["plain"], beyond["warp"])

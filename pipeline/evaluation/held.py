@@ -7,6 +7,7 @@ for, they come from `training.mini.generate` behind the same gate.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 from pipeline import frames as pictures
 from pipeline import speaking
 from pipeline.clips import Audio, Keypoints, Motion, Pose
+from pipeline.evaluation import mouths
 from pipeline.models.audio2pose import RATE
 from pipeline.models.denoiser import skip_idle_temporal
 from pipeline.motion import fda, gesture, prosody, strokes
@@ -27,6 +29,7 @@ from pipeline.training import mini as minis
 from pipeline.training import presenters
 from pipeline.training.batches import plain
 from pipeline.training.heldout import HeldTalk
+from pipeline.training.losses import boxes
 
 FPS = 25.0
 WINDOW = 16  # frames that `denoised` does at a time, as the pipeline
@@ -52,6 +55,17 @@ class Case:
     @property
     def size(self) -> tuple[int, int]:
         return self.talk.clips.size
+
+    @functools.cached_property
+    def still(self) -> Tensor:
+        """(F-1,H,W) bool: where the truth stands still."""
+        return mouths.still_pixels(self.truth)
+
+    @functools.cached_property
+    def sharpness(self) -> float:
+        """Of the truth's face."""
+        clips = self.talk.clips
+        return mouths.sharpness(self.truth, boxes(self.talk.face, clips.hands[0], clips.size)["face"])
 
     def __len__(self) -> int:
         return len(self.truth)

@@ -40,6 +40,7 @@ from pipeline.evaluation.held import Case
 from pipeline.evaluation.mini_rows import Figures, table
 from pipeline.evaluation.motion_report import Pair, Row, pooled_z
 from pipeline.motion import arms, prosody
+from pipeline.speaking import SpokenFace
 from pipeline.svd import AudioPoseSVDPipeline
 from pipeline.training import heldout, pool, talks
 from pipeline.training.losses import boxes, psnr
@@ -78,11 +79,13 @@ class Measure:
         if tall(given) >= LEAST_FACE:
             found.gaps["true"] = given.talk.aperture
             self._read(found, "truth", given.truth, given.talk.face)
+        found.flicker["truth"] = mouths.flicker(given.truth, given.still)
         shown = self._follow(given, found)
-        self._speak(given, found)
+        said = held.said(given, self.pipe)
+        self._speak(given, said, found)
         if found.gaps and self.mini.interaction is not None:
             self._withheld(given, other, found)
-        self._free(given, found)
+        self._free(given, said, found)
         found.sync.update(lip_rows.judged(found, self.sync, given.audio))
         return found, strip(given, shown)
 
@@ -119,9 +122,9 @@ class Measure:
             shown["previous"] = held.rendered(self.previous, given, given.motion)
         return shown
 
-    def _speak(self, given: Case, found: Figures) -> None:
+    def _speak(self, given: Case, said: SpokenFace, found: Figures) -> None:
         """Mouths of Audio2Pose's lips, and of the baselines that are drawn by the warp."""
-        motion = held.on_body(given, held.said(given, self.pipe))
+        motion = held.on_body(given, said)
         if found.gaps:
             face = held.points_of(motion.pose)
             self._read(found, "spoken", held.rendered(self.pipe, given, motion), face)
@@ -146,9 +149,8 @@ class Measure:
         ):
             self._read(found, name, held.denoised(mini, talk, audio), face)
 
-    def _free(self, given: Case, found: Figures) -> None:
+    def _free(self, given: Case, said: SpokenFace, found: Figures) -> None:
         """Pose-free frames; pixels are averaged over 4 x 4, so that grain does not count as movement."""
-        said = held.said(given, self.pipe)
         motion = held.by_prior(given, said)
         free = {"prior": (motion, {})}
         if not self.why:
@@ -192,10 +194,8 @@ def compare(found: Figures, name: str, frames: Tensor, given: Case) -> None:
     places = boxes(given.talk.face, clips.hands[0], clips.size)
     found.psnr[name] = {"whole": psnr(frames, truth)}
     found.psnr[name] |= {place: psnr(frames, truth, box) for place, box in places.items()}
-    true = mouths.sharpness(truth, places["face"])
-    found.sharp[name] = mouths.sharpness(frames, places["face"]) / max(true, 1e-9)
-    found.flicker[name] = mouths.flicker(frames, truth)
-    found.flicker["truth"] = mouths.flicker(given.truth, given.truth)
+    found.sharp[name] = mouths.sharpness(frames, places["face"]) / max(given.sharpness, 1e-9)
+    found.flicker[name] = mouths.flicker(frames, given.still)
 
 
 def strip(given: Case, shown: dict[str, Tensor]) -> np.ndarray:

@@ -108,11 +108,15 @@ def sharpness(pictures: Tensor, box: Tensor) -> float:
     return float(edges.var()) if len(edges) > 1 else float("nan")
 
 
-def flicker(pictures: Tensor, truth: Tensor) -> float:
-    """Mean |I_t - I_{t-1}| in grey levels of 255, where the truth (N,3,H,W) stands still but for grain."""
-    moved = F.avg_pool2d(truth.diff(dim=0), 5, 1, 2, count_include_pad=False).abs().amax(1)
-    still = moved < STATIC
+def flicker(pictures: Tensor, still: Tensor) -> float:
+    """Mean |I_t - I_{t-1}| in grey levels of 255 of pictures (N,3,H,W), where `still` (N-1,H,W)."""
     return float(pictures.diff(dim=0).abs().mean(1)[still].mean() * 255) if still.any() else float("nan")
+
+
+def still_pixels(truth: Tensor) -> Tensor:
+    """(N-1,H,W) bool: where the truth (N,3,H,W) stands still but for grain."""
+    moved = F.avg_pool2d(truth.diff(dim=0), 5, 1, 2, count_include_pad=False)
+    return moved.abs().amax(1) < STATIC
 
 
 def motion_energy(pictures: Tensor) -> np.ndarray:
