@@ -211,5 +211,7 @@ def asked(title: str, values: dict[str, float], rule: str, level: float, fits: b
     made = [row(f"{title}: {words}", value) for words, value in values.items() if words != RESULT]
     if fits or not math.isfinite(values[RESULT]):
         return [*made, row(f"{title}: {RESULT}", values[RESULT], level, rule)]
-    why = f"no level ({rule} {level:g}): the truth, read by the same reader, does not reach it"
+    why = (
+        f"no level ({rule} {level:g}): the truth, read by the same reader, does not reach all of this measure"
+    )
     return [*made, Row(f"{title}: {RESULT}", values[RESULT], why=why)]
