@@ -1,5 +1,6 @@
 import json
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,9 +50,11 @@ def test_published_alignment_and_pictures(data) -> None:
         assert np.abs(a / file["a"] - 1).max() <= 1e-9 and np.abs(b / file["b"] - 1).max() <= 1e-9
         mapped = [retarget.apply_fit(track, a, b, size) for track in tracks]
         drawn = skeleton.draw(mapped, size, "controlnext")
-        # OpenCV 5.0 made the stored pictures. 4.11 differs in one of 245,760 pixels, in the last column by
-        # 53 grey levels, also where lines are drawn with a margin of 400 pixels, so that none is cut off.
-        assert (drawn != file["images"]).any(3).sum() <= 1
+        # OpenCV 5.0 made the record and is met exactly. It clips a hand's line, (2173, 1912) to (2131, 1879),
+        # at the canvas's border, x = 2160, before it gives it its width; 4.11 does not: 11 of the canvas's
+        # pixels are others and, made 11.25 times smaller, this one of 245,760, by 53 grey levels.
+        different = np.argwhere((drawn != file["images"]).any(3)).tolist()
+        assert different == [] or (cv2.__version__ < "5" and different == [[1, 168, 191]])
         own = skeleton.draw(reference, size, "controlnext")[0]
         assert np.array_equal(own, file["ref_image_pose"])
 
