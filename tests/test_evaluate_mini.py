@@ -132,6 +132,24 @@ def test_the_reader_learns_apertures_and_is_deaf_to_light():
     assert torch.equal(again.read(frozen, face), made.read(frozen, face))
 
 
+def test_the_shipped_reader_is_frozen_and_its_absence_has_a_remedy(tmp_path):
+    made = reader.shipped()
+    assert not made.training and not any(p.requires_grad for p in made.parameters())
+    with pytest.raises(ValueError, match="pipeline.evaluation.reader"):
+        reader.shipped(tmp_path / "none.safetensors")
+
+
+def test_the_reader_is_trained_and_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader.fitted, "__defaults__", (reader.SEED, 3))
+    path = tmp_path / "reader.safetensors"
+    assert reader.main(["--out", str(path), "--people", "2"]) == 0
+    generator = torch.Generator().manual_seed(0)
+    crops = torch.rand((4, 3, reader.SIDE, reader.SIDE), generator=generator)
+    assert torch.isfinite(reader.shipped(path)(crops)).all()
+    with pytest.raises(ValueError, match="--people 0"):
+        reader.main(["--out", str(path), "--people", "0"])
+
+
 def test_lessons_are_of_training_presenters_and_voices(monkeypatch):
     asked = []
     scenes = pool.draw_scenes
@@ -240,7 +258,6 @@ def tiny(monkeypatch):
 
     monkeypatch.setattr(mini, "opened", lambda folder, device: tiny_pipeline())
     monkeypatch.setattr(held, "networks", parts)
-    monkeypatch.setattr(reader, "trained", lambda people: reader.MouthReader().eval())
     monkeypatch.setattr(heldout, "held_talks", tiny_talks)
     monkeypatch.setattr(slider, "TAKES", ())  # the real detector finds nobody in pictures of this pipeline
     monkeypatch.setattr(mini, "LEAST_FACE", 0.0)
@@ -314,7 +331,7 @@ def test_the_shipped_model_is_measured_on_held_out_talks(capsys):
 
 def test_mouths_of_small_faces_are_not_read(tiny, monkeypatch):
     monkeypatch.setattr(mini, "LEAST_FACE", 1000.0)
-    report, _ = mini.evaluate(mini.SHIPPED, None, (2, 1.0, 1, 1, 2, 0), "cpu")
+    report, _ = mini.evaluate(mini.SHIPPED, None, (2, 1.0, 1, 2, 0), "cpu")
     rows = {row["name"]: row for row in report["rows"]}
     assert rows["slider end to end: wrists' displacement kept, slope"]["why"] == slider.LEFT_OUT
     assert rows["enlarged: PSNR face: result less plain"]["why"] == enlarged.LEFT_OUT

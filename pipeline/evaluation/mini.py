@@ -49,9 +49,9 @@ log = logging.getLogger(__name__)
 
 DEFINITION = 2  # raise it when a row's meaning changes
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "mini"
-PLAIN, QUICK = (6, 2.6, 400, 16, 24, 2), (3, 1.6, 200, 6, 8, 0)
-# talks, seconds, the reader's people, sounds for z, people of the picture rows with inexact points, and
-# talks that are drawn large, as many as clips on which the slider is read in frames
+PLAIN, QUICK = (6, 2.6, 16, 24, 2), (3, 1.6, 6, 8, 0)
+# talks, seconds, sounds for z, people of the picture rows with inexact points, and talks that are drawn
+# large, as many as clips on which the slider is read in frames
 STEPS = 4
 EVERY, SPOKEN = 8, 2.6  # frames, seconds: of the picture rows' talks every eighth frame is made
 LEAST_FACE = 15.0  # pixels from points 27 to 8: a smaller face's mouth opens by a pixel that none can read
@@ -61,11 +61,11 @@ MIN_SOUND = 3.0  # seconds: shorter speech has no shift a second away from itsel
 class Measure:
     """The model, its networks and the reader, which turn a talk into figures."""
 
-    def __init__(self, folder: Path, previous: Path | None, people: int, device: str) -> None:
+    def __init__(self, folder: Path, previous: Path | None, device: str) -> None:
         self.pipe = opened(folder, device)
         self.previous = None if previous is None else opened(previous, device)
         self.mini = held.networks(folder, self.pipe.condition.device)
-        self.reader = reader.trained(people)
+        self.reader = reader.shipped()
         self.sync = sync_mini.shipped()
         self.why = ""  # there is no pose-free network
         try:
@@ -232,11 +232,11 @@ def checksum(folder: Path) -> str:
 
 
 def evaluate(
-    folder: Path, previous: Path | None, scale: tuple[int, float, int, int, int, int], device: str
+    folder: Path, previous: Path | None, scale: tuple[int, float, int, int, int], device: str
 ) -> tuple[dict, np.ndarray]:
     """The report and the contact sheet; scale: as in `PLAIN`."""
-    count, seconds, people, sounds, many, whole = scale
-    measured = Measure(folder, previous, people, device)
+    count, seconds, sounds, many, whole = scale
+    measured = Measure(folder, previous, device)
     hidden = heldout.held_talks(count, seconds, 0.0)
     cases = [held.case(t, h) for t, h in zip(heldout.held_talks(count, seconds), hidden, strict=True)]
     found, strips = [], []

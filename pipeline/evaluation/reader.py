@@ -1,13 +1,18 @@
 """A small network that reads how far a mouth is open from its picture, for measuring rendered frames.
 
-It learns from ground-truth frames of training presenters alone, within the command that uses it, and is then
-frozen. The crop is placed by eyes and nose, which no speech moves: where it lies says nothing of the mouth.
+It learnt from ground-truth frames of training presenters alone (`python -m pipeline.evaluation.reader`) and
+is frozen. The crop is placed by eyes and nose, which no speech moves: its place says nothing of the mouth.
 """
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipeline.training import heldout, pool, talks
@@ -15,9 +20,10 @@ from pipeline.training import heldout, pool, talks
 SIDE = 20  # pixels of a crop
 REACH = 1.15  # half the crop's side, in distances from the eyes' middle to the nose's base
 BELOW = 0.75  # of the crop's middle under the nose's base, in the same unit
-FRAMES = 4  # of a training presenter
+PEOPLE, FRAMES = 400, 4  # presenters to learn from, frames of each
 STEPS, BATCH, RATE = 1500, 64, 3e-3
 SEED = 77
+SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "sync_mini" / "mouth_reader.safetensors"
 
 
 def mouth_crops(pictures: Tensor, face: Tensor) -> Tensor:
@@ -106,6 +112,29 @@ def _varied(crops: Tensor, generator: torch.Generator) -> Tensor:
     return crops + 0.02 * chance[3] * torch.randn(crops.shape, generator=generator)
 
 
-def trained(people: int) -> MouthReader:
-    """The reader of a run."""
-    return fitted(*lessons(people))
+def shipped(path: Path = SHIPPED) -> MouthReader:
+    """The frozen reader; ValueError where its file is missing."""
+    if not path.is_file():
+        remedy = f"make it with `python -m pipeline.evaluation.reader --out {path}`"
+        raise ValueError(f"the mouth reader {path} is missing; {remedy}")
+    network = MouthReader()
+    network.load_state_dict(load_file(path))
+    return network.eval().requires_grad_(False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains a reader and writes it."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.evaluation.reader")
+    parser.add_argument("--out", type=Path, default=SHIPPED, help="safetensors file to write")
+    parser.add_argument("--people", type=int, default=PEOPLE, help="training presenters to learn from")
+    args = parser.parse_args(argv)
+    if args.people < 1:
+        raise ValueError(f"--people {args.people} teaches nothing; give 1 or more")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    save_file(fitted(*lessons(args.people)).state_dict(), args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
