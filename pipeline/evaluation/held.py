@@ -159,13 +159,17 @@ def warped(given: Case, motion: Motion) -> Tensor:
     return _floats(np.concatenate(list(pictures.draft(given.image, motion, given.size))))
 
 
-def denoised(mini: minis.Mini, talk: HeldTalk, audio: Tensor | None = None) -> Tensor:
-    """(F,3,H,W) in [0,1] of the talk's own clip, with its speech tokens or with `audio` (F,5,160)."""
+def denoised(mini: minis.Mini, talk: HeldTalk, audio: Tensor | None = None, every: int = 1) -> Tensor:
+    """(ceil(F/every),3,H,W) in [0,1]: each `every`-th frame of the talk's own clip.
+
+    The speech tokens are the talk's, or `audio` (F,5,160).
+    """
     done = []
-    for start in range(0, talk.clips.truth.shape[1], WINDOW):
-        batch = minis.moved(plain(_cut(talk, slice(start, start + WINDOW))), mini.unet.device)
+    for start in range(0, talk.clips.truth.shape[1], WINDOW * every):
+        part = slice(start, start + WINDOW * every, every)
+        batch = minis.moved(plain(_cut(talk, part)), mini.unet.device)
         if audio is not None:
-            batch = replace(batch, audio=audio[start : start + WINDOW].float().to(mini.unet.device))
+            batch = replace(batch, audio=audio[part].float().to(mini.unet.device))
         made = minis.generate(mini, batch, 1, 0).clamp(0, 1)
         done.append(minis.applied(mini, batch, made).cpu())
     return torch.cat(done)

@@ -29,6 +29,7 @@ PICTURES = {
     "four": "result, 4 steps",
     "previous": "result of the previous release",
 }
+HEARD = 2  # frames: r at lag 0 needs no run of them, and neighbours tell the same
 LEAST_FLICKER = 0.1  # grey levels: a perfectly still truth allows no ratio
 NO_SOUND = "these weights have no interaction component, or no talk's mouth is large enough to be read"
 NO_PREVIOUS = "no --previous folder was given"
@@ -40,9 +41,10 @@ class Figures:
     """What one talk gave. Keys are names of pictures as in `PICTURES`, or of what drove them.
 
     psnr: dB by picture and place. sharp: variance of the Laplacian in the face over the truth's. flicker: of
-    pixels that stand still in the truth. gaps: apertures (F,), `true` as drawn and all others as read; none
-    of a face that is too small. swing: squared movement, pixels and points, of truth and pose-free. follows:
-    Pearson r with the intensity. sync: verdicts of `sync_c_mini` on the mouths of `gaps`.
+    pixels that stand still in the truth. gaps: apertures (F,), `true` as drawn and all others as read, at
+    each `HEARD`-th frame where only sound moves them; none of a face that is too small. swing: squared
+    movement, pixels and points, of truth and pose-free. follows: Pearson r with the intensity. sync:
+    verdicts of `sync_c_mini` on the mouths of `gaps`.
     """
 
     phones: Phones
@@ -71,8 +73,8 @@ class Figures:
         return self.once("closures", name, lambda: closures(self.gaps[name], truth, self.phones))
 
     def products(self, name: str) -> Products:
-        """What r at lag 0 needs of it."""
-        return self.once("products", name, lambda: products(self.gaps[name], self.gaps["true"]))
+        """What r at lag 0 needs of one that was made at each `HEARD`-th frame."""
+        return self.once("products", name, lambda: products(self.gaps[name], self.gaps["true"][::HEARD]))
 
     def error(self) -> float:
         """The reader's mean error on the truth, of the mouth's range."""
