@@ -12,6 +12,8 @@ from pipeline.training.rows import Rows
 from pipeline.training.talks import Cues
 
 PAUSE_ENERGY = 0.3  # share of the random motion that is left in pauses
+CALM = 0.4  # of the arms' movement in `act`, where mean square wrist speed is 1.6 (shoulder widths / s)^2:
+# then it is .2; three recorded speakers (the public pose files of EchoMimicV2) have .14, .16 and .27
 # where hands are while a phrase is said: [upper, depth, fore, depth], as in `Dofs`
 SPACES = (
     (0.30, 0.30, -0.95, 0.60), (0.25, 0.20, -1.75, 0.30), (0.38, 0.20, 1.75, 0.30), (0.45, 0.15, -0.50, 0.30),
@@ -86,3 +88,11 @@ def act(moves: Motions, manner: Manner, cues: Cues, times: Tensor) -> Dofs:
         curl=(dofs.curl - 0.35 * lift.clamp_min(0)).clamp(0, 1),
         wrist=dofs.wrist - 0.5 * lift,
     )
+
+
+def talk(moves: Motions, manner: Manner, cues: Cues, times: Tensor) -> Dofs:
+    """As `act`, but after the first moment, the reference's, the arms move as much as a real speaker's."""
+    first, rest = slice(0, 1), slice(1, None)
+    calm = replace(manner, beat=CALM * manner.beat, engage=CALM * manner.engage)
+    lively = act(moves, manner, cues, times).frames(first)
+    return lively.then(act(moves.calmer(CALM), calm, cues, times).frames(rest))

@@ -18,6 +18,7 @@ from pipeline.training.pool import WITHHELD, Clips, shards
 CONTROL_SCALE = 2  # the skeleton is drawn at twice the size: at once the size face dots melt together
 OPEN_SHARDS = 16
 WITHHELD_CHANCE = 2.5  # times as often: clips whose mouth the sound alone tells
+FACE_CROPS, HAND_CROPS, HOLE_CROPS = 0.55, 0.22, 0.18  # shares of crops at these places, the rest anywhere
 EXCHANGE = 0.35  # chance per batch that an open shard is exchanged
 # mirror images: OpenPose body and iBUG face
 BODY_MIRROR = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
@@ -193,12 +194,12 @@ def crop_corner(batch: Batch, side: int, generator: torch.Generator) -> list[tup
         kind, noise = torch.rand((), generator=generator).item(), torch.rand(2, generator=generator) - 0.5
         face, hands = batch.face[clip * frames], batch.hands[clip * frames]
         centre = torch.rand(2, generator=generator)  # x, y
-        if kind < 0.4 and face[:, 2].mean() > 0.5:
+        if kind < FACE_CROPS and face[:, 2].mean() > 0.5:
             centre = face[:, :2].mean(0)
-        elif kind < 0.7 and hands[:, 2].mean() > 0.25:
+        elif kind < FACE_CROPS + HAND_CROPS and hands[:, 2].mean() > 0.25:
             seen = hands[hands[:, 2] > 0.3]
             centre = seen[int(torch.randint(len(seen), (), generator=generator)), :2]
-        elif kind < 0.95:
+        elif kind < FACE_CROPS + HAND_CROPS + HOLE_CROPS:
             centre = _invalid_place(batch.validity[clip * frames], generator)
         place = centre.flip(0) * torch.tensor([rows, columns]) + noise * side * 0.5 - side / 2
         limits = (rows - side, columns - side)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,11 +11,9 @@ from torch import Tensor
 
 from pipeline.models.audio2pose import PHASE
 from pipeline.training import acting, presenters, speech, talks
-from pipeline.training.pool import HELD_OUT, MARGIN, MASKED, Cast, Clips, cast_of, filmed, inexact_mask
+from pipeline.training.pool import HELD_OUT, MARGIN, MASKED, Clips, cast_of, filmed, inexact_mask
 
 FPS = 25
-CALM = 0.4  # of the arms' movement in training, where mean square wrist speed is 1.6 (shoulder widths / s)^2:
-# then it is .2; three recorded speakers (the public pose files of EchoMimicV2) have .14, .16 and .27
 
 
 @dataclass
@@ -65,7 +63,7 @@ def held_talks(
         start = 600 * torch.rand(2, generator=generator)
         moved = torch.cat([start[:1], start[1] + moments])[None].float()
         cues = bank.cues(cast.talk, spoken)
-        dofs = _acted(cast, cues, moved)
+        dofs = acting.talk(cast.moves, cast.manner, cues, moved)
         made = filmed(cast.people, dofs, cues, torch.full((1,), float(lips)), size, jitter, generator)
         samples = said.samples[: round(frames / FPS * speech.RATE)]
         phones = [(n, a, min(b, frames / FPS)) for n, a, b in said.phones if a < frames / FPS]
@@ -79,14 +77,6 @@ def held_talks(
         person = presenters.Scene(image, points.body, points.hands, points.face, mask)
         gap = aperture(made.face[0], size)
         yield HeldTalk(made.clips, gap, made.face[0], phones, samples, said.voice, still, person)
-
-
-def _acted(cast: Cast, cues: talks.Cues, moved: Tensor) -> presenters.Dofs:
-    """The reference as lively as in training, then a talk whose arms move as much as a real speaker's."""
-    lively = acting.act(cast.moves, cast.manner, cues, moved)
-    manner = replace(cast.manner, beat=CALM * cast.manner.beat, engage=CALM * cast.manner.engage)
-    calm = acting.act(cast.moves.calmer(CALM), manner, cues, moved)
-    return lively.frames(slice(0, 1)).then(calm.frames(slice(1, None)))
 
 
 def aperture(face: Tensor, size: tuple[int, int]) -> np.ndarray:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from pipeline.models.denoiser import CELL, face_maps, soft_ellipse
 
-FACE_WEIGHT, HANDS_WEIGHT, MOUTH_WEIGHT = 2.5, 5.0, 6.0
+FACE_WEIGHT, HANDS_WEIGHT, MOUTH_WEIGHT = 4.0, 5.0, 6.0
 INVALID_WEIGHT, VALID_WEIGHT = 2.5, 0.6
 REST = 0.04  # weight of the change itself where the warp is valid: it keeps photos as they are
-CHARBONNIER = 0.6  # in whitened units: below it the loss is quadratic
-CHANNEL_POWER = 1.5  # of a channel's deviation: 1 is like an absolute, 2 like a squared error of pixels
+CHARBONNIER = 1.5  # in whitened units: below it the loss is quadratic
+CHANNEL_POWER = 2.0  # of a channel's deviation: 1 is like an absolute, 2 like a squared error of pixels
 
 
 def hand_maps(hands: Tensor, size: tuple[int, int]) -> Tensor:

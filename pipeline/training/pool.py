@@ -30,7 +30,7 @@ SIZES = ((192, 128), (128, 128), (128, 192), (224, 128))  # (H, W); short side 1
 SHARES = (0.6, 0.15, 0.15, 0.1)
 FRAMES = 4
 CHUNK = 8  # frames that are drawn and warped at a time
-FORMAT = 2  # of shards: those of older drawings are not mixed in
+FORMAT = 3  # of shards: those of older drawings are not mixed in
 CLIPS = 8  # per shard, about 6 MB
 SHARDS = 450
 JITTER = 1.2  # pixels at a short side of 128, the largest standard deviation of a clip
@@ -40,11 +40,13 @@ TOKENS = (5, 160)  # per frame: offsets of `audio2pose.TOKEN_OFFSETS`, channels
 WITHHELD = [*range(3, 14), *range(48, 68)]  # face points that speech moves: jaw and lips
 WITHHELD_SHARE = 0.2  # of clips
 PROPORTIONS_SHARE, PROPORTIONS = 0.3, 0.12  # of clips whose driver has other bones, by about that much
+CALM_SHARE = 0.5  # of clips whose driver moves as much as a real speaker, not as lively as can be
 TEXTURED_SHARE = 0.35  # of clips whose holes are filled with texture, as the pipeline does
 FILL = functools.partial(warp.textured, finest=48)  # at 128 cells, as in use, it takes 1 s a picture, not .1
 MARGIN = 0.5  # s of silence taken before and after a talk
 PER_CLIP = ("reference", "lips")  # fields without a frame axis
-MASKED = 0.65  # share of clips with the person's mask
+MASKED = 0.85  # share of clips with the person's mask, as almost every user's picture has one
+GROWN, SHRUNK = 0.31, 0.23  # of these masks: by a pixel too large, too small
 TALL_FACE = 25.0  # pixels from points 27 to 8: smaller faces get less jitter
 HELD_OUT = 9_000_000  # seeds from here on are never trained on
 
@@ -136,9 +138,10 @@ def _draw(
     cast = cast_of(generator, count, bank)
     spoken, moved = _times(generator, bank.seconds(cast.talk), frames)
     cast, cues, moved = cast.to(device), bank.cues(cast.talk, spoken).to(device), moved.to(device)
-    dofs = acting.act(cast.moves, cast.manner, cues, moved)
     lips = (torch.rand(count, generator=generator) >= WITHHELD_SHARE).float()
-    chance = torch.rand(2, generator=generator)
+    chance = torch.rand(3, generator=generator)
+    act = acting.talk if chance[2] < CALM_SHARE else acting.act
+    dofs = act(cast.moves, cast.manner, cues, moved)
     spread = PROPORTIONS if chance[0] < PROPORTIONS_SHARE else 0.0
     driven = presenters.proportioned(cast.people, generator, spread)
     fill = FILL if chance[1] < TEXTURED_SHARE else None
@@ -286,9 +289,9 @@ def inexact_mask(mask: Tensor, kind: float) -> Tensor | None:
     """The true mask, grown or shrunk by a pixel, softened, as `kind` in [0, 1) says; None from MASKED on."""
     if kind >= MASKED:
         return None
-    if kind < 0.2:
+    if kind < GROWN * MASKED:
         mask = F.max_pool2d(mask, 3, 1, 1)
-    elif kind < 0.35:
+    elif kind < (GROWN + SHRUNK) * MASKED:
         mask = -F.max_pool2d(-mask, 3, 1, 1)
     return F.avg_pool2d(mask, 3, 1, 1)
 
