@@ -6,12 +6,12 @@ import logging
 from collections.abc import Generator
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pipeline.clips import Detection, Pose, Video
 
 from . import drawn
+from .cutout import to_edges
 from .people import Follower, Locator, Region, mediapipe
 from .quiet import quiet
 from .sighting import (
@@ -46,7 +46,7 @@ class Holistic:
     """Pose, hands, face and person mask by MediaPipe 0.10.21; no state is kept between calls."""
 
     name = "holistic"
-    version = "3"
+    version = "4"
 
     def __init__(self) -> None:
         mediapipe()
@@ -60,9 +60,7 @@ class Holistic:
         if not people:
             raise ValueError(NO_PERSON)
         poses = tuple(pose([person], 1.0, size) for person in people)
-        masks = tuple(
-            cv2.resize(p.mask, size[::-1], interpolation=cv2.INTER_LINEAR).clip(0, 1) for p in people
-        )
+        masks = tuple(to_edges(image, person.mask) for person in people)
         return Detection(poses, masks, notes(poses))
 
     def video(self, video: Video) -> Generator[int, None, Detection]:

@@ -123,7 +123,7 @@ def _compose(
     places, still = maps[:, :2], maps[:, 3:]
     if face:
         places[:, :, face[0] : face[1], face[2] : face[3]], slits = _slits(found, face, size)
-    body = sample(layers.body, places, aspect).mul_(maps[:, 2:3])
+    body = sample(layers.body, places, aspect, layers.room).mul_(maps[:, 2:3])
     if face:
         window = body[:, :, face[0] : face[1], face[2] : face[3]]
         colour = layers.lips.repeat_interleave(frames, 0)
@@ -137,7 +137,8 @@ def _compose(
     for part, box in enumerate(parts):
         if box:
             window = picture[:, :, box[0] : box[1], box[2] : box[3]]
-            arm = sample(layers.arms[:, part], _crop(found.arms[:, part], box, size), aspect)
+            places = _crop(found.arms[:, part], box, size)
+            arm = sample(layers.arms[:, part], places, aspect, layers.room)
             arm.mul_(found.on[:, part, None, None, None])
             window.mul_(1 - arm[:, 3:4])
             window[:, :3] += arm[:, :3]

@@ -19,9 +19,11 @@ from pipeline.warp.geometry import (
     RIGID_FACE,
     SHINS,
     THIGHS,
+    Room,
     Skeleton,
     affine,
     apply_grid,
+    arm_bones,
     bend,
     bone,
     bone_map,
@@ -39,6 +41,7 @@ from pipeline.warp.layers import (
     legs_present,
     shares_of,
 )
+from pipeline.warp.sleeves import Sources
 
 STILL = 0.004  # picture heights: where nothing moves by more than this the reference's own pixels are shown
 AGREE = (0.25, 0.6)  # a place is hidden where the part that it comes from is not the part that it goes to
@@ -77,11 +80,14 @@ def flow_size(size: tuple[int, int]) -> tuple[int, int]:
     return rows, max(2, round(width * rows / height))
 
 
-def sample(maps: Tensor, places: Tensor, aspect: float) -> Tensor:
-    """(N,C,h,w) maps (B,C,H,W) at metric places (N,2,h,w), N = B T; nothing outside the picture."""
-    images, (h, w) = len(maps), places.shape[2:]
-    scale = places.new_tensor([2 / aspect, 2.0])
-    where = places.permute(0, 2, 3, 1) * scale - 1
+def sample(maps: Tensor, places: Tensor, aspect: float, room: Room = (0.0, 0.0)) -> Tensor:
+    """(N,C,h,w) maps (B,C,H,W) at metric places (N,2,h,w), N = B T; nothing outside what the maps span.
+
+    `room`: picture heights above and below the reference that the maps span as well.
+    """
+    images, (h, w), tall = len(maps), places.shape[2:], 1 + sum(room)
+    scale, shift = places.new_tensor([[2 / aspect, 2 / tall], [-1, 2 * room[0] / tall - 1]])
+    where = places.permute(0, 2, 3, 1) * scale + shift
     picked = F.grid_sample(maps, where.reshape(images, -1, w, 2), mode="bilinear", align_corners=False)
     if len(where) == images:
         return picked
@@ -105,10 +111,13 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     shares = shares_of(distance, legs_present(reference))
     body = (shares[:, :, None] * maps).sum(1).repeat(1, 2, 1, 1)
     body = body + residual(head, head_ratio, reference, target, nodes, unit) * shares[:, :1]
-    agree = torch.minimum(sample(layers.shares, body[:, :2], aspect), shares).sum(1, keepdim=True)
+    agree = torch.minimum(sample(layers.shares, body[:, :2], aspect, layers.room), shares).sum(
+        1, keepdim=True
+    )
     agree = ((agree - AGREE[0]) / (AGREE[1] - AGREE[0])).clamp(0, 1)
-    arms, on = _arms(reference, target, ratio, nodes)
-    still = _stillness(layers.near, rows, maps, arms, on, nodes)
+    arms, on = _arms(reference, target, layers.sources.frames(rows), ratio, nodes)
+    near = sample(layers.near, nodes.expand(len(layers.image), -1, -1, -1), aspect, layers.room)
+    still = _stillness(near[rows], maps, arms, on, nodes)
     return Flow(nodes, reference, target, unit, head_ratio, ratio, body, agree, arms, on, still)
 
 
@@ -152,12 +161,18 @@ def _bone(
     return bone_map(along, across, length, reference.body[:, a], reference.body[:, b], ratio)
 
 
-def _arms(reference: Skeleton, target: Skeleton, ratio: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
+def _arms(
+    reference: Skeleton, target: Skeleton, sources: Sources, ratio: Tensor, nodes: Tensor
+) -> tuple[Tensor, Tensor]:
     """Places (N,6,2,h,w) of the arm parts and which of them are in both poses (N,6).
 
     A hand without points in one of the poses turns with its forearm.
     """
-    maps = [_bone(reference, target, joints, ratio, nodes) for joints in ARMS]
+    maps = []
+    for k, ends in enumerate(arm_bones(target).unbind(1)):
+        along, across, _, length = bone(nodes, *ends.unbind(1))
+        source, width = sources.bones[:, k].unbind(1), ratio * sources.width[:, k]
+        maps.append(bone_map(along, across, length, *source, width))
     for (elbow, wrist), hand in ((ARMS[2], 1), (ARMS[3], 0)):
         shared = (reference.hand_points_seen & target.hand_points_seen)[:, hand]
         both = (reference.hands_seen & target.hands_seen)[:, hand] & (shared.sum(-1) >= FEW_POINTS)
@@ -184,10 +199,9 @@ def _turn(source: Tensor, target: Tensor) -> Tensor:
     return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
 
 
-def _stillness(near: Tensor, rows: Tensor, body: Tensor, arms: Tensor, on: Tensor, nodes: Tensor) -> Tensor:
-    """(N,1,h,w) 1 where no part near in the reference moves, falling to 0 over STILL picture heights."""
-    near = F.interpolate(near, nodes.shape[1:], mode="bilinear", align_corners=True)
+def _stillness(near: Tensor, body: Tensor, arms: Tensor, on: Tensor, nodes: Tensor) -> Tensor:
+    """(N,1,h,w) 1 where no part near (N,12,h,w) in the reference moves, to 0 over STILL picture heights."""
     squares = [(maps - nodes).square().sum(2) for maps in (body, arms)]
     squares[1] = torch.where(on[..., None, None], squares[1], FAR)
-    most = (near[rows].square() * torch.cat(squares, 1)).amax(1, keepdim=True)
+    most = (near.square() * torch.cat(squares, 1)).amax(1, keepdim=True)
     return torch.exp(-most / STILL**2)

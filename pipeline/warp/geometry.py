@@ -24,6 +24,8 @@ THIGH_RADIUS, SHIN_RADIUS, HAND_RADIUS, TORSO_PAD = 0.34, 0.24, 0.065, 0.14
 SHOULDER = 0.2  # share of the upper arm that still belongs to the torso when the picture is cut into parts
 HEAD_AXES = (0.44, 0.60)  # half width and half height of the head with some hair, in head heights
 
+Room = tuple[float, float]  # picture heights above and below the picture
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -70,11 +72,17 @@ def has_face(pose: Skeleton) -> Tensor:
     return pose.face_seen.float().mean(-1) > 0.5
 
 
-def grid(size: tuple[int, int], full: tuple[int, int], aspect: float, like: Tensor) -> Tensor:
-    """(2,h,w) metric nodes that span the pixel centres of a `full` picture: affine maps upsample exactly."""
-    (h, w), (height, width) = size, full
+def grid(
+    size: tuple[int, int], full: tuple[int, int], aspect: float, like: Tensor, room: Room = (0.0, 0.0)
+) -> Tensor:
+    """(2,h,w) metric nodes that span the pixel centres of a `full` picture: affine maps upsample exactly.
+
+    `room`: picture heights above and below it that the h rows span as well.
+    """
+    (h, w), (height, width), (above, below) = size, full, room
     x = torch.linspace(0.5 / width, 1 - 0.5 / width, w, device=like.device, dtype=like.dtype) * aspect
-    y = torch.linspace(0.5 / height, 1 - 0.5 / height, h, device=like.device, dtype=like.dtype)
+    ends = 0.5 / height - above, 1 + below - 0.5 / height
+    y = torch.linspace(*ends, h, device=like.device, dtype=like.dtype)
     return torch.stack([x.expand(h, w), y[:, None].expand(h, w)])
 
 
@@ -131,6 +139,17 @@ def bend(matrix: Tensor, source: Tensor, target: Tensor, weight: Tensor, stiffne
     eye = torch.eye(2, device=a.device, dtype=a.dtype)
     gain = torch.linalg.solve(spread + ridge * eye, (w * a).transpose(1, 2) @ (b - a)).transpose(1, 2) + eye
     return affine(gain @ matrix[..., :2], (w * source).sum(1), goal[:, 0])
+
+
+def arm_bones(pose: Skeleton) -> Tensor:
+    """(N,4,2,2) start and end of ARMS; a forearm ends where its hand begins, if that is seen.
+
+    Detectors find hands apart from bodies: the two wrists may lie a hand's width from each other.
+    """
+    bones = torch.stack([pose.body[:, list(joints)] for joints in ARMS], 1)
+    root, seen = pose.hands.flip(1)[:, :, 0], (pose.hands_seen & pose.hand_points_seen[..., 0]).flip(1)
+    bones[:, 2:, 1] = torch.where(seen[..., None], root, bones[:, 2:, 1])
+    return bones
 
 
 def head_unit(pose: Skeleton) -> Tensor:

@@ -28,6 +28,7 @@ from pipeline.warp.geometry import (
     THIGH_RADIUS,
     THIGHS,
     TORSO_PAD,
+    Room,
     Skeleton,
     bone,
     complete,
@@ -38,6 +39,7 @@ from pipeline.warp.geometry import (
     skeleton,
 )
 from pipeline.warp.matte import hand_matte
+from pipeline.warp.sleeves import THIN, Sources, bare, lenders, lent, stretches
 
 CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
 BLEND = 0.08  # head heights over which neighbouring body parts share a place
@@ -46,6 +48,7 @@ NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a pe
 FAR = 1e3  # distance of a part that is not there
 ROOM = 0.06  # head heights by which the outline around a hand is wider while its matte is made
 HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
+ABOVE, BELOW = 0.12, 0.3  # picture heights beyond its edges to which a person who is cut off there goes on
 SURE = 0.9  # a mask above this is the person alone, without background mixed in
 
 Fill = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # colour, known, needed, smooth -> filled
@@ -55,8 +58,9 @@ Fill = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # colour, known, need
 class Plates:
     """The layers of B reference images (B,C,H,W) and their geometry; colours are multiplied by their alpha.
 
-    image 3; background 4 = colour, known; body 5 and arms (B,6,5,H,W) = colour, alpha, known;
-    shares (B,6,h,w) of the body parts, near (B,12,h,w) of body and arm parts on the flow grid; lips (B,3).
+    image 3; background 4 = colour, known; body 5 and arms (B,6,5,H',W) = colour, alpha, known; on a coarse
+    grid shares (B,6,h,w) of body parts, near (B,12,h,w) of body and arm parts; lips (B,3). `room`: picture
+    heights above and below the image that body, arms, shares and near span too; sources of the arms' pixels.
     """
 
     image: Tensor
@@ -70,6 +74,8 @@ class Plates:
     unit: Tensor
     head: Tensor
     up: Tensor
+    room: Room
+    sources: Sources
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,9 +83,10 @@ class Plates:
 
     def shrunk(self, size: tuple[int, int]) -> Plates:
         """The same layers at a smaller size, area-averaged."""
-        names = ("image", "background", "body")
-        small = {name: F.interpolate(getattr(self, name), size, mode="area") for name in names}
-        arms = F.interpolate(self.arms.flatten(1, 2), size, mode="area").unflatten(1, self.arms.shape[1:3])
+        tall = (round(size[0] * (1 + sum(self.room))), size[1])
+        sizes = {"image": size, "background": size, "body": tall}
+        small = {k: F.interpolate(getattr(self, k), v, mode="area") for k, v in sizes.items()}
+        arms = F.interpolate(self.arms.flatten(1, 2), tall, mode="area").unflatten(1, self.arms.shape[1:3])
         return replace(self, **small, arms=arms)
 
 
@@ -173,8 +180,11 @@ def plates(
     unit = head_unit(pose)
     pose = complete(pose, unit)
     head, up = head_frame(pose, unit)
+    margins = round(ABOVE * size[0]), round(BELOW * size[0])
+    room = tuple(pixels / size[0] for pixels in margins)
     rows = min(size[0], max(96, min(CUT_HEIGHT, size[0] // 2)))
-    nodes = grid((rows, max(2, round(size[1] * rows / size[0]))), size, aspect, image)
+    columns = max(2, round(size[1] * rows / size[0]))
+    nodes = grid((round(rows * (1 + sum(room))), columns), size, aspect, image, room)
     trunk = body_distances(nodes, pose, unit, head_distance(nodes[None], head, up, unit))
     present = legs_present(pose)
     trunk = torch.where(present[..., None, None], trunk, FAR)
@@ -182,9 +192,12 @@ def plates(
     neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
     both = torch.cat([trunk, limbs], 1)
     near = (1 - (both - both.amin(1, keepdim=True) - 0.1) / 0.3).clamp(0, 1)
-    background, bare, arms = _layers(image, mask, pose, trunk, limbs, neck, fill)
-    lips = lips_colour(image, pose.face, aspect)
-    return Plates(image, background, bare, arms, shares_of(trunk, present), near, lips, pose, unit, head, up)
+    maps = trunk, limbs, neck, *stretches(nodes, pose, unit)
+    background, trunk_layer, arms, sources = _layers(image, mask, pose, *maps, fill, margins)
+    lips, shares = lips_colour(image, pose.face, aspect), shares_of(trunk, present)
+    return Plates(
+        image, background, trunk_layer, arms, shares, near, lips, pose, unit, head, up, room, sources
+    )
 
 
 def _enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -205,53 +218,86 @@ def _layers(
     parts: Tensor,
     limbs: Tensor,
     neck: Tensor,
+    beyond: Tensor,
+    lendable: Tensor,
     fill: Fill | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Background (B,4), body (B,5) and arms (B,6,5) from distances (B,1|6,h,w) on a coarse grid."""
+    margins: tuple[int, int],
+) -> tuple[Tensor, Tensor, Tensor, Sources]:
+    """Background (B,4), body (B,5), arms (B,6,5) and their sources from maps (B,1|2|6,h,w) on a coarse grid.
+
+    Body and arms, as the distances, go on for `margins` pixels above and below the image.
+    """
+    height, inside = image.shape[2], slice(margins[0], margins[0] + image.shape[2])
+    image = _extended(image, margins)
     size, trunk = image.shape[2:], parts.amin(1, keepdim=True)
     arm = limbs.amin(1, keepdim=True)
-    if mask is None:
-        room = ROOM * pose.hands_seen.flip(1)[..., None, None].to(limbs.dtype)  # the matte takes it back
-        outline = torch.minimum(torch.minimum(trunk, arm), neck)
-        outline = torch.minimum(outline, (limbs[:, 4:] - room).amin(1, keepdim=True))
-        person = _enlarge((0.5 - outline / 0.06).clamp(0, 1), size)
-    else:
-        person = mask
+    seen = F.pad(torch.ones_like(image[:, :1, inside]), (0, 0, *margins))
+    person = _outline(pose, trunk, limbs, neck, size) if mask is None else _extended(mask, margins)
     # an arm part owns its capsule, and what else of the person is near and nearer to it than to the trunk
-    reach = limbs.new_tensor(REACH)[None, :, None, None] - limbs
+    free = F.pad(bare(image[:, :, inside], pose, size[1] / height), (0, 2))[..., None, None]
+    reach = torch.where(free, 0.0, limbs.new_tensor(REACH)[:, None, None]) - limbs
     own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), reach))
     holes = _enlarge((0.5 + (own + 0.02) / 0.06).clamp(0, 1), size)
-    alphas = _enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size) * person
-    edge = max(1, round(size[0] / 384))
-    hands, grounds = _hands(image, person, pose, trunk, limbs, edge)
+    alphas = _enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size)
+    alphas *= torch.lerp(_enlarge((0.5 - arm / 0.06).clamp(0, 1), size), person, seen)  # unseen: the capsule
+    edge = max(1, round(height / 384))
+    hands, grounds = _hands(image, person, pose, trunk, limbs, edge, margins)
     holes[:, 4:] *= torch.maximum(_grown((hands > 0.03).to(image.dtype), edge), grounds)
-    alphas[:, 4:] *= hands
+    # of a hand that is only guessed at, nothing is known beyond the picture
+    alphas[:, 4:] *= hands * torch.lerp(
+        pose.hands_seen.flip(1)[..., None, None].to(hands), hands.new_ones(()), seen
+    )
     hole = holes.amax(1, keepdim=True)
-    radius = max(1, round(size[0] / 96)) * (1 if mask is not None else 2)
-    away = (1.2 - _grown(person, radius) * 4).clamp(0, 1)
-    sure = (person > SURE).to(image.dtype)
-    bare = sure * (hole < 0.02)
+    radius = max(1, round(height / 96)) * (1 if mask is not None else 2)
+    away = (1.2 - _grown(person, radius) * 4).clamp(0, 1) * seen
+    sure = (person > SURE).to(image.dtype) * seen
+    alone = sure * (hole < 0.02)
     levels = sure * (hole > 0.5) * _uncovered(limbs, size, hands, edge)
-    weights = torch.cat([away, bare, *levels.split(1, 1)])
+    lend = lenders(image, levels, alphas, pose)
+    beyond = beyond * lend[..., None, None]
+    levels[:, :1] *= 1 - _enlarge(beyond.amax(1, keepdim=True), size).ceil()
+    alphas[:, :2] *= _enlarge(1 - beyond * (0.5 + (limbs[:, :2] + THIN) / 0.06).clamp(0, 1), size)
+    weights = torch.cat([away, alone, *levels.split(1, 1)])
     behind, trunk_colour, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
     cover = push_pull(person, 1 - hole)
-    shape = _enlarge((0.5 - trunk / 0.1).clamp(0, 1), size)
-    under = ((0.6 * cover + 0.4 * shape - 0.35) / 0.3).clamp(0, 1)
-    alpha = person * (1 - hole) + under * hole
+    head, other = _enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(1, 1)
+    under = ((0.6 * cover + 0.4 * (0.5 - torch.minimum(head, other) / 0.1).clamp(0, 1) - 0.35) / 0.3).clamp(
+        0, 1
+    )
+    alpha = _extended((person * (1 - hole) + under * hole)[:, :, inside], margins)
+    alpha[:, :, : margins[0]] *= (0.5 - head[:, :, : margins[0]] / 0.06).clamp(
+        0, 1
+    )  # hair ends, cloth goes on
+    behind, away, own_image = (maps[:, :, inside] for maps in (behind, away, image))
     if fill is not None:
-        behind = _each(fill, image, away > 0.5, torch.ones_like(away) > 0, behind)
+        behind = _each(fill, own_image, away > 0.5, torch.ones_like(away) > 0, behind)
         # a face must not be copied, nor hair be filled with cloth
-        head, other = _enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(
-            1, 1
-        )
         clothed = (head > HEAD_ROOM) & (head > other)
-        trunk_colour = _each(fill, image, (bare > 0.5) & clothed, (alpha > 0) & clothed, trunk_colour)
-    body = torch.cat([trunk_colour * alpha, alpha, bare * alpha], 1)
+        trunk_colour = _each(fill, image, (alone > 0.5) & clothed, (alpha > 0) & clothed, trunk_colour)
+    trunk_colour[:, :, : margins[0]] = image[:, :, : margins[0]]  # hair: its colour at the edge
+    body = torch.cat([trunk_colour * alpha, alpha, alone * alpha], 1)
     arms = []
     for level, colour in enumerate(colours):
         layer = torch.cat([colour, torch.ones_like(person), levels[:, level : level + 1]], 1)
         arms += [layer * alphas[:, part : part + 1] for part in (2 * level, 2 * level + 1)]
-    return torch.cat([behind, away], 1), body, torch.stack(arms, 1)
+    return (
+        torch.cat([behind, away], 1),
+        body,
+        *lent(torch.stack(arms, 1), lend, _enlarge(lendable, size), pose),
+    )
+
+
+def _extended(maps: Tensor, margins: tuple[int, int]) -> Tensor:
+    """(B,C,H,W) with its first and last row repeated for some pixels above and below."""
+    return F.pad(maps, (0, 0, *margins), mode="replicate")
+
+
+def _outline(pose: Skeleton, trunk: Tensor, limbs: Tensor, neck: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B,1,H,W) the person as the key points show it, where no mask is known."""
+    room = ROOM * pose.hands_seen.flip(1)[..., None, None].to(limbs.dtype)  # the matte takes it back
+    outline = torch.minimum(torch.minimum(trunk, limbs.amin(1, keepdim=True)), neck)
+    outline = torch.minimum(outline, (limbs[:, 4:] - room).amin(1, keepdim=True))
+    return _enlarge((0.5 - outline / 0.06).clamp(0, 1), size)
 
 
 def _each(fill: Fill, image: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> Tensor:
@@ -261,7 +307,13 @@ def _each(fill: Fill, image: Tensor, known: Tensor, needed: Tensor, smooth: Tens
 
 
 def _hands(
-    image: Tensor, person: Tensor, pose: Skeleton, trunk: Tensor, limbs: Tensor, edge: int
+    image: Tensor,
+    person: Tensor,
+    pose: Skeleton,
+    trunk: Tensor,
+    limbs: Tensor,
+    edge: int,
+    margins: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
     """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is background.
 
@@ -285,7 +337,7 @@ def _hands(
             maps = _cut(torch.cat([layers, limbs[:, 4 + k : 5 + k]], 1), box, size)
             behind = [(part[:, :3], part[:, 3:]) for part in maps[:, :12].split(4, 1)]
             window = image[:, :, top:bottom, left:right]
-            places = _places(pose.hands[:, 1 - k], box, size)
+            places = _places(pose.hands[:, 1 - k], box, margins, size[0] - sum(margins))
             share = hand_matte(window, places, pose.hands_seen[:, 1 - k], maps[:, 12:], behind, edge)
             found[:, :, k, top:bottom, left:right] = share
     return found[:, 0], found[:, 1]
@@ -314,11 +366,14 @@ def _cut(maps: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]) ->
     return F.grid_sample(maps, where, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def _places(points: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
-    """Metric points (B,K,2) as places from -1 to 1 in the window `box` of a picture of `size`."""
+def _places(points: Tensor, box: tuple[int, int, int, int], margins: tuple[int, int], height: int) -> Tensor:
+    """Metric points (B,K,2) as places from -1 to 1 in the window `box` of a picture with `margins`."""
     top, bottom, left, right = box
-    corner, extent = points.new_tensor([left, top]), points.new_tensor([right - left, bottom - top])
-    return (points * size[0] - corner) / extent * 2 - 1
+    corner, extent = (
+        points.new_tensor([left, top - margins[0]]),
+        points.new_tensor([right - left, bottom - top]),
+    )
+    return (points * height - corner) / extent * 2 - 1
 
 
 def _uncovered(limbs: Tensor, size: tuple[int, int], hands: Tensor, edge: int) -> Tensor:

@@ -1,0 +1,96 @@
+"""A forearm that points at the camera in the reference shows too little of itself to be drawn at length.
+
+Where the upper arm has the same colours, as under a sleeve or without one, its pixels are lent to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipeline.warp.geometry import ARMS, LIMB_RADIUS, Skeleton, arm_bones, bone, has_face
+from pipeline.warp.matte import features
+
+SHORT = 0.55  # of the upper arm's length in the reference: below it a forearm is foreshortened
+LIKE = 0.2  # distance of mean colours (`matte.features`) up to which they are one cloth or one skin
+LENT = (0.38, 0.85)  # shares of the upper arm from the elbow on: before lies the forearm, beyond the shoulder
+THIN = 0.02  # head heights by which an elbow that is only guessed at is thinner than an upper arm
+SKIN = 0.14  # distance from the nose's colour up to which an arm is bare
+NOSE = (27, 28, 29, 30)  # face points
+PAIRS = ((0, 2), (1, 3))  # upper arm and forearm in ARMS
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where ARMS' pixels come from: bones (B,4,2,2), start and end in the reference; width (B,4) of the part
+    over that of its source."""
+
+    bones: Tensor
+    width: Tensor
+
+    def frames(self, rows: Tensor) -> Sources:
+        return Sources(self.bones[rows], self.width[rows])
+
+
+def bare(image: Tensor, pose: Skeleton, aspect: float) -> Tensor:
+    """(B,4) bool: ARMS whose middle has the colours of the nose: no sleeve is around them."""
+    bones = torch.stack([pose.body[:, list(joints)] for joints in ARMS], 1)
+    start, end = bones[:, :, 0], bones[:, :, 1]
+    along = torch.stack([start + share * (end - start) for share in (0.3, 0.5, 0.7)], 2)
+    places = torch.cat([along.flatten(1, 2), pose.face[:, NOSE]], 1) * image.new_tensor([2 / aspect, 2.0]) - 1
+    colours = F.grid_sample(image, places[:, None], mode="bilinear", align_corners=False)[:, :, 0]
+    limbs, nose = features(colours).transpose(1, 2).split([along.shape[1] * along.shape[2], len(NOSE)], 1)
+    skin = nose.median(1, keepdim=True).values
+    apart = (limbs.unflatten(1, along.shape[1:3]).median(2).values - skin).norm(dim=-1)
+    return (apart < SKIN) & has_face(pose)[:, None]
+
+
+def stretches(nodes: Tensor, pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,2,h,w) each: 1 in what upper arms cannot lend, near the elbow or beyond it, and in what they can."""
+    beyond, inside = [], []
+    for (a, b), radius in zip(ARMS[:2], LIMB_RADIUS, strict=False):
+        shoulder, elbow = pose.body[:, a], pose.body[:, b]
+        along, _, _, length = bone(nodes, shoulder, elbow)
+        beyond.append((along > (1 - LENT[0]) * length).to(nodes.dtype))
+        ends = (elbow + share * (shoulder - elbow) for share in LENT)
+        apart = bone(nodes, *ends)[2] / unit[:, None, None] - radius
+        inside.append((0.5 - apart / 0.06).clamp(0, 1))
+    return torch.stack(beyond, 1), torch.stack(inside, 1)
+
+
+def lenders(image: Tensor, known: Tensor, alphas: Tensor, pose: Skeleton) -> Tensor:
+    """(B,2) bool: the upper arms that lend. known (B,2,H,W): where upper arms and forearms show themselves;
+    alphas (B,4+,H,W) of ARMS."""
+    length = [(pose.body[:, b] - pose.body[:, a]).norm(dim=-1) for a, b in ARMS]
+    areas = [known[:, k // 2] * (alphas[:, k] > 0.5) for k in range(len(ARMS))]
+    shown = [area.sum((1, 2)) for area in areas]
+    colours = [
+        features((image * area[:, None]).sum((2, 3)) / total.clamp_min(1)[:, None])
+        for area, total in zip(areas, shown, strict=True)
+    ]
+    found = []
+    for upper, fore in PAIRS:
+        like = ((colours[upper] - colours[fore]).norm(dim=-1) < LIKE) & (shown[fore] > 0)
+        short = length[fore] < SHORT * length[upper]
+        found.append(like & short & (shown[upper] > shown[fore]))
+    return torch.stack(found, 1)
+
+
+def lent(arms: Tensor, lend: Tensor, inside: Tensor, pose: Skeleton) -> tuple[Tensor, Sources]:
+    """Arm layers (B,6,5,H,W) = colour, alpha, known, where upper arms (B,2) lend; and the arms' sources.
+
+    Lent is what lies `inside` (B,2,H,W). Nothing of a lent forearm is known.
+    """
+    bones = arm_bones(pose)
+    width, layers = torch.ones_like(bones[:, :, 0, 0]), list(arms.unbind(1))
+    for (upper, fore), use in zip(PAIRS, lend.unbind(1), strict=True):
+        elbow, shoulder = bones[:, upper, 1], bones[:, upper, 0]
+        source = torch.stack([elbow + share * (shoulder - elbow) for share in LENT], 1)
+        bones[:, fore] = torch.where(use[:, None, None], source, bones[:, fore])
+        width[:, fore] = torch.where(use, LIMB_RADIUS[fore] / LIMB_RADIUS[upper], 1.0)
+        copy = layers[upper] * inside[:, upper, None] * inside.new_tensor([1, 1, 1, 1, 0])[:, None, None]
+        layers[fore] = torch.where(use[:, None, None, None], copy, layers[fore])
+    return torch.stack(layers, 1), Sources(bones, width)
