@@ -17,11 +17,10 @@ import numpy as np
 
 from pipeline import media
 from pipeline.clips import Audio, Keypoints
-from pipeline.models.audio2pose import Audio2Pose
+from pipeline.models.audio2pose import RATE, Audio2Pose
 from pipeline.motion import face
 from pipeline.training import beds, speech
 
-RATE = 16000
 ROOT = Path(__file__).resolve().parent.parent.parent
 GAP = face.PARAMETERS.index("gap")
 INNER_PAIRS, EYE_CORNERS = ((13, 14), (82, 87), (312, 317)), (33, 263)

@@ -1,6 +1,6 @@
 """What a microphone, a room and a codec do to speech, and sounds without speech, for training Audio2Pose.
 
-Numpy only; every function takes the generator it draws from. Samples are float32 at 16 kHz.
+On numpy arrays; every function takes the generator it draws from. Samples are float32 at 16 kHz.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-RATE = 16000
+from pipeline.models.audio2pose import RATE
 
 
 def change_pace(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.models.audio2pose import RATE
 from pipeline.training.visemes import LABEL_RATE, VISEMES
 
-RATE = 16000
 GRAIN, HOP, REACH = 512, 256, 160  # samples: waveform-similarity overlap-add
 VOWELS = tuple(VISEMES.index(name) for name in ("u", "o", "a", "e", "i"))
 EDGE = 3  # label frames at both ends of a vowel that keep their pace: the way into and out of it
