@@ -16,11 +16,16 @@ def change_pace(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sound and labels played `pace` times as fast (formants move too), cut to `frames` at 100 Hz."""
     out = np.interp(np.arange(frames * 160) * pace, np.arange(len(sound)), sound).astype(np.float32)
-    place = np.clip(np.arange(frames) * pace, 0, len(params) - 1)
+    return out, *labels_at(params, classes, np.arange(frames) * pace)
+
+
+def labels_at(params: np.ndarray, classes: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters (T,10), interpolated, and nearest classes (T,) at `place`, (T,) in label frames."""
+    place = np.clip(place, 0, len(params) - 1)
     low = np.minimum(place.astype(int), len(params) - 2)
     share = (place - low)[:, None]
     moved = params[low] * (1 - share) + params[low + 1] * share
-    return out, moved.astype(np.float32), classes[np.round(place).astype(int)]
+    return moved.astype(np.float32), classes[np.round(place).astype(int)]
 
 
 def _filtered(sound: np.ndarray, gain_db: np.ndarray, knots: np.ndarray) -> np.ndarray:
