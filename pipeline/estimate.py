@@ -110,26 +110,6 @@ def rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.1) -> floa
     return 2 * side**3 / min(times)
 
 
-def free_gb(device: torch.device) -> float:
-    """Memory in GB that is free on a CUDA device, or on this machine where the system tells."""
-    if device.type == "cuda":
-        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return (torch.cuda.mem_get_info(device)[0] + idle) / 1e9
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            rows = dict(line.split(":", 1) for line in file)
-        return int(rows["MemAvailable"].split()[0]) * 1024 / 1e9
-    except (OSError, KeyError):
-        return math.inf
-
-
-def loaded_gb(pipe: Any, device: torch.device) -> float:
-    """GB of weights that lie on the device already."""
-    networks = (part for part in pipe.components.values() if isinstance(part, nn.Module))
-    there = (p for part in networks for p in part.parameters() if p.device.type == device.type)
-    return sum(p.numel() * p.element_size() for p in there) / 1e9
-
-
 def estimate(
     pipe: Any,
     size: tuple[int, int],
@@ -153,7 +133,7 @@ def estimate(
     device = condition.device
     speed = rate(device, pipe.unet.dtype) if speed is None else speed
     need = gigabytes(pipe, latents, min(room.window, frames + room.lead), condition.config)
-    return Estimate(need, free_gb(device) + loaded_gb(pipe, device), work / (speed * EFFICIENCY))
+    return Estimate(need, placement.room_gb(pipe, device), work / (speed * EFFICIENCY))
 
 
 def gigabytes(pipe: Any, latents: tuple[int, int], rows: int, config: Mapping[str, Any]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,7 +155,7 @@ def set_dtype(pipe: Any, dtype: torch.dtype) -> None:
 
 
 def choose_offload(pipe: Any, how: str, device: str) -> str:
-    """How weights are kept off the device: for "auto" what its free memory asks for.
+    """How weights are kept off the device: for "auto" what its room for this pipeline asks for.
 
     "none" where all weights and ACTIVATIONS_GB fit, "model" where the largest network does, else "group".
     """
@@ -165,8 +166,7 @@ def choose_offload(pipe: Any, how: str, device: str) -> str:
     if how != "auto":
         return how
     sizes = [size for size in weights_gb(pipe).values() if size]
-    free = torch.cuda.mem_get_info(torch.device(device))[0] / 1e9
-    return fitting(sizes, free)
+    return fitting(sizes, room_gb(pipe, torch.device(device)))
 
 
 def fitting(sizes: list[float], free: float, activations: float | None = None) -> str:
@@ -186,6 +186,32 @@ def weights_gb(pipe: Any) -> dict[str, float]:
         for name, part in pipe.components.items()
         if isinstance(part, nn.Module)
     }
+
+
+def room_gb(pipe: Any, device: torch.device) -> float:
+    """GB that a pipeline may use of a device: what is free, and what its own weights hold there already."""
+    return free_gb(device) + loaded_gb(pipe, device)
+
+
+def free_gb(device: torch.device) -> float:
+    """Memory in GB that is free on a CUDA device, or on this machine where the system tells."""
+    if device.type == "cuda":
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + idle) / 1e9
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            rows = dict(line.split(":", 1) for line in file)
+        return int(rows["MemAvailable"].split()[0]) * 1024 / 1e9
+    except (OSError, KeyError):
+        return math.inf
+
+
+def loaded_gb(pipe: Any, device: torch.device) -> float:
+    """GB of weights that lie on the device already."""
+    device = torch.empty(0, device=device).device  # with its number, as tensors say it
+    networks = (part for part in pipe.components.values() if isinstance(part, nn.Module))
+    there = (p for part in networks for p in part.parameters() if p.device == device)
+    return sum(p.numel() * p.element_size() for p in there) / 1e9
 
 
 def may_offload(pipe: Any) -> bool:

@@ -156,3 +156,15 @@ def test_free_memory_counts_what_is_cached_and_what_the_weights_hold_once(cuda, 
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device=None: held + 2e9)
     found = estimate(pipe, (64, 64), 9, speed=1e9)
     assert found.free == pytest.approx((stand_in.FREE + 2e9 + held) / 1e9)
+
+
+def test_a_pipeline_is_not_offloaded_for_the_room_that_it_takes_itself(cuda, monkeypatch):
+    pipe, other = tiny_published(), tiny_published()
+    held = sum(placement.weights_gb(pipe).values()) * 1e9
+    monkeypatch.setattr(placement, "HEAVY", 0)  # as a large model, whose activations need nothing
+    monkeypatch.setattr(placement, "ACTIVATIONS_GB", 0.0)
+    for free in (1.5 * held, 0.5 * held):  # before and after its weights came
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None, free=free: (int(free), 0))
+        place(pipe, Placement("cuda", "sdpa", "float32"))
+        assert pipe.placed.offload == "none" and isinstance(pipe.unet.conv_in.weight, stand_in.There)
+    assert placement.choose_offload(other, "auto", "cuda") != "none"  # there is no room for one more

@@ -332,7 +332,8 @@ def test_the_shipped_model_is_measured_on_held_out_talks(capsys):
 
 def test_mouths_of_small_faces_are_not_read(tiny, monkeypatch):
     monkeypatch.setattr(mini, "LEAST_FACE", 1000.0)
-    report, _ = mini.evaluate(mini.SHIPPED, None, (2, 1.0, 1, 2, 0), "cpu")
+    scale = mini.Scale(talks=2, seconds=1.0, speeches=1, inexact=2, whole=0)
+    report, _ = mini.evaluate(mini.SHIPPED, None, scale, "cpu")
     rows = {row["name"]: row for row in report["rows"]}
     assert rows["slider end to end: wrists' displacement kept, slope"]["why"] == slider.LEFT_OUT
     assert rows["enlarged: PSNR face: result less plain"]["why"] == enlarged.LEFT_OUT

@@ -164,7 +164,7 @@ def test_pytorchs_attention_takes_the_place_of_xformers_chosen_before(monkeypatc
 def test_free_memory_counts_no_weights_twice(monkeypatch):
     for name, value in (("mem_get_info", (20e9, 80e9)), ("memory_reserved", 9e9), ("memory_allocated", 8e9)):
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
-    assert estimate.free_gb(torch.device("cuda")) == pytest.approx(21)  # and 8 are in use
+    assert placement.free_gb(torch.device("cuda")) == pytest.approx(21)  # and 8 are in use
 
 
 def test_layers_can_stay_in_main_memory_and_give_the_same_frames():

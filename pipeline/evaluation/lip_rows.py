@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.clips import Audio
 from pipeline.evaluation.mini_rows import Figures, mean, median, row
 from pipeline.evaluation.motion_report import Row
-from pipeline.evaluation.mouths import FPS, LAGS, PAUSES, PHASE, correlation
+from pipeline.evaluation.mouths import LAGS, PAUSES, correlation, within
 from pipeline.evaluation.sync_mini import SyncMini, Verdict
 from pipeline.training.visemes import Phones
 
@@ -67,7 +67,7 @@ def opened(curve: np.ndarray, truth: np.ndarray, phones: Phones) -> Share:
     """Open vowels within which a curve (T,) rises above 0.30 of the truth's range, of all open vowels."""
     low, high = np.quantile(truth, (0.02, 0.98))
     wide = (curve - low) / max(high - low, 1e-6) > WIDE
-    said = [wide[_within(len(curve), start, end)] for name, start, end in phones if name in OPEN]
+    said = [wide[within(len(curve), start, end)] for name, start, end in phones if name in OPEN]
     said = [frames for frames in said if len(frames)]
     return Share(sum(bool(frames.any()) for frames in said), len(said))
 
@@ -76,7 +76,7 @@ def stillness(curve: np.ndarray, phones: Phones) -> tuple[Share, Share]:
     """Mean movement a frame of a curve (T,) in pauses of 0.2 s and more, and while somebody speaks."""
     paused, speech = np.zeros(len(curve), bool), np.ones(len(curve), bool)
     for start, end in pauses(phones):
-        inside = _within(len(curve), start, end)
+        inside = within(len(curve), start, end)
         speech &= ~inside
         if end - start > PAUSE:
             paused |= inside
@@ -95,12 +95,6 @@ def pauses(phones: Phones) -> list[tuple[float, float]]:
         elif name in PAUSES:
             found.append((start, end))
     return found
-
-
-def _within(frames: int, start: float, end: float) -> np.ndarray:
-    """(T,) frames whose moment lies in a stretch of the sound."""
-    time = (np.arange(frames) + PHASE) / FPS
-    return (time >= start) & (time <= end)
 
 
 # ---- all clips

@@ -7,6 +7,7 @@ the smoothed distance of the outer eye corners. Every figure is at lag 0; the en
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,10 +17,10 @@ import numpy as np
 
 from pipeline import media
 from pipeline.clips import Audio, Keypoints
-from pipeline.models.audio2pose import Audio2Pose
+from pipeline.models.audio2pose import RATE, Audio2Pose
 from pipeline.motion import face
+from pipeline.training import beds, speech
 
-RATE = 16000
 ROOT = Path(__file__).resolve().parent.parent.parent
 GAP = face.PARAMETERS.index("gap")
 INNER_PAIRS, EYE_CORNERS = ((13, 14), (82, 87), (312, 317)), (33, 263)
@@ -115,17 +116,14 @@ def clip_figures(model: Audio2Pose, video: Path) -> dict[str, float | str]:
     } | over_music
 
 
-def held_out_beds(samples: int, count: int = 8) -> list[np.ndarray]:
+@functools.lru_cache(maxsize=1)  # the clips are as long as one another, and every one is asked for twice
+def held_out_beds(samples: int, count: int = 8) -> tuple[np.ndarray, ...]:
     """Made-up music of unit level from seeds that no training run uses."""
-    from pipeline.training import beds
-
-    return [beds.music(np.random.default_rng((HELD_OUT_SEED, k)), samples) for k in range(count)]
+    return tuple(beds.music(np.random.default_rng((HELD_OUT_SEED, k)), samples) for k in range(count))
 
 
 def _over_music(model: Audio2Pose, audio: Audio, fps: float, frames: int, snr: float) -> Iterator[np.ndarray]:
     """(T,) gaps of the voice over each held-out bed."""
-    from pipeline.training import beds
-
     for bed in held_out_beds(len(audio.samples)):
         mixed = Audio(beds.under(audio.samples, bed, snr), RATE)
         yield model.predict(mixed, fps, frames).params[:, GAP]
@@ -133,8 +131,8 @@ def _over_music(model: Audio2Pose, audio: Audio, fps: float, frames: int, snr: f
 
 def music_figures(model: Audio2Pose, seconds: float = 8.0) -> dict[str, float]:
     """What the mouth does on held-out beds alone, at -20 dBFS: it should do nothing."""
-    beds = held_out_beds(int(seconds * RATE), 24)
-    moved = [model.predict(Audio(0.1 * bed, RATE), 25, int(seconds * 25)) for bed in beds]
+    alone = held_out_beds(int(seconds * RATE), 24)
+    moved = [model.predict(Audio(0.1 * bed, RATE), 25, int(seconds * 25)) for bed in alone]
     gaps = np.stack([m.params[:, GAP] for m in moved])
     return {
         "speech_share": float(np.mean([m.speech > 0.5 for m in moved])),
@@ -173,8 +171,6 @@ def closure_figures(model: Audio2Pose, sentences: int = 40) -> dict[str, float]:
     A closure counts when the smallest gap inside the phone is under 25 % of the utterance's 90th percentile;
     `closures` and `false` use the network's gap, the `gated` ones what is drawn.
     """
-    from pipeline.training import speech
-
     rate, rows = 100, {"closures": [], "gated": [], "bite": [], "false": [], "false_gated": []}
     for made in speech.flite("rms", sentences, np.random.default_rng(1234)):
         params = model.predict(Audio(made.samples, RATE), rate, int(len(made.samples) / RATE * rate)).params

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -49,13 +50,24 @@ log = logging.getLogger(__name__)
 
 DEFINITION = 3  # raise it when a row's meaning changes
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "mini"
-PLAIN, QUICK = (6, 2.6, 16, 24, 2), (3, 1.6, 6, 8, 0)
-# talks, seconds, sounds for z, people of the picture rows with inexact points, and talks that are drawn
-# large, as many as clips on which the slider is read in frames
 STEPS = 4
 EVERY, SPOKEN = 8, 2.6  # frames, seconds: of the picture rows' talks every eighth frame is made
 LEAST_FACE = 15.0  # pixels from points 27 to 8: a smaller face's mouth opens by a pixel that none can read
 MIN_SOUND = 3.0  # seconds: shorter speech has no shift a second away from itself
+
+
+class Scale(NamedTuple):
+    """How much is measured."""
+
+    talks: int  # of held-out people
+    seconds: float  # of each of these talks
+    speeches: int  # on each of which the prior moves every reference, for its z
+    inexact: int  # people of the picture rows with inexact points
+    whole: int  # talks that are drawn large, and as many clips on which the slider is read in frames
+
+
+PLAIN = Scale(talks=6, seconds=2.6, speeches=16, inexact=24, whole=2)
+QUICK = Scale(talks=3, seconds=1.6, speeches=6, inexact=8, whole=0)
 
 
 class Measure:
@@ -231,30 +243,28 @@ def checksum(folder: Path) -> str:
     return total.hexdigest()
 
 
-def evaluate(
-    folder: Path, previous: Path | None, scale: tuple[int, float, int, int, int], device: str
-) -> tuple[dict, np.ndarray]:
-    """The report and the contact sheet; scale: as in `PLAIN`."""
-    count, seconds, sounds, many, whole = scale
+def evaluate(folder: Path, previous: Path | None, scale: Scale, device: str) -> tuple[dict, np.ndarray]:
+    """The report and the contact sheet."""
     measured = Measure(folder, previous, device)
-    hidden = heldout.held_talks(count, seconds, 0.0)
-    cases = [held.case(t, h) for t, h in zip(heldout.held_talks(count, seconds), hidden, strict=True)]
+    count = scale.talks
+    exact, hidden = (heldout.held_talks(count, scale.seconds, lips) for lips in (1.0, 0.0))
+    cases = [held.case(talk, withheld) for talk, withheld in zip(exact, hidden, strict=True)]
     found, strips = [], []
     for number, given in enumerate(cases):
         log.info("talk %d of %d", number + 1, count)
         figures, part = measured.figures(given, cases[(number + 1) % count])
         found.append(figures)
         strips.append(part)
-    inexact = heldout.held_talks(many, SPOKEN, jitter=pool.JITTER, every=EVERY)
+    inexact = heldout.held_talks(scale.inexact, SPOKEN, jitter=pool.JITTER, every=EVERY)
     seen = [measured.pictures(held.case(talk, talk)) for talk in inexact]
 
     def rows_of(found: Sequence[Figures], seen: Sequence[Figures], z: tuple[float, float]) -> list[Row]:
         return [*table(found, seen, z, measured.why), *lip_rows.rows(found)]
 
-    rows = rows_of(found, seen, follows(cases, sounds))
+    rows = rows_of(found, seen, follows(cases, scale.speeches))
     nowhere = (math.nan, math.nan)  # the prior's z has its own null
     likely = intervals.bootstrap((found, seen), lambda *kinds: rows_of(*kinds, nowhere))
-    rows += [*enlarged.rows(measured.pipe, whole), *slider.rows(measured.pipe, whole)]
+    rows += [*enlarged.rows(measured.pipe, scale.whole), *slider.rows(measured.pipe, scale.whole)]
     frames = sum(map(len, cases))
     commit, unknown = intervals.commit()
     report = {
@@ -264,7 +274,10 @@ def evaluate(
         "previous": None if previous is None else str(previous),
         "clips": count,
         "frames": frames,
-        "inexact": {"clips": many, "frames": many * -(-int(SPOKEN * heldout.FPS) // EVERY)},
+        "inexact": {
+            "clips": scale.inexact,
+            "frames": scale.inexact * -(-int(SPOKEN * heldout.FPS) // EVERY),
+        },
         "fps": held.FPS,
         "seconds": frames / held.FPS,
         "definition": DEFINITION,
@@ -306,22 +319,24 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--model", type=Path, default=SHIPPED, help="folder of the model")
     add("--previous", type=Path, help="folder of an older release, measured side by side")
     add("--quick", action="store_true", help="fewer and shorter talks: under 2 minutes on a quiet core")
-    add("--talks", type=int, help=f"held-out talks, {PLAIN[0]} by default")
-    add("--talk-seconds", type=float, help=f"of each talk, {PLAIN[1]:g} by default")
+    add("--talks", type=int, help=f"held-out talks, {PLAIN.talks} by default")
+    add("--talk-seconds", type=float, help=f"of each talk, {PLAIN.seconds:g} by default")
     add("--device", default="cpu", help="cpu, cuda or auto")
     add("--sheet", type=Path, help="PNG to write: reference, warp, result, truth")
     add("--json", action="store_true", help="print one JSON object last on stdout")
     args = parser.parse_args(list(argv))
-    talks_, seconds, *rest = QUICK if args.quick else PLAIN
-    talks_ = talks_ if args.talks is None else args.talks
-    seconds = seconds if args.talk_seconds is None else args.talk_seconds
-    if not 2 <= talks_ <= talks.HELD:
-        raise ValueError(f"--talks {talks_} lies outside 2 to {talks.HELD}: a talk needs another's speech")
-    if not 1 <= seconds <= 10:
-        raise ValueError(f"--talk-seconds {seconds:g} lies outside 1 to 10")
+    scale = QUICK if args.quick else PLAIN
+    given = {"talks": args.talks, "seconds": args.talk_seconds}
+    scale = scale._replace(**{name: value for name, value in given.items() if value is not None})
+    if not 2 <= scale.talks <= talks.HELD:
+        raise ValueError(
+            f"--talks {scale.talks} lies outside 2 to {talks.HELD}: a talk needs another's speech"
+        )
+    if not 1 <= scale.seconds <= 10:
+        raise ValueError(f"--talk-seconds {scale.seconds:g} lies outside 1 to 10")
     if args.sheet is not None and not args.sheet.resolve().parent.is_dir():
         raise ValueError(f"--sheet {args.sheet} cannot be written: its folder does not exist; make it")
-    args.scale = (talks_, seconds, *rest)
+    args.scale = scale
     return args
 
 

@@ -56,21 +56,26 @@ class Closures:
         return self.closed / self.heard - self.false / self.other
 
 
+def within(frames: int, start: float, end: float, margin: float = 0.0) -> np.ndarray:
+    """(T,) bool: frames whose moment lies in a stretch of the sound or up to `margin` seconds outside it.
+
+    Frame t shows the moment (t + PHASE) / 25.
+    """
+    time = (np.arange(frames) + PHASE) / FPS
+    return (time >= start - margin) & (time <= end + margin)
+
+
 def closures(curve: np.ndarray, truth: np.ndarray, phones: Phones) -> Closures:
-    """The counts of a curve (T,) in the truth's own range; frame t shows the moment (t + PHASE) / 25."""
+    """The counts of a curve (T,) in the truth's own range."""
     low, high = np.quantile(truth, (0.02, 0.98))
     shut = (curve - low) / max(high - low, 1e-6) < CLOSED
-    time = (np.arange(len(curve)) + PHASE) / FPS
-    free, heard, closed = np.ones(len(curve), bool), 0, 0
-
-    def within(start: float, end: float, seconds: float) -> np.ndarray:
-        return (time >= start - seconds) & (time <= end + seconds)
-
+    count = len(curve)
+    free, heard, closed = np.ones(count, bool), 0, 0
     for name, start, end in phones:
-        if name in BILABIALS and (frames := within(start, end, 0.02)).any():
+        if name in BILABIALS and (frames := within(count, start, end, 0.02)).any():
             heard, closed = heard + 1, closed + bool(shut[frames].any())
         if name in BILABIALS or name in PAUSES:
-            free &= ~within(start, end, 0.06 if name in BILABIALS else 0.03)
+            free &= ~within(count, start, end, 0.06 if name in BILABIALS else 0.03)
     return Closures(heard, closed, int(free.sum()), int((shut & free).sum()))
 
 

@@ -28,12 +28,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.audio2pose import Audio2Pose, log_mel, mel_bank, normalise
+from pipeline.models.audio2pose import RATE, Audio2Pose, log_mel, mel_bank, normalise
 from pipeline.training import augment, beds, speech, sung
 from pipeline.training.visemes import PARAMETERS, labels
 
 log = logging.getLogger(__name__)
-RATE, SECONDS, BATCH, SILENT, MUSIC = 16000, 3.0, 24, 2, 3  # crops a batch; of them noise, music alone
+SECONDS, BATCH, SILENT, MUSIC = 3.0, 24, 2, 3  # crops a batch; of them noise, music alone
 BED_SHARE, SUNG_SHARE, HELD_SHARE = 0.4, 0.15, 0.15  # of the voices: over a bed, sung, with held vowels
 RECORDED_SHARE = 0.6  # flite and festival (built from recordings) against espeak (formants)
 PEAK_RATE, INIT_RATE, AVERAGING = 2e-3, 1e-3, 0.995

@@ -1,6 +1,6 @@
 """What a microphone, a room and a codec do to speech, and sounds without speech, for training Audio2Pose.
 
-Numpy only; every function takes the generator it draws from. Samples are float32 at 16 kHz.
+On numpy arrays; every function takes the generator it draws from. Samples are float32 at 16 kHz.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-RATE = 16000
+from pipeline.models.audio2pose import RATE
 
 
 def change_pace(
@@ -16,11 +16,16 @@ def change_pace(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sound and labels played `pace` times as fast (formants move too), cut to `frames` at 100 Hz."""
     out = np.interp(np.arange(frames * 160) * pace, np.arange(len(sound)), sound).astype(np.float32)
-    place = np.clip(np.arange(frames) * pace, 0, len(params) - 1)
+    return out, *labels_at(params, classes, np.arange(frames) * pace)
+
+
+def labels_at(params: np.ndarray, classes: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters (T,10), interpolated, and nearest classes (T,) at `place`, (T,) in label frames."""
+    place = np.clip(place, 0, len(params) - 1)
     low = np.minimum(place.astype(int), len(params) - 2)
     share = (place - low)[:, None]
     moved = params[low] * (1 - share) + params[low + 1] * share
-    return out, moved.astype(np.float32), classes[np.round(place).astype(int)]
+    return moved.astype(np.float32), classes[np.round(place).astype(int)]
 
 
 def _filtered(sound: np.ndarray, gain_db: np.ndarray, knots: np.ndarray) -> np.ndarray:

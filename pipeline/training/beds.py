@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft
 
+from pipeline.models.audio2pose import RATE
 from pipeline.training.augment import reverb
 
-RATE = 16000
 TABLE = 1024  # samples of one period
 HIGHEST = 7600.0  # Hz of the highest harmonic
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 4, 5, 7, 9, 10))

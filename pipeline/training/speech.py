@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
+from pipeline.models.audio2pose import RATE
 from pipeline.training.sentences import pseudo_words, sentence, single_words
 from pipeline.training.visemes import PHONES, Phones
 
 log = logging.getLogger(__name__)
-RATE = 16000
 PAD = 0.55  # s of silence at both ends of every utterance: needed to learn the opening before speech
 Writer = Callable[[np.random.Generator], str]  # makes one text
 HELD_OUT = ("flite:rms", "festival:ked_diphone", "espeak:held-out")

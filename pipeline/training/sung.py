@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.models.audio2pose import RATE
+from pipeline.training.augment import labels_at
 from pipeline.training.visemes import LABEL_RATE, VISEMES
 
-RATE = 16000
 GRAIN, HOP, REACH = 512, 256, 160  # samples: waveform-similarity overlap-add
 VOWELS = tuple(VISEMES.index(name) for name in ("u", "o", "a", "e", "i"))
 EDGE = 3  # label frames at both ends of a vowel that keep their pace: the way into and out of it
@@ -57,8 +58,4 @@ def held(
         time = np.arange(frames * size) / RATE
         shift = depth / (2 * np.pi * rate) * np.sin(2 * np.pi * rate * time) * RATE
         out = np.interp(np.arange(frames * size) + shift, np.arange(len(out)), out).astype(np.float32)
-    place = np.clip(source, 0, len(params) - 1)
-    low = np.minimum(place.astype(int), len(params) - 2)
-    share = (place - low)[:, None]
-    moved = (params[low] * (1 - share) + params[low + 1] * share).astype(np.float32)
-    return out[: frames * size], moved, classes[np.round(place).astype(int)]
+    return out[: frames * size], *labels_at(params, classes, source)
