@@ -21,6 +21,7 @@ from pipeline.warp.flows import Flow, flow, sample
 from pipeline.warp.geometry import ARMS, LIMB_RADIUS, skeleton
 from pipeline.warp.layers import REACH, Fill, Plates
 from pipeline.warp.layers import plates as _plates
+from pipeline.warp.maps import enlarge
 
 __all__ = ["Fill", "Plates", "Points", "Warped", "plates", "textured", "warp"]
 
@@ -119,7 +120,7 @@ def _compose(
     frames = len(found.unit) // len(layers.image)
     face, *parts = _boxes(found, size, aspect)
     middle = (found.body[:, :2] + found.body[:, 2:]) / 2
-    maps = _enlarge(torch.cat([middle, found.agree, found.still], 1), size)
+    maps = enlarge(torch.cat([middle, found.agree, found.still], 1), size)
     places, still = maps[:, :2], maps[:, 3:]
     if face:
         places[:, :, face[0] : face[1], face[2] : face[3]], slits = _slits(found, face, size)
@@ -175,10 +176,6 @@ def _boxes(found: Flow, size: tuple[int, int], aspect: float) -> list[Box | None
         (max(0, int(t)), min(size[0], int(b)), max(0, int(a)), min(size[1], int(c))) for a, t, c, b in corners
     ]
     return [box if box[0] < box[1] and box[2] < box[3] else None for box in boxes]
-
-
-def _enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(maps, size, mode="bilinear", align_corners=True)
 
 
 def _crop(maps: Tensor, box: Box, size: tuple[int, int]) -> Tensor:

@@ -38,7 +38,8 @@ from pipeline.warp.geometry import (
     polygon,
     skeleton,
 )
-from pipeline.warp.matte import hand_matte
+from pipeline.warp.hands import SURE, hand_shares
+from pipeline.warp.maps import enlarge, extended, grown, push_pull
 from pipeline.warp.sleeves import THIN, Sources, bare, lenders, lent, stretches
 
 CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
@@ -49,7 +50,7 @@ FAR = 1e3  # distance of a part that is not there
 ROOM = 0.06  # head heights by which the outline around a hand is wider while its matte is made
 HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
 ABOVE, BELOW = 0.12, 0.3  # picture heights beyond its edges to which a person who is cut off there goes on
-SURE = 0.9  # a mask above this is the person alone, without background mixed in
+HINT = 0.05  # how far the edge's colours count beyond it, so that each column goes on in its own
 
 Fill = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # colour, known, needed, smooth -> filled
 
@@ -88,22 +89,6 @@ class Plates:
         small = {k: F.interpolate(getattr(self, k), v, mode="area") for k, v in sizes.items()}
         arms = F.interpolate(self.arms.flatten(1, 2), tall, mode="area").unflatten(1, self.arms.shape[1:3])
         return replace(self, **small, arms=arms)
-
-
-def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
-    """(N,C,H,W) colour where weight (N,1,H,W) is 1, elsewhere filled from known places by a pyramid."""
-    total = torch.cat([colour * weight, weight], 1)
-    levels = [total]
-    while min(levels[-1].shape[2:]) > 1:
-        shrunk = F.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False)
-        gain = (2.0 / (1.0 + shrunk[:, -1:])).clamp_min(1)  # known parts count up to twice their share
-        levels.append(shrunk * gain)
-    filled = levels[-1][:, :-1] / levels[-1][:, -1:].clamp_min(1e-4)
-    for level in reversed(levels[:-1]):
-        filled = F.interpolate(filled, level.shape[2:], mode="bilinear", align_corners=False)
-        known = level[:, -1:].clamp(0, 1)
-        filled = filled * (1 - known) + level[:, :-1]
-    return filled
 
 
 def body_distances(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) -> Tensor:
@@ -200,17 +185,6 @@ def plates(
     )
 
 
-def _enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(maps, size, mode="bilinear", align_corners=True)
-
-
-def _grown(mask: Tensor, radius: int) -> Tensor:
-    """The mask's maximum over a square of 2 radius + 1 pixels."""
-    return F.max_pool2d(
-        F.max_pool2d(mask, (2 * radius + 1, 1), 1, (radius, 0)), (1, 2 * radius + 1), 1, (0, radius)
-    )
-
-
 def _layers(
     image: Tensor,
     mask: Tensor | None,
@@ -228,68 +202,82 @@ def _layers(
     Body and arms, as the distances, go on for `margins` pixels above and below the image.
     """
     height, inside = image.shape[2], slice(margins[0], margins[0] + image.shape[2])
-    image = _extended(image, margins)
+    image = extended(image, margins)
     size, trunk = image.shape[2:], parts.amin(1, keepdim=True)
-    arm = limbs.amin(1, keepdim=True)
     seen = F.pad(torch.ones_like(image[:, :1, inside]), (0, 0, *margins))
-    person = _outline(pose, trunk, limbs, neck, size) if mask is None else _extended(mask, margins)
-    # an arm part owns its capsule, and what else of the person is near and nearer to it than to the trunk
-    free = F.pad(bare(image[:, :, inside], pose, size[1] / height), (0, 2))[..., None, None]
-    reach = torch.where(free, 0.0, limbs.new_tensor(REACH)[:, None, None]) - limbs
-    own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), reach))
-    holes = _enlarge((0.5 + (own + 0.02) / 0.06).clamp(0, 1), size)
-    alphas = _enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size)
-    alphas *= torch.lerp(_enlarge((0.5 - arm / 0.06).clamp(0, 1), size), person, seen)  # unseen: the capsule
+    person = _outline(pose, trunk, limbs, neck, size) if mask is None else extended(mask, margins)
     edge = max(1, round(height / 384))
-    hands, grounds = _hands(image, person, pose, trunk, limbs, edge, margins)
-    holes[:, 4:] *= torch.maximum(_grown((hands > 0.03).to(image.dtype), edge), grounds)
+    hands, grounds = hand_shares(image, person, pose, trunk, limbs, edge, margins)
+    free = bare(image[:, :, inside], pose, size[1] / height)
+    alphas, holes = _arm_shares(limbs, trunk, free, torch.lerp(-torch.ones_like(person), person, seen))
     # of a hand that is only guessed at, nothing is known beyond the picture
-    alphas[:, 4:] *= hands * torch.lerp(
-        pose.hands_seen.flip(1)[..., None, None].to(hands), hands.new_ones(()), seen
-    )
+    known = torch.maximum(seen, pose.hands_seen.flip(1)[..., None, None].to(seen))
+    alphas[:, 4:] *= hands * known
+    holes[:, 4:] *= torch.maximum(grown((hands > 0.03).to(image.dtype), edge), grounds)
     hole = holes.amax(1, keepdim=True)
     radius = max(1, round(height / 96)) * (1 if mask is not None else 2)
-    away = (1.2 - _grown(person, radius) * 4).clamp(0, 1) * seen
+    away = (1.2 - grown(person, radius) * 4).clamp(0, 1) * seen
     sure = (person > SURE).to(image.dtype) * seen
     alone = sure * (hole < 0.02)
     levels = sure * (hole > 0.5) * _uncovered(limbs, size, hands, edge)
-    lend = lenders(image, levels, alphas, pose)
+    lend = lenders(image, levels, alphas, free, pose)
     beyond = beyond * lend[..., None, None]
-    levels[:, :1] *= 1 - _enlarge(beyond.amax(1, keepdim=True), size).ceil()
-    alphas[:, :2] *= _enlarge(1 - beyond * (0.5 + (limbs[:, :2] + THIN) / 0.06).clamp(0, 1), size)
-    weights = torch.cat([away, alone, *levels.split(1, 1)])
+    levels[:, :1] *= 1 - enlarge(beyond.amax(1, keepdim=True), size).ceil()
+    alphas[:, :2] *= enlarge(1 - beyond * (0.5 + (limbs[:, :2] + THIN) / 0.06).clamp(0, 1), size)
+    hint = HINT * extended(alone[:, :, inside], margins) * (1 - seen)
+    weights = torch.cat([away, alone + hint, *levels.split(1, 1)])
     behind, trunk_colour, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
-    cover = push_pull(person, 1 - hole)
-    head, other = _enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(1, 1)
-    under = ((0.6 * cover + 0.4 * (0.5 - torch.minimum(head, other) / 0.1).clamp(0, 1) - 0.35) / 0.3).clamp(
-        0, 1
-    )
-    alpha = _extended((person * (1 - hole) + under * hole)[:, :, inside], margins)
-    alpha[:, :, : margins[0]] *= (0.5 - head[:, :, : margins[0]] / 0.06).clamp(
-        0, 1
-    )  # hair ends, cloth goes on
-    behind, away, own_image = (maps[:, :, inside] for maps in (behind, away, image))
+    behind, away = behind[:, :, inside], away[:, :, inside]
     if fill is not None:
-        behind = _each(fill, own_image, away > 0.5, torch.ones_like(away) > 0, behind)
-        # a face must not be copied, nor hair be filled with cloth
-        clothed = (head > HEAD_ROOM) & (head > other)
-        trunk_colour = _each(fill, image, (alone > 0.5) & clothed, (alpha > 0) & clothed, trunk_colour)
-    trunk_colour[:, :, : margins[0]] = image[:, :, : margins[0]]  # hair: its colour at the edge
-    body = torch.cat([trunk_colour * alpha, alpha, alone * alpha], 1)
+        behind = _each(fill, image[:, :, inside], away > 0.5, torch.ones_like(away) > 0, behind)
+    body = _body(image, parts, person, hole, alone, trunk_colour, fill, margins)
     arms = []
     for level, colour in enumerate(colours):
         layer = torch.cat([colour, torch.ones_like(person), levels[:, level : level + 1]], 1)
         arms += [layer * alphas[:, part : part + 1] for part in (2 * level, 2 * level + 1)]
-    return (
-        torch.cat([behind, away], 1),
-        body,
-        *lent(torch.stack(arms, 1), lend, _enlarge(lendable, size), pose),
-    )
+    arms, sources = lent(torch.stack(arms, 1), lend, enlarge(lendable, size), pose)
+    return torch.cat([behind, away], 1), body, arms, sources
 
 
-def _extended(maps: Tensor, margins: tuple[int, int]) -> Tensor:
-    """(B,C,H,W) with its first and last row repeated for some pixels above and below."""
-    return F.pad(maps, (0, 0, *margins), mode="replicate")
+def _body(
+    image: Tensor,
+    parts: Tensor,
+    person: Tensor,
+    hole: Tensor,
+    alone: Tensor,
+    colour: Tensor,
+    fill: Fill | None,
+    margins: tuple[int, int],
+) -> Tensor:
+    """(B,5,H,W) colour, alpha, known of head, torso and legs, guessed at under the arms and beyond the image.
+
+    Above the image hair ends where a head does; below it cloth and legs go on.
+    """
+    top, inside, size = margins[0], slice(margins[0], image.shape[2] - margins[1]), image.shape[2:]
+    head, other = enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(1, 1)
+    shape = (0.5 - torch.minimum(head, other) / 0.1).clamp(0, 1)
+    under = ((0.6 * push_pull(person, 1 - hole) + 0.4 * shape - 0.35) / 0.3).clamp(0, 1)
+    alpha = extended((person * (1 - hole) + under * hole)[:, :, inside], margins)
+    alpha[:, :, :top] *= (0.5 - head[:, :, :top] / 0.06).clamp(0, 1)
+    if fill is not None:  # a face must not be copied, nor hair be filled with cloth
+        clothed = (head > HEAD_ROOM) & (head > other)
+        colour = _each(fill, image, (alone > 0.5) & clothed, (alpha > 0) & clothed, colour)
+    colour = torch.cat([image[:, :, :top], colour[:, :, top:]], 2)  # hair: its colour at the edge
+    return torch.cat([colour * alpha, alpha, alone * alpha], 1)
+
+
+def _arm_shares(limbs: Tensor, trunk: Tensor, free: Tensor, person: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,6,H,W) alphas of the arm parts, and how far each makes a hole in what is behind it.
+
+    An arm part owns its capsule, and what else of the person (B,1,H,W) is near and nearer to it than to the
+    trunk, unless it is `free` (B,4) of sleeves. Where the person is unknown, -1, only its capsule.
+    """
+    arm, size = limbs.amin(1, keepdim=True), person.shape[2:]
+    near = torch.where(F.pad(free, (0, 2))[..., None, None], 0.0, limbs.new_tensor(REACH)[:, None, None])
+    own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), near - limbs))
+    alphas = enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size)
+    alphas *= torch.where(person < 0, enlarge((0.5 - arm / 0.06).clamp(0, 1), size), person)
+    return alphas, enlarge((0.5 + (own + 0.02) / 0.06).clamp(0, 1), size)
 
 
 def _outline(pose: Skeleton, trunk: Tensor, limbs: Tensor, neck: Tensor, size: tuple[int, int]) -> Tensor:
@@ -297,7 +285,7 @@ def _outline(pose: Skeleton, trunk: Tensor, limbs: Tensor, neck: Tensor, size: t
     room = ROOM * pose.hands_seen.flip(1)[..., None, None].to(limbs.dtype)  # the matte takes it back
     outline = torch.minimum(torch.minimum(trunk, limbs.amin(1, keepdim=True)), neck)
     outline = torch.minimum(outline, (limbs[:, 4:] - room).amin(1, keepdim=True))
-    return _enlarge((0.5 - outline / 0.06).clamp(0, 1), size)
+    return enlarge((0.5 - outline / 0.06).clamp(0, 1), size)
 
 
 def _each(fill: Fill, image: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> Tensor:
@@ -306,83 +294,13 @@ def _each(fill: Fill, image: Tensor, known: Tensor, needed: Tensor, smooth: Tens
     return torch.where(needed & ~known, torch.stack(filled), smooth)
 
 
-def _hands(
-    image: Tensor,
-    person: Tensor,
-    pose: Skeleton,
-    trunk: Tensor,
-    limbs: Tensor,
-    edge: int,
-    margins: tuple[int, int],
-) -> tuple[Tensor, Tensor]:
-    """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is background.
-
-    What is behind is filled on the coarse grid, from beyond all that may be an arm's or a hand's.
-    """
-    size, rough = image.shape[2:], limbs.shape[2:]
-    small, cover = F.interpolate(torch.cat([image, person], 1), rough, mode="area").split([3, 1], 1)
-    upper, hand = limbs[:, :4].amin(1, keepdim=True), limbs[:, 4:].amin(1, keepdim=True)
-    free, fore = torch.minimum(upper, hand) > 0.08, limbs[:, 2:4].amin(1, keepdim=True)
-    solid = cover > SURE
-    weights = torch.cat([~_grown(cover, 2).gt(0.1), solid & free, solid & (hand > 0.08) & (fore < 0)])
-    filled = push_pull(torch.cat([small, cover], 1).repeat(3, 1, 1, 1), weights.to(image.dtype))
-    under = torch.maximum(filled[len(image) : -len(image), 3:], (0.5 - trunk / 0.1).clamp(0, 1))
-    alphas = torch.cat([1 - under, under, (0.5 - fore / 0.1).clamp(0, 1)])
-    layers = torch.cat(torch.cat([filled[:, :3], alphas], 1).chunk(3), 1)
-    found = image.new_zeros(len(image), 2, 2, *size)
-    for k in (0, 1):
-        box = _window(limbs[:, 4 + k], size)
-        if box:
-            top, bottom, left, right = box
-            maps = _cut(torch.cat([layers, limbs[:, 4 + k : 5 + k]], 1), box, size)
-            behind = [(part[:, :3], part[:, 3:]) for part in maps[:, :12].split(4, 1)]
-            window = image[:, :, top:bottom, left:right]
-            places = _places(pose.hands[:, 1 - k], box, margins, size[0] - sum(margins))
-            share = hand_matte(window, places, pose.hands_seen[:, 1 - k], maps[:, 12:], behind, edge)
-            found[:, :, k, top:bottom, left:right] = share
-    return found[:, 0], found[:, 1]
-
-
-def _window(distance: Tensor, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """The pixels (top, bottom, left, right) around a part with distances (B,h,w), if there is any."""
-    near = (distance < 0.12).any(0)
-    box = []
-    for side, full in ((near.any(1), size[0]), (near.any(0), size[1])):
-        at = side.nonzero()[:, 0].tolist()
-        if not at:
-            return None
-        scale = full / len(side)
-        box += [max(0, int((at[0] - 1) * scale)), min(full, int((at[-1] + 2) * scale) + 1)]
-    return tuple(box)
-
-
-def _cut(maps: Tensor, box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
-    """The window `box` of coarse maps enlarged to `size`."""
-    y, x = (
-        torch.arange(*ends, device=maps.device, dtype=maps.dtype) * (2 / (full - 1)) - 1
-        for ends, full in zip((box[:2], box[2:]), size, strict=True)
-    )
-    where = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).expand(len(maps), -1, -1, -1)
-    return F.grid_sample(maps, where, mode="bilinear", padding_mode="border", align_corners=True)
-
-
-def _places(points: Tensor, box: tuple[int, int, int, int], margins: tuple[int, int], height: int) -> Tensor:
-    """Metric points (B,K,2) as places from -1 to 1 in the window `box` of a picture with `margins`."""
-    top, bottom, left, right = box
-    corner, extent = (
-        points.new_tensor([left, top - margins[0]]),
-        points.new_tensor([right - left, bottom - top]),
-    )
-    return (points * height - corner) / extent * 2 - 1
-
-
 def _uncovered(limbs: Tensor, size: tuple[int, int], hands: Tensor, edge: int) -> Tensor:
     """(B,3,H,W) 1 where upper arms, forearms, hands are not covered by a part that lies above them.
 
     A hand covers, and shows itself, where its share of the pixels says so.
     """
     upper, fore, hand = (pair.amin(1, keepdim=True) for pair in limbs.split(2, 1))
-    fore, hand = _enlarge(torch.cat([fore, hand], 1), size).split(1, 1)
+    fore, hand = enlarge(torch.cat([fore, hand], 1), size).split(1, 1)
     share = hands.amax(1, keepdim=True)
-    free = (hand > 0.03) | (_grown(share, edge) < 0.03)
+    free = (hand > 0.03) | (grown(share, edge) < 0.03)
     return torch.cat([free & (fore > 0.03), free, share > 0.85], 1).to(limbs.dtype)

@@ -1,0 +1,45 @@
+"""What layers are made with: maps enlarged, grown, extended and filled."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
+    """(N,C,H,W) colour where weight (N,1,H,W) is 1, elsewhere filled from known places by a pyramid."""
+    total = torch.cat([colour * weight, weight], 1)
+    levels = [total]
+    while min(levels[-1].shape[2:]) > 1:
+        shrunk = F.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False)
+        gain = (2.0 / (1.0 + shrunk[:, -1:])).clamp_min(1)  # known parts count up to twice their share
+        levels.append(shrunk * gain)
+    filled, mean = (
+        x[:, :-1] / x[:, -1:].clamp_min(1e-4) for x in (levels[-1], levels[-1].mean((2, 3), True))
+    )
+    filled = torch.where(
+        levels[-1][:, -1:] > 1e-4, filled, mean
+    )  # a long picture's last level has several places
+    for level in reversed(levels[:-1]):
+        filled = F.interpolate(filled, level.shape[2:], mode="bilinear", align_corners=False)
+        known = level[:, -1:].clamp(0, 1)
+        filled = filled * (1 - known) + level[:, :-1]
+    return filled
+
+
+def enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Coarse maps (B,C,h,w), whose outer nodes lie on the outer pixels, at a size."""
+    return F.interpolate(maps, size, mode="bilinear", align_corners=True)
+
+
+def grown(mask: Tensor, radius: int) -> Tensor:
+    """The mask's maximum over a square of 2 radius + 1 pixels."""
+    return F.max_pool2d(
+        F.max_pool2d(mask, (2 * radius + 1, 1), 1, (radius, 0)), (1, 2 * radius + 1), 1, (0, radius)
+    )
+
+
+def extended(maps: Tensor, margins: tuple[int, int]) -> Tensor:
+    """(B,C,H,W) with its first and last row repeated for some pixels above and below."""
+    return F.pad(maps, (0, 0, *margins), mode="replicate")
