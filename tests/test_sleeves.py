@@ -15,12 +15,12 @@ SLEEVE, CUFF, SKIN, SHIRT, WALL = (
 
 
 def pose(wrists: tuple[tuple[float, float], tuple[float, float]], shift: float = 0.0) -> Pose:
-    """One frame, no hands: elbows at (36, 110) and (92, 110), wrists as given, all moved up by `shift`."""
+    """One frame: elbows at (36, 110), (92, 110), wrists and small hands as given, all moved up by `shift`."""
     body = np.array(BODY, float)
     body[4], body[7] = wrists
-    points = [body, np.zeros((42, 2)), face()]
+    fan = np.array([(0, 0)] + [(f - 2, 1 + j) for f in range(5) for j in range(4)])
+    points = [body, np.concatenate([fan + body[7], fan + body[4]]), face()]
     parts = [Keypoints((p - (0, shift))[None] / SIZE[::-1], np.ones((1, len(p)))) for p in points]
-    parts[1] = Keypoints(parts[1].xy, np.zeros((1, 42)))
     return Pose(*parts, 25, SIZE)
 
 

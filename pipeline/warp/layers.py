@@ -30,6 +30,7 @@ from pipeline.warp.geometry import (
     TORSO_PAD,
     Room,
     Skeleton,
+    arm_bones,
     bone,
     complete,
     grid,
@@ -133,8 +134,9 @@ def arm_distances(nodes: Tensor, pose: Skeleton, unit: Tensor) -> Tensor:
     u = unit[:, None, None]
     present = arms_present(pose)
     parts = []
-    for (a, b), radius in zip(ARMS, LIMB_RADIUS, strict=True):
-        start, end = pose.body[:, a], pose.body[:, b]
+    bones = arm_bones(pose).unbind(1)
+    for (a, _), ends, radius in zip(ARMS, bones, LIMB_RADIUS, strict=True):
+        start, end = ends.unbind(1)
         start = start + (end - start) * (SHOULDER if a in CORE else 0)
         parts.append(bone(nodes, start, end)[2] / u - radius)
     for (elbow, wrist), hand in ((ARMS[2], 1), (ARMS[3], 0)):
@@ -220,7 +222,7 @@ def _layers(
     sure = (person > SURE).to(image.dtype) * seen
     alone = sure * (hole < 0.02)
     levels = sure * (hole > 0.5) * _uncovered(limbs, size, hands, edge)
-    lend = lenders(image, levels, alphas, free, pose)
+    lend = lenders(image, levels, alphas, pose)
     beyond = beyond * lend[..., None, None]
     levels[:, :1] *= 1 - enlarge(beyond.amax(1, keepdim=True), size).ceil()
     alphas[:, :2] *= enlarge(1 - beyond * (0.5 + (limbs[:, :2] + THIN) / 0.06).clamp(0, 1), size)

@@ -61,9 +61,9 @@ def stretches(nodes: Tensor, pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tens
     return torch.stack(beyond, 1), torch.stack(inside, 1)
 
 
-def lenders(image: Tensor, known: Tensor, alphas: Tensor, free: Tensor, pose: Skeleton) -> Tensor:
+def lenders(image: Tensor, known: Tensor, alphas: Tensor, pose: Skeleton) -> Tensor:
     """(B,2) bool: the upper arms that lend. known (B,2,H,W): where upper arms and forearms show themselves;
-    alphas (B,4+,H,W) of ARMS; free (B,4): those without a sleeve."""
+    alphas (B,4+,H,W) of ARMS."""
     length = [(pose.body[:, b] - pose.body[:, a]).norm(dim=-1) for a, b in ARMS]
     areas = [known[:, k // 2] * (alphas[:, k] > 0.5) for k in range(len(ARMS))]
     shown = [area.sum((1, 2)) for area in areas]
@@ -75,8 +75,7 @@ def lenders(image: Tensor, known: Tensor, alphas: Tensor, free: Tensor, pose: Sk
     for upper, fore in PAIRS:
         like = ((colours[upper] - colours[fore]).norm(dim=-1) < LIKE) & (shown[fore] > 0)
         short = length[fore] < SHORT * length[upper]
-        alike = like & (free[:, upper] == free[:, fore])
-        found.append(alike & short & (shown[upper] > shown[fore]))
+        found.append(like & short & (shown[upper] > shown[fore]))
     return torch.stack(found, 1)
 
 
