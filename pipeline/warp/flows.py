@@ -116,8 +116,7 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     )
     agree = ((agree - AGREE[0]) / (AGREE[1] - AGREE[0])).clamp(0, 1)
     arms, on = _arms(reference, target, layers.sources.frames(rows), ratio, nodes)
-    near = sample(layers.near, nodes.expand(len(layers.image), -1, -1, -1), aspect, layers.room)
-    still = _stillness(near[rows], maps, arms, on, nodes)
+    still = _stillness(layers.near, rows, maps, arms, on, nodes)
     return Flow(nodes, reference, target, unit, head_ratio, ratio, body, agree, arms, on, still)
 
 
@@ -199,9 +198,10 @@ def _turn(source: Tensor, target: Tensor) -> Tensor:
     return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
 
 
-def _stillness(near: Tensor, body: Tensor, arms: Tensor, on: Tensor, nodes: Tensor) -> Tensor:
-    """(N,1,h,w) 1 where no part near (N,12,h,w) in the reference moves, to 0 over STILL picture heights."""
+def _stillness(near: Tensor, rows: Tensor, body: Tensor, arms: Tensor, on: Tensor, nodes: Tensor) -> Tensor:
+    """(N,1,h,w) 1 where no part near in the reference moves, falling to 0 over STILL picture heights."""
+    near = F.interpolate(near, nodes.shape[1:], mode="bilinear", align_corners=True)
     squares = [(maps - nodes).square().sum(2) for maps in (body, arms)]
     squares[1] = torch.where(on[..., None, None], squares[1], FAR)
-    most = (near.square() * torch.cat(squares, 1)).amax(1, keepdim=True)
+    most = (near[rows].square() * torch.cat(squares, 1)).amax(1, keepdim=True)
     return torch.exp(-most / STILL**2)

@@ -62,7 +62,7 @@ class Plates:
 
     image 3; background 4 = colour, known; body 5 and arms (B,6,5,H',W) = colour, alpha, known; on a coarse
     grid shares (B,6,h,w) of body parts, near (B,12,h,w) of body and arm parts; lips (B,3). `room`: picture
-    heights above and below the image that body, arms, shares and near span too; sources of the arms' pixels.
+    heights above and below the image that body, arms and shares span as well; sources of the arms' pixels.
     """
 
     image: Tensor
@@ -167,18 +167,25 @@ def plates(
     unit = head_unit(pose)
     pose = complete(pose, unit)
     head, up = head_frame(pose, unit)
-    margins = round(ABOVE * size[0]), round(BELOW * size[0])
-    room = tuple(pixels / size[0] for pixels in margins)
     rows = min(size[0], max(96, min(CUT_HEIGHT, size[0] // 2)))
     columns = max(2, round(size[1] * rows / size[0]))
-    nodes = grid((round(rows * (1 + sum(room))), columns), size, aspect, image, room)
-    trunk = body_distances(nodes, pose, unit, head_distance(nodes[None], head, up, unit))
+    more = (
+        round(ABOVE * rows),
+        round(BELOW * rows),
+    )  # whole rows of the grid, so that it stays as it was within
+    margins = tuple(round(count * size[0] / rows) for count in more)
+    room = tuple(pixels / size[0] for pixels in margins)
     present = legs_present(pose)
-    trunk = torch.where(present[..., None, None], trunk, FAR)
-    limbs = arm_distances(nodes, pose, unit)
-    neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
-    both = torch.cat([trunk, limbs], 1)
+
+    def distances(nodes: Tensor) -> tuple[Tensor, Tensor]:
+        trunk = body_distances(nodes, pose, unit, head_distance(nodes[None], head, up, unit))
+        return torch.where(present[..., None, None], trunk, FAR), arm_distances(nodes, pose, unit)
+
+    both = torch.cat(distances(grid((rows, columns), size, aspect, image)), 1)
     near = (1 - (both - both.amin(1, keepdim=True) - 0.1) / 0.3).clamp(0, 1)
+    nodes = grid((rows + sum(more), columns), size, aspect, image, room)
+    trunk, limbs = distances(nodes)
+    neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
     maps = trunk, limbs, neck, *stretches(nodes, pose, unit)
     background, trunk_layer, arms, sources = _layers(image, mask, pose, *maps, fill, margins)
     lips, shares = lips_colour(image, pose.face, aspect), shares_of(trunk, present)
