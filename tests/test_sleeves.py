@@ -57,7 +57,7 @@ def colour_at(out: w.Warped, x: int, y: int) -> torch.Tensor:
 def test_a_sleeve_that_points_at_the_camera_is_lent_by_the_upper_arm(x: int, y: int) -> None:
     out = raised(CUFF)
     assert (colour_at(out, x, y) - torch.tensor(SLEEVE)).abs().max() < 0.05
-    assert out.validity[0, 0, 0, y, x] < 0.1  # a guess, which the denoiser may change
+    assert out.validity[0, 0, 0, y, x] > 0.9  # the denoiser is to keep it
 
 
 def test_a_bare_forearm_is_not_given_a_sleeve() -> None:

@@ -82,7 +82,8 @@ def lenders(image: Tensor, known: Tensor, alphas: Tensor, pose: Skeleton) -> Ten
 def lent(arms: Tensor, lend: Tensor, inside: Tensor, pose: Skeleton) -> tuple[Tensor, Sources]:
     """Arm layers (B,6,5,H,W) = colour, alpha, known, where upper arms (B,2) lend; and the arms' sources.
 
-    Lent is what lies `inside` (B,2,H,W). Nothing of a lent forearm is known.
+    Lent is what lies `inside` (B,2,H,W). It counts as known where the upper arm is: a denoiser that takes
+    it for a hole paints background over it.
     """
     bones = arm_bones(pose)
     width, layers = torch.ones_like(bones[:, :, 0, 0]), list(arms.unbind(1))
@@ -91,6 +92,6 @@ def lent(arms: Tensor, lend: Tensor, inside: Tensor, pose: Skeleton) -> tuple[Te
         source = torch.stack([elbow + share * (shoulder - elbow) for share in LENT], 1)
         bones[:, fore] = torch.where(use[:, None, None], source, bones[:, fore])
         width[:, fore] = torch.where(use, LIMB_RADIUS[fore] / LIMB_RADIUS[upper], 1.0)
-        copy = layers[upper] * inside[:, upper, None] * inside.new_tensor([1, 1, 1, 1, 0])[:, None, None]
+        copy = layers[upper] * inside[:, upper, None]
         layers[fore] = torch.where(use[:, None, None, None], copy, layers[fore])
     return torch.stack(layers, 1), Sources(bones, width)
