@@ -169,10 +169,8 @@ def plates(
     head, up = head_frame(pose, unit)
     rows = min(size[0], max(96, min(CUT_HEIGHT, size[0] // 2)))
     columns = max(2, round(size[1] * rows / size[0]))
-    more = (
-        round(ABOVE * rows),
-        round(BELOW * rows),
-    )  # whole rows of the grid, so that it stays as it was within
+    # whole rows of the grid, so that it stays as it was within the picture
+    more = round(ABOVE * rows), round(BELOW * rows)
     margins = tuple(round(count * size[0] / rows) for count in more)
     room = tuple(pixels / size[0] for pixels in margins)
     present = legs_present(pose)
@@ -218,7 +216,7 @@ def _layers(
     edge = max(1, round(height / 384))
     hands, grounds = hand_shares(image, person, pose, trunk, limbs, edge, margins)
     free = bare(image[:, :, inside], pose, size[1] / height)
-    alphas, holes = _arm_shares(limbs, trunk, free, torch.lerp(-torch.ones_like(person), person, seen))
+    alphas, holes = _arm_shares(limbs, trunk, free, person, seen)
     # of a hand that is only guessed at, nothing is known beyond the picture
     known = torch.maximum(seen, pose.hands_seen.flip(1)[..., None, None].to(seen))
     alphas[:, 4:] *= hands * known
@@ -275,17 +273,19 @@ def _body(
     return torch.cat([colour * alpha, alpha, alone * alpha], 1)
 
 
-def _arm_shares(limbs: Tensor, trunk: Tensor, free: Tensor, person: Tensor) -> tuple[Tensor, Tensor]:
+def _arm_shares(
+    limbs: Tensor, trunk: Tensor, free: Tensor, person: Tensor, seen: Tensor
+) -> tuple[Tensor, Tensor]:
     """(B,6,H,W) alphas of the arm parts, and how far each makes a hole in what is behind it.
 
     An arm part owns its capsule, and what else of the person (B,1,H,W) is near and nearer to it than to the
-    trunk, unless it is `free` (B,4) of sleeves. Where the person is unknown, -1, only its capsule.
+    trunk, unless it is `free` (B,4) of sleeves. Beyond the image (`seen` 0) it is only its capsule.
     """
     arm, size = limbs.amin(1, keepdim=True), person.shape[2:]
     near = torch.where(F.pad(free, (0, 2))[..., None, None], 0.0, limbs.new_tensor(REACH)[:, None, None])
     own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), near - limbs))
     alphas = enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size)
-    alphas *= torch.where(person < 0, enlarge((0.5 - arm / 0.06).clamp(0, 1), size), person)
+    alphas *= torch.where(seen > 0, person, enlarge((0.5 - arm / 0.06).clamp(0, 1), size))
     return alphas, enlarge((0.5 + (own + 0.02) / 0.06).clamp(0, 1), size)
 
 

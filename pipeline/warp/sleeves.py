@@ -48,15 +48,19 @@ def bare(image: Tensor, pose: Skeleton, aspect: float) -> Tensor:
     return (apart < SKIN) & has_face(pose)[:, None]
 
 
+def lendable(pose: Skeleton) -> Tensor:
+    """(B,2,2,2) start, at the elbow's end, and end of what upper arms can lend."""
+    shoulder, elbow = (pose.body[:, [joints[end] for joints in ARMS[:2]]] for end in (0, 1))
+    return torch.stack([elbow + share * (shoulder - elbow) for share in LENT], 2)
+
+
 def stretches(nodes: Tensor, pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
     """(B,2,h,w) each: 1 in what upper arms cannot lend, near the elbow or beyond it, and in what they can."""
     beyond, inside = [], []
-    for (a, b), radius in zip(ARMS[:2], LIMB_RADIUS, strict=False):
-        shoulder, elbow = pose.body[:, a], pose.body[:, b]
-        along, _, _, length = bone(nodes, shoulder, elbow)
+    for (a, b), ends, radius in zip(ARMS[:2], lendable(pose).unbind(1), LIMB_RADIUS[:2], strict=True):
+        along, _, _, length = bone(nodes, pose.body[:, a], pose.body[:, b])
         beyond.append((along > (1 - LENT[0]) * length).to(nodes.dtype))
-        ends = (elbow + share * (shoulder - elbow) for share in LENT)
-        apart = bone(nodes, *ends)[2] / unit[:, None, None] - radius
+        apart = bone(nodes, *ends.unbind(1))[2] / unit[:, None, None] - radius
         inside.append((0.5 - apart / 0.06).clamp(0, 1))
     return torch.stack(beyond, 1), torch.stack(inside, 1)
 
@@ -85,12 +89,10 @@ def lent(arms: Tensor, lend: Tensor, inside: Tensor, pose: Skeleton) -> tuple[Te
     Lent is what lies `inside` (B,2,H,W). It counts as known where the upper arm is: a denoiser that takes
     it for a hole paints background over it.
     """
-    bones = arm_bones(pose)
+    bones, sources = arm_bones(pose), lendable(pose)
     width, layers = torch.ones_like(bones[:, :, 0, 0]), list(arms.unbind(1))
     for (upper, fore), use in zip(PAIRS, lend.unbind(1), strict=True):
-        elbow, shoulder = bones[:, upper, 1], bones[:, upper, 0]
-        source = torch.stack([elbow + share * (shoulder - elbow) for share in LENT], 1)
-        bones[:, fore] = torch.where(use[:, None, None], source, bones[:, fore])
+        bones[:, fore] = torch.where(use[:, None, None], sources[:, upper], bones[:, fore])
         width[:, fore] = torch.where(use, LIMB_RADIUS[fore] / LIMB_RADIUS[upper], 1.0)
         copy = layers[upper] * inside[:, upper, None]
         layers[fore] = torch.where(use[:, None, None, None], copy, layers[fore])
