@@ -18,8 +18,8 @@ from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Pose
 from pipeline.warp.face import mouth, paint, side
 from pipeline.warp.fill import textured
 from pipeline.warp.flows import Flow, flow, sample
-from pipeline.warp.geometry import ARMS, LIMB_RADIUS, skeleton
-from pipeline.warp.layers import REACH, Fill, Plates
+from pipeline.warp.geometry import ARMS, LIMB_RADIUS, REACH, skeleton
+from pipeline.warp.layers import Fill, Plates
 from pipeline.warp.layers import plates as _plates
 from pipeline.warp.maps import enlarge
 

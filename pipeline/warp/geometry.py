@@ -18,8 +18,10 @@ HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
 RIGID_FACE = (*range(4), *range(13, 48))  # face points that speech does not move
 THIGHS, SHINS = ((8, 9), (11, 12)), ((9, 10), (12, 13))
 ARMS = ((2, 3), (5, 6), (3, 4), (6, 7))  # upper arms, then forearms; the right one first
+ELBOWS = (3, 6)
 HAND_BONES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
 LIMB_RADIUS = (0.24, 0.24, 0.18, 0.18)  # of ARMS, in head heights
+REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)  # head heights beyond its radius that a part may own: sleeves
 THIGH_RADIUS, SHIN_RADIUS, HAND_RADIUS, TORSO_PAD = 0.34, 0.24, 0.065, 0.14
 SHOULDER = 0.2  # share of the upper arm that still belongs to the torso when the picture is cut into parts
 HEAD_AXES = (0.44, 0.60)  # half width and half height of the head with some hair, in head heights

@@ -14,21 +14,13 @@ SURE = 0.9  # a mask above this is the person alone, without background mixed in
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 
 
-def hand_shares(
-    image: Tensor,
-    person: Tensor,
-    pose: Skeleton,
-    trunk: Tensor,
-    limbs: Tensor,
-    edge: int,
-    margins: tuple[int, int],
-) -> tuple[Tensor, Tensor]:
-    """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is background.
+def surroundings(image: Tensor, person: Tensor, trunk: Tensor, limbs: Tensor) -> Tensor:
+    """(B,12,h,w) on the coarse grid: colour and alpha of background, trunk, forearms behind arms and hands.
 
-    What is behind is filled on the coarse grid, from beyond all that may be an arm's or a hand's.
+    Each is filled from beyond all that may be an arm's or a hand's, forearms from beyond all that may be a
+    hand's.
     """
-    size, rough = image.shape[2:], limbs.shape[2:]
-    small, cover = F.interpolate(torch.cat([image, person], 1), rough, mode="area").split([3, 1], 1)
+    small, cover = F.interpolate(torch.cat([image, person], 1), limbs.shape[2:], mode="area").split([3, 1], 1)
     upper, hand = limbs[:, :4].amin(1, keepdim=True), limbs[:, 4:].amin(1, keepdim=True)
     free, fore = torch.minimum(upper, hand) > 0.08, limbs[:, 2:4].amin(1, keepdim=True)
     solid = cover > SURE
@@ -36,25 +28,34 @@ def hand_shares(
     filled = push_pull(torch.cat([small, cover], 1).repeat(3, 1, 1, 1), weights.to(image.dtype))
     under = torch.maximum(filled[len(image) : -len(image), 3:], (0.5 - trunk / 0.1).clamp(0, 1))
     alphas = torch.cat([1 - under, under, (0.5 - fore / 0.1).clamp(0, 1)])
-    layers = torch.cat(torch.cat([filled[:, :3], alphas], 1).chunk(3), 1)
+    return torch.cat(torch.cat([filled[:, :3], alphas], 1).chunk(3), 1)
+
+
+def hand_shares(
+    image: Tensor, pose: Skeleton, layers: Tensor, limbs: Tensor, edge: int, margins: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is background.
+
+    `layers`: see `surroundings`.
+    """
+    size = image.shape[2:]
     found = image.new_zeros(len(image), 2, 2, *size)
     for k in (0, 1):
-        box = _window(limbs[:, 4 + k], size)
+        box = window(limbs[:, 4 + k] < 0.12, size)
         if box:
             top, bottom, left, right = box
-            maps = _cut(torch.cat([layers, limbs[:, 4 + k : 5 + k]], 1), box, size)
+            maps = cut(torch.cat([layers, limbs[:, 4 + k : 5 + k]], 1), box, size)
             behind = [(part[:, :3], part[:, 3:]) for part in maps[:, :12].split(4, 1)]
-            window = image[:, :, top:bottom, left:right]
+            part = image[:, :, top:bottom, left:right]
             places = _places(pose.hands[:, 1 - k], box, margins, size[0] - sum(margins))
-            share = hand_matte(window, places, pose.hands_seen[:, 1 - k], maps[:, 12:], behind, edge)
+            share = hand_matte(part, places, pose.hands_seen[:, 1 - k], maps[:, 12:], behind, edge)
             found[:, :, k, top:bottom, left:right] = share
     return found[:, 0], found[:, 1]
 
 
-def _window(distance: Tensor, size: tuple[int, int]) -> Box | None:
-    """The pixels (top, bottom, left, right) around a part with distances (B,h,w), if there is any."""
-    near = (distance < 0.12).any(0)
-    box = []
+def window(near: Tensor, size: tuple[int, int]) -> Box | None:
+    """The pixels (top, bottom, left, right) around what is `near` (B,h,w) on the coarse grid, if any is."""
+    near, box = near.any(0), []
     for side, full in ((near.any(1), size[0]), (near.any(0), size[1])):
         at = side.nonzero()[:, 0].tolist()
         if not at:
@@ -64,7 +65,7 @@ def _window(distance: Tensor, size: tuple[int, int]) -> Box | None:
     return tuple(box)
 
 
-def _cut(maps: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
+def cut(maps: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
     """The window `box` of coarse maps enlarged to `size`."""
     y, x = (
         torch.arange(*ends, device=maps.device, dtype=maps.dtype) * (2 / (full - 1)) - 1

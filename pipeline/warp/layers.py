@@ -18,10 +18,12 @@ from pipeline.warp.face import lips_colour
 from pipeline.warp.geometry import (
     ARMS,
     CORE,
+    ELBOWS,
     HAND_BONES,
     HAND_RADIUS,
     HEAD_AXES,
     LIMB_RADIUS,
+    REACH,
     SHIN_RADIUS,
     SHINS,
     SHOULDER,
@@ -39,18 +41,20 @@ from pipeline.warp.geometry import (
     polygon,
     skeleton,
 )
-from pipeline.warp.hands import SURE, hand_shares
-from pipeline.warp.maps import enlarge, extended, grown, push_pull
-from pipeline.warp.sleeves import THIN, Sources, bare, lenders, lent, stretches
+from pipeline.warp.hands import SURE, hand_shares, surroundings
+from pipeline.warp.limbs import arm_shares
+from pipeline.warp.maps import crisp, enlarge, extended, grown, push_pull
+from pipeline.warp.sleeves import Sources, bare, lenders, lent, stretches
 
 CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
 BLEND = 0.08  # head heights over which neighbouring body parts share a place
-REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)  # head heights beyond its radius that a part may own: sleeves
 NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a person without a mask
 FAR = 1e3  # distance of a part that is not there
 ROOM = 0.06  # head heights by which the outline around a hand is wider while its matte is made
 HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
 ABOVE, BELOW = 0.12, 0.3  # picture heights beyond its edges to which a person who is cut off there goes on
+HIDDEN = 0.45  # share from which on a place behind an arm is the body's
+SMOOTH = 0.02  # picture heights over which the outline that an arm hides is smoothed
 HINT = 0.05  # how far the edge's colours count beyond it, so that each column goes on in its own
 
 Fill = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # colour, known, needed, smooth -> filled
@@ -184,7 +188,9 @@ def plates(
     nodes = grid((rows + sum(more), columns), size, aspect, image, room)
     trunk, limbs = distances(nodes)
     neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
-    maps = trunk, limbs, neck, *stretches(nodes, pose, unit)
+    elbows = [(nodes - pose.body[:, k, :, None, None]).norm(dim=1) / unit[:, None, None] for k in ELBOWS]
+    elbow = torch.stack(elbows, 1) - LIMB_RADIUS[0]
+    maps = trunk, limbs, neck, elbow, *stretches(nodes, pose, unit)
     background, trunk_layer, arms, sources = _layers(image, mask, pose, *maps, fill, margins)
     lips, shares = lips_colour(image, pose.face, aspect), shares_of(trunk, present)
     return Plates(
@@ -199,8 +205,9 @@ def _layers(
     parts: Tensor,
     limbs: Tensor,
     neck: Tensor,
-    beyond: Tensor,
+    elbow: Tensor,
     lendable: Tensor,
+    shown: Tensor,
     fill: Fill | None,
     margins: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor, Sources]:
@@ -214,9 +221,14 @@ def _layers(
     seen = F.pad(torch.ones_like(image[:, :1, inside]), (0, 0, *margins))
     person = _outline(pose, trunk, limbs, neck, size) if mask is None else extended(mask, margins)
     edge = max(1, round(height / 384))
-    hands, grounds = hand_shares(image, person, pose, trunk, limbs, edge, margins)
+    around = surroundings(image, person, trunk, limbs)
+    hands, grounds = hand_shares(image, pose, around, limbs, edge, margins)
     free = bare(image[:, :, inside], pose, size[1] / height)
     alphas, holes = _arm_shares(limbs, trunk, free, person, seen)
+    behind = around[:, 4 if mask is not None else 0 : 8]  # by its mask, the person is not background
+    arm = arm_shares(image, person, pose, behind, trunk, limbs, margins)
+    alphas[:, :4] *= arm
+    holes[:, :4] *= grown((arm > 0.03).to(image.dtype), edge)
     # of a hand that is only guessed at, nothing is known beyond the picture
     known = torch.maximum(seen, pose.hands_seen.flip(1)[..., None, None].to(seen))
     alphas[:, 4:] *= hands * known
@@ -226,11 +238,10 @@ def _layers(
     away = (1.2 - grown(person, radius) * 4).clamp(0, 1) * seen
     sure = (person > SURE).to(image.dtype) * seen
     alone = sure * (hole < 0.02)
-    levels = sure * (hole > 0.5) * _uncovered(limbs, size, hands, edge)
+    levels = sure * (hole > 0.5) * _uncovered(limbs, elbow, size, hands, edge)
+    levels[:, :2] *= (arm.unflatten(1, (2, 2)).amax(2) > 0.85).to(image.dtype)
     lend = lenders(image, levels, alphas, pose)
-    beyond = beyond * lend[..., None, None]
-    levels[:, :1] *= 1 - enlarge(beyond.amax(1, keepdim=True), size).ceil()
-    alphas[:, :2] *= enlarge(1 - beyond * (0.5 + (limbs[:, :2] + THIN) / 0.06).clamp(0, 1), size)
+    alphas[:, :2] *= torch.where(lend[..., None, None], enlarge(shown, size), 1.0)
     hint = HINT * extended(alone[:, :, inside], margins) * (1 - seen)
     weights = torch.cat([away, alone + hint, *levels.split(1, 1)])
     behind, trunk_colour, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
@@ -263,7 +274,9 @@ def _body(
     top, inside, size = margins[0], slice(margins[0], image.shape[2] - margins[1]), image.shape[2:]
     head, other = enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(1, 1)
     shape = (0.5 - torch.minimum(head, other) / 0.1).clamp(0, 1)
-    under = ((0.6 * push_pull(person, 1 - hole) + 0.4 * shape - 0.35) / 0.3).clamp(0, 1)
+    blur = round(SMOOTH * (inside.stop - inside.start))
+    guess = F.avg_pool2d(push_pull(person, 1 - hole), 2 * blur + 1, 1, blur, count_include_pad=False)
+    under = crisp(0.6 * guess + 0.4 * shape, HIDDEN)
     alpha = extended((person * (1 - hole) + under * hole)[:, :, inside], margins)
     alpha[:, :, :top] *= (0.5 - head[:, :, :top] / 0.06).clamp(0, 1)
     if fill is not None:  # a face must not be copied, nor hair be filled with cloth
@@ -303,12 +316,14 @@ def _each(fill: Fill, image: Tensor, known: Tensor, needed: Tensor, smooth: Tens
     return torch.where(needed & ~known, torch.stack(filled), smooth)
 
 
-def _uncovered(limbs: Tensor, size: tuple[int, int], hands: Tensor, edge: int) -> Tensor:
+def _uncovered(limbs: Tensor, elbow: Tensor, size: tuple[int, int], hands: Tensor, edge: int) -> Tensor:
     """(B,3,H,W) 1 where upper arms, forearms, hands are not covered by a part that lies above them.
 
-    A hand covers, and shows itself, where its share of the pixels says so.
+    A hand covers, and shows itself, where its share of the pixels says so. An elbow shows itself in
+    the upper arm and in the forearm (`elbow` (B,2,h,w): distances).
     """
-    upper, fore, hand = (pair.amin(1, keepdim=True) for pair in limbs.split(2, 1))
+    fore = torch.maximum(limbs[:, 2:4], -elbow).amin(1, keepdim=True)
+    hand = limbs[:, 4:].amin(1, keepdim=True)
     fore, hand = enlarge(torch.cat([fore, hand], 1), size).split(1, 1)
     share = hands.amax(1, keepdim=True)
     free = (hand > 0.03) | (grown(share, edge) < 0.03)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+FLAT = 0.01  # of a share per two pixels: slopes below it make no outline
+
 
 def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
     """(N,C,H,W) colour where weight (N,1,H,W) is 1, elsewhere filled from known places by a pyramid."""
@@ -39,3 +41,12 @@ def grown(mask: Tensor, radius: int) -> Tensor:
 def extended(maps: Tensor, margins: tuple[int, int]) -> Tensor:
     """(B,C,H,W) with its first and last row repeated for some pixels above and below."""
     return F.pad(maps, (0, 0, *margins), mode="replicate")
+
+
+def crisp(soft: Tensor, level: float) -> Tensor:
+    """(N,1,H,W) an outline where soft shares cross `level`, as sharp as a mask's: two pixels wide."""
+    around = F.pad(soft, (1, 1, 1, 1), mode="replicate")
+    across = around[:, :, 1:-1, 2:] - around[:, :, 1:-1, :-2]
+    down = around[:, :, 2:, 1:-1] - around[:, :, :-2, 1:-1]
+    slope = (across.square() + down.square()).sqrt()
+    return (0.5 + (soft - level) / slope.clamp_min(FLAT)).clamp(0, 1)

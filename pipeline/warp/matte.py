@@ -70,11 +70,11 @@ def hand_matte(
             to_behind = torch.minimum(apart, to_behind)
     nearness = to_behind / (to_hand + to_behind + 1e-4)
     bones = bones + HAND_RADIUS
-    by_colour = _ramp(nearness, *CHOKE)
-    by_colour = torch.maximum(by_colour, torch.minimum(_closed(by_colour, edge), 1 - _ramp(bones, *CREASE)))
-    tight = 1 - _ramp(bones, *TIGHT)
-    mixed = torch.lerp(tight, by_colour, _ramp(contrast, *CONTRAST))
-    share = torch.maximum(mixed, 1 - _ramp(bones, *CERTAIN))
+    by_colour = ramp(nearness, *CHOKE)
+    by_colour = torch.maximum(by_colour, torch.minimum(_closed(by_colour, edge), 1 - ramp(bones, *CREASE)))
+    tight = 1 - ramp(bones, *TIGHT)
+    mixed = torch.lerp(tight, by_colour, ramp(contrast, *CONTRAST))
+    share = torch.maximum(mixed, 1 - ramp(bones, *CERTAIN))
     found = torch.cat([share, ground], 1)
     return torch.where(seen[:, None, None, None], found, 1.0)
 
@@ -88,7 +88,8 @@ def _nearest(place: Tensor, own: Tensor) -> Tensor:
     return least.sqrt()
 
 
-def _ramp(value: Tensor, low: float, high: float) -> Tensor:
+def ramp(value: Tensor, low: float, high: float) -> Tensor:
+    """0 up to `low`, 1 from `high` on."""
     return ((value - low) / (high - low)).clamp(0, 1)
 
 

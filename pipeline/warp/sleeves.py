@@ -17,7 +17,6 @@ from pipeline.warp.matte import features
 SHORT = 0.55  # of the upper arm's length in the reference: below it a forearm is foreshortened
 LIKE = 0.2  # distance of mean colours (`matte.features`) up to which they are one cloth or one skin
 LENT = (0.38, 0.85)  # shares of the upper arm from the elbow on: before lies the forearm, beyond the shoulder
-THIN = 0.02  # head heights by which an elbow that is only guessed at is thinner than an upper arm
 SKIN = 0.14  # distance from the nose's colour up to which an arm is bare
 NOSE = (27, 28, 29, 30)  # face points
 PAIRS = ((0, 2), (1, 3))  # upper arm and forearm in ARMS
@@ -55,14 +54,17 @@ def lendable(pose: Skeleton) -> Tensor:
 
 
 def stretches(nodes: Tensor, pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,2,h,w) each: 1 in what upper arms cannot lend, near the elbow or beyond it, and in what they can."""
-    beyond, inside = [], []
+    """(B,2,h,w) each: 1 in what upper arms can lend, round at its ends; in that and the arm above it.
+
+    What lies nearer to the elbow is hidden behind a forearm that points at the camera.
+    """
+    own, inside = [], []
     for (a, b), ends, radius in zip(ARMS[:2], lendable(pose).unbind(1), LIMB_RADIUS[:2], strict=True):
         along, _, _, length = bone(nodes, pose.body[:, a], pose.body[:, b])
-        beyond.append((along > (1 - LENT[0]) * length).to(nodes.dtype))
         apart = bone(nodes, *ends.unbind(1))[2] / unit[:, None, None] - radius
         inside.append((0.5 - apart / 0.06).clamp(0, 1))
-    return torch.stack(beyond, 1), torch.stack(inside, 1)
+        own.append(torch.where(along > (1 - LENT[0]) * length, inside[-1], 1.0))
+    return torch.stack(inside, 1), torch.stack(own, 1)
 
 
 def lenders(image: Tensor, known: Tensor, alphas: Tensor, pose: Skeleton) -> Tensor:
@@ -87,12 +89,13 @@ def lent(arms: Tensor, lend: Tensor, inside: Tensor, pose: Skeleton) -> tuple[Te
     """Arm layers (B,6,5,H,W) = colour, alpha, known, where upper arms (B,2) lend; and the arms' sources.
 
     Lent is what lies `inside` (B,2,H,W). It counts as known where the upper arm is: a denoiser that takes
-    it for a hole paints background over it.
+    it for a hole paints background over it. The upper arm itself is stretched over what it does not show.
     """
     bones, sources = arm_bones(pose), lendable(pose)
     width, layers = torch.ones_like(bones[:, :, 0, 0]), list(arms.unbind(1))
     for (upper, fore), use in zip(PAIRS, lend.unbind(1), strict=True):
         bones[:, fore] = torch.where(use[:, None, None], sources[:, upper], bones[:, fore])
+        bones[:, upper, 1] = torch.where(use[:, None], sources[:, upper, 0], bones[:, upper, 1])
         width[:, fore] = torch.where(use, LIMB_RADIUS[fore] / LIMB_RADIUS[upper], 1.0)
         copy = layers[upper] * inside[:, upper, None]
         layers[fore] = torch.where(use[:, None, None, None], copy, layers[fore])
