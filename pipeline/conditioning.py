@@ -30,7 +30,7 @@ from pipeline.models.denoiser import (
     validity_cells,
 )
 from pipeline.models.haar import HaarLatent
-from pipeline.motion import skeleton
+from pipeline.motion import rest, skeleton
 from pipeline.warp.detail import detail_transfer
 
 Source = TypeVar("Source", bound=ModelMixin)
@@ -162,8 +162,8 @@ class WarpedReference(ModelMixin, ConfigMixin):
         return tuple(side // CELL for side in self.work_size(size))
 
     def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
-        """None: the warp moves a face of any height."""
-        return None
+        """Which arms rest, as the image shows them only in part: the warp cannot invent the rest."""
+        return rest.notice(motion)
 
     def shot(
         self,
@@ -205,6 +205,7 @@ class Shot:
         guidance = source.guidance
         if guidance.pose == 0:  # the person stays where the picture shows it, but for what the sound moves
             motion = replace(motion, pose=motion.reference[np.zeros(len(motion), int)])
+        motion = rest.rested(motion)  # for the warp and the control pictures alike
         self.source, self.motion, self.size, self.vae = source, motion, size, vae
         self.guidance, self.image = guidance, image
         self.device, self.work = source.device, source.work_size(size)

@@ -12,6 +12,7 @@ import torch
 
 from pipeline import warp
 from pipeline.clips import Motion, Pose
+from pipeline.motion.rest import rested, uncut
 
 
 def output_size(
@@ -64,7 +65,11 @@ def _window(length: int, count: int, keep: np.ndarray, middle: np.ndarray) -> tu
 
 
 def draft(image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8) -> Iterator[np.ndarray]:
-    """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network."""
+    """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network.
+
+    Arms that the image shows only in part rest (`motion.rest`).
+    """
+    motion = rested(motion)
     plates = layers(image, motion, size)
     for start in range(0, len(motion), chunk):
         target = warp.Points.of(motion.pose[start : start + chunk])
@@ -74,8 +79,11 @@ def draft(image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int =
 def layers(
     image: np.ndarray, motion: Motion, size: tuple[int, int], device: torch.device | str = "cpu"
 ) -> warp.Plates:
-    """The layers of a reference image (H,W,3) uint8 at `size`, textured; the last four are kept."""
-    return _layers(_Asked(image, motion.reference, motion.mask, tuple(size), str(device)))
+    """The layers of a reference image (H,W,3) uint8 at `size`, textured; the last four are kept.
+
+    Arms that the image shows only in part are layers of their own only where no mask is known.
+    """
+    return _layers(_Asked(image, uncut(motion), motion.mask, tuple(size), str(device)))
 
 
 class _Asked:

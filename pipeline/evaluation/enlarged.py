@@ -60,7 +60,7 @@ def made(pipe: AudioPoseSVDPipeline, given: Case) -> Enlarged:
     room = pipe.room(None, None, condition.lead)
     (latents,) = task.schedule.sample(pipe, task, known, room, None)
     low = shot.repaired(latents, known)
-    warp = torch.cat([shot.moved(given.motion.pose[k : k + 1], given.size)[0] for k in range(frames)])
+    warp = torch.cat([shot.moved(shot.motion.pose[k : k + 1], given.size)[0] for k in range(frames)])
     return Enlarged(
         truth=given.truth,
         warp=warp.cpu(),

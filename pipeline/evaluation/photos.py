@@ -23,6 +23,7 @@ from pipeline.base import AudioPosePipeline, finish
 from pipeline.clips import Audio, Motion
 from pipeline.evaluation.lips import correlation
 from pipeline.motion.refocus import refocus
+from pipeline.motion.rest import rested
 
 FPS, SECONDS = 12.5, 2.4
 CHANGE = 3.0  # grey levels of 255, the most that valid pixels may change on average
@@ -46,7 +47,7 @@ class Photo:
 
 def measured(image: np.ndarray, motion: Motion, result: np.ndarray) -> tuple[float, float, float]:
     """(change, mouth_r, gap) of frames (T,H,W,3) uint8 made of a picture (H,W,3) and a motion."""
-    size = result.shape[1:3]
+    motion, size = rested(motion), result.shape[1:3]
     moved = warp.warp(pictures.layers(image, motion, size), warp.Points.of(motion.pose), size)
     plain = pictures.to_frames(moved.image[0]).astype(np.float32)
     own = moved.validity[0, :, 0].numpy() > SURE

@@ -1,0 +1,245 @@
+"""Arms that the reference shows only in part: which ones, where they rest, and what warp and control show."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import warp
+from pipeline.clips import Keypoints, Motion, Pose
+from pipeline.frames import draft, layers
+from pipeline.motion import rest, skeleton
+from pipeline.warp.geometry import head_unit
+from tests.tiny import figure, motion, portrait, tiny_pipeline
+
+RIGHT_ARM, RIGHT_HAND, LEFT_HAND = [3, 4], slice(21, 42), slice(0, 21)
+PIXELS = np.array([96, 128])  # of `figure`'s picture, width and height
+
+
+def without(pose: Pose, joints: list[int], hand: slice = RIGHT_HAND) -> Pose:
+    body, hands = pose.body.score.copy(), pose.hands.score.copy()
+    body[:, joints] = hands[:, hand] = 0
+    return replace(pose, body=Keypoints(pose.body.xy, body), hands=Keypoints(pose.hands.xy, hands))
+
+
+def placed(pose: Pose, place: dict[int, tuple[float, float]]) -> Pose:
+    xy = pose.body.xy.copy()
+    for joint, where in place.items():
+        xy[:, joint] = where
+    return replace(pose, body=Keypoints(xy, pose.body.score))
+
+
+def moved(pose: Pose, turn: complex, shift: complex) -> Pose:
+    """All points under z -> turn z + shift in pixels."""
+    parts = {}
+    for name in ("body", "hands", "face"):
+        points = getattr(pose, name)
+        z = (points.xy * PIXELS) @ (1, 1j) * turn + shift
+        parts[name] = Keypoints(np.stack([z.real, z.imag], -1) / PIXELS, points.score)
+    return replace(pose, **parts)
+
+
+def waving(reference: Pose, frames: int = 5) -> Motion:
+    """A driver who raises the right arm over the shoulder, beside a reference."""
+    up = np.linspace(0, 1, frames)[:, None]
+    pose = figure(1)[np.zeros(frames, int)]
+    xy, hands = pose.body.xy.copy(), pose.hands.xy.copy()
+    wrist = xy[:, 4] + up * (-0.16, -0.5)
+    hands[:, RIGHT_HAND] += (wrist - xy[:, 4])[:, None]
+    xy[:, 3] += up * (-0.14, -0.2)
+    xy[:, 4] = wrist
+    pose = replace(pose, body=Keypoints(xy, pose.body.score), hands=Keypoints(hands, pose.hands.score))
+    return replace(motion(frames), pose=pose, reference=reference)
+
+
+# ---- which arms
+
+
+def test_an_arm_is_whole_with_its_joints_and_hand() -> None:
+    one = figure(1)
+    assert rest.whole_arms(one) == (True, True)
+    assert rest.whole_arms(without(one, [4])) == (False, True)
+    assert rest.whole_arms(without(one, [3])) == (False, True)
+    assert rest.whole_arms(without(one, [6], LEFT_HAND)) == (True, False)
+    some = one.hands.score.copy()
+    some[0, 21:32] = 0  # 10 of 21 points left
+    assert rest.whole_arms(replace(one, hands=Keypoints(one.hands.xy, some))) == (True, True)
+
+
+def test_without_points_a_hand_counts_where_it_would_lie_in_the_picture() -> None:
+    bare = without(figure(1), [])
+    unit = rest.head_height(bare)[0]  # 1.55 times brow to chin
+    tall = unit / 128
+    inside, below = 1 - 0.84 * tall, 1 - 0.80 * tall  # hand 0.7 and half its width 0.12 head heights
+    for height, expected in ((inside, True), (below, False)):
+        hanging = placed(bare, {3: (0.34, height - 0.16), 4: (0.34, height)})
+        assert rest.whole_arms(hanging) == (expected, True)
+    for height, expected in ((1 - 0.14 * tall, True), (1 - 0.1 * tall, False)):
+        sideways = placed(bare, {3: (0.3, height), 4: (0.5, height)})  # along the edge
+        assert rest.whole_arms(sideways) == (expected, True)
+
+
+def test_the_head_height_is_the_warps() -> None:
+    for pose in (figure(1), without(figure(1), []), figure(1, size=(200, 300))):
+        bare = replace(pose, face=Keypoints.missing(1, 68))
+        for one in (pose, bare, without(bare, [2]), without(bare, [2, 16])):
+            aspect = one.size[1] / one.size[0]
+            points = warp.Points.of(one)
+            metric = warp.geometry.skeleton(points.body[0], points.hands[0], points.face[0], aspect)
+            assert rest.head_height(one)[0] / one.size[0] == pytest.approx(float(head_unit(metric)), rel=1e-5)
+
+
+# ---- where they rest
+
+
+def test_whole_arms_and_nobody_give_the_very_same_motion() -> None:
+    whole = motion(4)
+    assert rest.rested(whole) is whole and rest.uncut(whole) is whole.reference
+    nobody = replace(whole, reference=Pose.empty(1, 25, (128, 96)))
+    assert rest.rested(nobody) is nobody and rest.notice(nobody) is None
+
+
+@pytest.mark.parametrize("hips", [True, False])
+def test_a_rested_arm_goes_where_the_torso_goes(hips: bool) -> None:
+    reference = without(figure(1), [4] if hips else [4, 8, 11])
+    turn, shift = 1.2 * np.exp(0.3j), 7 - 4j
+    driver = moved(figure(1), turn, shift)[np.zeros(3, int)]
+    wild = placed(driver, {3: (0.1, 0.1), 4: (0.1, -0.2)})
+    out = rest.rested(replace(motion(3), pose=wild, reference=reference)).pose
+    wanted = moved(reference, turn, shift)
+    assert np.allclose(out.body.xy[:, RIGHT_ARM], wanted.body.xy[:, RIGHT_ARM])
+    assert np.allclose(out.hands.xy[:, RIGHT_HAND], wanted.hands.xy[:, RIGHT_HAND])
+    other = [k for k in range(18) if k not in RIGHT_ARM]
+    assert np.array_equal(out.body.xy[:, other], wild.body.xy[:, other])
+    assert np.array_equal(out.hands.xy[:, LEFT_HAND], wild.hands.xy[:, LEFT_HAND])
+    assert np.array_equal(out.face.xy, wild.face.xy)
+    assert out.body.score[:, 3].all() and not out.body.score[:, 4].any()
+
+
+def test_bones_keep_their_length_times_the_torsos_on_the_frames_own_shoulder() -> None:
+    reference = without(figure(1), [])
+    reference = placed(reference, {4: (0.34, 0.97)})
+    pose = figure(6)
+    body = pose.body.xy.copy()
+    body[:, 2] += np.linspace(0, 0.04, 6)[:, None] * (1, -1)  # a shrug: no similarity of the torso
+    driven = replace(
+        motion(6), pose=replace(pose, body=Keypoints(body, pose.body.score)), reference=reference
+    )
+    out = rest.rested(driven).pose
+    core = [1, 2, 5, 8, 11]
+
+    def pixels(p: Pose) -> np.ndarray:
+        return p.body.xy * PIXELS
+
+    def spread(points: np.ndarray) -> np.ndarray:
+        return np.sqrt(((points - points.mean(1, keepdims=True)) ** 2).sum((1, 2)))
+
+    ratio = spread(pixels(out)[:, core]) / spread(pixels(reference)[:, core])
+    assert np.ptp(ratio) > 0.01
+    for a, b in ((2, 3), (3, 4)):
+        bones = [np.linalg.norm(pixels(p)[:, b] - pixels(p)[:, a], axis=1) for p in (out, reference)]
+        assert np.allclose(bones[0], bones[1] * ratio)
+
+
+def test_scores_are_the_references_and_none_without_a_shoulder() -> None:
+    reference = without(figure(1), [4])
+    scores = reference.body.score.copy()
+    scores[0, 3] = 0.7
+    reference = replace(reference, body=Keypoints(reference.body.xy, scores))
+    driven = waving(reference)
+    scores = driven.pose.body.score.copy()
+    scores[2, 2] = 0.1
+    out = rest.rested(replace(driven, pose=replace(driven.pose, body=Keypoints(driven.pose.body.xy, scores))))
+    assert out.pose.body.score[:, 3].tolist() == [0.7, 0.7, 0, 0.7, 0.7]
+    hidden = rest.rested(waving(without(figure(1), RIGHT_ARM)))
+    assert not hidden.pose.body.score[:, RIGHT_ARM].any() and not hidden.pose.hands.score[:, RIGHT_HAND].any()
+    assert hidden.pose.body.score[:, 2].all()
+
+
+def test_an_arm_whose_shoulder_the_reference_lacks_goes_with_the_rest_of_the_torso() -> None:
+    reference = without(figure(1), [2])
+    driver = moved(figure(1), 1.1, 3 + 2j)
+    out = rest.rested(replace(motion(1), pose=driver, reference=reference)).pose
+    assert np.allclose(out.body.xy[:, RIGHT_ARM], moved(reference, 1.1, 3 + 2j).body.xy[:, RIGHT_ARM])
+    apart = without(figure(1), [1, 2, 5, 8, 11])
+    out = rest.rested(replace(motion(1), pose=driver, reference=apart)).pose
+    assert np.isfinite(out.body.xy).all() and not out.body.score[:, RIGHT_ARM].any()
+
+
+def test_a_point_is_one_picture_whatever_size_the_driver_says() -> None:
+    driven = waving(without(figure(1), [4]))
+    odd = replace(driven, pose=replace(driven.pose, size=(64, 640)))
+    assert np.array_equal(rest.rested(odd).pose.body.xy, rest.rested(driven).pose.body.xy)
+
+
+# ---- what is shown
+
+
+def outline() -> np.ndarray:
+    """(128,96) mask of a person with upper arms, as `sleeved` paints it."""
+    mask = np.zeros((128, 96), np.float32)
+    mask[10:128, 24:72] = 1
+    return mask
+
+
+def sleeved() -> np.ndarray:
+    """The portrait with a red right upper arm."""
+    picture = portrait()
+    picture[48:84, 26:34] = (230, 20, 20)
+    return picture
+
+
+def red(frames: np.ndarray) -> np.ndarray:
+    """(T,H,W) bool."""
+    colour = frames.astype(int)
+    return (colour[..., 0] - colour[..., 1:].max(-1)) > 100
+
+
+@pytest.mark.parametrize("mask", [outline(), None], ids=["mask", "no mask"])
+def test_the_draft_leaves_a_cut_off_arm_where_it_is(mask: np.ndarray | None) -> None:
+    driven = replace(waving(without(figure(1), [4])), mask=mask)
+    frames = np.concatenate(list(draft(sleeved(), driven, (128, 96))))
+    assert (np.abs(frames.astype(int) - frames[:1]).max(-1) > 12).mean() < 0.002
+    assert red(frames).sum((1, 2)).min() > 0.9 * red(frames)[0].sum()
+    whole = replace(waving(figure(1)), mask=mask)
+    frames = np.concatenate(list(draft(sleeved(), whole, (128, 96))))
+    kept = red(frames[-1:]) & red(frames[:1])
+    assert kept.sum() < 0.6 * red(frames[:1]).sum()  # a whole arm still gestures
+
+
+def test_a_resting_arm_is_cut_out_only_where_no_mask_is_known() -> None:
+    driven = waving(without(figure(1), [4]))
+    cut = layers(sleeved(), driven, (128, 96)).arms[0, :, 3].amax((1, 2)) > 0.5
+    uncut = layers(sleeved(), replace(driven, mask=outline()), (128, 96)).arms[0, :, 3].amax((1, 2)) > 0.5
+    assert cut[[0, 2]].tolist() == [True, False] and uncut[[0, 2]].tolist() == [False, False]
+    assert uncut[1] and uncut[3]  # the other arm as ever
+
+
+def test_the_control_pictures_show_no_raised_arm() -> None:
+    pipe, driven = tiny_pipeline(), waving(without(figure(1), [4]))
+
+    def control(moves: Motion) -> torch.Tensor:
+        shot = pipe.condition.shot(portrait(), moves, (128, 96), pipe.vae, pipe.reference_tokens)
+        return shot.conditions(0, len(moves)).branches[-1].control
+
+    shown = control(driven)
+    drawn = skeleton.draw(rest.rested(driven).pose, tuple(shown.shape[2:]), "preview")
+    assert torch.equal(shown, torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255)
+    width = shown.shape[3]
+    shoulder = round(0.38 * shown.shape[2])
+    raised = (slice(None), slice(None), slice(0, shoulder), slice(0, round(0.3 * width)))
+    assert not shown[raised].any()
+    assert control(waving(figure(1)))[raised].any()
+
+
+@pytest.mark.parametrize(
+    ("joints", "sides"), [([4], "the right arm"), ([4, 7], "both arms"), ([3, 4], "the right arm")]
+)
+def test_the_user_is_told_which_arm_rests(joints: list[int], sides: str) -> None:
+    pipe, driven = tiny_pipeline(), waving(without(figure(1), joints))
+    said = pipe.expectation(driven, (128, 96))
+    assert said.startswith(f"The picture shows {sides} only in part") and said.count(".") == 1
+    still = replace(driven, pose=without(driven.pose, [3, 6]))
+    assert pipe.expectation(still, (128, 96)) is None
+    assert pipe.expectation(waving(figure(1)), (128, 96)) is None
