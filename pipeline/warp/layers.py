@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.warp.crown import crown
 from pipeline.warp.face import lips_colour
 from pipeline.warp.geometry import (
     ARMS,
@@ -44,7 +45,7 @@ from pipeline.warp.geometry import (
 from pipeline.warp.hands import SURE, hand_shares, surroundings
 from pipeline.warp.limbs import arm_shares
 from pipeline.warp.maps import crisp, enlarge, extended, grown, push_pull
-from pipeline.warp.sleeves import Sources, bare, lenders, lent, stretches
+from pipeline.warp.sleeves import Sources, bare, lenders, lent, nose_colour, stretches
 
 CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
 BLEND = 0.08  # head heights over which neighbouring body parts share a place
@@ -223,7 +224,8 @@ def _layers(
     edge = max(1, round(height / 384))
     around = surroundings(image, person, trunk, limbs)
     hands, grounds = hand_shares(image, pose, around, limbs, edge, margins)
-    free = bare(image[:, :, inside], pose, size[1] / height)
+    skin = nose_colour(image[:, :, inside], pose, size[1] / height)
+    free = bare(image[:, :, inside], pose, skin, size[1] / height)
     alphas, holes = _arm_shares(limbs, trunk, free, person, seen)
     behind = around[:, 4 if mask is not None else 0 : 8]  # by its mask, the person is not background
     arm = arm_shares(image, person, pose, behind, trunk, limbs, margins)
@@ -248,7 +250,7 @@ def _layers(
     behind, away = behind[:, :, inside], away[:, :, inside]
     if fill is not None:
         behind = _each(fill, image[:, :, inside], away > 0.5, torch.ones_like(away) > 0, behind)
-    body = _body(image, parts, person, hole, alone, trunk_colour, fill, margins)
+    body = _body(image, parts, person, skin, hole, alone, trunk_colour, fill, margins)
     arms = []
     for level, colour in enumerate(colours):
         layer = torch.cat([colour, torch.ones_like(person), levels[:, level : level + 1]], 1)
@@ -261,6 +263,7 @@ def _body(
     image: Tensor,
     parts: Tensor,
     person: Tensor,
+    skin: Tensor,
     hole: Tensor,
     alone: Tensor,
     colour: Tensor,
@@ -269,7 +272,7 @@ def _body(
 ) -> Tensor:
     """(B,5,H,W) colour, alpha, known of head, torso and legs, guessed at under the arms and beyond the image.
 
-    Above the image hair ends where a head does; below it cloth and legs go on.
+    Above the image a head goes on to its crown; below it cloth and legs go on.
     """
     top, inside, size = margins[0], slice(margins[0], image.shape[2] - margins[1]), image.shape[2:]
     head, other = enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(1, 1)
@@ -278,11 +281,11 @@ def _body(
     guess = F.avg_pool2d(push_pull(person, 1 - hole), 2 * blur + 1, 1, blur, count_include_pad=False)
     under = crisp(0.6 * guess + 0.4 * shape, HIDDEN)
     alpha = extended((person * (1 - hole) + under * hole)[:, :, inside], margins)
-    alpha[:, :, :top] *= (0.5 - head[:, :, :top] / 0.06).clamp(0, 1)
+    above, alpha[:, :, :top] = crown(image, person, torch.where(head < other, head, FAR), skin, top)
     if fill is not None:  # a face must not be copied, nor hair be filled with cloth
         clothed = (head > HEAD_ROOM) & (head > other)
         colour = _each(fill, image, (alone > 0.5) & clothed, (alpha > 0) & clothed, colour)
-    colour = torch.cat([image[:, :, :top], colour[:, :, top:]], 2)  # hair: its colour at the edge
+    colour = torch.cat([above, colour[:, :, top:]], 2)
     return torch.cat([colour * alpha, alpha, alone * alpha], 1)
 
 

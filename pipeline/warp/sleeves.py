@@ -34,16 +34,24 @@ class Sources:
         return Sources(self.bones[rows], self.width[rows])
 
 
-def bare(image: Tensor, pose: Skeleton, aspect: float) -> Tensor:
-    """(B,4) bool: ARMS whose middle has the colours of the nose: no sleeve is around them."""
+def nose_colour(image: Tensor, pose: Skeleton, aspect: float) -> Tensor:
+    """(B,3) `features` of the skin on the nose."""
+    return _colours(image, pose.face[:, NOSE], aspect).median(1).values
+
+
+def _colours(image: Tensor, points: Tensor, aspect: float) -> Tensor:
+    """(B,K,3) features at metric points (B,K,2)."""
+    places = points * image.new_tensor([2 / aspect, 2.0]) - 1
+    return features(F.grid_sample(image, places[:, None], align_corners=False)[:, :, 0]).mT
+
+
+def bare(image: Tensor, pose: Skeleton, skin: Tensor, aspect: float) -> Tensor:
+    """(B,4) bool: ARMS whose middle has the `skin`'s colour (B,3): no sleeve is around them."""
     bones = torch.stack([pose.body[:, list(joints)] for joints in ARMS], 1)
     start, end = bones[:, :, 0], bones[:, :, 1]
     along = torch.stack([start + share * (end - start) for share in (0.3, 0.5, 0.7)], 2)
-    places = torch.cat([along.flatten(1, 2), pose.face[:, NOSE]], 1) * image.new_tensor([2 / aspect, 2.0]) - 1
-    colours = F.grid_sample(image, places[:, None], mode="bilinear", align_corners=False)[:, :, 0]
-    limbs, nose = features(colours).transpose(1, 2).split([along.shape[1] * along.shape[2], len(NOSE)], 1)
-    skin = nose.median(1, keepdim=True).values
-    apart = (limbs.unflatten(1, along.shape[1:3]).median(2).values - skin).norm(dim=-1)
+    limbs = _colours(image, along.flatten(1, 2), aspect).unflatten(1, along.shape[1:3])
+    apart = (limbs.median(2).values - skin[:, None]).norm(dim=-1)
     return (apart < SKIN) & has_face(pose)[:, None]
 
 

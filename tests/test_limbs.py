@@ -1,0 +1,86 @@
+"""Whose pixel is it around an arm: cloth stays, badges go along, elbows show themselves."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import warp as w
+from pipeline.warp.maps import crisp
+from tests.test_sleeves import CUFF, LONG, SHIRT, SHORT, SIZE, SKIN, SLEEVE, colour_at, painted, pose
+
+DOWN, RAISED = ((36, 146), (90, 118)), ((16, 78), (90, 118))  # the right wrist hangs; is raised
+HAIR = (0.2, 0.12, 0.08)
+
+
+def like(out: w.Warped, colour: tuple[float, ...]) -> torch.Tensor:
+    """(H,W) bool."""
+    return (out.image[0, 0] - torch.tensor(colour)[:, None, None]).abs().amax(0) < 0.1
+
+
+def hanging(arm: tuple[float, ...], beside: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A slim right arm that hangs in front of cloth of another colour, inside the arm's capsule."""
+    image, mask = painted(arm)
+    for colour, columns in ((beside, (28, 46)), (arm, (33, 39))):
+        image[:, :, 108:150, slice(*columns)] = torch.tensor(colour)[:, None, None]
+    mask[:, :, 108:150, 28:46] = 1
+    return image, mask
+
+
+def test_a_slim_arm_leaves_the_cloth_behind_it() -> None:
+    image, mask = hanging(SKIN, SHIRT)
+    out = w.warp(w.plates(image, w.Points.of(pose(DOWN)), mask), w.Points.of(pose(RAISED)))
+    raised = slice(78, 104), slice(8, 30)
+    assert like(out, SKIN)[raised].sum() > 60
+    assert like(out, SHIRT)[raised].sum() < 12  # of about 300 pixels that the capsule holds
+    assert (colour_at(out, 43, 130) - torch.tensor(SHIRT)).abs().max() < 0.1  # it still hangs there
+
+
+def test_a_badge_goes_along_with_its_sleeve() -> None:
+    image, mask = painted(SLEEVE)
+    badge = (0.9, 0.85, 0.2)
+    image[:, :, 84:92, 30:35] = torch.tensor(badge)[:, None, None]
+    layers = w.plates(image, w.Points.of(pose(LONG)), mask)
+    body = pose(LONG)
+    body.body.xy[0, 3] = (14 / SIZE[1], 84 / SIZE[0])  # the elbow is lifted to the side
+    out = w.warp(layers, w.Points.of(body))
+    assert like(out, badge)[84:92, 30:35].sum() < 10 < 15 < like(out, badge).sum()
+
+
+@pytest.mark.parametrize("part", [0, 2])
+def test_an_elbow_is_known_in_both_parts_of_its_arm(part: int) -> None:
+    image, mask = painted(SKIN)
+    image[:, :, 72:108, 29:46] = torch.tensor(SKIN)[:, None, None]
+    image[:, :, 108:150, 29:46], mask[:, :, 108:150, 29:46] = torch.tensor(SKIN)[:, None, None], 1
+    layers = w.plates(image, w.Points.of(pose(DOWN)), mask)
+    top = round(layers.room[0] * SIZE[0])
+    elbow = layers.arms[0, part, :, top + 108 : top + 113, 34:39].mean((1, 2))
+    assert elbow[3] > 0.9 and elbow[4] > 0.9
+    assert (elbow[:3] / elbow[3] - torch.tensor(SKIN)).abs().max() < 0.05
+
+
+def test_an_upper_arm_is_stretched_over_what_a_short_forearm_hides_of_it() -> None:
+    image, mask = painted(CUFF)
+    layers = w.plates(image, w.Points.of(pose(SHORT)), mask)
+    lifted = pose(LONG)
+    lifted.body.xy[0, [3, 4]] = np.array([(8, 100), (30, 66)]) / SIZE[::-1]
+    out = w.warp(layers, w.Points.of(lifted))
+    assert out.validity[0, 0, 0, 92, 19] > 0.9 and like(out, SLEEVE)[92, 19]
+
+
+def test_forehead_at_the_edge_is_covered_with_the_hair_beside_it() -> None:
+    image, mask = painted(CUFF)
+    image[:, :, 28:68, 48:54] = image[:, :, 28:68, 74:80] = torch.tensor(HAIR)[:, None, None]
+    image = torch.cat([image[:, :, 34:], image[:, :, -1:].expand(-1, -1, 34, -1)], 2)
+    mask = torch.cat([mask[:, :, 34:], mask[:, :, -1:].expand(-1, -1, 34, -1)], 2)
+    layers = w.plates(image, w.Points.of(pose(SHORT, shift=34)), mask)
+    out = w.warp(layers, w.Points.of(pose(SHORT, shift=4)))
+    assert (colour_at(out, 64, 22) - torch.tensor(HAIR)).abs().max() < 0.1
+    assert (colour_at(out, 64, 38) - torch.tensor(SKIN)).abs().max() < 0.1
+    assert out.validity[0, 0, 0, 22, 64] < 0.1  # it is a guess
+
+
+def test_an_outline_is_two_pixels_wide_however_soft_its_shares_are() -> None:
+    soft = torch.linspace(0, 1, 100).expand(1, 1, 40, -1)
+    sharp = crisp(soft, 0.45)
+    assert ((sharp > 0) & (sharp < 1)).sum(3).max() <= 2
+    assert torch.equal(sharp > 0.5, soft > 0.45)
