@@ -44,7 +44,7 @@ from pipeline.warp.geometry import (
 )
 from pipeline.warp.hands import SURE, hand_shares, surroundings
 from pipeline.warp.limbs import arm_shares
-from pipeline.warp.maps import crisp, enlarge, extended, grown, push_pull
+from pipeline.warp.maps import blurred, crisp, enlarge, extended, grown, push_pull
 from pipeline.warp.sleeves import Sources, bare, lenders, lent, nose_colour, stretches
 
 CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
@@ -277,8 +277,7 @@ def _body(
     top, inside, size = margins[0], slice(margins[0], image.shape[2] - margins[1]), image.shape[2:]
     head, other = enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(1, 1)
     shape = (0.5 - torch.minimum(head, other) / 0.1).clamp(0, 1)
-    blur = round(SMOOTH * (inside.stop - inside.start))
-    guess = F.avg_pool2d(push_pull(person, 1 - hole), 2 * blur + 1, 1, blur, count_include_pad=False)
+    guess = blurred(push_pull(person, 1 - hole), round(SMOOTH * (inside.stop - inside.start)))
     under = crisp(0.6 * guess + 0.4 * shape, HIDDEN)
     alpha = extended((person * (1 - hole) + under * hole)[:, :, inside], margins)
     above, alpha[:, :, :top] = crown(image, person, torch.where(head < other, head, FAR), skin, top)

@@ -38,6 +38,12 @@ def grown(mask: Tensor, radius: int) -> Tensor:
     )
 
 
+def blurred(maps: Tensor, radius: int) -> Tensor:
+    """The maps' mean over squares of 2 radius + 1 pixels, as far as those lie inside."""
+    across = F.avg_pool2d(maps, (1, 2 * radius + 1), 1, (0, radius), count_include_pad=False)
+    return F.avg_pool2d(across, (2 * radius + 1, 1), 1, (radius, 0), count_include_pad=False)
+
+
 def extended(maps: Tensor, margins: tuple[int, int]) -> Tensor:
     """(B,C,H,W) with its first and last row repeated for some pixels above and below."""
     return F.pad(maps, (0, 0, *margins), mode="replicate")

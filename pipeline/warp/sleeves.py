@@ -47,8 +47,7 @@ def _colours(image: Tensor, points: Tensor, aspect: float) -> Tensor:
 
 def bare(image: Tensor, pose: Skeleton, skin: Tensor, aspect: float) -> Tensor:
     """(B,4) bool: ARMS whose middle has the `skin`'s colour (B,3): no sleeve is around them."""
-    bones = torch.stack([pose.body[:, list(joints)] for joints in ARMS], 1)
-    start, end = bones[:, :, 0], bones[:, :, 1]
+    start, end = arm_bones(pose).unbind(2)
     along = torch.stack([start + share * (end - start) for share in (0.3, 0.5, 0.7)], 2)
     limbs = _colours(image, along.flatten(1, 2), aspect).unflatten(1, along.shape[1:3])
     apart = (limbs.median(2).values - skin[:, None]).norm(dim=-1)
