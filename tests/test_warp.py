@@ -148,6 +148,16 @@ def test_an_open_mouth_closes() -> None:
     assert (out.image[0, 0, :, 50:66, 58:71].mean(0) < 0.3).sum() < 0.35 * (image[0].mean(0) < 0.3).sum()
 
 
+def test_teeth_leave_no_line_between_closed_lips() -> None:
+    image = torch.nn.functional.interpolate(picture() * 0.2 + 0.4, scale_factor=4)
+    image[:, :, 229:249, 240:273] = 1.0  # a smile's teeth, a little beyond the inner lips that were detected
+    smiling = w.plates(image, w.Points.of(pose(gap=4.6)))
+    for gap in (-0.2, -0.15, 0.0):  # lips apart by 0, 0.2 and 0.8 of the 768 rows
+        out = w.warp(smiling, w.Points.of(pose(gap=gap)))
+        white = out.image[0, 0, :, 200:280, 248:264].mean(0) > 0.8
+        assert white.sum(0).max() <= (0 if gap < 0 else 1)
+
+
 def test_frames_and_people_do_not_mix() -> None:
     two = torch.cat([picture(), 1 - picture()])
     first, second = w.Points.of(pose(2)), moved((0.06, 0.03), 2)

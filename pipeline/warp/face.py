@@ -27,6 +27,8 @@ FOLDED = 0.35  # a cheek narrower than this share of its width in the reference 
 WIDE, MIDDLE, FINE = 0.32, 0.12, 0.045  # kernel widths in head heights: the head's turn, features, lids
 WIDE_RIDGE, MIDDLE_RIDGE, FINE_RIDGE = 0.3, 0.1, 5e-3  # the last one is exact to 1/200 of what is left
 FREE = 1e3  # ridge of a point that does not count
+SEAM = 0.5
+SHUT = 0.25  # share of the lips' thickness that goes out of sight when an open mouth closes
 MOUTH_DARK, TEETH = 0.28, 0.30  # mouth interior in lip colours; teeth strip in shares of the opening
 TEETH_COLOUR = (0.87, 0.84, 0.80)
 
@@ -77,8 +79,9 @@ def residual(
     seen = (reference.face_seen & target.face_seen).float()
     seen = seen * (seen.mean(-1, keepdim=True) > 0.5)
     placed = apply(head, target.face)
-    rest = (reference.face - placed) * seen[..., None]
-    absent, target_unit = (1 - seen) * FREE + _hidden(reference.face, placed), unit * ratio
+    target_unit = unit * ratio
+    rest = (shut(reference.face, target.face, unit, target_unit) - placed) * seen[..., None]
+    absent = (1 - seen) * FREE + _hidden(reference.face, placed)
     levels = ((WIDE, WIDE_RIDGE), (MIDDLE, MIDDLE_RIDGE), (FINE, FINE_RIDGE))
     kernels = [_gauss(placed, width * unit) for width, _ in levels]
     tables = [_tables(target.face, nodes, width * target_unit) for width, _ in levels]
@@ -93,6 +96,21 @@ def residual(
             left, field = left - kernel @ gain, field + _field(gain, table)
         halves.append(field)
     return torch.cat(halves, 1)
+
+
+def shut(reference: Tensor, target: Tensor, unit: Tensor, size: Tensor) -> Tensor:
+    """(N,68,2) the reference's face for a target whose lips are nearer to each other.
+
+    Detectors place inner lips on the teeth's rim or a little inside it: on closed lips a white line would stay.
+    So the lips meet a part of their thickness further in, the more the mouth shuts. unit, size (N,): head
+    heights of reference and target.
+    """
+    before, opening = _opening(reference) / unit, _opening(target) / size
+    share = SHUT * (1 - opening / before.clamp_min(1e-4)).clamp(0, 1) * ((before - 0.01) / 0.02).clamp(0, 1)
+    face = reference.clone()
+    inner, outer = (*INNER_TOP[1:4], *INNER_BOTTOM[1:4]), (50, 51, 52, 58, 57, 56)
+    face[:, inner] += share[:, None, None] * (reference[:, outer] - reference[:, inner])
+    return face
 
 
 def _hidden(reference: Tensor, placed: Tensor) -> Tensor:
@@ -167,10 +185,16 @@ def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ra
 
 
 def side(depth: Tensor, outside: Tensor, pixel: float) -> Tensor:
-    """(N,1,H,W) share of the field below the lips: 0 above, 1 below, a ramp between open lips."""
+    """(N,1,H,W) share of the field below the lips: 0 above, 1 below, a ramp between open lips.
+
+    Where they are less than SEAM pixels apart no place lies between them, as there the teeth would be.
+    """
     above, below = depth.split(1, 1)
-    gap = (above + below).clamp_min(pixel) + outside
-    return (above / gap + 0.5 * (1 - (above + below).clamp(0, pixel) / pixel)).clamp(0, 1)
+    total = above + below
+    gap = (total - SEAM * pixel).clamp_min(0)
+    into = above - (total.clamp_min(0) - gap) / 2
+    sharp = 0.05 * pixel
+    return (into / (gap.clamp_min(sharp) + outside) + 0.5 * (1 - (gap / sharp).clamp(0, 1))).clamp(0, 1)
 
 
 def lips_colour(image: Tensor, face: Tensor, aspect: float) -> Tensor:
