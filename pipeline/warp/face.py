@@ -101,7 +101,7 @@ def residual(
 def shut(reference: Tensor, target: Tensor, unit: Tensor, size: Tensor) -> Tensor:
     """(N,68,2) the reference's face for a target whose lips are nearer to each other.
 
-    Detectors place inner lips on the teeth's rim or a little inside it: on closed lips a white line would stay.
+    Detectors place inner lips on the teeth's rim or a little inside it: closed lips would show a white line.
     So the lips meet a part of their thickness further in, the more the mouth shuts. unit, size (N,): head
     heights of reference and target.
     """
