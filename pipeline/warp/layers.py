@@ -48,7 +48,7 @@ from pipeline.warp.maps import blurred, crisp, enlarge, extended, grown, push_pu
 from pipeline.warp.sleeves import Sources, bare, lenders, lent, nose_colour, stretches
 
 CUT_HEIGHT = 192  # the picture is cut into parts on a grid no higher than this
-BLEND = 0.08  # head heights over which neighbouring body parts share a place
+BLEND = 0.18  # head heights over which neighbouring body parts share a place
 NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a person without a mask
 FAR = 1e3  # distance of a part that is not there
 ROOM = 0.06  # head heights by which the outline around a hand is wider while its matte is made
