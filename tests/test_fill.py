@@ -57,6 +57,47 @@ def test_a_wall_goes_on_behind_the_hole(box) -> None:
     assert 0.7 < share < 1.3, "joints are missing or too many"
 
 
+def speckled(height: int = 192, width: int = 160) -> torch.Tensor:
+    """A wall in the light of a lamp below its middle, with fine grain."""
+    y, x = np.mgrid[:height, :width]
+    light = 0.9 - 0.7 * np.hypot(y / height - 0.6, x / height - 0.4)
+    grain = np.random.default_rng(5).normal(0, 0.005, (3, height, width))
+    return torch.tensor(light + grain, dtype=torch.float32)
+
+
+def disc(height: int, width: int, radius: int) -> torch.Tensor:
+    """Known but for a disc in the middle."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return (y - height / 2) ** 2 + (x - width / 2) ** 2 > radius**2
+
+
+def jump(picture: torch.Tensor, known: torch.Tensor) -> float:
+    """Mean absolute difference of neighbours of whom one is known and the other is not."""
+    down = (picture[:, 1:] - picture[:, :-1]).abs()[:, known[1:] != known[:-1]]
+    right = (picture[:, :, 1:] - picture[:, :, :-1]).abs()[:, known[:, 1:] != known[:, :-1]]
+    return float(torch.cat([down, right], 1).mean())
+
+
+def test_no_step_shows_at_the_border_of_a_hole_in_changing_light() -> None:
+    picture = speckled()
+    known = disc(192, 160, 45)
+    found = filled(picture, known)
+    assert jump(found, known) < 1.1 * jump(picture, known)
+    assert (found - picture).abs()[:, ~known].mean() < 0.06, "the light does not go on"
+    grain = [float((p[:, 1:] - p[:, :-1]).abs()[:, ~known[1:]].mean()) for p in (picture, found)]
+    assert grain[1] > 0.5 * grain[0], "the grain is gone"
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_beam_goes_on_through_a_hole_without_steps(upright: bool) -> None:
+    picture = torch.full((3, 192, 160), 0.8)
+    picture[:, :, 66:94] = torch.tensor([0.3, 0.2, 0.1])[:, None, None]
+    known = disc(192, 160, 40)
+    picture, known = (picture, known) if upright else (picture.mT.contiguous(), known.mT.contiguous())
+    apart = (filled(picture, known) - picture).abs().amax(0)
+    assert (apart[~known] > 0.1).float().mean() < 0.005
+
+
 def test_the_same_picture_gives_the_same_fill() -> None:
     assert torch.equal(filled(bricks(), hole()), filled(bricks(), hole()))
 

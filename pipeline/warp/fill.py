@@ -1,8 +1,11 @@
 """Holes of a picture filled with texture from its own known places, once per reference image.
 
-Patch-based completion over a pyramid (Wexler, Shechtman, Irani, "Space-time completion of video", 2007) whose
-nearest patches are found by random search and propagation (Barnes and others, "PatchMatch", 2009). The
-search runs on a small grid; pixels are copied at full size, so that the filled place is as sharp as the rest.
+Patch-based completion over a pyramid (Wexler, Shechtman, Irani, "Space-time completion of video", 2007). The
+coarsest level is filled from the border inwards with all patches compared; on finer ones nearest patches are
+found by random search and propagation (Barnes and others, "PatchMatch", 2009). The search runs on a small
+grid; pixels are copied at full size, so that the filled place is as sharp as the rest. Steps where copies
+meet each other or the known picture are closed by a screened Poisson equation of the copies' own gradients
+(Pérez, Gangnet, Blake, "Poisson image editing", 2003; Darabi and others, "Image melding", 2012).
 """
 
 from __future__ import annotations
@@ -13,10 +16,19 @@ from torch import Tensor
 
 RADIUS = 3  # of a patch, in cells of the grid
 FINEST, COARSEST = 128, 24  # cells of the grid's shorter side: more costs time and brings no better copies
-ROUNDS = (8, 5, 3, 2)  # search and vote this often per level, from the coarsest on; the last for the rest
+LEVELS, SHRINK = 3, 0.62  # a coarser start has too few whole patches in what a person leaves of a room
+ROUNDS = (3, 4, 3)  # search and vote this often per level, from the coarsest on
 SWEEPS = 3  # of propagation and random search per round
 SHARP = 0.35  # patches count by exp(-distance / (SHARP x median distance))
-TRUST = 0.7  # of a cell one further into the hole: what is known decides what is copied next to it
+TRUST = 0.3  # of a cell one further into the hole: what is known decides what is copied next to it
+STEP = 3  # cells by which the coarsest level is filled at once, from the border inwards; RADIUS at most
+GUESS = 0.01  # trust in the smooth fill where the coarsest level is not filled yet
+FAR = 0.02  # of squared colour that a source a whole picture away must be better
+ATONCE = 1024  # patches compared with all sources at once: memory
+LIKE, NARROW = 0.06, 5  # colours so far apart are alike; the power by which like copies gain
+EDGE = 0.15  # of a step in colour between copies that is closed no more
+SCREEN = 0.06  # of the shorter side, over which the colours that close a step fade
+TURNS = 40  # of conjugate gradients
 FEWEST = 24  # whole known patches below which nothing can be learnt from the picture
 
 
@@ -32,15 +44,19 @@ class _Level:
         wanted = F.max_pool2d((needed & ~known)[None, None].float(), 2 * RADIUS + 1, 1, RADIUS)[0, 0] > 0
         rows, columns = (torch.arange(n, device=known.device) for n in self.size)
         near = [v.clamp(RADIUS, len(v) - 1 - RADIUS) for v in (rows, columns)]
-        self.inside = (
-            near[0][:, None] * self.size[1] + near[1]
-        ).flatten()  # the next cell with a whole patch
+        # the next cell with a whole patch
+        self.inside = (near[0][:, None] * self.size[1] + near[1]).flatten()
         whole_patch = self.inside == torch.arange(len(self.inside), device=known.device)
-        self.targets = (wanted.flatten() & whole_patch).nonzero()[:, 0]
-        trust = _trust(known)
+        self.wanted = wanted.flatten() & whole_patch
+        self.aim(_trust(known))
+
+    def aim(self, trust: Tensor, near: Tensor | None = None) -> None:
+        """Looks for patches around wanted cells, those of `near` (h,w) only, by what `trust` (h,w) counts."""
         self.trust = trust.flatten()
-        weights = _patches(trust[None])[self.targets].repeat(1, len(colour))
-        self.weights = weights / weights.sum(1, keepdim=True)
+        targets = self.wanted if near is None else self.wanted & near.flatten()
+        self.targets = targets.nonzero()[:, 0]
+        weights = _patches(trust[None])[self.targets].repeat(1, len(self.colour))
+        self.weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-12)
 
 
 def _patches(maps: Tensor) -> Tensor:
@@ -76,18 +92,63 @@ def textured(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, fine
     if not levels or len(levels[0].sources) < FEWEST or not len(levels[-1].targets):
         return torch.where(known, colour, smooth)
     generator = torch.Generator(colour.device).manual_seed(0)  # the same picture gives the same layers
-    level, places = levels[0], None
+    level = levels[0]
+    places = _grown_in(level, generator)
     for index, level in enumerate(levels):
-        if places is None:
-            places = _anywhere(level, generator)
-        else:
+        if index:
             places = _finer(levels[index - 1], places, level, generator)
             level.colour = torch.where(level.known, level.colour, _voted(level, places, None))
-        for _ in range(ROUNDS[min(index, len(ROUNDS) - 1)]):
-            places, distance = _search(level, places, generator)
+        for _ in range(ROUNDS[index]):
+            if index:
+                places, distance = _search(level, places, generator)
+            else:
+                places, distance = _nearest(level, places)
             level.colour = torch.where(level.known, level.colour, _voted(level, places, distance))
-    copied = _copied(colour, level, places)
+    copied = _copied(colour, level, places, known, needed)
     return torch.where(known | ~needed, torch.where(known, colour, smooth), copied)
+
+
+def _grown_in(level: _Level, generator: torch.Generator) -> Tensor:
+    """(h w,) source cells found from the hole's border inwards; leaves the level's colour filled so."""
+    trust, reached = level.trust.view(level.size), level.known
+    places, distance = _anywhere(level, generator), torch.zeros_like(level.trust)
+    while not reached.all():
+        wider, settled = _wider(reached, STEP), ~_wider(~reached, 2 * RADIUS)
+        level.aim(trust * torch.where(reached, 1.0, GUESS), wider & ~settled)
+        if len(level.targets):
+            places, found = _nearest(level, places)
+            distance = torch.where(settled.flatten(), distance, found)
+            level.trust = (trust * wider).flatten()
+            level.colour = torch.where(level.known, level.colour, _voted(level, places, distance))
+        reached = wider
+    level.aim(trust)
+    return places
+
+
+def _wider(mask: Tensor, cells: int) -> Tensor:
+    """(h,w) bool: within so many cells of the mask."""
+    return F.max_pool2d(mask[None, None].float(), 2 * cells + 1, 1, cells)[0, 0] > 0
+
+
+def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
+    """As `_search`, but every source is tried: sum w (s - t)^2 as two products of matrices."""
+    patches, w = _patches(level.colour), level.size[1]
+    sources = patches[level.sources]
+    squares = sources.square().T
+    best, distance = [], []
+    for rows in torch.arange(len(level.targets), device=places.device).split(ATONCE):
+        weights, targets = level.weights[rows], level.targets[rows]
+        mine = patches[targets]
+        apart = weights @ squares - 2 * (weights * mine) @ sources.T
+        far = [
+            (level.sources[None] // w - targets[:, None] // w),
+            level.sources[None] % w - targets[:, None] % w,
+        ]
+        cost = apart + FAR * (far[0].square() + far[1].square()).sqrt() / max(level.size)
+        pick = cost.argmin(1)
+        best.append(level.sources[pick])
+        distance.append(apart.gather(1, pick[:, None])[:, 0] + (weights * mine.square()).sum(1))
+    return _found(level, places, torch.cat(best), torch.cat(distance).clamp_min(0))
 
 
 def _pyramid(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int) -> list[_Level]:
@@ -95,14 +156,14 @@ def _pyramid(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, fine
     shown = torch.where(known, colour, smooth)
     height, width = known.shape
     levels, side = [], finest
-    while side >= COARSEST and side <= min(height, width):
+    while side >= COARSEST and side <= min(height, width) and len(levels) < LEVELS:
         scale = side / min(height, width)
         size = (round(height * scale), round(width * scale))
         small = F.interpolate(shown[None], size, mode="area")[0]
         maps = torch.stack([known, needed]).float()[None]
         share = F.interpolate(maps, size, mode="area")[0]
         levels.append(_Level(small, share[0] > 0.99, share[1] > 0))
-        side //= 2
+        side = round(side * SHRINK)
     usable = [level for level in levels if len(level.sources) >= FEWEST and len(level.targets)]
     return usable[::-1]
 
@@ -152,8 +213,13 @@ def _search(level: _Level, places: Tensor, generator: torch.Generator) -> tuple[
             candidate = torch.where(inside, row * w + column, best)
             best, distance = _better(level, patches, mine, best, distance, candidate)
             radius //= 3
-    found = torch.zeros_like(places, dtype=distance.dtype).index_copy(0, targets, distance)
-    return _bordered(level, places.index_copy(0, targets, best)), found[level.inside]
+    return _found(level, places, best, distance)
+
+
+def _found(level: _Level, places: Tensor, best: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+    """Source cells of all cells and their distances, both (h w,), from those of the targets."""
+    found = torch.zeros_like(places, dtype=distance.dtype).index_copy(0, level.targets, distance)
+    return _bordered(level, places.index_copy(0, level.targets, best)), found[level.inside]
 
 
 def _bordered(level: _Level, places: Tensor) -> Tensor:
@@ -200,21 +266,95 @@ def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:
     return total / count.clamp_min(1e-12)
 
 
-def _copied(colour: Tensor, level: _Level, places: Tensor) -> Tensor:
-    """(3,H,W) at full size: each pixel copied by the four cells around it, blended bilinearly."""
-    (height, width), (h, w) = colour.shape[1:], level.size
-    sy, sx = height / h, width / w
-    y = torch.arange(height, device=colour.device)
-    x = torch.arange(width, device=colour.device)
-    fy, fx = (y + 0.5) / sy - 0.5, (x + 0.5) / sx - 0.5
-    top, left = fy.floor(), fx.floor()
-    total = torch.zeros_like(colour)
-    for oy in (0, 1):
-        for ox in (0, 1):
-            cy, cx = (top + oy).clamp(0, h - 1), (left + ox).clamp(0, w - 1)
-            share = (1 - (fy - top - oy).abs())[:, None] * (1 - (fx - left - ox).abs())[None]
-            cell = places[(cy[:, None] * w + cx[None]).long()]
-            row = (y[:, None] + ((cell // w - cy[:, None]) * sy)).round().clamp(0, height - 1).long()
-            column = (x[None] + ((cell % w - cx[None]) * sx)).round().clamp(0, width - 1).long()
-            total += colour[:, row, column] * share
+def _copied(colour: Tensor, level: _Level, places: Tensor, known: Tensor, needed: Tensor) -> Tensor:
+    """(3,H,W) at full size: what is needed and not known is copied, without steps where copies meet."""
+    hole = (needed & ~known).nonzero()
+    pixels = colour.flatten(1).T.contiguous()
+    offsets, shares = _offsets(hole, level, places, pixels, known.shape)
+    at = hole[:, 0] * known.shape[1] + hole[:, 1]
+    filled = pixels.index_copy(0, at, _taken(pixels, hole, offsets, shares, known.shape))
+    pull, beside = _pull(filled, pixels, hole, offsets, shares, known)
+    length = SCREEN * min(known.shape)
+    filled[at] = (filled[at] + _membrane(pull, *beside, 1 / length**2)).clamp(0, 1)
+    return filled.T.reshape(colour.shape)
+
+
+def _offsets(
+    hole: Tensor, level: _Level, places: Tensor, pixels: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """(n,9,2) from where the nine cells around copy each pixel (n,2), relative to it, and shares (n,9).
+
+    A share is a quadratic B-spline of the cell, times the sum of those of like copies to a power: so the line
+    where two copies meet is as smooth as the spline, yet narrow, and does not show the cells.
+    """
+    (h, w), middles = level.size, torch.arange(-1, 2, device=hole.device)
+    scale = hole.new_tensor([size[0] / h, size[1] / w], dtype=pixels.dtype)
+    cells = torch.arange(h * w, device=hole.device)
+    moved = torch.stack([places // w - cells // w, places % w - cells % w], 1) * scale
+    at = (hole + 0.5) / scale
+    cell = at.floor()
+    apart = at - cell - 0.5
+    spline = torch.stack([(0.5 - apart).square() / 2, 0.75 - apart.square(), (0.5 + apart).square() / 2], 1)
+    shares = (spline[:, :, None, 0] * spline[:, None, :, 1]).flatten(1)
+    row, column = ((cell[:, i, None].long() + middles).clamp(0, level.size[i] - 1) for i in (0, 1))
+    offsets = moved.round().long()[(row[:, :, None] * w + column[:, None]).flatten(1)]
+    there = [(hole[:, i, None] + offsets[..., i]).clamp(0, size[i] - 1) for i in (0, 1)]
+    copies = pixels[there[0] * size[1] + there[1]]
+    like = torch.exp(-(torch.cdist(copies, copies) / LIKE).square())
+    shares = shares * (like @ shares[..., None])[..., 0].pow(NARROW)
+    return offsets, shares / shares.sum(1, keepdim=True)
+
+
+def _taken(pixels: Tensor, at: Tensor, offsets: Tensor, shares: Tensor, size: tuple[int, int]) -> Tensor:
+    """(n,3) what comes from pixels (H W,3) to the places `at` (n,2) by each one's offsets and shares."""
+    total = pixels.new_zeros(len(at), pixels.shape[1])
+    for k in range(offsets.shape[1]):
+        row, column = ((at[:, i] + offsets[:, k, i]).clamp_(0, size[i] - 1) for i in (0, 1))
+        total += pixels[row * size[1] + column] * shares[:, k, None]
     return total
+
+
+def _pull(
+    filled: Tensor, pixels: Tensor, hole: Tensor, offsets: Tensor, shares: Tensor, known: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """(n,3) by how much neighbours differ from what a pixel's source shows next to it, and who they are.
+
+    Neighbours (4,n) are indices into the hole's n pixels, n where known or none; `count` (n,1) those that
+    are there. A difference above EDGE is taken for an edge between two things, which stays.
+    """
+    (height, width), n = known.shape, len(hole)
+    flat = hole[:, 0] * width + hole[:, 1]
+    index = torch.full((height * width,), n, device=hole.device)
+    index[flat] = torch.arange(n, device=hole.device)
+    mates, steps, count = [], [], 0
+    for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
+        there = hole + hole.new_tensor(step)
+        inside = ((there >= 0) & (there < hole.new_tensor([height, width]))).all(1)
+        other = torch.where(inside, there[:, 0] * width + there[:, 1], flat)
+        mates.append(torch.where(inside, index[other], n))
+        there_too = (inside & ((mates[-1] < n) | known.flatten()[other]))[:, None].to(filled.dtype)
+        count = count + there_too
+        steps.append((filled[other] - _taken(pixels, there, offsets, shares, known.shape)) * there_too)
+    pull = torch.zeros_like(steps[0])
+    for k, (mate, step) in enumerate(zip(mates, steps, strict=True)):
+        back = F.pad(steps[(k + 2) % 4], (0, 0, 0, 1))[mate]  # the same two pixels, seen from the other one
+        step = torch.where((mate < n)[:, None], (step - back) / 2, step)
+        pull += step * torch.exp(-step.square().sum(1, keepdim=True) / EDGE**2)
+    return pull, (torch.stack(mates), count)
+
+
+def _membrane(pull: Tensor, mates: Tensor, count: Tensor, screen: float) -> Tensor:
+    """(n,3) x of (count + screen) x - sum of neighbours' x = pull, 0 outside, by conjugate gradients."""
+    diagonal = count + screen
+    x, rest = torch.zeros_like(pull), pull
+    along = step = rest / diagonal
+    power = (rest * step).sum(0)
+    for _ in range(TURNS):
+        padded = F.pad(along, (0, 0, 0, 1))
+        applied = diagonal * along - sum(padded.index_select(0, mate) for mate in mates)
+        length = power / (along * applied).sum(0).clamp_min(1e-12)
+        x, rest = x + length * along, rest - length * applied
+        step = rest / diagonal
+        before, power = power, (rest * step).sum(0)
+        along = step + power / before.clamp_min(1e-12) * along
+    return x
