@@ -24,7 +24,7 @@ TRUST = 0.3  # of a cell one further into the hole: what is known decides what i
 STEP = 3  # cells by which the coarsest level is filled at once, from the border inwards; RADIUS at most
 GUESS = 0.01  # trust in the smooth fill where the coarsest level is not filled yet
 FAR = 0.02  # of squared colour that a source a whole picture away must be better
-ATONCE = 1024  # patches compared with all sources at once: memory
+ATONCE, PIXELS = 1024, 65536  # patches compared with all sources, and pixels copied, at once: memory
 LIKE, NARROW = 0.06, 5  # colours so far apart are alike; the power by which like copies gain
 EDGE = 0.15  # of a step in colour between copies that is closed no more
 SCREEN = 0.06  # of the shorter side, over which the colours that close a step fade
@@ -270,7 +270,8 @@ def _copied(colour: Tensor, level: _Level, places: Tensor, known: Tensor, needed
     """(3,H,W) at full size: what is needed and not known is copied, without steps where copies meet."""
     hole = (needed & ~known).nonzero()
     pixels = colour.flatten(1).T.contiguous()
-    offsets, shares = _offsets(hole, level, places, pixels, known.shape)
+    parts = [_offsets(rows, level, places, pixels, known.shape) for rows in hole.split(PIXELS)]
+    offsets, shares = (torch.cat(part) for part in zip(*parts, strict=True))
     at = hole[:, 0] * known.shape[1] + hole[:, 1]
     filled = pixels.index_copy(0, at, _taken(pixels, hole, offsets, shares, known.shape))
     pull, beside = _pull(filled, pixels, hole, offsets, shares, known)
