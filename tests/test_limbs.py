@@ -5,11 +5,20 @@ import pytest
 import torch
 
 from pipeline import warp as w
+from pipeline.clips import Pose
 from pipeline.warp.maps import crisp
-from tests.test_sleeves import CUFF, LONG, SHIRT, SHORT, SIZE, SKIN, SLEEVE, colour_at, painted, pose
+from tests.test_sleeves import CUFF, LONG, SHIRT, SHORT, SIZE, SKIN, SLEEVE, WALL, colour_at, painted, pose
 
 DOWN, RAISED = ((36, 146), (90, 118)), ((16, 78), (90, 118))  # the right wrist hangs; is raised
 HAIR = (0.2, 0.12, 0.08)
+
+
+def replaced(given: Pose, image: torch.Tensor) -> w.Points:
+    """The points of a pose in pixels of SIZE, as fractions of another picture's height."""
+    points = w.Points.of(given)
+    for part in (points.body, points.hands, points.face):
+        part[..., 1] *= SIZE[0] / image.shape[2]
+    return points
 
 
 def like(out: w.Warped, colour: tuple[float, ...]) -> torch.Tensor:
@@ -79,8 +88,56 @@ def test_forehead_at_the_edge_is_covered_with_the_hair_beside_it() -> None:
     assert out.validity[0, 0, 0, 22, 64] < 0.1  # it is a guess
 
 
+def test_a_bald_or_unseen_face_is_not_covered() -> None:
+    """Without a face's points nothing says what is skin: the colours at the edge go on as they are."""
+    image, mask = painted(CUFF)
+    image[:, :, 28:68, 48:54] = image[:, :, 28:68, 74:80] = torch.tensor(HAIR)[:, None, None]
+    image, mask = image[:, :, 34:], mask[:, :, 34:]
+    start, end = pose(SHORT, shift=34), pose(SHORT, shift=4)
+    start.face.score[:] = end.face.score[:] = 0
+    layers = w.plates(image, replaced(start, image), mask)
+    top = round(layers.room[0] * image.shape[2])
+    above = layers.body[0, :, top - 2]
+    assert above[3, 64] > 0.9
+    assert (above[:3, 64] - torch.tensor(SKIN)).abs().max() < 0.05
+
+
+def test_a_raised_arm_does_not_widen_a_head_that_is_cut_off() -> None:
+    image, mask = painted(CUFF)
+    up = pose(((36, 30), (90, 118)), shift=34)
+    image[:, :, 28:108, 32:42], mask[:, :, 28:108, 32:42] = torch.tensor(SLEEVE)[:, None, None], 1
+    alone, raised = (
+        w.plates(image[:, :, 34:], replaced(p, image[:, :, 34:]), mask[:, :, 34:])
+        for p in (pose(SHORT, shift=34), up)
+    )
+    top = round(raised.room[0] * 158)
+    assert raised.body[0, 3, : top - 1, 28:44].max() < 0.1
+    assert raised.body[0, 3, top - 2, 56:72].min() > 0.9
+
+
+def test_the_layers_of_one_person_do_not_depend_on_who_else_is_there() -> None:
+    image, mask = hanging(SKIN, SHIRT)
+    image = image + 0.02 * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    without, crossing = pose(DOWN), pose((DOWN[0], (34, 130)))  # the other one's left forearm lies over there
+    without.body.score[0, [6, 7]] = without.hands.score[0, :21] = 0
+    one, other = w.Points.of(without), w.Points.of(crossing)
+    both = w.Points(*(torch.cat([getattr(p, n) for p in (one, other)]) for n in ("body", "hands", "face")))
+    alone = w.plates(image, one, mask)
+    together = w.plates(image.repeat(2, 1, 1, 1), both, mask.repeat(2, 1, 1, 1))
+    assert torch.allclose(together.arms[0], alone.arms[0], atol=1e-5)
+
+
+def test_without_a_mask_the_wall_beside_a_slim_arm_is_not_the_body() -> None:
+    image, _ = hanging(SKIN, WALL)
+    image[:, :, 72:108, 29:46] = torch.tensor(WALL)[:, None, None]
+    image[:, :, 72:108, 35:40] = torch.tensor(SKIN)[:, None, None]
+    layers = w.plates(image, w.Points.of(pose(DOWN)))
+    top = round(layers.room[0] * SIZE[0])
+    assert layers.body[0, 3, top + 112 : top + 140, 30:33].max() < 0.2
+
+
 def test_an_outline_is_two_pixels_wide_however_soft_its_shares_are() -> None:
-    soft = torch.linspace(0, 1, 100).expand(1, 1, 40, -1)
-    sharp = crisp(soft, 0.45)
+    soft = torch.linspace(0, 1, 800).expand(1, 1, 40, -1)
+    sharp = crisp(soft, 0.45, 800)
     assert ((sharp > 0) & (sharp < 1)).sum(3).max() <= 2
     assert torch.equal(sharp > 0.5, soft > 0.45)

@@ -115,4 +115,4 @@ def test_a_bare_arm_takes_no_cloth_along() -> None:
         out = w.warp(layers, w.Points.of(pose(((16, 78), (90, 118)))))
         return (out.image[0, 0] - torch.tensor(SHIRT)[:, None, None]).abs().amax(0)[70:112, :46] < 0.1
 
-    assert moved(SKIN).sum() < 0.5 * moved(SLEEVE).sum() and moved(SLEEVE).sum() > 20
+    assert moved(SKIN).sum() < 0.5 * moved(SLEEVE).sum() and moved(SLEEVE).sum() > 12

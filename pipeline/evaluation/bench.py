@@ -27,9 +27,10 @@ from pipeline import jobs, media, warp, weights
 from pipeline.clips import Audio, Video
 from pipeline.detectors import load as load_detector
 from pipeline.evaluation import bench_svd
-from pipeline.frames import mask_tensor, to_tensor
+from pipeline.frames import layers
 from pipeline.motion import prosody
 from pipeline.motion.refocus import refocus
+from pipeline.motion.rest import rested
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 SECONDS, FPS, SIZE = 10.0, 25.0, (768, 512)
@@ -94,11 +95,10 @@ def stages(pipe, reference: Path, speech: Path, driving: Path) -> dict[str, floa
 
 def warp_seconds(reference: Path, motion, size: tuple[int, int], frames: int = 16) -> float:
     """Seconds per frame of the layered warp, layers excluded."""
-    picture = to_tensor(media.read_image(reference), size)
-    layers = warp.plates(picture, warp.Points.of(motion.reference), mask_tensor(motion.mask, size))
+    motion = rested(motion)
+    plates = layers(media.read_image(reference), motion, size)
     target = warp.Points.of(motion.pose[:frames])
-    with torch.no_grad():
-        return best_of(2, lambda: warp.warp(layers, target, size)) / frames
+    return best_of(2, lambda: warp.warp(plates, target, size)) / frames
 
 
 def detection_ms(driving: Path, frames: int = 50) -> float:

@@ -60,12 +60,12 @@ def notice(motion: Motion) -> str | None:
     sides = [side for side in _partial(motion) if motion.pose.body.visible[:, ARMS[side][1]].any()]
     if len(sides) == 2:
         return (
-            "The picture shows both arms only in part: they stay as they are; use a picture with the whole "
+            "The picture does not show all of both arms: they stay as they are; use a picture with the whole "
             "arms to have them gesture."
         )
     if sides:
         return (
-            f"The picture shows the {sides[0]} arm only in part: it stays as it is; use a picture with the "
+            f"The picture does not show all of the {sides[0]} arm: it stays as it is; use a picture with the "
             "whole arm to have it gesture."
         )
     return None

@@ -27,7 +27,7 @@ FOLDED = 0.35  # a cheek narrower than this share of its width in the reference 
 WIDE, MIDDLE, FINE = 0.32, 0.12, 0.045  # kernel widths in head heights: the head's turn, features, lids
 WIDE_RIDGE, MIDDLE_RIDGE, FINE_RIDGE = 0.3, 0.1, 5e-3  # the last one is exact to 1/200 of what is left
 FREE = 1e3  # ridge of a point that does not count
-SEAM = 0.5
+SEAM, SHARP = 0.5, 0.05  # pixels: lips or lids so near to each other are shut; a shut seam's ramp
 SHUT = 0.25  # share of the lips' thickness that goes out of sight when an open mouth closes
 MOUTH_DARK, TEETH = 0.28, 0.30  # mouth interior in lip colours; teeth strip in shares of the opening
 TEETH_COLOUR = (0.87, 0.84, 0.80)
@@ -185,15 +185,15 @@ def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ra
 
 
 def side(depth: Tensor, outside: Tensor, pixel: float) -> Tensor:
-    """(N,1,H,W) share of the field below the lips: 0 above, 1 below, a ramp between open lips.
+    """(N,1,H,W) share of the field below the lips or lids: 0 above, 1 below, a ramp between open ones.
 
-    Where they are less than SEAM pixels apart no place lies between them, as there the teeth would be.
+    Where they are less than SEAM pixels apart no place lies between them: teeth, or an eye, would show there.
     """
     above, below = depth.split(1, 1)
     total = above + below
     gap = (total - SEAM * pixel).clamp_min(0)
     into = above - (total.clamp_min(0) - gap) / 2
-    sharp = 0.05 * pixel
+    sharp = SHARP * pixel
     return (into / (gap.clamp_min(sharp) + outside) + 0.5 * (1 - (gap / sharp).clamp(0, 1))).clamp(0, 1)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 RADIUS = 3  # of a patch, in cells of the grid
 FINEST, COARSEST = 128, 24  # cells of the grid's shorter side: more costs time and brings no better copies
 LEVELS, SHRINK = 3, 0.62  # a coarser start has too few whole patches in what a person leaves of a room
+CELLS = 40000  # of the finest grid at most: a long picture has a coarser one
 ROUNDS = (3, 4, 3)  # search and vote this often per level, from the coarsest on
 SWEEPS = 3  # of propagation and random search per round
 SHARP = 0.35  # patches count by exp(-distance / (SHARP x median distance))
@@ -48,7 +49,7 @@ class _Level:
         self.inside = (near[0][:, None] * self.size[1] + near[1]).flatten()
         whole_patch = self.inside == torch.arange(len(self.inside), device=known.device)
         self.wanted = wanted.flatten() & whole_patch
-        self.aim(_trust(known))
+        self.aim(_trust(known).to(colour.dtype))
 
     def aim(self, trust: Tensor, near: Tensor | None = None) -> None:
         """Looks for patches around wanted cells, those of `near` (h,w) only, by what `trust` (h,w) counts."""
@@ -157,7 +158,7 @@ def _pyramid(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, fine
     height, width = known.shape
     levels, side = [], finest
     while side >= COARSEST and side <= min(height, width) and len(levels) < LEVELS:
-        scale = side / min(height, width)
+        scale = min(side / min(height, width), (CELLS / (height * width)) ** 0.5 * side / finest)
         size = (round(height * scale), round(width * scale))
         small = F.interpolate(shown[None], size, mode="area")[0]
         maps = torch.stack([known, needed]).float()[None]
@@ -298,7 +299,7 @@ def _offsets(
     spline = torch.stack([(0.5 - apart).square() / 2, 0.75 - apart.square(), (0.5 + apart).square() / 2], 1)
     shares = (spline[:, :, None, 0] * spline[:, None, :, 1]).flatten(1)
     row, column = ((cell[:, i, None].long() + middles).clamp(0, level.size[i] - 1) for i in (0, 1))
-    offsets = moved.round().long()[(row[:, :, None] * w + column[:, None]).flatten(1)]
+    offsets = moved.round().int()[(row[:, :, None] * w + column[:, None]).flatten(1)]
     there = [(hole[:, i, None] + offsets[..., i]).clamp(0, size[i] - 1) for i in (0, 1)]
     copies = pixels[there[0] * size[1] + there[1]]
     like = torch.exp(-(torch.cdist(copies, copies) / LIKE).square())

@@ -45,6 +45,7 @@ from pipeline.warp.sleeves import Sources
 
 STILL = 0.004  # picture heights: where nothing moves by more than this the reference's own pixels are shown
 AGREE = (0.25, 0.6)  # a place is hidden where the part that it comes from is not the part that it goes to
+FACE_BLEND = 0.08  # head heights over which a face's own moves fade: a wider seam would hold lips and chin
 TORSO_STIFFNESS = 0.05
 SIZE_RANGE = (0.8, 1.25)  # of the body's size ratio around the face's: a body that turns is not smaller
 HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body's size says
@@ -110,7 +111,8 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     distance = body_distances(nodes, target, unit * ratio, apart)
     shares = shares_of(distance, legs_present(reference))
     body = (shares[:, :, None] * maps).sum(1).repeat(1, 2, 1, 1)
-    body = body + residual(head, head_ratio, reference, target, nodes, unit) * shares[:, :1]
+    face = shares_of(distance, legs_present(reference), FACE_BLEND)[:, :1]
+    body = body + residual(head, head_ratio, reference, target, nodes, unit) * face
     agree = torch.minimum(sample(layers.shares, body[:, :2], aspect, layers.room), shares).sum(
         1, keepdim=True
     )

@@ -10,6 +10,7 @@ from pipeline.warp.geometry import Skeleton
 from pipeline.warp.maps import grown, push_pull
 from pipeline.warp.matte import hand_matte
 
+ANYWHERE = 10.0  # head heights: a hand that is further away is not in the picture
 SURE = 0.9  # a mask above this is the person alone, without background mixed in
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 
@@ -49,7 +50,7 @@ def hand_shares(
             part = image[:, :, top:bottom, left:right]
             places = _places(pose.hands[:, 1 - k], box, margins, size[0] - sum(margins))
             share = hand_matte(part, places, pose.hands_seen[:, 1 - k], maps[:, 12:], behind, edge)
-            found[:, :, k, top:bottom, left:right] = share
+            found[:, :, k, top:bottom, left:right] = share * (maps[:, 12:] < ANYWHERE)
     return found[:, 0], found[:, 1]
 
 

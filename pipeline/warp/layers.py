@@ -157,9 +157,9 @@ def arm_distances(nodes: Tensor, pose: Skeleton, unit: Tensor) -> Tensor:
     return torch.where(present[..., None, None], torch.stack(parts, 1), FAR)
 
 
-def shares_of(distances: Tensor, present: Tensor) -> Tensor:
-    """(N,6,h,w) how much each body part counts at a place, summing to 1."""
-    return torch.softmax(torch.where(present[..., None, None], -distances / BLEND, -FAR), 1)
+def shares_of(distances: Tensor, present: Tensor, blend: float = BLEND) -> Tensor:
+    """(N,6,h,w) how much each body part counts at a place, summing to 1; `blend` in head heights."""
+    return torch.softmax(torch.where(present[..., None, None], -distances / blend, -FAR), 1)
 
 
 def plates(
@@ -227,10 +227,10 @@ def _layers(
     skin = nose_colour(image[:, :, inside], pose, size[1] / height)
     free = bare(image[:, :, inside], pose, skin, size[1] / height)
     alphas, holes = _arm_shares(limbs, trunk, free, person, seen)
-    behind = around[:, 4 if mask is not None else 0 : 8]  # by its mask, the person is not background
-    arm = arm_shares(image, person, pose, behind, trunk, limbs, margins)
+    colours = around.unflatten(1, (3, 4))[:, mask is not None : 2, :3]  # a mask's person is not background
+    arm, beside = arm_shares(image, person, pose, colours.flatten(1, 2), trunk, limbs, margins)
     alphas[:, :4] *= arm
-    holes[:, :4] *= grown((arm > 0.03).to(image.dtype), edge)
+    holes[:, :4] *= torch.maximum(grown((arm > 0.03).to(image.dtype), edge), beside)
     # of a hand that is only guessed at, nothing is known beyond the picture
     known = torch.maximum(seen, pose.hands_seen.flip(1)[..., None, None].to(seen))
     alphas[:, 4:] *= hands * known
@@ -241,21 +241,19 @@ def _layers(
     sure = (person > SURE).to(image.dtype) * seen
     alone = sure * (hole < 0.02)
     levels = sure * (hole > 0.5) * _uncovered(limbs, elbow, size, hands, edge)
-    levels[:, :2] *= (arm.unflatten(1, (2, 2)).amax(2) > 0.85).to(image.dtype)
+    levels[:, :2] *= ((arm * (alphas[:, :4] > 0)).unflatten(1, (2, 2)).amax(2) > 0.85).to(image.dtype)
     lend = lenders(image, levels, alphas, pose)
     alphas[:, :2] *= torch.where(lend[..., None, None], enlarge(shown, size), 1.0)
     hint = HINT * extended(alone[:, :, inside], margins) * (1 - seen)
     weights = torch.cat([away, alone + hint, *levels.split(1, 1)])
-    behind, trunk_colour, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
+    behind, flesh, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
     behind, away = behind[:, :, inside], away[:, :, inside]
     if fill is not None:
         behind = _each(fill, image[:, :, inside], away > 0.5, torch.ones_like(away) > 0, behind)
-    body = _body(image, parts, person, skin, hole, alone, trunk_colour, fill, margins)
-    arms = []
-    for level, colour in enumerate(colours):
-        layer = torch.cat([colour, torch.ones_like(person), levels[:, level : level + 1]], 1)
-        arms += [layer * alphas[:, part : part + 1] for part in (2 * level, 2 * level + 1)]
-    arms, sources = lent(torch.stack(arms, 1), lend, enlarge(lendable, size), pose)
+    body = _body(image, parts, person, skin, hole, alone, flesh, fill, margins)
+    pieces = torch.cat([torch.stack(colours, 1), torch.ones_like(levels)[:, :, None], levels[:, :, None]], 2)
+    arms = pieces.repeat_interleave(2, 1) * alphas[:, :, None]
+    arms, sources = lent(arms, lend, enlarge(lendable, size), pose)
     return torch.cat([behind, away], 1), body, arms, sources
 
 
@@ -278,9 +276,10 @@ def _body(
     head, other = enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(1, 1)
     shape = (0.5 - torch.minimum(head, other) / 0.1).clamp(0, 1)
     guess = blurred(push_pull(person, 1 - hole), round(SMOOTH * (inside.stop - inside.start)))
-    under = crisp(0.6 * guess + 0.4 * shape, HIDDEN)
+    under = crisp(0.6 * guess + 0.4 * shape, HIDDEN, inside.stop - inside.start)
     alpha = extended((person * (1 - hole) + under * hole)[:, :, inside], margins)
-    above, alpha[:, :, :top] = crown(image, person, torch.where(head < other, head, FAR), skin, top)
+    heads = torch.where(head < other, head, FAR), person * (1 - hole)
+    above, alpha[:, :, :top] = crown(image, *heads, skin, top)
     if fill is not None:  # a face must not be copied, nor hair be filled with cloth
         clothed = (head > HEAD_ROOM) & (head > other)
         colour = _each(fill, image, (alone > 0.5) & clothed, (alpha > 0) & clothed, colour)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.warp.geometry import REACH, Skeleton, arm_bones, bone, head_unit
-from pipeline.warp.hands import SURE, cut, window
+from pipeline.warp.hands import SURE, Box, cut, window
 from pipeline.warp.matte import CONTRAST, ELSEWHERE, features, ramp
 
 PLACES = 9  # along a bone where its colours are looked at
@@ -36,14 +36,14 @@ def arm_shares(
     trunk: Tensor,
     limbs: Tensor,
     margins: tuple[int, int],
-) -> Tensor:
-    """(B,4,H,W) the share of each pixel of `image` (B,3,H,W) that is one of ARMS'.
+) -> tuple[Tensor, Tensor]:
+    """(B,4,H,W) each: ARMS' shares of the pixels of `image` (B,3,H,W), and where the rest is background.
 
-    behind (B,4 n,h,w): those of `surroundings` that may be behind it, the trunk last. trunk (B,1,h,w), limbs
+    behind (B,3 n,h,w): colours of what may be behind it, the trunk's last. trunk (B,1,h,w), limbs
     (B,6,h,w): distances on the coarse grid; margins: pixels above and below the picture.
     """
     size, unit = image.shape[2:], head_unit(pose)
-    found = image.new_ones(len(image), 4, *size)
+    found, grounds = image.new_ones(len(image), 4, *size), image.new_zeros(len(image), 4, *size)
     for k, ends in enumerate(arm_bones(pose).unbind(1)):
         box = window(limbs[:, k] < REACH[k] + 0.1, size)
         if box:
@@ -52,12 +52,13 @@ def arm_shares(
             part = features(image[:, :, top:bottom, left:right])
             apart = bone(_nodes(box, margins, size[0], image), *ends.unbind(1))[2] / unit[:, None, None]
             own, sure = _colours(image, person, ends, unit, margins)
-            share = _share(part, own, apart, maps)
+            share, ground = _share(part, own, apart, maps)
             found[:, k, top:bottom, left:right] = torch.where(sure[:, None, None], share, 1.0)
-    return found
+            grounds[:, k, top:bottom, left:right] = ground * sure[:, None, None]
+    return found, grounds
 
 
-def _nodes(box: tuple[int, ...], margins: tuple[int, int], rows: int, like: Tensor) -> Tensor:
+def _nodes(box: Box, margins: tuple[int, int], rows: int, like: Tensor) -> Tensor:
     """(2,h,w) metric places of the pixels of a window."""
     top, bottom, left, right = box
     y = torch.arange(top - margins[0], bottom - margins[0], device=like.device, dtype=like.dtype)
@@ -90,17 +91,16 @@ def _colours(
     return torch.where(sure[..., None], seen, mean), (total >= PLACES) & sure.any(1)
 
 
-def _share(here: Tensor, own: Tensor, apart: Tensor, maps: Tensor) -> Tensor:
-    """(B,h,w) of a window's features (B,3,h,w); apart (B,h,w) in head heights; own (B,K,3).
+def _share(here: Tensor, own: Tensor, apart: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,h,w) share of a window's features (B,3,h,w); apart (B,h,w) in head heights; own (B,K,3).
 
-    maps (B,4 n + 1,h,w): what is behind, the trunk last, and the trunk's distance.
+    maps (B,3 n + 1,h,w): what is behind, the trunk last, and the trunk's distance.
     """
     size = here.shape[2:]
     to_own, which = torch.cdist(here.flatten(2).mT, own).min(2)
     like = own.gather(1, which[..., None].expand(-1, -1, 3)).mT.unflatten(2, size)
     to_own = to_own.unflatten(1, size)
-    layers = maps[:, :-1].split(4, 1)
-    others = [features(layer[:, :3]) for layer in layers]
+    others = [features(layer) for layer in maps[:, :-1].split(3, 1)]
     ways = [(here - other).norm(dim=1) for other in others]
     ways[-1] = ways[-1] + ELSEWHERE * ramp(maps[:, -1], *CLOTH)  # the trunk's is the last
     to_behind, layer = torch.stack(ways).min(0)
@@ -108,4 +108,5 @@ def _share(here: Tensor, own: Tensor, apart: Tensor, maps: Tensor) -> Tensor:
     by_colour = torch.maximum(ramp(to_behind / (to_own + to_behind + 1e-4), *CHOKE), ramp(to_behind, *UNLIKE))
     same = 1 - ramp(to_own, *FOREIGN) * (maps[:, -1] < 0)
     mixed = torch.lerp(same, by_colour, ramp(contrast, *CONTRAST))
-    return torch.maximum(mixed, 1 - ramp(apart, *CERTAIN))
+    ground = (layer < len(others) - 1).to(here.dtype)  # the layers before the trunk
+    return torch.maximum(mixed, 1 - ramp(apart, *CERTAIN)), ground

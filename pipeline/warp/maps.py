@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLAT = 0.01  # of a share per two pixels: slopes below it make no outline
+FLAT = 1.0  # of a share per picture height
 
 
 def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
@@ -49,10 +49,13 @@ def extended(maps: Tensor, margins: tuple[int, int]) -> Tensor:
     return F.pad(maps, (0, 0, *margins), mode="replicate")
 
 
-def crisp(soft: Tensor, level: float) -> Tensor:
-    """(N,1,H,W) an outline where soft shares cross `level`, as sharp as a mask's: two pixels wide."""
+def crisp(soft: Tensor, level: float, height: int) -> Tensor:
+    """(N,1,H,W) an outline where soft shares cross `level`, as sharp as a mask's: two pixels wide.
+
+    height: the picture's, in pixels; slopes of less than FLAT per picture height make no outline.
+    """
     around = F.pad(soft, (1, 1, 1, 1), mode="replicate")
     across = around[:, :, 1:-1, 2:] - around[:, :, 1:-1, :-2]
     down = around[:, :, 2:, 1:-1] - around[:, :, :-2, 1:-1]
     slope = (across.square() + down.square()).sqrt()
-    return (0.5 + (soft - level) / slope.clamp_min(FLAT)).clamp(0, 1)
+    return (0.5 + (soft - level) / slope.clamp_min(2 * FLAT / height)).clamp(0, 1)

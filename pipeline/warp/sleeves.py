@@ -35,14 +35,16 @@ class Sources:
 
 
 def nose_colour(image: Tensor, pose: Skeleton, aspect: float) -> Tensor:
-    """(B,3) `features` of the skin on the nose."""
-    return _colours(image, pose.face[:, NOSE], aspect).median(1).values
+    """(B,3) `features` of the skin on the nose; NaN, which is like nothing, where no face is seen."""
+    found = _colours(image, pose.face[:, NOSE], aspect).median(1).values
+    return torch.where(has_face(pose)[:, None], found, torch.nan)
 
 
 def _colours(image: Tensor, points: Tensor, aspect: float) -> Tensor:
     """(B,K,3) features at metric points (B,K,2)."""
-    places = points * image.new_tensor([2 / aspect, 2.0]) - 1
-    return features(F.grid_sample(image, places[:, None], align_corners=False)[:, :, 0]).mT
+    places = (points * image.new_tensor([2 / aspect, 2.0]) - 1)[:, None]
+    picked = F.grid_sample(image, places, padding_mode="border", align_corners=False)
+    return features(picked[:, :, 0]).mT
 
 
 def bare(image: Tensor, pose: Skeleton, skin: Tensor, aspect: float) -> Tensor:
@@ -51,7 +53,7 @@ def bare(image: Tensor, pose: Skeleton, skin: Tensor, aspect: float) -> Tensor:
     along = torch.stack([start + share * (end - start) for share in (0.3, 0.5, 0.7)], 2)
     limbs = _colours(image, along.flatten(1, 2), aspect).unflatten(1, along.shape[1:3])
     apart = (limbs.median(2).values - skin[:, None]).norm(dim=-1)
-    return (apart < SKIN) & has_face(pose)[:, None]
+    return apart < SKIN
 
 
 def lendable(pose: Skeleton) -> Tensor:
