@@ -1,9 +1,10 @@
-"""Detail transfer: exact where nothing was repaired, the repair alone where something was."""
+"""Detail transfer: exact where nothing was repaired, the repair alone where something was; the repair's share."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.models.denoiser import repair_gate
 from pipeline.warp.detail import detail_transfer, trust
 
 
@@ -38,3 +39,25 @@ def test_shapes_that_do_not_fit_are_named() -> None:
     high, low = pictures()
     with pytest.raises(ValueError, match="one shape"):
         detail_transfer(low[:1], low, high)
+
+
+def shares(keep: tuple[float, ...], seen: float) -> torch.Tensor:
+    """(48,64) shares of the repair; the right half is a hole; a face, if seen, lies across both halves."""
+    validity = torch.ones(1, 1, 48, 64)
+    validity[..., 32:] = 0
+    turn = torch.linspace(0, 6.28, 68)
+    face = torch.stack([0.5 + 0.2 * turn.cos(), 0.5 + 0.2 * turn.sin(), torch.full((68,), seen)], -1)
+    return repair_gate(validity, face[None], keep)[0, 0]
+
+
+def test_the_repair_counts_by_what_the_warp_shows() -> None:
+    found = shares((0.3, 0.8, 1.0, 0.4), seen=0.0)
+    assert torch.allclose(found[:, :28], torch.tensor(0.3))
+    assert torch.allclose(found[:, 34:], torch.tensor(0.4))
+    faced = shares((0.3, 0.8, 0.8, 0.4), seen=1.0)
+    assert faced[24, 26] == pytest.approx(0.8) and faced[24, 40] == pytest.approx(1.0)  # holes of a face: all
+    assert faced[2, 60] == pytest.approx(0.4)
+
+
+def test_weights_without_a_share_for_holes_repair_them_wholly() -> None:
+    assert torch.allclose(shares((0.3, 0.8, 1.0), seen=0.0)[:, 34:], torch.tensor(1.0))

@@ -147,17 +147,18 @@ def soft_ellipse(points: Tensor, size: tuple[int, int], grow: float, soft: float
 
 
 def repair_gate(validity: Tensor, face: Tensor, keep: Sequence[float]) -> Tensor:
-    """The applied share (N, 1, H, W) of the repair: 1 where the warp is invalid, `keep` where it is valid.
+    """The applied share (N, 1, H, W) of the repair, by what the warp shows there.
 
-    validity (N, 1, H, W); face points (N, 68, 3); keep = shares elsewhere, on the face and on the mouth.
+    validity (N, 1, H, W); face points (N, 68, 3); keep = shares on valid pixels elsewhere, on the face and on
+    the mouth; then that of holes outside the face, 1 where it is left out. In holes of the face it is 1.
     """
-    elsewhere, on_face, on_mouth = keep
+    elsewhere, on_face, on_mouth, in_holes = (*keep, 1.0)[:4]
     whole, mouth = face_maps(face, tuple(validity.shape[-2:]))
     share = elsewhere + (on_face - elsewhere) * whole
     share = share + (on_mouth - share) * mouth
-    sure = -F.max_pool2d(-validity, 5, stride=1, padding=2)  # a seam's neighbours belong to the repair
-    sure = F.avg_pool2d(sure, 5, stride=1, padding=2, count_include_pad=False)
-    return 1 - sure * (1 - share)
+    sure = -F.max_pool2d(-validity, 3, stride=1, padding=1)  # a seam's neighbours belong to the repair
+    sure = F.avg_pool2d(sure, 3, stride=1, padding=1, count_include_pad=False)
+    return torch.lerp(in_holes + (1 - in_holes) * whole, share, sure)
 
 
 def blend(warped: Tensor, generated: Tensor, validity: Tensor, face: Tensor, keep: Sequence[float]) -> Tensor:

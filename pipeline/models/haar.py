@@ -40,7 +40,8 @@ class HaarLatent(ModelMixin, ConfigMixin):
 
     `latent_mean` and `latent_std` (48 each) whiten the packet of pictures. `residual_scale` (48): the spread
     of truth minus warp in whitened latents: the denoiser's target is that difference over `residual_scale`.
-    `keep`: the shares of the repair applied where the warp is valid (elsewhere, on the face, on the mouth).
+    `keep`: the shares of the repair applied where the warp is valid (elsewhere, on the face, on the mouth),
+    and in holes.
     """
 
     @register_to_config
