@@ -1,4 +1,4 @@
-"""Detail transfer: exact where nothing was repaired, the repair alone where something was; the repair's share."""
+"""Detail transfer: exact where nothing was repaired, the repair alone where something was; its share."""
 
 import pytest
 import torch
