@@ -39,7 +39,7 @@ WIDTHS = (64, 96, 128)
 TOKEN_WIDTH = 64
 CROSS, PLAIN = "CrossAttn{}BlockSpatioTemporal", "{}BlockSpatioTemporal"
 NOISE_GAIN = 0.2  # of the first layer for the noisy latents: at one step they are noise alone
-KEEP = (0.34, 0.8, 1.0, 0.4)  # applied share of the repair: valid pixels elsewhere, face, mouth; holes
+KEEP = (0.34, 0.8, 1.0, 0.5)  # applied share of the repair: valid pixels elsewhere, face, mouth; holes
 
 
 @dataclass
