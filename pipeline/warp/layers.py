@@ -227,7 +227,8 @@ def _layers(
     skin = nose_colour(image[:, :, inside], pose, size[1] / height)
     free = bare(image[:, :, inside], pose, skin, size[1] / height)
     alphas, holes = _arm_shares(limbs, trunk, free, person, seen)
-    colours = around.unflatten(1, (3, 4))[:, mask is not None : 2, :3]  # a mask's person is not background
+    first = 0 if mask is None else 1  # what a mask calls the person is not background
+    colours = around.unflatten(1, (3, 4))[:, first:2, :3]
     arm, beside = arm_shares(image, person, pose, colours.flatten(1, 2), trunk, limbs, margins)
     alphas[:, :4] *= arm
     holes[:, :4] *= torch.maximum(grown((arm > 0.03).to(image.dtype), edge), beside)

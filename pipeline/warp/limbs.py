@@ -20,10 +20,7 @@ BESIDE = (-0.08, -0.04, 0.0, 0.04, 0.08)  # head heights across it: a detector m
 ALIKE, FEWEST = 0.1, 0.25  # a colour is the arm's where this share of the places differs by less from it
 CERTAIN = (0.04, 0.08)  # head heights from the bone: the arm's whatever its colour, fading to by colour
 CHOKE = (0.3, 0.55)  # nearness at which a pixel starts to be the arm's and at which it is wholly
-UNLIKE = (
-    0.08,
-    0.16,
-)  # colour distance from what is behind from which on neither is meant: a badge on a sleeve
+UNLIKE = (0.08, 0.16)  # colour distance from what is behind: further away neither is meant, as by a badge
 CLOTH = (0.3, 0.6)  # head heights from the trunk within which its cloth, such as a skirt, may lie
 FOREIGN = (0.12, 0.22)  # colour distance from the arm at which what lies on the trunk stays there
 
