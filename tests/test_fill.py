@@ -154,3 +154,14 @@ def test_a_picture_is_filled_in_about_a_second_of_one_core() -> None:
     began = time.process_time()
     w.textured(wall, known, torch.ones_like(known), smooth)
     assert time.process_time() - began < 4.0  # about 1 s on a quiet core; other tests' threads count, too
+
+
+def test_a_long_picture_takes_no_more_than_its_pixels_do() -> None:
+    """2048x128: its search's grid is bounded by area, else comparing all patches takes many times as long."""
+    generator = torch.Generator().manual_seed(3)
+    small = torch.rand(1, 3, 128, 8, generator=generator)
+    wall = torch.nn.functional.interpolate(small, (2048, 128), mode="bilinear")[0]
+    known = hole(2048, 128, (300, 1700, 40, 90))
+    began = time.process_time()
+    w.textured(wall, known, torch.ones_like(known), smooth_of(wall, known))
+    assert time.process_time() - began < 6.0  # 1.1 s on a quiet core
