@@ -1,10 +1,12 @@
 """APV Studio: a reference image, speech and an optional driving video become a talking, gesturing video.
 
 Speech and a driving video become a `Motion` (numpy, cheap, previewable); a `Motion` and a reference image
-become a video (torch). Import order, one way: clips, hub <- media, posefiles, motion, windows, warp <-
-models, detectors, frames <- speaking <- base <- conditioning, stills <- schedules <- svd <- published <-
-weights <- jobs, training, evaluation <- companions, app_knobs <- app_steps <- __main__, app.
-`tests/test_layers.py` checks it.
+become a video (torch). A room imports only rooms to its left (`tests/test_layers.py` checks it):
+
+values <- motion <- media <- models <- analysis <- render <- training <- evaluation <- studio
 """
 
+from pathlib import Path
+
 __version__ = "0.1.0"
+ROOT = Path(__file__).resolve().parent.parent  # holds assets/ and checkpoints/

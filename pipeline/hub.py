@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from pipeline import ROOT
+
 LFS = b"version https://git-lfs"
 PICKLES = (".bin", ".pt", ".pth")
 SMALL_SHARE = 0.98  # a file below this share of the published, rounded size is incomplete

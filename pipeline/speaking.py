@@ -9,10 +9,10 @@ import functools
 import logging
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
+from pipeline import ROOT
 from pipeline.clips import Audio, Keypoints, Pose
 from pipeline.detectors import facemesh
 from pipeline.models import wav2vec
@@ -23,7 +23,7 @@ from pipeline.motion import mesh as meshes
 from pipeline.motion.gesture import HeadMotion
 
 BLOCK = 1000  # frames whose meshes are projected at a time: 11 MB each in double precision
-GEOMETRY = Path(__file__).resolve().parent.parent / "assets" / "face_geometry.npz"
+GEOMETRY = ROOT / "assets" / "face_geometry.npz"
 
 log = logging.getLogger(__name__)
 

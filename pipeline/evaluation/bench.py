@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline import jobs, media, warp, weights
+from pipeline import ROOT, jobs, media, warp, weights
 from pipeline.clips import Audio, Video
 from pipeline.detectors import load as load_detector
 from pipeline.evaluation import bench_svd
@@ -32,7 +32,7 @@ from pipeline.motion import prosody
 from pipeline.motion.refocus import refocus
 from pipeline.motion.rest import rested
 
-ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
+ASSETS = ROOT / "assets"
 SECONDS, FPS, SIZE = 10.0, 25.0, (768, 512)
 
 

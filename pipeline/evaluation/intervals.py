@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import ROOT
 from pipeline.evaluation.motion_report import Row
 
 DRAWS, SEED = 1000, 0
@@ -19,7 +20,6 @@ LEVEL = 0.95
 LEAST_CLIPS = 3  # two have three different draws
 ENOUGH = 0.9  # share of the draws on which a row must be measurable
 MEANING = f"{LEVEL:.0%} percentile bootstrap over clips, {DRAWS} draws, seed {SEED}"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def bootstrap(

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import media
+from pipeline import ROOT, media
 from pipeline.clips import Audio, Keypoints
 from pipeline.models.audio2pose import RATE, Audio2Pose
 from pipeline.motion import face
 from pipeline.training import beds, speech
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 GAP = face.PARAMETERS.index("gap")
 INNER_PAIRS, EYE_CORNERS = ((13, 14), (82, 87), (312, 317)), (33, 263)
 # 68 iBUG points among MediaPipe's 468: jaw, brows, nose, eyes, outer lips, inner lips

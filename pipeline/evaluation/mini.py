@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline import weights
+from pipeline import ROOT, weights
 from pipeline.clips import Audio
 from pipeline.evaluation import (
     enlarged,
@@ -49,7 +49,7 @@ from pipeline.training.losses import boxes, psnr
 log = logging.getLogger(__name__)
 
 DEFINITION = 3  # raise it when a row's meaning changes
-SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "mini"
+SHIPPED = ROOT / "checkpoints" / "mini"
 STEPS = 4
 EVERY, SPOKEN = 8, 2.6  # frames, seconds: of the picture rows' talks every eighth frame is made
 LEAST_FACE = 15.0  # pixels from points 27 to 8: a smaller face's mouth opens by a pixel that none can read

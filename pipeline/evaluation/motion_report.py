@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import ROOT
 from pipeline.clips import Audio, Motion, Pose
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation import speed
 from pipeline.media import read_audio
 from pipeline.motion import prosody
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+ASSETS = ROOT / "assets"
 DEFINITION = 1  # raise it when a row's meaning changes, so that old figures are not compared with new ones
 SLIDER = (0.25, 0.5, 0.75, 1.0, 2.0)
 ENOUGH_PAIRS = 20  # fewer leave the effect to chance: the correlation of one pair scatters by 0.1

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pipeline import ROOT
 from pipeline.training import heldout, pool, talks
 
 SIDE = 20  # pixels of a crop
@@ -23,7 +24,7 @@ BELOW = 0.75  # of the crop's middle under the nose's base, in the same unit
 PEOPLE, FRAMES = 400, 4  # presenters to learn from, frames of each
 STEPS, BATCH, RATE = 1500, 64, 3e-3
 SEED = 77
-SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints" / "sync_mini" / "mouth_reader.safetensors"
+SHIPPED = ROOT / "checkpoints" / "sync_mini" / "mouth_reader.safetensors"
 
 
 def mouth_crops(pictures: Tensor, face: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline import detectors, media
+from pipeline import ROOT, detectors, media
 from pipeline.base import finish
 from pipeline.clips import Pose, Video
 from pipeline.evaluation import motion as measure
@@ -28,7 +28,7 @@ from pipeline.svd import AudioPoseSVDPipeline
 
 log = logging.getLogger(__name__)
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+ASSETS = ROOT / "assets"
 # portrait, clip, speech: of the pairs tried, two whose r rises by 0.3 or more on the skeleton
 TAKES = (("half_jacket", "beats", "accents_win"), ("three_quarter", "steps", "weather"))
 SIZE, FPS = (384, 256), 12.5  # wrists are found as well as at 576 x 384 and 25 fps, in a fifth of the time

@@ -9,7 +9,6 @@ sees an opening, not pixels. It learnt from drawn ground truth (`training.sync`)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,10 +17,11 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline import ROOT
 from pipeline.clips import Audio
 from pipeline.models.audio2pose import HOP, PHASE, RATE, log_mel, mel_bank, normalise
 
-FOLDER = Path(__file__).resolve().parents[2] / "checkpoints" / "sync_mini"
+FOLDER = ROOT / "checkpoints" / "sync_mini"
 FPS = 25
 MELS, HEARD = 40, 20  # bands; feature frames of 10 ms around a frame's moment
 SEEN = 5  # frames

@@ -23,6 +23,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from torch import Tensor
 
+from pipeline import ROOT
 from pipeline.clips import Audio
 from pipeline.models.audio2pose import Audio2Pose, tokens_at
 from pipeline.training import speech
@@ -33,7 +34,7 @@ from pipeline.training.spoken import mouth
 from pipeline.training.visemes import LABEL_RATE, PARAMETERS, PHONES, Phones, labels
 
 FORMAT = 2  # of the bank: another number is made anew
-AUDIO2POSE = Path(__file__).resolve().parents[2] / "checkpoints" / "mini" / "audio2pose"
+AUDIO2POSE = ROOT / "checkpoints" / "mini" / "audio2pose"
 ESPEAK, FLITE = (
     360,
     {"slt": 50, "awb": 50, "kal16": 30},
@@ -258,7 +259,7 @@ def held_out() -> Bank:
     espeak-ng's sound depends on all that the process had it say before, so a new process makes the bank.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path, root = Path(folder) / "held.npz", str(Path(__file__).resolve().parents[2])
+        path, root = Path(folder) / "held.npz", str(ROOT)
         paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-m", "pipeline.training.talks", str(path)]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
