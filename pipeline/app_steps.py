@@ -27,9 +27,9 @@ except ImportError:
 import numpy as np
 
 from pipeline import app_knobs, companions, frames, jobs, media, weights
-from pipeline.base import Analysis, AudioPosePipeline, Progress, finish
-from pipeline.clips import Motion
+from pipeline.base import Analysis, AudioPosePipeline, finish
 from pipeline.motion import chart
+from pipeline.values import Motion, Progress
 
 log = logging.getLogger(__name__)
 

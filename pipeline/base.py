@@ -20,7 +20,6 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 
 from pipeline import detectors, media, posefiles, speaking
-from pipeline.clips import Audio, Detection, Keypoints, Motion, Pose, Video
 from pipeline.detectors import cache
 from pipeline.frames import crop_to_aspect, same_aspect
 from pipeline.motion import accents as edits
@@ -28,6 +27,7 @@ from pipeline.motion import fda, gesture, prosody, retarget, strokes
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
 from pipeline.speaking import SpokenFace
+from pipeline.values import Audio, Detection, Keypoints, Motion, Pose, Progress, Video
 
 log = logging.getLogger(__name__)
 
@@ -39,20 +39,6 @@ Result = TypeVar("Result")
 MAX_FPS = 60.0
 MAX_OFFSET_MS = 1000.0
 SILENT_RMS = 1e-3  # -60 dBFS: below it the speech is called silent
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of the work: `step` of `total` in `stage`; `frames` are finished (t,H,W,3) uint8, in order.
-
-    `preview` (H,W,3) is an estimate of a frame still in work.
-    """
-
-    stage: str
-    step: int
-    total: int
-    frames: np.ndarray | None = None
-    preview: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 
 from pipeline import media, posefiles
-from pipeline.base import Progress
-from pipeline.clips import Keypoints, Motion, Pose
 from pipeline.jobs import Inputs, Request
 from pipeline.motion import chart, retarget, skeleton
+from pipeline.values import Keypoints, Motion, Pose, Progress
 
 PANEL = 512  # rows of the side-by-side video at most
 PICKER = 960  # pixels of the longer side of the picture to choose a person in, at most

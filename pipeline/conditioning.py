@@ -19,18 +19,11 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from pipeline import warp
-from pipeline.clips import Motion, Pose
 from pipeline.frames import layers, to_tensor
-from pipeline.models.denoiser import (
-    CELL,
-    TIME_IDS,
-    ReferenceTokens,
-    blend,
-    shared_noise,
-    validity_cells,
-)
+from pipeline.models.denoiser import CELL, TIME_IDS, ReferenceTokens, blend, shared_noise, validity_cells
 from pipeline.models.haar import HaarLatent
 from pipeline.motion import rest, skeleton
+from pipeline.values import Motion, Pose
 from pipeline.warp.detail import detail_transfer
 
 Source = TypeVar("Source", bound=ModelMixin)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from pipeline import warp
-from pipeline.clips import Motion, Pose
 from pipeline.motion.rest import rested, uncut
+from pipeline.values import Motion, Pose
 
 
 def output_size(

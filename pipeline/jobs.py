@@ -18,13 +18,13 @@ import numpy as np
 import torch
 
 from pipeline import __version__, detectors, media, posefiles
-from pipeline.base import Analysis, AudioPosePipeline, Progress
-from pipeline.clips import Audio, Motion
+from pipeline.base import Analysis, AudioPosePipeline
 from pipeline.frames import draft
 from pipeline.motion import retarget, strokes
 from pipeline.motion.accents import checked
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import Regions, refocus
+from pipeline.values import Audio, Motion, Progress
 
 try:
     import resource

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline import detectors, media, posefiles
 from pipeline.base import finish
-from pipeline.clips import Detection, Pose
 from pipeline.motion import edit, retarget
+from pipeline.values import Detection, Pose
 
 
 @dataclass(frozen=True)

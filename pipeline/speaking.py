@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline import ROOT
-from pipeline.clips import Audio, Keypoints, Pose
 from pipeline.detectors import facemesh
 from pipeline.models import wav2vec
 from pipeline.models.aniportrait import Audio2HeadPose, MeshMotion
@@ -21,6 +20,7 @@ from pipeline.models.audio2pose import RATE, FaceMotion
 from pipeline.motion import face as faces
 from pipeline.motion import mesh as meshes
 from pipeline.motion.gesture import HeadMotion
+from pipeline.values import Audio, Keypoints, Pose
 
 BLOCK = 1000  # frames whose meshes are projected at a time: 11 MB each in double precision
 GEOMETRY = ROOT / "assets" / "face_geometry.npz"

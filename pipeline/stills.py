@@ -19,10 +19,10 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from pipeline import windows
-from pipeline.clips import Motion, Pose
 from pipeline.conditioning import Branch
 from pipeline.frames import to_tensor
 from pipeline.motion import skeleton
+from pipeline.values import Motion, Pose
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
-from pipeline.base import AudioPosePipeline, Progress
-from pipeline.clips import Motion
+from pipeline.base import AudioPosePipeline
 from pipeline.conditioning import Branch, Conditions, WarpedReference, adjusted
 from pipeline.frames import output_size, to_frames
 from pipeline.memory import Room
@@ -32,6 +31,7 @@ from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.schedules import SCHEDULES, Callback, State, Task, trimmed
 from pipeline.stills import StillConditions, StillReference
+from pipeline.values import Motion, Progress
 
 NO_NULLS = (
     "these weights know no null pose and no null audio, so --audio-guidance and --pose-guidance must stay 1 "

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.clips import Audio
 from pipeline.motion import gesture, prosody
 from pipeline.motion.accents import edit
+from pipeline.values import Audio
 from tests.test_prosody import ACCENTS, voice
 
 FPS = 25.0

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline.clips import Audio
 from pipeline.media import read_audio
 from pipeline.models import aniportrait, wav2vec
 from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh
 from pipeline.models.published import read_settings, shapes
-from tests.aniportrait_files import CONFIG, tiny_state, write
+from pipeline.values import Audio
+from tests.helpers.aniportrait_files import CONFIG, tiny_state, write
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from pipeline import app_knobs, media
-from pipeline.clips import Video
-from tests.tiny import figure, speech, tiny_pipeline
+from pipeline.values import Video
+from tests.helpers.tiny import figure, speech, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

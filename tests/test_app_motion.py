@@ -16,12 +16,12 @@ from PIL import Image
 
 from pipeline import app_knobs, app_steps, companions, jobs, media, posefiles
 from pipeline.__main__ import main
-from pipeline.clips import Keypoints, Pose, Video
 from pipeline.posefiles import openpose
+from pipeline.values import Keypoints, Pose, Video
 from tests import test_app
+from tests.helpers.tiny import figure
 from tests.test_app import analyse, video_of
 from tests.test_prosody import voice
-from tests.tiny import figure
 
 files, address = test_app.files, test_app.address  # fixtures
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.clips import Pose
 from pipeline.media import probe, read_audio, read_image
 from pipeline.training import assets, presenters
 from pipeline.training.asset_texts import DRIVER_LINES, SPEECH
 from pipeline.training.spoken import Line, Piece, lips, mouth, say
 from pipeline.training.visemes import PARAMETERS
+from pipeline.values import Pose
 
 SHIPPED = Path(__file__).parent.parent / "assets"
 

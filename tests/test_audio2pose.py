@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.clips import Audio
 from pipeline.evaluation import lips
 from pipeline.models import audio2pose as net
 from pipeline.motion import face
 from pipeline.training import audio2pose as trainer
 from pipeline.training import augment, speech, sung, visemes
+from pipeline.values import Audio
 
 RATE = 16000
 COLUMN = {name: k for k, name in enumerate(face.PARAMETERS)}

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import media
-from pipeline.base import Analysis, Progress, finish
-from pipeline.clips import Motion, Video
+from pipeline.base import Analysis, finish
 from pipeline.frames import crop_to_aspect, draft, output_size
 from pipeline.motion.refocus import refocus
-from tests.tiny import figure, motion, portrait, speech, tiny_pipeline
+from pipeline.values import Motion, Progress, Video
+from tests.helpers.tiny import figure, motion, portrait, speech, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.evaluation import alignment as planted
 from pipeline.evaluation.alignment import ADULT, CHILD, LONG_LEGS, Person
 from pipeline.motion import bones, proportions, retarget
+from pipeline.values import Keypoints, Pose
 
 LEGS, ARMS = (
     (9, 10, 12, 13),

@@ -37,7 +37,7 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     name = "mini"
     if not (ROOT / "checkpoints" / "mini" / "model_index.json").is_file():
-        from tests.tiny import tiny_pipeline
+        from tests.helpers.tiny import tiny_pipeline
 
         name = str(folder / "model")
         tiny_pipeline().save_pretrained(name)

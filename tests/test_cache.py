@@ -6,8 +6,8 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
-from pipeline.clips import Detection, Pose, Video
 from pipeline.detectors import cache
+from pipeline.values import Detection, Pose, Video
 
 
 class Counting:

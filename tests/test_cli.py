@@ -13,8 +13,8 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.__main__ import main
-from pipeline.clips import Pose
-from tests.tiny import figure, speech, tiny_pipeline
+from pipeline.values import Pose
+from tests.helpers.tiny import figure, speech, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

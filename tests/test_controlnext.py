@@ -20,7 +20,7 @@ from pipeline.models.denoiser import (
     silence_temporal,
     skip_idle_temporal,
 )
-from tests.published import fill, small_unet
+from tests.helpers.published import fill, small_unet
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,17 @@ from pipeline.estimate import estimate
 from pipeline.memory import Room
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.placement import Placement, place
-from tests import stand_in
-from tests.published import tiny_published
+from tests.helpers import fake_cuda
+from tests.helpers.published import tiny_published
+from tests.helpers.tiny import motion, portrait, speech, tiny_pipeline
 from tests.test_interaction import open_gates
-from tests.tiny import motion, portrait, speech, tiny_pipeline
 
 FRAMES = 2
 
 
 @pytest.fixture
 def cuda():
-    with stand_in.cuda():
+    with fake_cuda.cuda():
         yield
 
 
@@ -83,7 +83,7 @@ def test_the_published_backbone_runs_wherever_its_weights_lie(cuda, plain, offlo
     assert pipe.placed.offload == offload and pipe.condition.device.type == "cuda"
     for _ in range(1 if offload == "none" else 2):  # the hooks are there for the next run as well
         assert np.array_equal(frames(pipe), plain)
-    stays = isinstance(pipe.unet.conv_in.weight.data, stand_in.There)
+    stays = isinstance(pipe.unet.conv_in.weight.data, fake_cuda.There)
     assert stays == (offload == "none")
 
 
@@ -155,7 +155,7 @@ def test_free_memory_counts_what_is_cached_and_what_the_weights_hold_once(cuda, 
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device=None: held)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device=None: held + 2e9)
     found = estimate(pipe, (64, 64), 9, speed=1e9)
-    assert found.free == pytest.approx((stand_in.FREE + 2e9 + held) / 1e9)
+    assert found.free == pytest.approx((fake_cuda.FREE + 2e9 + held) / 1e9)
 
 
 def test_a_pipeline_is_not_offloaded_for_the_room_that_it_takes_itself(cuda, monkeypatch):
@@ -166,5 +166,5 @@ def test_a_pipeline_is_not_offloaded_for_the_room_that_it_takes_itself(cuda, mon
     for free in (1.5 * held, 0.5 * held):  # before and after its weights came
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None, free=free: (int(free), 0))
         place(pipe, Placement("cuda", "sdpa", "float32"))
-        assert pipe.placed.offload == "none" and isinstance(pipe.unet.conv_in.weight, stand_in.There)
+        assert pipe.placed.offload == "none" and isinstance(pipe.unet.conv_in.weight, fake_cuda.There)
     assert placement.choose_offload(other, "auto", "cuda") != "none"  # there is no room for one more

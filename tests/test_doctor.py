@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.evaluation import alignment as planted
 from pipeline.evaluation.alignment import ADULT, Person
 from pipeline.motion import chart, doctor, retarget
+from pipeline.values import Keypoints, Pose
 
 SIZE = (768, 512)
 

@@ -8,12 +8,12 @@ import pytest
 
 from pipeline import detectors
 from pipeline.base import finish
-from pipeline.clips import VISIBLE, Detection, Video
 from pipeline.detectors import cache, dwpose, networks
 from pipeline.detectors.sighting import NO_FACE
 from pipeline.frames import draft
-from tests.dwpose_people import FILES, Runtime, folder_of_files, found_by_yolox, grey, simcc
-from tests.tiny import speech, tiny_pipeline
+from pipeline.values import VISIBLE, Detection, Video
+from tests.helpers.dwpose_people import FILES, Runtime, folder_of_files, found_by_yolox, grey, simcc
+from tests.helpers.tiny import speech, tiny_pipeline
 
 
 @pytest.fixture

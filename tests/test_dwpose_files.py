@@ -12,12 +12,12 @@ from PIL import Image
 from pipeline import detectors
 from pipeline.__main__ import main
 from pipeline.base import finish
-from pipeline.clips import Pose, Video
 from pipeline.detectors import dwpose, networks
 from pipeline.media import read_image
-from tests.dwpose_people import CROP, FILES, PICTURE, folder_of_files, found_by_yolox, grey, simcc
-from tests.onnx_files import write
-from tests.people import still_person
+from pipeline.values import Pose, Video
+from tests.helpers.dwpose_people import CROP, FILES, PICTURE, folder_of_files, found_by_yolox, grey, simcc
+from tests.helpers.onnx_files import write
+from tests.helpers.people import still_person
 
 GAIN = 0.05  # by which a crop's mean shifts the scores
 

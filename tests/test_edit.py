@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.motion import edit, retarget
-from tests.tiny import figure
+from pipeline.values import Keypoints, Pose
+from tests.helpers.tiny import figure
 
 SIZE = (128, 96)
 

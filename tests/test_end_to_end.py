@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from pipeline import weights
-from pipeline.clips import Keypoints, Pose
 from pipeline.evaluation import enlarged, held, mini, motion, slider
 from pipeline.evaluation.enlarged import Enlarged
+from pipeline.values import Keypoints, Pose
+from tests.helpers.tiny import tiny_pipeline
 from tests.test_evaluate_mini import tiny_talk
-from tests.tiny import tiny_pipeline
 
 FRAMES = 60
 INTENSITY = np.clip(np.sin(np.arange(FRAMES) / 4), 0, 1)

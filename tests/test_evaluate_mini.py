@@ -11,7 +11,7 @@ from pipeline.__main__ import main as command
 from pipeline.evaluation import enlarged, held, lip_rows, mini, mini_rows, mouths, reader, slider
 from pipeline.training import heldout, pool, presenters
 from pipeline.training import mini as minis
-from tests.tiny import figure, portrait, speech, tiny_pipeline
+from tests.helpers.tiny import figure, portrait, speech, tiny_pipeline
 
 WORDS = [(name, 0.16 * k, 0.16 * (k + 1)) for k, name in enumerate("p aa b iy m ae".split() * 5)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.motion import face
-from tests.face68 import MIRROR, placed
+from tests.helpers.face68 import MIRROR, placed
 
 SIZE = (400, 300)
 COLUMN = {name: k for k, name in enumerate(face.PARAMETERS)}

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clips import FACE, Keypoints, Pose
 from pipeline.motion import fda
+from pipeline.values import FACE, Keypoints, Pose
 
 SIZE = (768, 512)
 

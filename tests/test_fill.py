@@ -10,7 +10,7 @@ from pipeline import warp as w
 from pipeline.frames import layers, to_tensor
 from pipeline.warp.layers import ABOVE
 from pipeline.warp.maps import push_pull
-from tests.tiny import figure, motion, portrait
+from tests.helpers.tiny import figure, motion, portrait
 
 
 def bricks(height: int = 160, width: int = 128) -> torch.Tensor:

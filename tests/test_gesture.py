@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.motion import face, gesture
-from tests.face68 import placed
+from pipeline.values import Keypoints, Pose
+from tests.helpers.face68 import placed
 
 SIZE, FPS = (600, 400), 25.0
 

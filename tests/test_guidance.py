@@ -10,7 +10,7 @@ from pipeline import jobs
 from pipeline.conditioning import Guidance, WarpedReference, adjusted
 from pipeline.models.denoiser import TIME_IDS, schedule
 from pipeline.models.interaction import AudioVideoInteraction
-from tests.tiny import motion, portrait, tiny_pipeline
+from tests.helpers.tiny import motion, portrait, tiny_pipeline
 
 FRAMES = 4
 

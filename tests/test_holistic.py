@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline import detectors
-from pipeline.clips import Detection, Video
 from pipeline.detectors import drawn, people, sighting, steady
 from pipeline.detectors.sighting import Sighting, rank
+from pipeline.values import Detection, Video
 
 pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
 DEGREE_COLOURS = [(255, 0, 0), (255, 170, 0), (170, 255, 0), (0, 255, 0), (0, 255, 170), (0, 170, 255)]

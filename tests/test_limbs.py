@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline import warp as w
-from pipeline.clips import Pose
+from pipeline.values import Pose
 from pipeline.warp.maps import crisp
 from tests.test_sleeves import CUFF, LONG, SHIRT, SHORT, SIZE, SKIN, SLEEVE, colour_at, painted, pose
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.clips import Audio
 from pipeline.evaluation import lip_rows, sync_mini
 from pipeline.evaluation.mini_rows import Figures
 from pipeline.evaluation.sync_mini import Verdict
 from pipeline.training import sync, talks
-from tests.tiny import speech
+from pipeline.values import Audio
+from tests.helpers.tiny import speech
 
 WORDS = [("sil", 0.0, 0.64)]
 WORDS += [(name, 0.64 + 0.16 * k, 0.80 + 0.16 * k) for k, name in enumerate("p aa b ae m ay".split() * 4)]

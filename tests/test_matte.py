@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline import warp as w
-from pipeline.clips import Keypoints, Pose
+from pipeline.values import Keypoints, Pose
 from pipeline.warp import hands
 from pipeline.warp.geometry import HAND_BONES
 from pipeline.warp.layers import ABOVE

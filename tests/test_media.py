@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pipeline import media
-from pipeline.clips import Audio
-from tests.media_files import disc, save_clip, save_sound, tone
+from pipeline.values import Audio
+from tests.helpers.media_files import disc, save_clip, save_sound, tone
 
 RAMP = np.linspace(0, 65535, 96 * 80).astype(np.uint16).reshape(80, 96)
 

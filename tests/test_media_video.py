@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.media.video import _timed
-from tests.media_files import disc, frames_of, save_clip
+from tests.helpers.media_files import disc, frames_of, save_clip
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline import media
-from pipeline.clips import Video
-from tests.media_files import disc, frames_of, tone
+from pipeline.values import Video
+from tests.helpers.media_files import disc, frames_of, tone
 
 
 def decoded_lengths(path) -> tuple[int, float]:

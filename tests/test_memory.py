@@ -6,8 +6,8 @@ import torch
 
 from pipeline import memory, placement
 from pipeline.memory import Room
-from tests.published import tiny_published
-from tests.tiny import motion, portrait
+from tests.helpers.published import tiny_published
+from tests.helpers.tiny import motion, portrait
 
 
 @pytest.fixture(scope="module")

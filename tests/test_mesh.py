@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clips import Keypoints
 from pipeline.motion import face as faces
 from pipeline.motion import mesh
 from pipeline.speaking import geometry
+from pipeline.values import Keypoints
 
 SAMPLES = ("s0", "s1", "s2")
 

@@ -9,11 +9,11 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.__main__ import main
-from pipeline.clips import Audio, Keypoints
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation import motion_report as report
 from pipeline.media import write_audio
 from pipeline.motion.refocus import refocus
+from pipeline.values import Audio, Keypoints
 from tests.test_refocus import as_motion, planted
 
 FPS, FRAMES = 25.0, 250

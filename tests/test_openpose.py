@@ -12,8 +12,8 @@ from PIL import Image
 
 from pipeline import detectors
 from pipeline.__main__ import main
-from pipeline.clips import Video
 from pipeline.detectors import cache, openpose
+from pipeline.values import Video
 
 BROKEN = {
     "nowhere": FileNotFoundError("no such weights"),

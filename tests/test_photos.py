@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.evaluation import photos
 from pipeline.frames import draft
-from tests.tiny import motion, portrait
+from tests.helpers.tiny import motion, portrait
 
 
 def test_the_warp_itself_changes_nothing_and_a_brighter_picture_by_its_brightness():

@@ -24,8 +24,8 @@ from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.placement import Placement, fitting, place
 from pipeline.schedules import SCHEDULES, plan_segments, published_windows
-from tests.published import small_unet, tiny_published, write_set
-from tests.tiny import motion, portrait, tiny_pipeline
+from tests.helpers.published import small_unet, tiny_published, write_set
+from tests.helpers.tiny import motion, portrait, tiny_pipeline
 
 
 def frames(pipe, moves=None):

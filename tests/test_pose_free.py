@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.evaluation import motion_report, pose_free
 from pipeline.media import read_audio
 from pipeline.motion import strokes
-from tests.speakers import speaker, spoken
+from pipeline.values import Keypoints, Pose
+from tests.helpers.speakers import speaker, spoken
 
 SPEECH = spoken(12, pauses=((4.0, 4.8),))
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline import media, posefiles
-from pipeline.clips import Keypoints, Pose
 from pipeline.motion import edit
 from pipeline.posefiles import openpose, sidecar
-from tests.tiny import figure
+from pipeline.values import Keypoints, Pose
+from tests.helpers.tiny import figure
 
 
 def written(path, content) -> str:

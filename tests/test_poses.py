@@ -11,11 +11,11 @@ from PIL import Image
 from pipeline import media, posefiles
 from pipeline.__main__ import main
 from pipeline.base import AudioPosePipeline, finish, shifted
-from pipeline.clips import Audio, Detection, Pose
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.motion import edit
+from pipeline.values import Audio, Detection, Pose
+from tests.helpers.tiny import figure, portrait, tiny_pipeline
 from tests.test_prosody import voice
-from tests.tiny import figure, portrait, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

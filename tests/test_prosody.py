@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.clips import Audio
 from pipeline.motion import prosody
+from pipeline.values import Audio
 
 RATE = 16000
 SYLLABLES = np.arange(0.3, 7.7, 0.22)

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from pipeline import hub, media, published, weights
 from pipeline.__main__ import main
 from pipeline.models.consistency import ConsistencyScheduler
-from tests.published import SCHEDULER, UNET, small_pipeline, tiny_published, write_set
-from tests.tiny import figure, motion, portrait, speech
+from tests.helpers.published import SCHEDULER, UNET, small_pipeline, tiny_published, write_set
+from tests.helpers.tiny import figure, motion, portrait, speech
 
 SVD_UNET = UNET | {
     "sample_size": 96, "block_out_channels": (320, 640, 1280, 1280), "num_attention_heads": (5, 10, 20, 20),

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.clips import Keypoints, Motion, Pose
 from pipeline.evaluation import motion as measure
 from pipeline.motion.prosody import EXCITATION_SECONDS
 from pipeline.motion.refocus import TUNING, refocus
+from pipeline.values import Keypoints, Motion, Pose
 
 FPS = 25.0
 SIZE = (768, 512)  # height, width: not square, so that angles in fractions would be wrong

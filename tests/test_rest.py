@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from pipeline import warp
-from pipeline.clips import Keypoints, Motion, Pose
 from pipeline.frames import draft, layers
 from pipeline.motion import rest, skeleton
+from pipeline.values import Keypoints, Motion, Pose
 from pipeline.warp.geometry import head_unit
-from tests.tiny import figure, motion, portrait, tiny_pipeline
+from tests.helpers.tiny import figure, motion, portrait, tiny_pipeline
 
 RIGHT_ARM, RIGHT_HAND, LEFT_HAND = [3, 4], slice(21, 42), slice(0, 21)
 PIXELS = np.array([96, 128])  # of `figure`'s picture, width and height

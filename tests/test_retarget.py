@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clips import BODY, FACE, HANDS, Keypoints, Pose
 from pipeline.motion import retarget, skeleton
-from tests.people import person, still_person
+from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
+from tests.helpers.people import person, still_person
 
 
 def joined(poses: list[Pose]) -> Pose:

@@ -7,10 +7,10 @@ import pytest
 
 from pipeline import detectors
 from pipeline.base import finish
-from pipeline.clips import Detection, Pose
 from pipeline.evaluation.alignment import ADULT, Person, skeleton, standing
 from pipeline.media import read_video
 from pipeline.motion import retarget
+from pipeline.values import Detection, Pose
 
 pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
 pytestmark = pytest.mark.slow

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clips import BODY, FACE, HANDS, Keypoints, Pose
 from pipeline.motion import skeleton
-from tests.people import person, still_person
+from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
+from tests.helpers.people import person, still_person
 
 
 def read(path: Path) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline import warp as w
-from pipeline.clips import Keypoints, Pose
+from pipeline.values import Keypoints, Pose
 from tests.test_warp import BODY, face
 
 SIZE = (192, 128)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clips import BODY, FACE, HANDS, Keypoints, Pose
 from pipeline.motion import smooth
+from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 
 FPS, SIZE, WIDTH, NOISE = 25.0, (768, 512), 120.0, 0.006
 FRAMES = 200

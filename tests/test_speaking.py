@@ -6,15 +6,15 @@ import skimage.data
 import torch
 
 from pipeline import detectors, speaking
-from pipeline.clips import Keypoints, Pose
 from pipeline.detectors import facemesh
 from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh, MeshMotion
 from pipeline.motion import gesture, mesh, skeleton
 from pipeline.motion.refocus import refocus
 from pipeline.speaking import SpokenFace, on_face
 from pipeline.svd import AudioPoseSVDPipeline
-from tests.aniportrait_files import write
-from tests.tiny import figure, speech, tiny_pipeline
+from pipeline.values import Keypoints, Pose
+from tests.helpers.aniportrait_files import write
+from tests.helpers.tiny import figure, speech, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

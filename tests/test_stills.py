@@ -8,8 +8,8 @@ import torch
 
 from pipeline.memory import Room
 from pipeline.schedules import SCHEDULES, Task, published_windows
-from tests.published import small_pipeline, tiny_published
-from tests.tiny import motion, portrait
+from tests.helpers.published import small_pipeline, tiny_published
+from tests.helpers.tiny import motion, portrait
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_conditions_that_are_given_reach_the_picture(pipe):
 
 
 def test_conditions_that_a_model_lacks_are_named(pipe):
-    from tests.tiny import tiny_pipeline
+    from tests.helpers.tiny import tiny_pipeline
 
     with pytest.raises(ValueError, match="no motion_bucket_id"):
         list(tiny_pipeline().render(portrait(), motion(2), conditioning={"motion_bucket_id": 60}))

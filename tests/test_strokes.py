@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.arguments import build_parser
-from pipeline.clips import Keypoints, Pose
 from pipeline.evaluation import motion as figures
 from pipeline.evaluation import pose_free as measure
 from pipeline.jobs import Request
 from pipeline.motion import arms, gesture, strokes
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
-from tests.speakers import mirrored, motion, speaker, spoken, without
+from pipeline.values import Keypoints, Pose
+from tests.helpers.speakers import mirrored, motion, speaker, spoken, without
 
 WRISTS = [4, 7]
 

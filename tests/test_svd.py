@@ -7,8 +7,8 @@ import torch
 from pipeline.base import finish
 from pipeline.schedules import plan_segments
 from pipeline.svd import AudioPoseSVDPipeline
-from tests.published import tiny_published
-from tests.tiny import motion, portrait, tiny_pipeline
+from tests.helpers.published import tiny_published
+from tests.helpers.tiny import motion, portrait, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

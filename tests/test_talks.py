@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.clips import Audio
 from pipeline.models.audio2pose import PHASE, Audio2Pose
 from pipeline.training import acting, heldout, person, pool, presenters, speech, talks
+from pipeline.values import Audio
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.detectors import holistic, tracks
 from pipeline.detectors.people import Region
 from pipeline.detectors.sighting import OTHER_SIDE, Sighting, strayed
 from pipeline.evaluation.alignment import ADULT, Dance, Person, skeleton, standing
 from pipeline.motion import doctor, retarget, smooth
+from pipeline.values import Keypoints, Pose
 
 FRAMES, SIZE = 40, (720, 1280)
 

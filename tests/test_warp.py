@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pipeline import warp as w
-from pipeline.clips import Keypoints, Pose
 from pipeline.frames import to_tensor
-from tests.tiny import figure
+from pipeline.values import Keypoints, Pose
+from tests.helpers.tiny import figure
 
 SIZE = (192, 128)
 BODY = [

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import weights
 from pipeline.training import mini as minis
-from tests.tiny import tiny_pipeline
+from tests.helpers.tiny import tiny_pipeline
 
 
 @pytest.fixture(scope="module")

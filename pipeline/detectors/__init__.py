@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.clips import Detection, Video
+from pipeline.values import Detection, Video
 
 DEFAULT = "holistic"
 CLASSES = {

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pipeline.clips import Detection, Pose, Video
+from pipeline.values import Detection, Pose, Video
 
 if TYPE_CHECKING:
-    from . import Detector
+    from pipeline.detectors import Detector
 
 MAX_BYTES = 2 * 1024**3  # oldest entries go first beyond this
 MASK_LEVELS = 255  # masks are kept as 8-bit PNG: a step of 0.004 is below what the cut-out shows

@@ -12,11 +12,10 @@ import cv2
 import numpy as np
 
 from pipeline import hub
-from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Detection, Video
-
-from . import networks, tracks
-from .networks import Network
-from .sighting import Sighting, in_picture
+from pipeline.detectors import networks, tracks
+from pipeline.detectors.networks import Network
+from pipeline.detectors.sighting import Sighting, in_picture
+from pipeline.values import BODY, FACE, HANDS, VISIBLE, Detection, Video
 
 MAX_PEOPLE = 16  # of a frame, largest first: each costs a run of the pose network
 SQUARE = 640  # side of the detector's input

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.clips import Keypoints
+from pipeline.detectors.people import mediapipe
+from pipeline.detectors.quiet import quiet
 from pipeline.motion.mesh import face68
-
-from .people import mediapipe
-from .quiet import quiet
+from pipeline.values import Keypoints
 
 ROOM = 2.0  # side of the part of the picture in which the face is looked for, in faces
 APART = 0.25  # mean distance, in face sizes, from which the mesh is somebody else's

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.clips import Detection, Pose, Video
-
-from . import drawn
-from .cutout import to_edges
-from .people import Follower, Locator, Region, mediapipe
-from .quiet import quiet
-from .sighting import (
+from pipeline.detectors import drawn
+from pipeline.detectors.cutout import to_edges
+from pipeline.detectors.people import Follower, Locator, Region, mediapipe
+from pipeline.detectors.quiet import quiet
+from pipeline.detectors.sighting import (
     NO_FRAMES,
     NO_PERSON,
     Sighting,
@@ -27,6 +25,7 @@ from .sighting import (
     shrunk,
     strayed,
 )
+from pipeline.values import Detection, Pose, Video
 
 MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
 MAX_INSIDE = 0.5  # a find in a tile that lies further inside a known person is a part of that person

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Detection, Video
-
-from . import tracks
-from .sighting import Sighting, shrunk
+from pipeline.detectors import tracks
+from pipeline.detectors.sighting import Sighting, shrunk
+from pipeline.values import BODY, FACE, HANDS, VISIBLE, Detection, Video
 
 WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
 MAX_SIDE = 1024  # the body network itself works on 184 rows; hands and face are cut from this picture

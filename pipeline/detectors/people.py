@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.clips import BODY, FACE, HANDS, VISIBLE
+from pipeline.detectors.sighting import Sighting, in_picture
+from pipeline.detectors.steady import OTHER_SIDE, Steady
 from pipeline.motion.mesh import face68
-
-from .sighting import Sighting, in_picture
-from .steady import OTHER_SIDE, Steady
+from pipeline.values import BODY, FACE, HANDS, VISIBLE
 
 MIN_PERSON = 0.5  # score of the pose detection graph, its own default
 MIN_TILE = 0.6  # the same in a tile, where a detail of the picture may look like a person

@@ -10,10 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.clips import VISIBLE, Pose
+from pipeline.detectors import drawn
 from pipeline.motion import smooth
-
-from . import drawn
+from pipeline.values import VISIBLE, Pose
 
 OTHER_SIDE = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]  # of the OpenPose body
 TREND = 6  # frames over which a person's walk is measured, and after which it is not believed any more

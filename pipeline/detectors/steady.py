@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.clips import VISIBLE
+from pipeline.values import VISIBLE
 
 NEARER = 0.5  # an exchange of sides must halve the distance to the frame before
 JUMP = 0.06  # mean move of the limbs between two frames, in sides of the person's region; dancing: 0.05

@@ -10,10 +10,19 @@ from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
-from pipeline.clips import Detection, Video
-
-from . import drawn
-from .sighting import NO_FRAMES, NO_PERSON, Sighting, check, clip_notes, notes, pose, rank, strayed
+from pipeline.detectors import drawn
+from pipeline.detectors.sighting import (
+    NO_FRAMES,
+    NO_PERSON,
+    Sighting,
+    check,
+    clip_notes,
+    notes,
+    pose,
+    rank,
+    strayed,
+)
+from pipeline.values import Detection, Video
 
 SAME_PERSON = 0.25  # farthest a person may be from where they are expected, in picture widths and heights
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import posefiles
-from pipeline.clips import BODY, FACE, HANDS, Keypoints, Pose
 from pipeline.motion import doctor, proportions, retarget
+from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 
 DEGREES = np.pi / 180
 ADULT = {

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 
 from pipeline import ROOT, jobs, media, warp, weights
-from pipeline.clips import Audio, Video
 from pipeline.detectors import load as load_detector
 from pipeline.evaluation import bench_svd
 from pipeline.frames import layers
 from pipeline.motion import prosody
 from pipeline.motion.refocus import refocus
 from pipeline.motion.rest import rested
+from pipeline.values import Audio, Video
 
 ASSETS = ROOT / "assets"
 SECONDS, FPS, SIZE = 10.0, 25.0, (768, 512)

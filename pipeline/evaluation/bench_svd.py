@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 
 from pipeline import hub, jobs, published, weights
-from pipeline.clips import Motion, Pose
 from pipeline.estimate import estimate
 from pipeline.evaluation import peer
 from pipeline.evaluation.peer import randomise
 from pipeline.motion import retarget, skeleton
 from pipeline.placement import DTYPES, Placement, choose_device, place
+from pipeline.values import Motion, Pose
 
 DRIVING = hub.ROOT / "assets" / "driving" / "beats.npz"
 SEED = 0

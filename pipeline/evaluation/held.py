@@ -18,7 +18,6 @@ from torch import Tensor
 
 from pipeline import frames as pictures
 from pipeline import speaking
-from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.evaluation import mouths
 from pipeline.models.audio2pose import RATE
 from pipeline.models.denoiser import skip_idle_temporal
@@ -30,6 +29,7 @@ from pipeline.training import presenters
 from pipeline.training.batches import plain
 from pipeline.training.heldout import HeldTalk
 from pipeline.training.losses import boxes
+from pipeline.values import Audio, Keypoints, Motion, Pose
 
 FPS = 25.0
 WINDOW = 16  # frames that `denoised` does at a time, as the pipeline

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import ROOT, media
-from pipeline.clips import Audio, Keypoints
 from pipeline.models.audio2pose import RATE, Audio2Pose
 from pipeline.motion import face
 from pipeline.training import beds, speech
+from pipeline.values import Audio, Keypoints
 
 GAP = face.PARAMETERS.index("gap")
 INNER_PAIRS, EYE_CORNERS = ((13, 14), (82, 87), (312, 317)), (33, 263)

@@ -23,7 +23,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline import ROOT, weights
-from pipeline.clips import Audio
 from pipeline.evaluation import (
     enlarged,
     held,
@@ -45,6 +44,7 @@ from pipeline.speaking import SpokenFace
 from pipeline.svd import AudioPoseSVDPipeline
 from pipeline.training import heldout, pool, talks
 from pipeline.training.losses import boxes, psnr
+from pipeline.values import Audio
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline import posefiles
-from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.media import read_audio
 from pipeline.motion import prosody
 from pipeline.motion.refocus import TUNING, Tuning, refocus
+from pipeline.values import Audio, Keypoints, Motion, Pose
 
 WRISTS, SHOULDERS, HIPS, NECK = [4, 7], [2, 5], [8, 11], 1
 LIMBS = ((2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13))

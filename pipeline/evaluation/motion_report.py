@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import ROOT
-from pipeline.clips import Audio, Motion, Pose
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation import speed
 from pipeline.media import read_audio
 from pipeline.motion import prosody
+from pipeline.values import Audio, Motion, Pose
 
 ASSETS = ROOT / "assets"
 DEFINITION = 1  # raise it when a row's meaning changes, so that old figures are not compared with new ones

@@ -20,10 +20,10 @@ from PIL import Image
 from pipeline import frames as pictures
 from pipeline import media, warp, weights
 from pipeline.base import AudioPosePipeline, finish
-from pipeline.clips import Audio, Motion
 from pipeline.evaluation.lips import correlation
 from pipeline.motion.refocus import refocus
 from pipeline.motion.rest import rested
+from pipeline.values import Audio, Motion
 
 FPS, SECONDS = 12.5, 2.4
 CHANGE = 3.0  # grey levels of 255, the most that valid pixels may change on average

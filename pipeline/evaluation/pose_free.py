@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.detectors import cache, load
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation.motion_report import ASSETS, Row
 from pipeline.media import read_image
 from pipeline.motion import arms, gesture, prosody, strokes
 from pipeline.motion.refocus import refocus
+from pipeline.values import Audio, Keypoints, Motion, Pose
 
 FPS = 25.0
 SEEDS = (0, 1)

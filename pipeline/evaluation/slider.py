@@ -19,12 +19,12 @@ import torch
 
 from pipeline import ROOT, detectors, media
 from pipeline.base import finish
-from pipeline.clips import Pose, Video
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation.lips import correlation
 from pipeline.evaluation.motion_report import Row, distance
 from pipeline.motion.refocus import refocus
 from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.values import Pose, Video
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.clips import Audio, Motion, Pose
 from pipeline.motion import fda, prosody, retarget, smooth
 from pipeline.motion.refocus import refocus
+from pipeline.values import Audio, Motion, Pose
 
 FPS = 25.0
 CORE_SECONDS, SLIDER_SECONDS = 60.0, 10.0  # of the clips that are timed: 1500 and 250 frames

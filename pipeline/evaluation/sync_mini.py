@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import ROOT
-from pipeline.clips import Audio
 from pipeline.models.audio2pose import HOP, PHASE, RATE, log_mel, mel_bank, normalise
+from pipeline.values import Audio
 
 FOLDER = ROOT / "checkpoints" / "sync_mini"
 FPS = 25

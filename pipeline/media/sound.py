@@ -9,8 +9,8 @@ import av
 import numpy as np
 import soundfile
 
-from pipeline.clips import Audio
 from pipeline.media.files import decoded, opened, picture_stream
+from pipeline.values import Audio
 
 MIN_AUDIO_SECONDS, MAX_AUDIO_SECONDS = 0.1, 600
 SLACK_SECONDS = 0.1  # codecs pad: a ten minute MP3 may decode to a few hundredths more

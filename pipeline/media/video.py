@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.clips import Video
 from pipeline.media.files import decoded, opened, picture_stream
+from pipeline.values import Video
 
 MAX_VIDEO_SIDE, MAX_VIDEO_SECONDS, MAX_FPS = 8192, 600, 240
 CHUNK = 16  # frames held at a time

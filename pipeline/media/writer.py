@@ -15,8 +15,8 @@ import av
 import cv2
 import numpy as np
 
-from pipeline.clips import Audio, Video
 from pipeline.media.video import MAX_FPS, MAX_VIDEO_SIDE
+from pipeline.values import Audio, Video
 
 THREADS = 2  # of the encoder; fixed, because the bytes are the same only for the same number of threads
 # A block lasts 21 ms: players that play the last one whole stay within one frame of the picture.

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import windows
-from pipeline.clips import Audio
 from pipeline.models import wav2vec
 from pipeline.models.published import fill, read_settings, read_state
+from pipeline.values import Audio
 
 VERTICES = 468
 POSE = 6  # three Euler angles, three shifts

@@ -16,7 +16,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.clips import Audio
+from pipeline.values import Audio
 
 RATE = 16000
 HOP, WINDOW, FFT = 160, 400, 512  # 100 feature frames per second

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import windows
-from pipeline.clips import Audio
 from pipeline.models.audio2pose import RATE, check_audio
+from pipeline.values import Audio
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Config, Wav2Vec2Model

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.clips import Keypoints, Pose
+from pipeline.values import Keypoints, Pose
 
 RIGHT, LEFT = (2, 3, 4, 21), (5, 6, 7, 0)  # shoulder, elbow, wrist, first hand point; the person's own sides
 MIDDLE_ROOT = 9  # of a hand's 21 points, the one that tells where the hand points

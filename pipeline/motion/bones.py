@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.clips import BODY, Keypoints, Pose
 from pipeline.motion import proportions
 from pipeline.motion.fda import EYES_NOSE, bridge
 from pipeline.motion.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
+from pipeline.values import BODY, Keypoints, Pose
 
 HEAD = np.array([0, 14, 15, 16, 17])  # nose, eyes, ears
 ANKLES, WRISTS = (10, 13), (7, 4)  # ankles right, left; wrists in the order of the hands: left, right

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from pipeline.clips import Audio, Pose
 from pipeline.motion import skeleton
 from pipeline.motion.prosody import Prosody
+from pipeline.values import Audio, Pose
 
 PAPER, WAVE, CURVE, ACCENT = (250, 250, 252), (176, 188, 208), (214, 72, 36), (37, 84, 196)
 GRID, INK = (228, 231, 238), (96, 104, 120)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from pipeline.clips import VISIBLE, Pose
 from pipeline.motion.fda import is_missing
 from pipeline.motion.proportions import NECK
+from pipeline.values import VISIBLE, Pose
 
 READABLE_FACE = 60  # pixels of face height; below it lips are a few pixels and cannot be read
 LIPS = ((120, "good"), (READABLE_FACE, "fair"), (30, "poor"), (0, "none"))  # from this face height on

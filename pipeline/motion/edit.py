@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.clips import BODY, FACE, HANDS, Keypoints, Pose
 from pipeline.motion import retarget
 from pipeline.motion.fda import bridge
+from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 
 SPEEDS = (0.1, 10.0)
 NECK, SHOULDERS, HIPS = 1, (2, 5), (8, 11)

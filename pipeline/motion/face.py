@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.clips import FACE, Keypoints
+from pipeline.values import FACE, Keypoints
 
 PARAMETERS = ("jaw", "close", "pucker", "funnel", "stretch", "lowerdown", "upperup", "bite", "press", "gap")
 MAX_GAP = 0.42  # of the mouth width at rest: inner-lip distance at gap 1 and amplitude 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.clips import FACE, VISIBLE, Keypoints, Pose
+from pipeline.values import FACE, VISIBLE, Keypoints, Pose
 
 RIGID = np.r_[0:4, 13:17, 17:48]  # jaw ends, brows, nose, eyes: what speech does not move
 EYES_NOSE = np.arange(27, 48)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.clips import BODY, Keypoints, Pose
 from pipeline.motion import face as faces
+from pipeline.values import BODY, Keypoints, Pose
 
 if TYPE_CHECKING:
     from pipeline.motion.prosody import Prosody

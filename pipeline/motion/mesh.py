@@ -13,8 +13,8 @@ import numpy as np
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial.transform import Rotation
 
-from pipeline.clips import Keypoints
 from pipeline.motion.face import BROW, LID_DOWN, LID_UP
+from pipeline.values import Keypoints
 
 VERTICES = 468
 FOCUS = 1 / np.tan(np.radians(31.5))  # a vertical field of view of 63 degrees

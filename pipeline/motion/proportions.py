@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.clips import Pose
+from pipeline.values import Pose
 
 NECK, R_HIP, L_HIP = 1, 8, 11
 NOSE_ROOT, CHIN = 27, 8  # of the 68 face points

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, find_peaks, resample_poly, sosfiltfilt
 
-from pipeline.clips import Audio
+from pipeline.values import Audio
 
 RATE = 16000  # Hz, analysis rate
 HOP = 160  # samples: analysis at 100 Hz

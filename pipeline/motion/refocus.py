@@ -25,9 +25,9 @@ from functools import partial
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
-from pipeline.clips import BODY, FACE, HANDS, Keypoints, Motion, Pose
 from pipeline.motion.mesh import carry
 from pipeline.motion.prosody import EXCITATION_SECONDS
+from pipeline.values import BODY, FACE, HANDS, Keypoints, Motion, Pose
 
 MODES = ("amplify", "gate", "both")
 MAX_STRENGTH, MAX_SIZE = 2.0, 0.5

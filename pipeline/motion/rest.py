@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.clips import Keypoints, Motion, Pose
 from pipeline.motion.arms import LEFT, RIGHT, plane
+from pipeline.values import Keypoints, Motion, Pose
 
 ARMS = {"right": RIGHT, "left": LEFT}
 CORE = [1, 2, 5, 8, 11]  # neck, shoulders, hips: what the warp places the torso by

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.motion import bones, doctor, proportions
 from pipeline.motion.bones import HEAD
 from pipeline.motion.doctor import Report
 from pipeline.motion.fda import EYES_NOSE, bridge
 from pipeline.motion.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
+from pipeline.values import Keypoints, Pose
 
 FACE_GAP, JOINT_GAP = 0.5, 0.2  # seconds over which missing points are interpolated
 LENGTHS = ("pingpong", "loop", "trim", "hold")

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from pipeline.clips import VISIBLE, Keypoints, Pose
+from pipeline.values import VISIBLE, Keypoints, Pose
 
 STYLES = ("preview", "controlnext", "openpose")
 FAR = 16.0  # picture sizes; 16 * 65536 pixels with 4 sub-pixel bits still fit OpenCV's 32-bit integers

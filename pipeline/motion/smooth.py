@@ -25,7 +25,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.clips import Keypoints, Pose
+from pipeline.values import Keypoints, Pose
 
 SECONDS = 0.1  # sigma of G
 LIMIT = 2.5  # times the noise: residuals of a still point stay below 1.5

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.motion import arms, gesture, retarget
 from pipeline.motion.arms import LEFT, RIGHT, Arm
+from pipeline.values import Keypoints, Pose
 
 if TYPE_CHECKING:
     from pipeline.motion.prosody import Prosody

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.clips import Detection, Pose
 from pipeline.media.files import checked_file
 from pipeline.posefiles import echomimic, openpose, sidecar
 from pipeline.posefiles.sidecar import draw_video, write_skeleton
+from pipeline.values import Detection, Pose
 
 __all__ = ["check_target", "draw_video", "is_pose", "read", "write", "write_skeleton"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.clips import BODY, DAMAGED, FACE, HANDS, MAX_POSE_FRAMES, Keypoints, Pose
+from pipeline.values import BODY, DAMAGED, FACE, HANDS, MAX_POSE_FRAMES, Keypoints, Pose
 
 MAX_BYTES = MAX_POSE_FRAMES * (BODY + HANDS + FACE) * 3 * 8
 FPS, SIZE = 25.0, (768, 768)  # the files do not tell; EchoMimicV2 runs at these

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.clips import BODY, FACE, HANDS, Detection, Keypoints, Pose
 from pipeline.media.files import checked_file
+from pipeline.values import BODY, FACE, HANDS, Detection, Keypoints, Pose
 
 POINTS = BODY + HANDS + FACE
 FPS = 25.0  # of files that do not tell their frame rate

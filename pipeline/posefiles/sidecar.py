@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import __version__, media
-from pipeline.clips import Audio, Pose
 from pipeline.motion import skeleton
+from pipeline.values import Audio, Pose
 
 AHEAD = 16  # frames drawn while the ones before are encoded
 

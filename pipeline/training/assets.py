@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.media import VideoWriter
 from pipeline.training import presenters
 from pipeline.training.asset_texts import DRIVER_LINES, LICENSES, SPEECH
 from pipeline.training.presenters import Dofs, Identities
 from pipeline.training.spoken import lips, say, write_wave
+from pipeline.values import Keypoints, Pose
 
 PORTRAIT, CLIP, FPS = (768, 512), (576, 384), 25.0
 _CHUNK = 10  # frames rendered at once

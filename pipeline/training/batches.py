@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.models.denoiser import CELL
 from pipeline.motion import skeleton
 from pipeline.training.pool import WITHHELD, Clips, shards
+from pipeline.values import Keypoints, Pose
 
 CONTROL_SCALE = 2  # the skeleton is drawn at twice the size: at once the size face dots melt together
 OPEN_SHARDS = 16

@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from pipeline.clips import Keypoints, Pose
 from pipeline.training import figures, heads
 from pipeline.training.anatomy import Figure, figure
 from pipeline.training.camera import develop
 from pipeline.training.person import Dofs, Identities, Motions, identities, motions, proportioned, rest
 from pipeline.training.scenery import background
 from pipeline.training.shapes import blank
+from pipeline.values import Keypoints, Pose
 
 __all__ = [
     "Dofs", "Identities", "Motions", "Scene", "identities", "motions", "pose", "proportioned", "render",

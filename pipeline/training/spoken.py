@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.clips import Audio
 from pipeline.models.audio2pose import RATE
 from pipeline.training.visemes import PARAMETERS, PHONES, Phones, labels
+from pipeline.values import Audio
 
 LEAD = 0.3  # s of silence before and after
 

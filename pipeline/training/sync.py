@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.clips import Audio
 from pipeline.evaluation import sync_mini
 from pipeline.training import acting, heldout, pool, presenters, speech, talks
+from pipeline.values import Audio
 
 SCALE = 0.5  # of the training bank: 180 espeak-ng talks, 55 of flite where it is installed
 STEPS, CLIPS, WINDOWS = 900, 8, 16

@@ -24,7 +24,6 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from torch import Tensor
 
 from pipeline import ROOT
-from pipeline.clips import Audio
 from pipeline.models.audio2pose import Audio2Pose, tokens_at
 from pipeline.training import speech
 from pipeline.training.augment import degrade
@@ -32,6 +31,7 @@ from pipeline.training.rows import Rows
 from pipeline.training.sentences import pseudo_words, sentence, single_words
 from pipeline.training.spoken import mouth
 from pipeline.training.visemes import LABEL_RATE, PARAMETERS, PHONES, Phones, labels
+from pipeline.values import Audio
 
 FORMAT = 2  # of the bank: another number is made anew
 AUDIO2POSE = ROOT / "checkpoints" / "mini" / "audio2pose"

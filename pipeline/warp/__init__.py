@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.clips import BODY, FACE, HANDS, VISIBLE, Pose
+from pipeline.values import BODY, FACE, HANDS, VISIBLE, Pose
 from pipeline.warp.face import mouth, paint, side
 from pipeline.warp.fill import textured
 from pipeline.warp.flows import Flow, flow, sample

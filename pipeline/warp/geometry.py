@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.clips import VISIBLE
+from pipeline.values import VISIBLE
 
 CORE = (1, 2, 5, 8, 11)  # neck, shoulders, hips: the rigid part of the body
 HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears

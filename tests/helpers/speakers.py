@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline.clips import Keypoints, Motion, Pose
 from pipeline.motion.prosody import Prosody
-from tests.face68 import placed
+from pipeline.values import Keypoints, Motion, Pose
+from tests.helpers.face68 import placed
 
 SIZE = (1000, 600)
 BODY = "30 40 30 55 21 56 17 73 23 85 39 56 43 73 37 85 25 92 25 99 25 99 35 92 35 99 35 99"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clips import BODY, FACE, HANDS, Audio, Keypoints, Motion, Pose, Video
+from pipeline.values import BODY, FACE, HANDS, Audio, Keypoints, Motion, Pose, Video
 
 
 def a_pose(frames: int, seed: int = 0) -> Pose:

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
 
-from pipeline.clips import Audio, Keypoints, Motion, Pose
 from pipeline.conditioning import WarpedReference
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.denoiser import ReferenceTokens, make_scheduler
 from pipeline.models.haar import HaarLatent
 from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.values import Audio, Keypoints, Motion, Pose
 
 
 def tiny_pipeline(seed: int = 0) -> AudioPoseSVDPipeline:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh
 from pipeline.models.published import read_settings, shapes
-from tests.published import recipe
+from tests.helpers.published import recipe
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).resolve().parents[1] / "data"
 CONFIG = DATA / "wav2vec2_tiny_config.json"
 MESH_SEED, POSE_SEED = 21, 22
 

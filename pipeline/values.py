@@ -191,3 +191,17 @@ class Video:
     def chunks(self) -> Iterator[np.ndarray]:
         """The frames as chunks (t, H, W, 3), whichever way they are held."""
         return iter([self.frames]) if isinstance(self.frames, np.ndarray) else iter(self.frames)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of the work: `step` of `total` in `stage`; `frames` are finished (t,H,W,3) uint8, in order.
+
+    `preview` (H,W,3) is an estimate of a frame still in work.
+    """
+
+    stage: str
+    step: int
+    total: int
+    frames: np.ndarray | None = None
+    preview: np.ndarray | None = None

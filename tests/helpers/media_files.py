@@ -6,7 +6,7 @@ import av
 import numpy as np
 
 from pipeline import media
-from pipeline.clips import Audio
+from pipeline.values import Audio
 
 
 def disc(frames: int, size: tuple[int, int] = (96, 128)) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import hub
-from tests.people import still_person
+from tests.helpers.people import still_person
 
 PICTURE, CROP = (3, 640, 640), (3, 384, 288)
 FILES = {"detector": "yolox_l.onnx", "pose": "dw-ll_ucoco_384.onnx"}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.clips import BODY, FACE, HANDS, Keypoints, Pose
+from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 
 
 def person(file: np.lib.npyio.NpzFile, name: str, size: tuple[int, int], k: int = 0) -> Pose:
