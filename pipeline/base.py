@@ -23,7 +23,9 @@ from pipeline import detectors, media, posefiles, speaking
 from pipeline.detectors import cache
 from pipeline.frames import crop_to_aspect, same_aspect
 from pipeline.motion import accents as edits
-from pipeline.motion import fda, gesture, prosody, retarget, strokes
+from pipeline.motion import fda, prosody, retarget, timing
+from pipeline.motion.gestures import beats
+from pipeline.motion.gestures import head as gesture
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
 from pipeline.speaking import SpokenFace
@@ -87,10 +89,10 @@ class AudioPosePipeline(DiffusionPipeline):
     ) -> Generator[Progress, None, Detection]:
         """People of the driving video at `fps`, at most `frames` of it, cached by content."""
         if isinstance(driving, Pose):
-            return Detection((retarget.resample(driving, fps),))
+            return Detection((timing.resample(driving, fps),))
         if isinstance(driving, (str, Path)) and posefiles.is_pose(driving):
             found = posefiles.read(driving)
-            return replace(found, people=tuple(retarget.resample(person, fps) for person in found.people))
+            return replace(found, people=tuple(timing.resample(person, fps) for person in found.people))
         key, video = None, driving
         if not isinstance(driving, Video):
             # no longer than the clip: a longer speech on the same clip finds its people again
@@ -100,7 +102,7 @@ class AudioPosePipeline(DiffusionPipeline):
         tracking = cache.video(detectors.load(detector), video, key)
         found = yield from _relay(tracking, "detect driving video", frames)
         # a `Video` of frames has its own rate; a file was read at `fps` already
-        return replace(found, people=tuple(retarget.resample(person, fps) for person in found.people))
+        return replace(found, people=tuple(timing.resample(person, fps) for person in found.people))
 
     def predict_face(
         self,
@@ -169,7 +171,7 @@ class AudioPosePipeline(DiffusionPipeline):
         report, people = None, ()
         if driving is None:
             rng = np.random.default_rng((seed, 1))  # not the head's own stream: the gestures are another draw
-            pose = strokes.pose_free(reference, face, head, spoken, rng, gestures)
+            pose = beats.pose_free(reference, face, head, spoken, rng, gestures)
         else:
             tracked = yield from self.track_pose(driving, fps, frames, detector)
             pose, report = self._drive(tracked, reference, face, frames, length, splice, box, alignment)
@@ -197,9 +199,9 @@ class AudioPosePipeline(DiffusionPipeline):
         """The driving body on the reference's, as long as the speech, with the spoken face spliced in."""
         if not tracked.people:
             return Pose.empty(frames, reference.fps, reference.size), None
-        people = [retarget.fill_gaps(person) for person in tracked.people]
+        people = [timing.fill_gaps(person) for person in tracked.people]
         aligned, report = retarget.retarget(people, reference, *alignment)
-        fitted = retarget.fit_length(aligned, frames, length)
+        fitted = timing.fit_length(aligned, frames, length)
         return fda.splice(fitted, face, splice or self.splice_region, box), report
 
     def prepare_motion(

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline import media, posefiles
 from pipeline.jobs import Inputs, Request
-from pipeline.motion import chart, retarget, skeleton
+from pipeline.motion import chart, retarget, skeleton, timing
 from pipeline.values import Keypoints, Motion, Pose, Progress
 
 PANEL = 512  # rows of the side-by-side video at most
@@ -83,7 +83,7 @@ def _sources(request: Request, inputs: Inputs, frames: int, size: tuple[int, int
     clock = Pose.empty(len(kept), request.fps, size)
     place = np.repeat(np.arange(len(kept), dtype=float)[:, None, None], 18, 1).repeat(2, 2)
     clock = replace(clock, body=Keypoints(place, np.ones(place.shape[:2])))
-    for row in retarget.fit_length(clock, frames, request.length).body.xy[:, 0, 0]:
+    for row in timing.fit_length(clock, frames, request.length).body.xy[:, 0, 0]:
         yield cv2.imdecode(kept[round(row)], cv2.IMREAD_COLOR)[..., ::-1]
 
 

@@ -22,7 +22,7 @@ from pipeline import warp
 from pipeline.frames import layers, to_tensor
 from pipeline.models.denoiser import CELL, TIME_IDS, ReferenceTokens, blend, shared_noise, validity_cells
 from pipeline.models.haar import HaarLatent
-from pipeline.motion import rest, skeleton
+from pipeline.motion import partial_arms, skeleton
 from pipeline.values import Motion, Pose
 from pipeline.warp.detail import detail_transfer
 
@@ -156,7 +156,7 @@ class WarpedReference(ModelMixin, ConfigMixin):
 
     def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
         """Which arms rest, as the image shows them only in part: the warp cannot invent the rest."""
-        return rest.notice(motion)
+        return partial_arms.notice(motion)
 
     def shot(
         self,
@@ -198,7 +198,7 @@ class Shot:
         guidance = source.guidance
         if guidance.pose == 0:  # the person stays where the picture shows it, but for what the sound moves
             motion = replace(motion, pose=motion.reference[np.zeros(len(motion), int)])
-        motion = rest.rested(motion)  # for the warp and the control pictures alike
+        motion = partial_arms.rested(motion)  # for the warp and the control pictures alike
         self.source, self.motion, self.size, self.vae = source, motion, size, vae
         self.guidance, self.image = guidance, image
         self.device, self.work = source.device, source.work_size(size)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pipeline import warp
-from pipeline.motion.rest import rested, uncut
+from pipeline.motion.partial_arms import rested, uncut
 from pipeline.values import Motion, Pose
 
 

@@ -20,8 +20,9 @@ import torch
 from pipeline import __version__, detectors, media, posefiles
 from pipeline.base import Analysis, AudioPosePipeline
 from pipeline.frames import draft
-from pipeline.motion import retarget, strokes
+from pipeline.motion import retarget
 from pipeline.motion.accents import checked
+from pipeline.motion.gestures import beats
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import Regions, refocus
 from pipeline.values import Audio, Motion, Progress
@@ -45,7 +46,7 @@ WHOLE = ("seed", "steps", "window", "overlap", "height", "width")
 CHOICES = {
     "detector": tuple(detectors.CLASSES), "fda": ("paper", "rigid"), "splice": ("face", "lips"),
     "refocus": ("amplify", "gate", "both"), "length": ("pingpong", "loop", "trim", "hold"),
-    "retarget": retarget.METHODS, "framing": retarget.FRAMINGS, "gestures": strokes.MODES,
+    "retarget": retarget.METHODS, "framing": retarget.FRAMINGS, "gestures": beats.MODES,
     "windows": ("joint", "published"), "pose_free": ("prior", "network"),
     "audio2pose": ("own", "aniportrait"),
 }  # fmt: skip

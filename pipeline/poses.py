@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import detectors, media, posefiles
 from pipeline.base import finish
-from pipeline.motion import edit, retarget
+from pipeline.motion import pose_edits, timing
 from pipeline.values import Detection, Pose
 
 
@@ -42,22 +42,22 @@ def read(path: str, fps: float | None = None, detector: str = "holistic") -> Det
         raise ValueError(f"{path}: {' '.join(found.notes) or 'no person was found'}")
     if fps is None or len(found.people[0]) == 1:
         return found
-    return replace(found, people=tuple(retarget.resample(person, fps) for person in found.people))
+    return replace(found, people=tuple(timing.resample(person, fps) for person in found.people))
 
 
 def apply(pose: Pose, edits: Edits, detector: str = "holistic") -> Pose:
     """The pose after all edits; `detector` looks at the clip that gives the arms, if that is a video."""
     if edits.trim != (None, None):
-        pose = edit.trim(pose, *edits.trim)
-    pose = edit.speed(pose, edits.speed)
+        pose = pose_edits.trim(pose, *edits.trim)
+    pose = pose_edits.speed(pose, edits.speed)
     if edits.mirror == "on":
-        pose = edit.mirror(pose)
+        pose = pose_edits.mirror(pose)
     if edits.arms is not None:
-        pose = edit.with_arms(pose, read(edits.arms, detector=detector).people[0])
+        pose = pose_edits.with_arms(pose, read(edits.arms, detector=detector).people[0])
     if edits.loop is not None:
-        pose = edit.loop(pose, edits.loop)
+        pose = pose_edits.loop(pose, edits.loop)
     if edits.pingpong is not None:
-        pose = edit.pingpong(pose, edits.pingpong)
+        pose = pose_edits.pingpong(pose, edits.pingpong)
     return pose
 
 

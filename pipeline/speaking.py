@@ -17,9 +17,8 @@ from pipeline.detectors import facemesh
 from pipeline.models import wav2vec
 from pipeline.models.aniportrait import Audio2HeadPose, MeshMotion
 from pipeline.models.audio2pose import RATE, FaceMotion
-from pipeline.motion import face as faces
-from pipeline.motion import mesh as meshes
-from pipeline.motion.gesture import HeadMotion
+from pipeline.motion import face_animation, face_mesh
+from pipeline.motion.gestures.head import HeadMotion
 from pipeline.values import Audio, Keypoints, Pose
 
 BLOCK = 1000  # frames whose meshes are projected at a time: 11 MB each in double precision
@@ -47,7 +46,7 @@ class SpokenFace:
         if self.mesh is None:
             return None
         depth = geometry().vertices[:, 2]
-        parts = [meshes.carry(self.mesh[b], self.points[b], face[b], depth) for b in _blocks(len(face))]
+        parts = [face_mesh.carry(self.mesh[b], self.points[b], face[b], depth) for b in _blocks(len(face))]
         return np.concatenate(parts)
 
 
@@ -67,7 +66,7 @@ def _(
     spoken: FaceMotion, reference: Pose, head: HeadMotion, amplitude: float, picture: np.ndarray | None
 ) -> SpokenFace:
     shape = reference.face.xy[0]
-    moved = faces.animate(shape, reference.size, spoken.params, head.blink, head.brow, amplitude)
+    moved = face_animation.animate(shape, reference.size, spoken.params, head.blink, head.brow, amplitude)
     score = np.broadcast_to(reference.face.score, moved.score.shape)
     return SpokenFace(Keypoints(moved.xy, np.minimum(moved.score, score)), spoken.tokens)
 
@@ -80,14 +79,14 @@ def _(
     if not (np.isfinite(amplitude) and amplitude >= 0):
         raise ValueError(f"mouth amplitude must be 0 or more, got {amplitude}")
     own = _reference_head(reference, picture)
-    rest = meshes.face68(meshes.project(own, own.vertices[None]))
+    rest = face_mesh.face68(face_mesh.project(own, own.vertices[None]))
     mesh, moved = [], []
     for rows in _blocks(len(spoken.offsets)):
         vertices = own.vertices + amplitude * spoken.offsets[rows].astype(np.float64)
-        vertices = meshes.blink(vertices, head.blink[rows], head.brow[rows])
-        seen = meshes.project(own, vertices)
+        vertices = face_mesh.blink(vertices, head.blink[rows], head.brow[rows])
+        seen = face_mesh.project(own, vertices)
         mesh.append(seen.astype(np.float32))
-        moved.append(reference.face.xy + meshes.face68(seen) - rest)
+        moved.append(reference.face.xy + face_mesh.face68(seen) - rest)
     xy = np.concatenate(moved)
     score = np.broadcast_to(reference.face.score, xy.shape[:2])
     return SpokenFace(Keypoints(xy, score.copy()), spoken.tokens, np.concatenate(mesh))
@@ -102,11 +101,13 @@ def head_from_speech(
     """
     frames = len(head.angles)
     rows = wav2vec.rows_of(math.ceil(frames / fps * RATE))
-    moved = meshes.generated(network.predict(audio, wav2vec.ROW_RATE, rows, identity))
-    return replace(head, angles=meshes.head_angles(meshes.resampled(moved, wav2vec.ROW_RATE, frames, fps)))
+    moved = face_mesh.generated(network.predict(audio, wav2vec.ROW_RATE, rows, identity))
+    return replace(
+        head, angles=face_mesh.head_angles(face_mesh.resampled(moved, wav2vec.ROW_RATE, frames, fps))
+    )
 
 
-def _reference_head(reference: Pose, picture: np.ndarray | None) -> meshes.Head:
+def _reference_head(reference: Pose, picture: np.ndarray | None) -> face_mesh.Head:
     """The reference's head in space, from the mesh that is found in its picture, else from its 68 points."""
     found = None
     if picture is not None:
@@ -115,15 +116,15 @@ def _reference_head(reference: Pose, picture: np.ndarray | None) -> meshes.Head:
         except ValueError as error:  # no mediapipe: the points of another detector must do
             log.warning("the reference's face mesh is guessed from its 68 points: %s", error)
     if found is None:
-        found = meshes.from_face68(reference.face.xy[0], reference.size, geometry())
-    return meshes.locate(found, reference.size, geometry(), meshes.square(found, reference.size))
+        found = face_mesh.from_face68(reference.face.xy[0], reference.size, geometry())
+    return face_mesh.locate(found, reference.size, geometry(), face_mesh.square(found, reference.size))
 
 
 @functools.cache
-def geometry() -> meshes.Geometry:
+def geometry() -> face_mesh.Geometry:
     """The canonical head of MediaPipe's face geometry (Google, Apache-2.0: assets/LICENSES.md)."""
     with np.load(GEOMETRY, allow_pickle=False) as file:
-        return meshes.Geometry(
+        return face_mesh.Geometry(
             file["vertices"].astype(np.float64), file["ids"], file["weights"].astype(float)
         )
 

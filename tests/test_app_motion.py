@@ -20,8 +20,8 @@ from pipeline.posefiles import openpose
 from pipeline.values import Keypoints, Pose, Video
 from tests import test_app
 from tests.helpers.tiny import figure
+from tests.motion.test_prosody import voice
 from tests.test_app import analyse, video_of
-from tests.test_prosody import voice
 
 files, address = test_app.files, test_app.address  # fixtures
 

@@ -8,13 +8,13 @@ import torch
 
 from pipeline.evaluation import lips
 from pipeline.models import audio2pose as net
-from pipeline.motion import face
+from pipeline.motion import face_animation
 from pipeline.training import audio2pose as trainer
 from pipeline.training import augment, speech, sung, visemes
 from pipeline.values import Audio
 
 RATE = 16000
-COLUMN = {name: k for k, name in enumerate(face.PARAMETERS)}
+COLUMN = {name: k for k, name in enumerate(face_animation.PARAMETERS)}
 GAP = COLUMN["gap"]
 
 
@@ -60,7 +60,9 @@ def test_the_checkpoint_is_small_half_precision_and_has_the_order_of_the_face_ba
     files = sorted(folder.iterdir())
     assert [f.name for f in files] == ["config.json", "diffusion_pytorch_model.safetensors"]
     assert sum(f.stat().st_size for f in files) <= 2_000_000
-    assert face.PARAMETERS == visemes.PARAMETERS and len(face.PARAMETERS) == net.PARAMETERS
+    assert (
+        face_animation.PARAMETERS == visemes.PARAMETERS and len(face_animation.PARAMETERS) == net.PARAMETERS
+    )
     assert len(visemes.VISEMES) == net.VISEMES and visemes.VISEMES[0] == "sil"
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
@@ -119,7 +121,7 @@ def test_p_b_m_close_the_lips(model, engine) -> None:
     for text in ("Mama, papa, baba. Mama, papa, baba.", "My baby moves above a purple umbrella."):
         for voice in ("en-us+max", "en-us+linda", "en-us+john"):
             audio, phones = said(engine, text, voice)
-            gap = face.gated_gap(model.predict(audio, 100, audio.frames(100)).params)
+            gap = face_animation.gated_gap(model.predict(audio, 100, audio.frames(100)).params)
             level = 0.25 * np.percentile(gap, 90)
             for name, start, end in phones:
                 if name in ("p", "b", "m"):

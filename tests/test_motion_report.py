@@ -14,7 +14,7 @@ from pipeline.evaluation import motion_report as report
 from pipeline.media import write_audio
 from pipeline.motion.refocus import refocus
 from pipeline.values import Audio, Keypoints
-from tests.test_refocus import as_motion, planted
+from tests.motion.test_refocus import as_motion, planted
 
 FPS, FRAMES = 25.0, 250
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import media, posefiles
-from pipeline.motion import edit
+from pipeline.motion import pose_edits
 from pipeline.posefiles import openpose, sidecar
 from pipeline.values import Keypoints, Pose
 from tests.helpers.tiny import figure
@@ -178,7 +178,7 @@ def test_a_skeleton_video_finds_only_its_own_pose(tmp_path):
     assert posefiles.write_skeleton(pose, video, (128, 96), "controlnext") is None
     assert media.probe(video).frames == 5 and media.read_settings(video)["skeleton"] == "controlnext"
     assert np.array_equal(posefiles.read(video).people[0].body.xy, pose.body.xy)
-    other = edit.mirror(pose)
+    other = pose_edits.mirror(pose)
     assert posefiles.write_skeleton(other, video, (128, 96)) is None  # written anew with its own pose
     assert np.array_equal(posefiles.read(video).people[0].body.xy, other.body.xy)
     pose.save(tmp_path / "skel.npz")  # someone puts another pose there
@@ -190,7 +190,7 @@ def test_a_skeleton_video_finds_only_its_own_pose(tmp_path):
 def test_a_file_of_the_user_is_not_overwritten(tmp_path):
     mine = figure(3)
     mine.save(tmp_path / "dance.npz")
-    note = posefiles.write_skeleton(edit.mirror(mine), tmp_path / "dance.mp4", (128, 96))
+    note = posefiles.write_skeleton(pose_edits.mirror(mine), tmp_path / "dance.mp4", (128, 96))
     assert "dance.npz" in note and np.array_equal(Pose.load(tmp_path / "dance.npz").body.xy, mine.body.xy)
 
 

@@ -12,10 +12,10 @@ from pipeline import media, posefiles
 from pipeline.__main__ import main
 from pipeline.base import AudioPosePipeline, finish, shifted
 from pipeline.models.audio2pose import Audio2Pose
-from pipeline.motion import edit
+from pipeline.motion import pose_edits
 from pipeline.values import Audio, Detection, Pose
 from tests.helpers.tiny import figure, portrait, tiny_pipeline
-from tests.test_prosody import voice
+from tests.motion.test_prosody import voice
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
     Image.fromarray(portrait((256, 192))).save(place / "face.png")
     soundfile.write(place / "speech.wav", voice(3.0).samples, 16000)
     figure(50).save(place / "pose.npz")
-    edit.mirror(figure(30)).save(place / "other.npz")
+    pose_edits.mirror(figure(30)).save(place / "other.npz")
     return place
 
 
@@ -78,8 +78,8 @@ def test_edits_come_in_their_order(folder, tmp_path):
     ]
     assert main(["pose", str(folder / "pose.npz"), "--output", str(out), *words]) == 0
     made, pose = Pose.load(out), figure(50)
-    wanted = edit.mirror(edit.speed(pose[10:40], 2))
-    wanted = edit.pingpong(edit.with_arms(wanted, edit.mirror(figure(30))), 40)
+    wanted = pose_edits.mirror(pose_edits.speed(pose[10:40], 2))
+    wanted = pose_edits.pingpong(pose_edits.with_arms(wanted, pose_edits.mirror(figure(30))), 40)
     assert len(made) == 40 and np.array_equal(made.body.xy, wanted.body.xy)
 
 

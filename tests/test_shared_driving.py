@@ -9,7 +9,7 @@ from pipeline import detectors
 from pipeline.base import finish
 from pipeline.evaluation.alignment import ADULT, Person, skeleton, standing
 from pipeline.media import read_video
-from pipeline.motion import retarget
+from pipeline.motion import retarget, timing
 from pipeline.values import Detection, Pose
 
 pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
@@ -62,7 +62,7 @@ def shoulders(pose: Pose) -> float:
 def test_people_and_faces_are_counted_and_said(clip):
     facts, found = clip
     reference = skeleton(Person(ADULT, 900, (256, 1050), (768, 512)), standing())
-    people = [retarget.fill_gaps(person) for person in found.people]
+    people = [timing.fill_gaps(person) for person in found.people]
     out, report = retarget.retarget(people, reference)
     text = " ".join(report.warnings)
     assert len(found.people) == report.people == facts.people and report.chosen == 0
@@ -76,7 +76,7 @@ def test_people_and_faces_are_counted_and_said(clip):
 
 def test_the_chosen_person_never_jumps(clip):
     _, found = clip
-    pose = retarget.fill_gaps(found.people[0])
+    pose = timing.fill_gaps(found.people[0])
     scale = np.array([pose.size[1], pose.size[0]]) / shoulders(pose)
     for joint in (1, 8):
         seen = np.flatnonzero(pose.body.visible[:, joint])
@@ -91,7 +91,7 @@ def test_the_chosen_person_never_jumps(clip):
 def test_the_body_is_there_in_every_frame_and_its_sides_stay(clip):
     """Also while the face is turned away, and in the first and the last frame."""
     _, found = clip
-    pose = retarget.fill_gaps(found.people[0])
+    pose = timing.fill_gaps(found.people[0])
     assert pose.body.visible[:, [1, 2, 5]].all()
     assert (pose.body.xy[:, 5, 0] > pose.body.xy[:, 2, 0]).all()
     away = ~pose.face.visible.any(1)

@@ -8,7 +8,8 @@ import torch
 from pipeline import detectors, speaking
 from pipeline.detectors import facemesh
 from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh, MeshMotion
-from pipeline.motion import gesture, mesh, skeleton
+from pipeline.motion import face_mesh, skeleton
+from pipeline.motion.gestures import head as gesture
 from pipeline.motion.refocus import refocus
 from pipeline.speaking import SpokenFace, on_face
 from pipeline.svd import AudioPoseSVDPipeline
@@ -58,7 +59,7 @@ def test_the_detectors_mesh_agrees_with_its_68_points(photo, person):
     found = facemesh.landmarks(photo, person.face)
     assert found.shape == (478, 3)
     tall = np.ptp(person.face.xy[0, :, 1]) * photo.shape[0]
-    apart = np.linalg.norm((mesh.face68(found)[:, :2] - person.face.xy[0]) * photo.shape[1::-1], axis=1)
+    apart = np.linalg.norm((face_mesh.face68(found)[:, :2] - person.face.xy[0]) * photo.shape[1::-1], axis=1)
     assert apart.mean() < 0.03 * tall
 
 
@@ -104,7 +105,7 @@ def test_without_mediapipe_the_68_points_do(photo, person, monkeypatch, caplog):
     monkeypatch.setattr(facemesh, "landmarks", absent)
     said = on_face(moved(1, 0.0), person, still(1), 1.0, photo)
     assert "guessed from its 68 points" in caplog.text
-    assert np.abs(mesh.face68(said.mesh[0].astype(float)) - person.face.xy[0]).max() < 0.01
+    assert np.abs(face_mesh.face68(said.mesh[0].astype(float)) - person.face.xy[0]).max() < 0.01
 
 
 def test_wrong_values_are_refused(person):
@@ -121,7 +122,7 @@ def test_the_pipeline_speaks_with_aniportrait(pipe, photo):
     seen = motion.pose.face.visible.all(1)
     assert seen.any() and np.isfinite(motion.mesh[seen]).all()
     # the mesh lies where the spliced face lies
-    off = (mesh.face68(motion.mesh.astype(float)) - motion.pose.face.xy)[seen]
+    off = (face_mesh.face68(motion.mesh.astype(float)) - motion.pose.face.xy)[seen]
     box = np.ptp(motion.pose.face.xy[seen], axis=1)[:, None]
     assert (np.abs(off) / box).mean() < 0.05
     assert skeleton.draw_mesh(motion.mesh, (96, 64))[seen].any((1, 2, 3)).all()
@@ -129,7 +130,7 @@ def test_the_pipeline_speaks_with_aniportrait(pipe, photo):
 
 def test_without_driving_the_mesh_turns_with_the_head(pipe, photo):
     motion = pipe.prepare_motion(photo, speech(2.0))
-    off = mesh.face68(motion.mesh.astype(float)) - motion.pose.face.xy
+    off = face_mesh.face68(motion.mesh.astype(float)) - motion.pose.face.xy
     assert (np.abs(off) / np.ptp(motion.pose.face.xy, axis=1)[:, None]).mean() < 0.03
 
 
@@ -137,7 +138,7 @@ def test_the_slider_moves_mesh_and_face_alike(pipe, photo):
     motion = pipe.prepare_motion(photo, speech(2.0), figure(50))
     strong = refocus(motion, 2.0)
     assert refocus(motion, 0.0).mesh is motion.mesh
-    before, after = (mesh.face68(m.mesh.astype(float)) - m.pose.face.xy for m in (motion, strong))
+    before, after = (face_mesh.face68(m.mesh.astype(float)) - m.pose.face.xy for m in (motion, strong))
     assert np.nanmax(np.abs(after - before)) < 0.01
     assert strong.mesh.dtype == motion.mesh.dtype
 

@@ -10,7 +10,8 @@ from pipeline.detectors import holistic, tracks
 from pipeline.detectors.people import Region
 from pipeline.detectors.sighting import OTHER_SIDE, Sighting, strayed
 from pipeline.evaluation.alignment import ADULT, Dance, Person, skeleton, standing
-from pipeline.motion import doctor, retarget, smooth
+from pipeline.motion import retarget, smoothing, timing
+from pipeline.motion.retarget import report as doctor
 from pipeline.values import Keypoints, Pose
 
 FRAMES, SIZE = 40, (720, 1280)
@@ -139,7 +140,7 @@ def hands_gone(pose: Pose, rows: slice) -> Pose:
 def test_a_hand_that_vanishes_comes_back_clean(rows, filled):
     """Three frames inside the clip are bridged; thirty, and those at either end, stay without a hand."""
     pose, gone = adult(), slice(*rows)
-    out = retarget.fill_gaps(smooth.still(hands_gone(pose, gone)))
+    out = timing.fill_gaps(smoothing.still(hands_gone(pose, gone)))
     left = out.hands.visible[:, :21]
     assert left[gone].all() == filled and left[gone].any() == filled
     kept = np.r_[0 : rows[0], rows[1] : 100]

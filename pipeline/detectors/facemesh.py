@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.detectors.people import mediapipe
 from pipeline.detectors.quiet import quiet
-from pipeline.motion.mesh import face68
+from pipeline.motion.face_mesh import face68
 from pipeline.values import Keypoints
 
 ROOM = 2.0  # side of the part of the picture in which the face is looked for, in faces

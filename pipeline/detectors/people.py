@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.detectors.sighting import Sighting, in_picture
 from pipeline.detectors.steady import OTHER_SIDE, Steady
-from pipeline.motion.mesh import face68
+from pipeline.motion.face_mesh import face68
 from pipeline.values import BODY, FACE, HANDS, VISIBLE
 
 MIN_PERSON = 0.5  # score of the pose detection graph, its own default

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.detectors import drawn
-from pipeline.motion import smooth
+from pipeline.motion import smoothing
 from pipeline.values import VISIBLE, Pose
 
 OTHER_SIDE = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]  # of the OpenPose body
@@ -124,7 +124,7 @@ def rank(
     """One stilled pose per person who is seen long enough, largest (area summed over the frames) first."""
     stayed = [seen for seen in histories if len(seen) >= max(1.0, MIN_PRESENCE * frames)]
     stayed.sort(key=lambda seen: sum(s.area() for s in seen.values()), reverse=True)
-    return tuple(smooth.still(pose([seen.get(i) for i in range(frames)], fps, size)) for seen in stayed)
+    return tuple(smoothing.still(pose([seen.get(i) for i in range(frames)], fps, size)) for seen in stayed)
 
 
 def shrunk(image: np.ndarray, max_side: int) -> np.ndarray:

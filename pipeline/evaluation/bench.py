@@ -28,8 +28,8 @@ from pipeline.detectors import load as load_detector
 from pipeline.evaluation import bench_svd
 from pipeline.frames import layers
 from pipeline.motion import prosody
+from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
-from pipeline.motion.rest import rested
 from pipeline.values import Audio, Video
 
 ASSETS = ROOT / "assets"

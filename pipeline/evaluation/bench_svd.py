@@ -27,7 +27,7 @@ from pipeline import hub, jobs, published, weights
 from pipeline.estimate import estimate
 from pipeline.evaluation import peer
 from pipeline.evaluation.peer import randomise
-from pipeline.motion import retarget, skeleton
+from pipeline.motion import skeleton, timing
 from pipeline.placement import DTYPES, Placement, choose_device, place
 from pipeline.values import Motion, Pose
 
@@ -85,7 +85,7 @@ def write_configs(folder: Path) -> Path:
 
 def moves(frames: int) -> Motion:
     """A gesturing body of the shipped clips for that many frames."""
-    pose = retarget.fit_length(Pose.load(DRIVING), frames, "pingpong")
+    pose = timing.fit_length(Pose.load(DRIVING), frames, "pingpong")
     zero, tokens = np.zeros(frames), np.zeros((frames, 1, 1), np.float32)
     return Motion(pose, pose[:1], None, None, zero, zero, np.ones(frames), tokens)
 

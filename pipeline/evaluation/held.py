@@ -21,8 +21,10 @@ from pipeline import speaking
 from pipeline.evaluation import mouths
 from pipeline.models.audio2pose import RATE
 from pipeline.models.denoiser import skip_idle_temporal
-from pipeline.motion import fda, gesture, prosody, strokes
-from pipeline.motion.face import PARAMETERS
+from pipeline.motion import fda, prosody
+from pipeline.motion.face_animation import PARAMETERS
+from pipeline.motion.gestures import beats
+from pipeline.motion.gestures import head as gesture
 from pipeline.svd import AudioPoseSVDPipeline
 from pipeline.training import mini as minis
 from pipeline.training import presenters
@@ -131,7 +133,7 @@ def shuffled(given: Case) -> Audio:
 def by_prior(given: Case, face: speaking.SpokenFace) -> Motion:
     """The motion that the pipeline makes without a driving video."""
     rng = np.random.default_rng((0, 1))
-    pose = strokes.pose_free(given.motion.reference, face.points, given.head, given.spoken, rng)
+    pose = beats.pose_free(given.motion.reference, face.points, given.head, given.spoken, rng)
     return replace(given.motion, pose=pose, audio=face.tokens)
 
 

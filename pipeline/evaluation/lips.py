@@ -17,11 +17,11 @@ import numpy as np
 
 from pipeline import ROOT, media
 from pipeline.models.audio2pose import RATE, Audio2Pose
-from pipeline.motion import face
+from pipeline.motion import face_animation
 from pipeline.training import beds, speech
 from pipeline.values import Audio, Keypoints
 
-GAP = face.PARAMETERS.index("gap")
+GAP = face_animation.PARAMETERS.index("gap")
 INNER_PAIRS, EYE_CORNERS = ((13, 14), (82, 87), (312, 317)), (33, 263)
 # 68 iBUG points among MediaPipe's 468: jaw, brows, nose, eyes, outer lips, inner lips
 MESH_TO_68 = [
@@ -96,7 +96,7 @@ def clip_figures(model: Audio2Pose, video: Path) -> dict[str, float | str]:
     first = points[np.flatnonzero(np.isfinite(points[:, 0, 0]))[0]]
     reference = first[MESH_TO_68, :2] / np.array(size[::-1], float)
     still = np.zeros(frames)
-    drawn = drawn_gap(face.animate(reference, size, params, still, still), size)
+    drawn = drawn_gap(face_animation.animate(reference, size, params, still, still), size)
     lags = {lag: correlation(params[:, GAP], truth, lag) for lag in range(-5, 6)}
     envelope = max(correlation(curve, truth) for curve in envelopes(audio, fps, frames).values())
     over_music = {
@@ -173,7 +173,7 @@ def closure_figures(model: Audio2Pose, sentences: int = 40) -> dict[str, float]:
     rate, rows = 100, {"closures": [], "gated": [], "bite": [], "false": [], "false_gated": []}
     for made in speech.flite("rms", sentences, np.random.default_rng(1234)):
         params = model.predict(Audio(made.samples, RATE), rate, int(len(made.samples) / RATE * rate)).params
-        curves = {"raw": params[:, GAP], "gated": face.gated_gap(params)}
+        curves = {"raw": params[:, GAP], "gated": face_animation.gated_gap(params)}
         level = {name: 0.25 * np.percentile(curve, 90) for name, curve in curves.items()}
         for name, start, end in made.phones:
             a, b = int(start * rate), int(np.ceil(end * rate)) + 1
@@ -181,7 +181,7 @@ def closure_figures(model: Audio2Pose, sentences: int = 40) -> dict[str, float]:
                 rows["closures"].append(curves["raw"][a:b].min() < level["raw"])
                 rows["gated"].append(curves["gated"][a:b].min() < level["gated"])
             elif name in ("f", "v"):
-                rows["bite"].append(params[a:b, face.PARAMETERS.index("bite")].max() > 0.5)
+                rows["bite"].append(params[a:b, face_animation.PARAMETERS.index("bite")].max() > 0.5)
             elif name in ("aa", "ae", "ah", "eh", "iy", "ey", "ay"):
                 rows["false"].append(curves["raw"][(a + b) // 2] < level["raw"])
                 rows["false_gated"].append(curves["gated"][(a + b) // 2] < level["gated"])
@@ -211,7 +211,7 @@ def song_figures(model: Audio2Pose, path: Path) -> dict[str, float]:
     """What the mouth does on a song with a band; there is no true mouth to compare with."""
     audio = media.read_audio(path, RATE)
     moved = model.predict(audio, 25, audio.frames(25))
-    gap = face.gated_gap(moved.params)
+    gap = face_animation.gated_gap(moved.params)
     loud = envelopes(audio, 25, len(gap))["dB"]
     heard, time = moved.speech > 0.5, (np.arange(len(gap)) + 0.5) / 25
     sung = (time >= SUNG[0]) & (time < SUNG[1])

@@ -39,7 +39,8 @@ from pipeline.evaluation.bench import hardware
 from pipeline.evaluation.held import Case
 from pipeline.evaluation.mini_rows import HEARD, Figures, table
 from pipeline.evaluation.motion_report import Pair, Row, pooled_z
-from pipeline.motion import arms, prosody
+from pipeline.motion import prosody
+from pipeline.motion.gestures import arm_ik
 from pipeline.speaking import SpokenFace
 from pipeline.svd import AudioPoseSVDPipeline
 from pipeline.training import heldout, pool, talks
@@ -176,7 +177,7 @@ class Measure:
             found.follows[name] = mouths.correlation(np.sqrt(energy), given.motion.intensity[1:])
         truth = mouths.motion_energy(F.avg_pool2d(given.truth, 4))
         found.swing["pixels truth"] = float(truth.mean())
-        if arms.find(given.motion.reference) and shouldered(given):
+        if arm_ik.find(given.motion.reference) and shouldered(given):
             for name, pose in (("prior", motion.pose), ("truth", given.motion.pose)):
                 found.swing[f"points {name}"] = float(np.square(measure.speed(pose)).mean())
 
@@ -221,7 +222,7 @@ def strip(given: Case, shown: dict[str, Tensor]) -> np.ndarray:
 
 def follows(cases: Sequence[Case], count: int) -> tuple[float, float]:
     """(pooled r, z) of the prior's wrist speed and the intensity: every reference with `count` speeches."""
-    people = [c.motion.reference for c in cases if arms.find(c.motion.reference) and shouldered(c)]
+    people = [c.motion.reference for c in cases if arm_ik.find(c.motion.reference) and shouldered(c)]
     said = [t for t in talks.held_out().talks if t.seconds >= MIN_SOUND][:count]
     pairs = []
     for k, talk in enumerate(said):

@@ -21,8 +21,8 @@ from pipeline import frames as pictures
 from pipeline import media, warp, weights
 from pipeline.base import AudioPosePipeline, finish
 from pipeline.evaluation.lips import correlation
+from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
-from pipeline.motion.rest import rested
 from pipeline.values import Audio, Motion
 
 FPS, SECONDS = 12.5, 2.4

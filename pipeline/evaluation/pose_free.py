@@ -18,7 +18,9 @@ from pipeline.detectors import cache, load
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation.motion_report import ASSETS, Row
 from pipeline.media import read_image
-from pipeline.motion import arms, gesture, prosody, strokes
+from pipeline.motion import prosody
+from pipeline.motion.gestures import arm_ik, beats
+from pipeline.motion.gestures import head as gesture
 from pipeline.motion.refocus import refocus
 from pipeline.values import Audio, Keypoints, Motion, Pose
 
@@ -46,7 +48,7 @@ def speak(reference: Pose, spoken: prosody.Prosody, seed: int) -> Case:
     frames = len(spoken)
     face = Keypoints(*(np.repeat(part, frames, 0) for part in (reference.face.xy, reference.face.score)))
     head = gesture.head_motion(spoken, frames, spoken.fps, np.random.default_rng(seed))
-    pose = strokes.pose_free(reference, face, head, spoken, np.random.default_rng((seed, 1)))
+    pose = beats.pose_free(reference, face, head, spoken, np.random.default_rng((seed, 1)))
     tokens = np.zeros((frames, 1, 1), np.float32)
     curves = spoken.intensity, spoken.excitation, np.ones(frames), tokens
     return Case(Motion(pose, reference, None, None, *curves), spoken)
@@ -86,7 +88,7 @@ def pause_speeds(pose: Pose, spoken: prosody.Prosody) -> tuple[np.ndarray, np.nd
     """Wrist speeds of the frames in pauses of at least 0.3 s, and of the others."""
     time = (np.arange(len(pose)) + 0.5) / pose.fps
     talks = np.zeros(len(pose), bool)
-    for start, stop in strokes.phrases(spoken.speech, spoken.fps):
+    for start, stop in beats.phrases(spoken.speech, spoken.fps):
         talks |= (time >= start) & (time <= stop)
     speed = measure.speed(pose)
     return speed[~talks], speed[talks]
@@ -113,16 +115,16 @@ def bone_change(pose: Pose, reference: Pose) -> float:
 def outside_limits(pose: Pose, reference: Pose) -> int:
     """Number of joints and frames beyond the table of `arms`; where the reference is, it may be, too."""
     count = 0
-    for arm in arms.find(reference):
+    for arm in arm_ik.find(reference):
         upper, fore, hand, across = _bones(pose, arm)
         upper0, fore0, hand0, across0 = _bones(reference, arm)
         sway = across / across0
         abduction = arm.side * _turned(upper0 / 1j, upper / sway / 1j)
         flexion = arm.bend * _turned(fore0 / upper0, fore / upper)
         turn = _turned(np.ones(1), hand / fore * fore0 / hand0)
-        table = [arms.ABDUCTION, (0.0, arms.FLEXION), (-arms.WRIST, arms.WRIST)]
-        if abs(fore0[0]) < arms.FORESHORTENED * abs(upper0[0]):
-            table[1] = flexion[0] - arms.POINTING_ELBOW, flexion[0] + arms.POINTING_ELBOW
+        table = [arm_ik.ABDUCTION, (0.0, arm_ik.FLEXION), (-arm_ik.WRIST, arm_ik.WRIST)]
+        if abs(fore0[0]) < arm_ik.FORESHORTENED * abs(upper0[0]):
+            table[1] = flexion[0] - arm_ik.POINTING_ELBOW, flexion[0] + arm_ik.POINTING_ELBOW
         for values, (low, high) in zip((abduction, flexion, turn), table, strict=True):
             low, high = min(low, values[0]) - TOLERANCE, max(high, values[0]) + TOLERANCE
             count += int(((values < low) | (values > high)).sum())
@@ -135,14 +137,14 @@ def _turned(start: np.ndarray, now: np.ndarray) -> np.ndarray:
     return np.concatenate([first, first + np.degrees(np.angle(now / start))])
 
 
-def _bones(pose: Pose, arm: arms.Arm) -> list[np.ndarray]:
+def _bones(pose: Pose, arm: arm_ik.Arm) -> list[np.ndarray]:
     """Upper arm, forearm, hand and shoulder line, each (T,) complex in pixels."""
     shoulder, elbow, wrist, first = arm.joints
-    body = arms.plane(pose.body.xy, pose.size)
-    palm = arms.plane(pose.hands.xy[:, first + arms.MIDDLE_ROOT], pose.size)
+    body = arm_ik.plane(pose.body.xy, pose.size)
+    palm = arm_ik.plane(pose.hands.xy[:, first + arm_ik.MIDDLE_ROOT], pose.size)
     pairs = ((shoulder, elbow), (elbow, wrist))
     bones = [body[:, b] - body[:, a] for a, b in pairs]
-    if not pose.hands.visible[0, first + arms.MIDDLE_ROOT]:
+    if not pose.hands.visible[0, first + arm_ik.MIDDLE_ROOT]:
         palm = body[:, wrist] + bones[1]  # no hand, no turn
     return [*bones, palm - body[:, wrist], body[:, 5] - body[:, 2]]
 
@@ -164,7 +166,7 @@ def references(paths: Sequence[Path]) -> list[Pose]:
 def rows(people: Sequence[Pose], sounds: dict[str, Audio]) -> list[Row]:
     """The rows of people who show an arm, with every sound and two seeds; at 1 the slider's default."""
     spoken = [prosody.analyse(audio, FPS) for audio in sounds.values()]
-    people = [person for person in people if arms.find(person)]
+    people = [person for person in people if arm_ik.find(person)]
     cases = [[speak(p, s, seed) for p in people for s in spoken] for seed in SEEDS]
     if not cases[0]:
         return []

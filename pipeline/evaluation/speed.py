@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.motion import fda, prosody, retarget, smooth
+from pipeline.motion import fda, prosody, retarget, smoothing, timing
 from pipeline.motion.refocus import refocus
 from pipeline.values import Audio, Motion, Pose
 
@@ -19,14 +19,14 @@ RUNS = 3
 def core_seconds(pose: Pose, audio: Audio) -> float:
     """Processor seconds of everything between detection and drawing for a clip of CORE_SECONDS."""
     sound = _lasting(audio, CORE_SECONDS)
-    clip = retarget.fit_length(retarget.resample(pose, FPS), sound.frames(FPS))
+    clip = timing.fit_length(timing.resample(pose, FPS), sound.frames(FPS))
     face = clip.face
 
     def work() -> None:
         speech = prosody.analyse(sound, FPS)
-        driving = retarget.fill_gaps(smooth.still(clip))
+        driving = timing.fill_gaps(smoothing.still(clip))
         aligned, _ = retarget.retarget([driving], pose[:1])
-        fitted = retarget.fit_length(aligned, len(speech))
+        fitted = timing.fit_length(aligned, len(speech))
         refocus(_motion(fda.splice(fitted, face), speech), 1.0)
 
     return _best(work)
@@ -35,7 +35,7 @@ def core_seconds(pose: Pose, audio: Audio) -> float:
 def slider_seconds(pose: Pose, audio: Audio) -> float:
     """Processor seconds of one move of the intensity slider for a clip of SLIDER_SECONDS."""
     speech = prosody.analyse(_lasting(audio, SLIDER_SECONDS), FPS)
-    clip = retarget.fit_length(retarget.resample(pose, FPS), len(speech))
+    clip = timing.fit_length(timing.resample(pose, FPS), len(speech))
     motion = _motion(clip, speech)
     return _best(lambda: refocus(motion, 1.0))
 

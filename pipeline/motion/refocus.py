@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
-from pipeline.motion.mesh import carry
+from pipeline.motion.face_mesh import carry
 from pipeline.motion.prosody import EXCITATION_SECONDS
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Motion, Pose
 

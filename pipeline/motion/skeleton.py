@@ -16,26 +16,19 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
+from pipeline.motion.keypoints import BODY_LIMBS, HAND_EDGES, INNER_LIP, LEFT_EYE, OUTER_LIP, RIGHT_EYE
 from pipeline.values import VISIBLE, Keypoints, Pose
 
 STYLES = ("preview", "controlnext", "openpose")
 FAR = 16.0  # picture sizes; 16 * 65536 pixels with 4 sub-pixel bits still fit OpenCV's 32-bit integers
 
-# OpenPose: 0 nose, 1 neck, 2-4 right arm, 5-7 left arm, 8-10 right leg, 11-13 left leg, 14-17 eyes, ears.
-BODY_LIMBS = (
-    *((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13)),
-    *((1, 0), (0, 14), (14, 16), (0, 15), (15, 17)),
-)
 BODY_COLOURS = (
     *((255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0)),
     *((0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255), (85, 0, 255)),
     *((170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85)),
 )
-HAND_EDGES = tuple((0 if k == 0 else 4 * f + k, 4 * f + k + 1) for f in range(5) for k in range(4))
 HAND_COLOURS = tuple(colorsys.hsv_to_rgb(k / len(HAND_EDGES), 1.0, 1.0) for k in range(len(HAND_EDGES)))
 
-# iBUG 68: 0-16 jaw from image left, 17-26 brows, 27-35 nose, 36-47 eyes, 48-59 outer and 60-67 inner lip.
-RIGHT_EYE, LEFT_EYE, OUTER_LIP, INNER_LIP = range(36, 42), range(42, 48), range(48, 60), range(60, 68)
 
 PUBLISHED_CANVAS = 2160  # short side of the canvas on which the published code draws
 LIMB_DIM = 0.6  # limbs are drawn darker than joints

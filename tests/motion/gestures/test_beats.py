@@ -10,7 +10,8 @@ from pipeline.arguments import build_parser
 from pipeline.evaluation import motion as figures
 from pipeline.evaluation import pose_free as measure
 from pipeline.jobs import Request
-from pipeline.motion import arms, gesture, strokes
+from pipeline.motion.gestures import arm_ik, beats
+from pipeline.motion.gestures import head as gesture
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
 from pipeline.values import Keypoints, Pose
@@ -23,7 +24,7 @@ def made(reference: Pose, speech: Prosody, seed: int = 0, mode: str | None = Non
     frames = len(speech)
     face = Keypoints(np.repeat(reference.face.xy, frames, 0), np.repeat(reference.face.score, frames, 0))
     head = gesture.head_motion(speech, frames, speech.fps, np.random.default_rng(seed))
-    return strokes.pose_free(reference, face, head, speech, np.random.default_rng((seed, 1)), mode)
+    return beats.pose_free(reference, face, head, speech, np.random.default_rng((seed, 1)), mode)
 
 
 def moved(pose: Pose, joint: int) -> float:
@@ -143,7 +144,7 @@ def test_an_arm_without_its_hand_hardly_moves() -> None:
 
 def test_a_wrist_below_the_picture_stays_there() -> None:
     low = placed(speaker(), {4: (0.35, 1.05), 7: (0.65, 1.05)})
-    assert arms.find(low) == [] and strokes.default_mode(low) == "head"
+    assert arm_ik.find(low) == [] and beats.default_mode(low) == "head"
     pose = made(low, spoken(6), mode="full")
     assert (pose.body.xy[:, WRISTS, 1] > 1).all()
 
@@ -151,7 +152,7 @@ def test_a_wrist_below_the_picture_stays_there() -> None:
 def test_without_arms_only_the_head_moves_by_default() -> None:
     bust = without(speaker(), (3, 4, 6, 7))
     head, full = made(bust, spoken(6)), made(bust, spoken(6), mode="full")
-    assert strokes.default_mode(bust) == "head"
+    assert beats.default_mode(bust) == "head"
     assert moved(head, 0) > 2 > moved(head, 1)
     assert moved(full, 1) > 2, "the torso sways"
     assert made(without(bust, (2, 5)), spoken(6), mode="full").body.visible[0].sum() == 8
@@ -159,7 +160,7 @@ def test_without_arms_only_the_head_moves_by_default() -> None:
 
 def test_modes() -> None:
     speech = spoken(6)
-    still, head, full = (made(speaker(), speech, mode=mode) for mode in strokes.MODES)
+    still, head, full = (made(speaker(), speech, mode=mode) for mode in beats.MODES)
     assert np.ptp(still.body.xy, axis=0).max() == 0
     assert moved(head, 0) > 2 > moved(head, 4)
     assert np.allclose(full.body.xy, made(speaker(), speech).body.xy, atol=1e-12), "full is the default"
@@ -170,7 +171,7 @@ def test_modes() -> None:
 def test_the_command_line_and_the_request_know_the_modes() -> None:
     words = ["preview", "--reference", "a.png", "--audio", "a.wav", "--output", "o.mp4"]
     assert Request.of(vars(build_parser().parse_args(words))).gestures is None
-    for mode in strokes.MODES:
+    for mode in beats.MODES:
         args = build_parser().parse_args([*words, "--gestures", mode])
         assert Request.of(vars(args)).gestures == mode
     with pytest.raises(ValueError, match="gestures is 'wild'"):
@@ -206,19 +207,19 @@ def test_accents_that_are_weak_too_near_or_out_of_reach_are_left_out() -> None:
     speech = replace(
         spoken(4), accents=np.array([[0.05, 1.0], [0.3, 0.1], [2.0, 0.9], [2.2, 1.0], [9.0, 1.0]])
     )
-    plan = strokes.plan(speech, arms.find(speaker()), np.random.default_rng(0), 4.0)
+    plan = beats.plan(speech, arm_ik.find(speaker()), np.random.default_rng(0), 4.0)
     assert len(plan) == 1 and plan[0].accent in (2.0, 2.2)
 
 
 def test_a_mirrored_person_mirrors() -> None:
-    for arm, other in zip(arms.find(speaker()), arms.find(mirrored(speaker()))[::-1], strict=True):
+    for arm, other in zip(arm_ik.find(speaker()), arm_ik.find(mirrored(speaker()))[::-1], strict=True):
         assert np.allclose(arm.low, -other.high) and np.allclose(arm.high, -other.low)
         targets = np.array([[0.1, 0.2], [-0.1, 0.1]])
         assert np.allclose(arm.reach(targets), -other.reach(targets))
 
 
 def test_a_reachable_place_is_reached() -> None:
-    (arm, _) = arms.find(speaker())
+    (arm, _) = arm_ik.find(speaker())
     targets = np.array([[0.0, 0.2], [0.1, 0.1], [-0.1, 0.25]])
     wrist = arm.placed(np.full(3, arm.points[0]), np.c_[arm.reach(targets), np.zeros(3)])[:, 1]
     away = (wrist - arm.points[2]) / arm.unit
@@ -228,11 +229,11 @@ def test_a_reachable_place_is_reached() -> None:
 
 def test_limits_are_those_of_the_table() -> None:
     hanging = placed(speaker(), {3: (0.35, 0.73), 4: (0.35, 0.88)})
-    arm = arms.find(hanging)[0]
+    arm = arm_ik.find(hanging)[0]
     assert np.allclose([arm.low[0], arm.high[0]], [-30, 120]), "out is clockwise for the right arm"
     assert np.allclose([arm.low[1], arm.high[1]], [-150, 0]), "it bends before the body, never backwards"
     assert np.allclose([arm.low[2], arm.high[2]], [-20, 20])
-    bent = arms.find(placed(hanging, {4: (0.6, 0.73)}))[0]
+    bent = arm_ik.find(placed(hanging, {4: (0.6, 0.73)}))[0]
     assert np.allclose([bent.low[1], bent.high[1]], [-60, 90])
 
 

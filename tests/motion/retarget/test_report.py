@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.evaluation import alignment as planted
 from pipeline.evaluation.alignment import ADULT, Person
-from pipeline.motion import chart, doctor, retarget
+from pipeline.motion import chart, retarget
+from pipeline.motion.retarget import report as doctor
 from pipeline.values import Keypoints, Pose
 
 SIZE = (768, 512)

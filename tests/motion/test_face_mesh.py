@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.motion import face as faces
-from pipeline.motion import mesh
+from pipeline.motion import face_animation, face_mesh
 from pipeline.speaking import geometry
 from pipeline.values import Keypoints
 
@@ -30,7 +29,7 @@ def points(xy: np.ndarray) -> Keypoints:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_place_and_shape_equal_mediapipe(numbers, sample):
-    head = mesh.locate(numbers[f"{sample}_lmks"], size_of(numbers, sample), geometry())
+    head = face_mesh.locate(numbers[f"{sample}_lmks"], size_of(numbers, sample), geometry())
     assert np.abs(head.matrix - numbers[f"{sample}_trans_mat"]).max() <= 1e-4
     assert np.abs(head.vertices - numbers[f"{sample}_lmks3d"]).max() <= 1e-4
 
@@ -39,8 +38,8 @@ def test_place_and_shape_equal_mediapipe(numbers, sample):
 def test_projection_equals_aniportrait(numbers, sample):
     height, width = size = size_of(numbers, sample)
     vertices = numbers[f"{sample}_lmks3d"]
-    head = mesh.Head(numbers[f"{sample}_trans_mat"], vertices, size, (0, 0, width, height))
-    seen = mesh.project(head, vertices + numbers[f"{sample}_offsets"], numbers[f"{sample}_pose"])
+    head = face_mesh.Head(numbers[f"{sample}_trans_mat"], vertices, size, (0, 0, width, height))
+    seen = face_mesh.project(head, vertices + numbers[f"{sample}_offsets"], numbers[f"{sample}_pose"])
     assert np.abs(seen * (width, height) - numbers[f"{sample}_projected"]).max() <= 1e-4
 
 
@@ -49,9 +48,9 @@ def test_projection_equals_aniportrait(numbers, sample):
 def test_a_head_at_rest_shows_its_landmarks(numbers, sample, part):
     """Also inside a crop; the published matrix's far plane moves a point by up to 0.02 px."""
     size, landmarks = size_of(numbers, sample), numbers[f"{sample}_lmks"]
-    crop = mesh.square(landmarks, size) if part == "square" else None
-    head = mesh.locate(landmarks, size, geometry(), crop)
-    off = (mesh.project(head, head.vertices[None])[0] - landmarks[:468, :2]) * size[::-1]
+    crop = face_mesh.square(landmarks, size) if part == "square" else None
+    head = face_mesh.locate(landmarks, size, geometry(), crop)
+    off = (face_mesh.project(head, head.vertices[None])[0] - landmarks[:468, :2]) * size[::-1]
     assert np.abs(off).max() < 0.03
 
 
@@ -64,28 +63,28 @@ def test_the_canonical_head_is_googles(shared):
 
 def test_smoothing_and_euler_angles_equal_aniportrait(numbers):
     for window in (5, 7):
-        assert np.array_equal(mesh.smooth(numbers["smooth_in"], window), numbers[f"smooth_w{window}"])
-    assert np.abs(mesh.to_matrices(numbers["euler_in"][None])[0] - numbers["euler_mat"]).max() <= 1e-9
-    assert np.abs(mesh.to_poses(numbers["euler_mat"][None])[0] - numbers["euler_in"]).max() <= 1e-9
+        assert np.array_equal(face_mesh.smooth(numbers["smooth_in"], window), numbers[f"smooth_w{window}"])
+    assert np.abs(face_mesh.to_matrices(numbers["euler_in"][None])[0] - numbers["euler_mat"]).max() <= 1e-9
+    assert np.abs(face_mesh.to_poses(numbers["euler_mat"][None])[0] - numbers["euler_in"]).max() <= 1e-9
 
 
 @given(st.lists(st.floats(-80, 80), min_size=6, max_size=6))
 def test_angles_and_matrices_are_each_others_inverse(pose):
     pose = np.array([pose])
-    assert np.abs(mesh.to_poses(mesh.to_matrices(pose)) - pose).max() < 1e-6
+    assert np.abs(face_mesh.to_poses(face_mesh.to_matrices(pose)) - pose).max() < 1e-6
 
 
 def test_the_crop_is_around_a_small_face_and_central_for_a_large_one():
     face = np.full((468, 3), 0.2) + (0.25, 0, 0)
     face[0, :2], face[1, :2] = (0.4, 0.1), (0.5, 0.3)  # 20 by 60 pixels
-    assert mesh.square(face, (300, 200)) == pytest.approx((45, 15, 90, 90))
+    assert face_mesh.square(face, (300, 200)) == pytest.approx((45, 15, 90, 90))
     face[1, :2] = (0.8, 0.6)
-    assert mesh.square(face, (300, 200)) == (0, 50, 200, 200)
+    assert face_mesh.square(face, (300, 200)) == (0, 50, 200, 200)
 
 
 def test_the_68_points_are_mirror_symmetric():
-    assert len(mesh.IBUG) == 68 and all(0 <= i < 468 for group in mesh.IBUG for i in group)
-    own = mesh.face68(geometry().vertices)
+    assert len(face_mesh.IBUG) == 68 and all(0 <= i < 468 for group in face_mesh.IBUG for i in group)
+    own = face_mesh.face68(geometry().vertices)
     pairs = [(i, 16 - i) for i in range(17)] + [(17 + i, 26 - i) for i in range(10)]
     for a, b in [*pairs, (36, 45), (39, 42), (48, 54), (60, 64)]:
         assert np.abs(own[a] * (-1, 1, 1) - own[b]).max() < 1e-3
@@ -96,27 +95,27 @@ def test_the_68_points_are_mirror_symmetric():
 def test_a_mesh_guessed_from_68_points_moves_like_the_found_one(numbers, sample):
     """For detectors without a mesh: displacements of the 68 points agree to a fifth of the largest."""
     size, landmarks = size_of(numbers, sample), numbers[f"{sample}_lmks"]
-    guess = mesh.from_face68(mesh.face68(landmarks)[:, :2], size, geometry())
+    guess = face_mesh.from_face68(face_mesh.face68(landmarks)[:, :2], size, geometry())
     offsets = np.concatenate([np.zeros((1, 468, 3)), numbers[f"{sample}_offsets"]])
     moved = []
     for found in (landmarks, guess):
-        head = mesh.locate(found, size, geometry(), mesh.square(landmarks, size))
-        seen = mesh.project(head, head.vertices + offsets)
-        moved.append(mesh.face68(seen[1:] - seen[0]) * size[::-1])
+        head = face_mesh.locate(found, size, geometry(), face_mesh.square(landmarks, size))
+        seen = face_mesh.project(head, head.vertices + offsets)
+        moved.append(face_mesh.face68(seen[1:] - seen[0]) * size[::-1])
     assert np.abs(moved[0] - moved[1]).max() < 0.2 * np.abs(moved[0]).max()
 
 
 def test_blinks_shut_lids_and_brows_rise_as_with_68_points():
     rest = np.repeat(geometry().vertices[None], 3, 0)
-    out = mesh.blink(rest, np.array([0, 1, 0.0]), np.array([0, 0, 1.0]))
-    own, moved = mesh.face68(rest), mesh.face68(out)
+    out = face_mesh.blink(rest, np.array([0, 1, 0.0]), np.array([0, 0, 1.0]))
+    own, moved = face_mesh.face68(rest), face_mesh.face68(out)
     assert np.array_equal(out[0], rest[0])
-    for upper, lower in faces.LIDS.items():
+    for upper, lower in face_animation.LIDS.items():
         gap = moved[:, upper, 1] - moved[:, lower, 1]
-        assert gap[1] / gap[0] == pytest.approx(1 - faces.LID_DOWN - faces.LID_UP, abs=1e-6)
+        assert gap[1] / gap[0] == pytest.approx(1 - face_animation.LID_DOWN - face_animation.LID_UP, abs=1e-6)
     eyes = own[0, 36:42].mean(0) - own[0, 42:48].mean(0)
     rise = (moved[2] - own[2])[17:27, 1]
-    assert rise == pytest.approx(faces.BROW * np.linalg.norm(eyes), rel=0.05)
+    assert rise == pytest.approx(face_animation.BROW * np.linalg.norm(eyes), rel=0.05)
     others = np.delete(np.arange(68), np.r_[17:27, 36:48])
     assert np.array_equal(moved[:, others], own[:, others])
 
@@ -124,34 +123,34 @@ def test_blinks_shut_lids_and_brows_rise_as_with_68_points():
 def test_a_carried_mesh_follows_a_splice_exactly_and_a_turned_head_nearly():
     vertices = geometry().vertices
     still = np.repeat((vertices[:, :2] * (0.02, -0.02) + 0.5)[None], 4, 0)
-    face = points(mesh.face68(still))
+    face = points(face_mesh.face68(still))
     a, b = np.array([0.5, 0.7]), np.array([0.2, -0.1])
-    assert np.abs(mesh.carry(still, face, points(face.xy * a + b)) - (still * a + b)).max() < 1e-9
+    assert np.abs(face_mesh.carry(still, face, points(face.xy * a + b)) - (still * a + b)).max() < 1e-9
     angles = np.array([[0, 0, 0], [8, 0, 0], [0, 6, 0], [5, -4, 7.0]])
-    turned = vertices * (1, -1, 1) @ np.swapaxes(faces.rotation(angles), 1, 2)
+    turned = vertices * (1, -1, 1) @ np.swapaxes(face_animation.rotation(angles), 1, 2)
     wanted = turned[..., :2] * 0.02 + 0.5
-    carried = mesh.carry(still, face, points(mesh.face68(wanted)), vertices[:, 2])
+    carried = face_mesh.carry(still, face, points(face_mesh.face68(wanted)), vertices[:, 2])
     assert np.abs(carried - wanted).max() < 1e-9
     unseen = Keypoints(face.xy, np.zeros((4, 68)))
-    assert np.isnan(mesh.carry(still, face, unseen)).all()
+    assert np.isnan(face_mesh.carry(still, face, unseen)).all()
 
 
 def test_a_template_swings_to_and_fro_without_doubled_ends():
     template = np.arange(4.0)[:, None]
-    assert mesh.pingpong(template, 9)[:, 0].tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2]
-    assert mesh.pingpong(template[:1], 3)[:, 0].tolist() == [0, 0, 0]
+    assert face_mesh.pingpong(template, 9)[:, 0].tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert face_mesh.pingpong(template[:1], 3)[:, 0].tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="template has no rows"):
-        mesh.pingpong(template[:0], 3)
+        face_mesh.pingpong(template[:0], 3)
 
 
 def test_head_motion_is_taken_from_a_video_by_time():
     """A head that turns 10 degrees per second from where it stands, filmed at 25 fps, shown at 60."""
-    first = mesh.to_matrices(np.array([[5, -20, 3, 1, 2, -40.0]]))[0]
+    first = face_mesh.to_matrices(np.array([[5, -20, 3, 1, 2, -40.0]]))[0]
     seconds = (np.arange(75) + 0.5) / 25
     turn = np.zeros((75, 6))
     turn[:, 1] = 10 * (seconds - seconds[0])
-    heads = first @ mesh.to_matrices(turn)
-    followed = mesh.followed(heads, 25, 180, 60)
+    heads = first @ face_mesh.to_matrices(turn)
+    followed = face_mesh.followed(heads, 25, 180, 60)
     assert followed.shape == (180, 6)
     shown = (np.arange(180) + 0.5) / 60
     inside = (shown > 0.2) & (shown < 2.8)
@@ -162,11 +161,11 @@ def test_head_motion_is_taken_from_a_video_by_time():
 def test_head_angles_turn_the_head_as_the_face_module_does():
     pose = np.array([[7, -11, 5, 0, 0, 0.0]])
     flip = np.diag([1, -1, 1])
-    ours = faces.rotation(mesh.head_angles(pose))[0]
-    assert np.abs(flip @ mesh.to_matrices(pose)[0, :3, :3] @ flip - ours).max() < 1e-9
+    ours = face_animation.rotation(face_mesh.head_angles(pose))[0]
+    assert np.abs(flip @ face_mesh.to_matrices(pose)[0, :3, :3] @ flip - ours).max() < 1e-9
 
 
 def test_bad_landmarks_are_named():
     for landmarks, words in ((np.zeros((68, 3)), "468"), (np.full((468, 3), np.nan), "finite")):
         with pytest.raises(ValueError, match=words):
-            mesh.locate(landmarks, (10, 10), geometry())
+            face_mesh.locate(landmarks, (10, 10), geometry())

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pipeline.motion.fda import is_missing
-from pipeline.motion.proportions import NECK
+from pipeline.motion.retarget.proportions import NECK
 from pipeline.values import VISIBLE, Pose
 
 READABLE_FACE = 60  # pixels of face height; below it lips are a few pixels and cannot be read

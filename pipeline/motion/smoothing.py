@@ -15,7 +15,7 @@ of the time at rest; "one euro" is MediaPipe's causal filter:
     one euro     0.36        -6.8     -4.5     -2.6     -0.8          -14.6     -9.6     -4.1
     Gaussian     0.38       -45.1    -34.7    -20.7     -8.8          -34.5    -20.5     -8.7
 
-(ms: from rest to peak; Gaussian: 80 ms. `tests/test_smooth.py` measures it again.)
+(ms: from rest to peak; Gaussian: 80 ms. `tests/motion/test_smoothing.py` measures it again.)
 """
 
 from __future__ import annotations

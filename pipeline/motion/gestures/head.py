@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.motion import face as faces
+from pipeline.motion import face_animation
 from pipeline.values import BODY, Keypoints, Pose
 
 if TYPE_CHECKING:
@@ -135,15 +135,15 @@ def talking_head(reference: Pose, face: Keypoints, head: HeadMotion, fps: float)
         raise ValueError("the reference shows no face; give a reference image in which the face is seen")
     if len(head.angles) != frames:
         raise ValueError(f"head motion has {len(head.angles)} frames but the face {frames}; make them equal")
-    axes = faces.Axes.of(reference.face.xy[0], reference.size)
+    axes = face_animation.Axes.of(reference.face.xy[0], reference.size)
     known = reference.face.xy[0, reference.face.visible[0]]  # a missing point may lie anywhere
     tall = float(np.ptp(axes.inside(known)[:, 1]))
     shift = (axes.outside(head.shift * tall) - axes.outside(np.zeros(2)))[:, None]
-    turned = faces.turn(face.xy, head.angles, reference.size, axes) + shift
+    turned = face_animation.turn(face.xy, head.angles, reference.size, axes) + shift
     body = np.repeat(reference.body.xy[:1], frames, axis=0)
     seen = HEAD_POINTS[reference.body.score[0, HEAD_POINTS] > 0]
     depth = HEAD_DEPTH[np.isin(HEAD_POINTS, seen)]
-    body[:, seen] = faces.turn_points(body[:, seen], depth, head.angles, axes) + shift
+    body[:, seen] = face_animation.turn_points(body[:, seen], depth, head.angles, axes) + shift
     _breathe(body, reference, fps)
     score = np.repeat(reference.body.score[:1], frames, axis=0)
     hands = reference.hands[np.zeros(frames, int)]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.evaluation import alignment as planted
 from pipeline.evaluation.alignment import ADULT, CHILD, LONG_LEGS, Person
-from pipeline.motion import bones, proportions, retarget
+from pipeline.motion import retarget
+from pipeline.motion.retarget import bones, proportions
 from pipeline.values import Keypoints, Pose
 
 LEGS, ARMS = (

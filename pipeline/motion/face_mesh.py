@@ -13,7 +13,7 @@ import numpy as np
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial.transform import Rotation
 
-from pipeline.motion.face import BROW, LID_DOWN, LID_UP
+from pipeline.motion.face_animation import BROW, LID_DOWN, LID_UP
 from pipeline.values import Keypoints
 
 VERTICES = 468

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.motion.refocus import Regions, refocus
-from tests.test_refocus import as_motion, planted
+from tests.motion.test_refocus import as_motion, planted
 
 
 @pytest.fixture(scope="module")

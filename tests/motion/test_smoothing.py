@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.motion import smooth
+from pipeline.motion import smoothing
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 
 FPS, SIZE, WIDTH, NOISE = 25.0, (768, 512), 120.0, 0.006
@@ -48,7 +48,7 @@ def test_rest_is_stilled_and_strokes_keep_peak_and_speed(milliseconds, size):
     for seed in range(6):
         pose, x, apexes = beating(milliseconds, size)
         noisy = trembling(pose, seed)
-        before, after = wrist(noisy), wrist(smooth.still(noisy))
+        before, after = wrist(noisy), wrist(smoothing.still(noisy))
         rest.append(np.std(after[REST]) / np.std(before[REST]))
         peaks.append(np.mean(after[apexes]) / size)
         speeds.append(
@@ -60,8 +60,8 @@ def test_rest_is_stilled_and_strokes_keep_peak_and_speed(milliseconds, size):
 def test_there_is_no_lag():
     """Zero phase: a mirrored clip gives the mirrored result."""
     noisy = trembling(beating(300, 0.2)[0], 0)
-    again = smooth.still(noisy[np.arange(FRAMES)[::-1]])
-    assert np.abs(again.body.xy[::-1] - smooth.still(noisy).body.xy).max() < 1e-12
+    again = smoothing.still(noisy[np.arange(FRAMES)[::-1]])
+    assert np.abs(again.body.xy[::-1] - smoothing.still(noisy).body.xy).max() < 1e-12
 
 
 def test_gaps_are_left_and_nothing_is_drawn_into_them():
@@ -70,7 +70,7 @@ def test_gaps_are_left_and_nothing_is_drawn_into_them():
     for gap in (slice(0, 4), slice(40, 43), slice(100, 130), slice(196, 200)):
         score[gap, 4] = 0
         xy[gap, 4] = (9, 9)
-    out = smooth.still(replace(pose, body=Keypoints(xy, score))).body
+    out = smoothing.still(replace(pose, body=Keypoints(xy, score))).body
     assert np.array_equal(out.score, score) and (out.xy[score[:, 4] == 0, 4] == 9).all()
     seen = score[:, 4] > 0
     assert np.abs(wrist(replace(pose, body=out)) - wrist(pose))[seen].max() < 5 * NOISE
@@ -80,7 +80,7 @@ def test_a_jump_cut_stays_a_jump():
     pose, *_ = beating(160, 0.0)
     xy = pose.body.xy.copy()
     xy[100:, 4] += 0.3
-    out = smooth.still(trembling(replace(pose, body=Keypoints(xy, pose.body.score)), 0)).body.xy[:, 4, 0]
+    out = smoothing.still(trembling(replace(pose, body=Keypoints(xy, pose.body.score)), 0)).body.xy[:, 4, 0]
     step = np.diff(out)[99]
     assert step > 0.95 * 0.3
 
@@ -94,7 +94,7 @@ def test_any_pose_stays_finite_with_its_scores(seed, frames, share):
         score = rng.random((frames, k)) * (rng.random((frames, k)) < share)
         kinds.append(Keypoints(rng.normal(0.5, 10 ** rng.uniform(-6, 1), (frames, k, 2)), score))
     pose = Pose(*kinds, FPS, SIZE)
-    out = smooth.still(pose)
+    out = smoothing.still(pose)
     for name in ("body", "hands", "face"):
         old, new = getattr(pose, name), getattr(out, name)
         assert np.isfinite(new.xy).all() and np.array_equal(new.score, old.score)

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from pipeline.motion import face
+from pipeline.motion import face_animation
 from tests.helpers.face68 import MIRROR, placed
 
 SIZE = (400, 300)
-COLUMN = {name: k for k, name in enumerate(face.PARAMETERS)}
+COLUMN = {name: k for k, name in enumerate(face_animation.PARAMETERS)}
 
 
 def rows(**values: float) -> np.ndarray:
-    out = np.zeros((1, len(face.PARAMETERS)))
+    out = np.zeros((1, len(face_animation.PARAMETERS)))
     for name, value in values.items():
         out[0, COLUMN[name]] = value
     return out
@@ -21,7 +21,9 @@ def moved(
     reference: np.ndarray, size=SIZE, blink=0.0, brow=0.0, amplitude=1.0, **values: float
 ) -> np.ndarray:
     """Pixels (68, 2) of one animated frame."""
-    out = face.animate(reference, size, rows(**values), np.array([blink]), np.array([brow]), amplitude)
+    out = face_animation.animate(
+        reference, size, rows(**values), np.array([blink]), np.array([brow]), amplitude
+    )
     assert out.xy.shape == (1, 68, 2) and (out.score == 1).all()
     return out.xy[0] * np.array(size[::-1])
 
@@ -75,7 +77,7 @@ def test_rounding_narrows_and_spreading_widens_the_mouth() -> None:
 
 def test_speaking_moves_only_the_mouth_and_the_jaw() -> None:
     reference = placed(SIZE)
-    params = {name: 0.8 for name in face.PARAMETERS if name != "close"}
+    params = {name: 0.8 for name in face_animation.PARAMETERS if name != "close"}
     away = np.abs(moved(reference, **params) - reference * SIZE[::-1]).max(1)
     assert away[17:48].max() < 1e-9 and away[[0, 16]].max() < 1e-9
     assert away[8] > 3 and away[57] > 5
@@ -115,17 +117,19 @@ def test_a_blink_nearly_closes_the_eyes_and_a_brow_raise_lifts_the_brows() -> No
 
 def test_turning_by_nothing_changes_nothing_and_directions_are_as_documented() -> None:
     still = placed(SIZE)[None]
-    assert np.abs(face.turn(still, np.zeros((1, 3)), SIZE) - still).max() < 1e-12
-    turned = [face.turn(still, np.array([angles]), SIZE)[0] for angles in ((15.0, 0, 0), (0, 10.0, 0))]
+    assert np.abs(face_animation.turn(still, np.zeros((1, 3)), SIZE) - still).max() < 1e-12
+    turned = [
+        face_animation.turn(still, np.array([angles]), SIZE)[0] for angles in ((15.0, 0, 0), (0, 10.0, 0))
+    ]
     nose = [points[30] - still[0, 30] for points in turned]
     assert nose[0][0] > 0.02 and abs(nose[0][1]) < 1e-6
     assert nose[1][1] > 0.02 and abs(nose[1][0]) < 1e-6
-    rolled = face.turn(still, np.array([[0, 0, 10.0]]), SIZE)[0]
+    rolled = face_animation.turn(still, np.array([[0, 0, 10.0]]), SIZE)[0]
     assert rolled[45, 1] > rolled[36, 1], "roll tilts the head clockwise"
 
 
 def test_turning_narrows_the_far_cheek() -> None:
-    turned = face.turn(placed(SIZE)[None], np.array([[20.0, 0, 0]]), SIZE)[0]
+    turned = face_animation.turn(placed(SIZE)[None], np.array([[20.0, 0, 0]]), SIZE)[0]
     near, far = turned[30, 0] - turned[2, 0], turned[14, 0] - turned[30, 0]
     assert near > 1.5 * far > 0
 
@@ -133,13 +137,25 @@ def test_turning_narrows_the_far_cheek() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: face.animate(placed(SIZE)[:60], SIZE, rows(), np.zeros(1), np.zeros(1)), "68 finite points"),
-        (lambda: face.animate(placed(SIZE), SIZE, np.zeros((3, 4)), np.zeros(3), np.zeros(3)), "shape"),
-        (lambda: face.animate(placed(SIZE), SIZE, rows(), np.zeros(2), np.zeros(1)), "blink"),
-        (lambda: face.animate(placed(SIZE), SIZE, rows(), np.zeros(1), np.zeros(1), -1.0), "amplitude"),
-        (lambda: face.animate(np.zeros((68, 2)), SIZE, rows(), np.zeros(1), np.zeros(1)), "eyes"),
-        (lambda: face.animate(1 - placed(SIZE, tilt=90), SIZE, rows(), np.zeros(1), np.zeros(1)), "!"),
-        (lambda: face.turn(placed(SIZE)[None], np.zeros((2, 3)), SIZE), "rows"),
+        (
+            lambda: face_animation.animate(placed(SIZE)[:60], SIZE, rows(), np.zeros(1), np.zeros(1)),
+            "68 finite points",
+        ),
+        (
+            lambda: face_animation.animate(placed(SIZE), SIZE, np.zeros((3, 4)), np.zeros(3), np.zeros(3)),
+            "shape",
+        ),
+        (lambda: face_animation.animate(placed(SIZE), SIZE, rows(), np.zeros(2), np.zeros(1)), "blink"),
+        (
+            lambda: face_animation.animate(placed(SIZE), SIZE, rows(), np.zeros(1), np.zeros(1), -1.0),
+            "amplitude",
+        ),
+        (lambda: face_animation.animate(np.zeros((68, 2)), SIZE, rows(), np.zeros(1), np.zeros(1)), "eyes"),
+        (
+            lambda: face_animation.animate(1 - placed(SIZE, tilt=90), SIZE, rows(), np.zeros(1), np.zeros(1)),
+            "!",
+        ),
+        (lambda: face_animation.turn(placed(SIZE)[None], np.zeros((2, 3)), SIZE), "rows"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(call, words: str) -> None:

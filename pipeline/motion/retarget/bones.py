@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.motion import proportions
 from pipeline.motion.fda import EYES_NOSE, bridge
-from pipeline.motion.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
+from pipeline.motion.retarget import proportions
+from pipeline.motion.retarget.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
 from pipeline.values import BODY, Keypoints, Pose
 
 HEAD = np.array([0, 14, 15, 16, 17])  # nose, eyes, ears

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from pipeline.motion import face, gesture
+from pipeline.motion import face_animation
+from pipeline.motion.gestures import head as gesture
 from pipeline.values import Keypoints, Pose
 from tests.helpers.face68 import placed
 
@@ -45,7 +46,7 @@ def reference() -> Pose:
 
 def talking(head: gesture.HeadMotion) -> Pose:
     n = len(head.blink)
-    still = face.animate(reference().face.xy[0], SIZE, np.zeros((n, 10)), head.blink, head.brow)
+    still = face_animation.animate(reference().face.xy[0], SIZE, np.zeros((n, 10)), head.blink, head.brow)
     return gesture.talking_head(reference(), still, head, FPS)
 
 
@@ -117,8 +118,8 @@ def test_lips_keep_their_distance_when_the_head_only_shifts_and_rolls() -> None:
     head = motion(seconds=8)
     level = gesture.HeadMotion(head.angles * [0, 0, 1], head.shift, 0 * head.blink, 0 * head.brow)
     params = np.zeros((200, 10))
-    params[:, face.PARAMETERS.index("gap")] = 0.7
-    spoken_face = face.animate(reference().face.xy[0], SIZE, params, level.blink, level.brow)
+    params[:, face_animation.PARAMETERS.index("gap")] = 0.7
+    spoken_face = face_animation.animate(reference().face.xy[0], SIZE, params, level.blink, level.brow)
     pose = gesture.talking_head(reference(), spoken_face, level, FPS)
     lips = [
         np.linalg.norm((k.xy[:, 62] - k.xy[:, 66]) * SIZE[::-1], axis=1) for k in (spoken_face, pose.face)
@@ -132,7 +133,9 @@ def test_missing_face_points_do_not_change_the_size_of_the_shift() -> None:
     xy, score = whole.face.xy.copy(), whole.face.score.copy()
     xy[:, 5], score[:, 5] = -3.0, 0.0  # one of the jaw, between ear and chin: no other point rests on it
     torn = replace(whole, face=Keypoints(xy, score))
-    still = face.animate(whole.face.xy[0], SIZE, np.zeros((len(head.angles), 10)), head.blink, head.brow)
+    still = face_animation.animate(
+        whole.face.xy[0], SIZE, np.zeros((len(head.angles), 10)), head.blink, head.brow
+    )
     moved = [gesture.talking_head(pose, still, head, FPS).face.xy[:, 30] for pose in (whole, torn)]
     assert np.array_equal(*moved)
 

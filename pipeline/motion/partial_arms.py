@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.motion.arms import LEFT, RIGHT, plane
+from pipeline.motion.gestures.arm_ik import LEFT, RIGHT, plane
 from pipeline.values import Keypoints, Motion, Pose
 
 ARMS = {"right": RIGHT, "left": LEFT}

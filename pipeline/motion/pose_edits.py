@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.motion import retarget
+from pipeline.motion import timing
 from pipeline.motion.fda import bridge
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 
@@ -72,17 +72,17 @@ def speed(pose: Pose, factor: float) -> Pose:
         raise ValueError(f"speed is {factor}; give a factor from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
     if factor == 1:
         return pose
-    return retarget.resample(replace(pose, fps=pose.fps * factor), pose.fps)
+    return timing.resample(replace(pose, fps=pose.fps * factor), pose.fps)
 
 
 def loop(pose: Pose, frames: int) -> Pose:
     """Returns `frames` frames; where the clip starts anew it cross-fades out of its own last frames."""
-    return retarget.fit_length(pose, frames, "loop")
+    return timing.fit_length(pose, frames, "loop")
 
 
 def pingpong(pose: Pose, frames: int) -> Pose:
     """Returns `frames` frames of the clip back and forth, slowing down where it turns."""
-    return retarget.fit_length(pose, frames, "pingpong")
+    return timing.fit_length(pose, frames, "pingpong")
 
 
 def with_arms(pose: Pose, other: Pose) -> Pose:
@@ -94,7 +94,7 @@ def with_arms(pose: Pose, other: Pose) -> Pose:
     """
     if len(pose) < 1 or len(other) < 1:
         raise ValueError(f"arms need poses with frames, got {len(pose)} and {len(other)}")
-    other = retarget.fit_length(retarget.resample(other, pose.fps), len(pose), "pingpong")
+    other = timing.fit_length(timing.resample(other, pose.fps), len(pose), "pingpong")
     mine, theirs = _pixels(pose.body, pose.size), _pixels(other.body, other.size)
     ratio, turn = _trunk_ratio(pose, mine, other, theirs), _lean(pose, mine) * np.conj(_lean(other, theirs))
     body, body_score = pose.body.xy.copy(), pose.body.score.copy()

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.motion import arms, gesture, retarget
-from pipeline.motion.arms import LEFT, RIGHT, Arm
+from pipeline.motion import timing
+from pipeline.motion.gestures import arm_ik
+from pipeline.motion.gestures import head as gesture
+from pipeline.motion.gestures.arm_ik import LEFT, RIGHT, Arm
 from pipeline.values import Keypoints, Pose
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ class Stroke:
 
 def default_mode(reference: Pose) -> str:
     """`full` where at least one arm with its wrist is in the picture, else `head`."""
-    return "full" if arms.find(reference) else "head"
+    return "full" if arm_ik.find(reference) else "head"
 
 
 def pose_free(
@@ -121,7 +123,7 @@ def pose_free(
     if mode not in MODES:
         raise ValueError(f"gestures {mode!r} are not known; choose one of {', '.join(MODES)}")
     if mode == "still":
-        return replace(retarget.hold(reference, len(face), prosody.fps), face=face)
+        return replace(timing.hold(reference, len(face), prosody.fps), face=face)
     pose = gesture.talking_head(reference, face, head, prosody.fps)
     return pose if mode == "head" else gesturing(pose, reference, prosody, rng)
 
@@ -134,7 +136,7 @@ def gesturing(pose: Pose, reference: Pose, prosody: Prosody, rng: np.random.Gene
     if not reference.body.visible[0, [RIGHT[0], LEFT[0]]].all():
         return pose
     time = (np.arange(len(pose)) + 0.5) / pose.fps
-    linkages = arms.find(reference)
+    linkages = arm_ik.find(reference)
     strokes = plan(prosody, linkages, rng, len(pose) / pose.fps)
     speech = gesture.smooth(gesture.fitted(prosody.speech, len(pose)), 0.2 * pose.fps)
     clock = np.cumsum(CALM + (1 - CALM) * speech) / pose.fps  # it nearly stands still in pauses
@@ -268,8 +270,8 @@ def _covers(strokes: list[Stroke], k: int, time: np.ndarray) -> np.ndarray:
 
 def _moved(pose: Pose, reference: Pose, linkages: list[Arm], turns: np.ndarray, sway: np.ndarray) -> Pose:
     """The pose with arms turned by `turns` (T,arms,3) and the upper body swayed by `sway` (T,) degrees."""
-    body, hands, face = (arms.plane(points.xy, pose.size) for points in (pose.body, pose.hands, pose.face))
-    rest = arms.plane(reference.body.xy[0], pose.size)
+    body, hands, face = (arm_ik.plane(points.xy, pose.size) for points in (pose.body, pose.hands, pose.face))
+    rest = arm_ik.plane(reference.body.xy[0], pose.size)
     for shoulder, elbow, wrist, first in (RIGHT, LEFT):  # the arm rises with its shoulder's breath
         breath = (body[:, shoulder] - rest[shoulder])[:, None]
         body[:, [elbow, wrist]] = rest[[elbow, wrist]] + breath

@@ -8,7 +8,7 @@ import torch
 
 from pipeline import warp
 from pipeline.frames import draft, layers
-from pipeline.motion import rest, skeleton
+from pipeline.motion import partial_arms, skeleton
 from pipeline.values import Keypoints, Motion, Pose
 from pipeline.warp.geometry import head_unit
 from tests.helpers.tiny import figure, motion, portrait, tiny_pipeline
@@ -58,26 +58,26 @@ def waving(reference: Pose, frames: int = 5) -> Motion:
 
 def test_an_arm_is_whole_with_its_joints_and_hand() -> None:
     one = figure(1)
-    assert rest.whole_arms(one) == (True, True)
-    assert rest.whole_arms(without(one, [4])) == (False, True)
-    assert rest.whole_arms(without(one, [3])) == (False, True)
-    assert rest.whole_arms(without(one, [6], LEFT_HAND)) == (True, False)
+    assert partial_arms.whole_arms(one) == (True, True)
+    assert partial_arms.whole_arms(without(one, [4])) == (False, True)
+    assert partial_arms.whole_arms(without(one, [3])) == (False, True)
+    assert partial_arms.whole_arms(without(one, [6], LEFT_HAND)) == (True, False)
     some = one.hands.score.copy()
     some[0, 21:32] = 0  # 10 of 21 points left
-    assert rest.whole_arms(replace(one, hands=Keypoints(one.hands.xy, some))) == (True, True)
+    assert partial_arms.whole_arms(replace(one, hands=Keypoints(one.hands.xy, some))) == (True, True)
 
 
 def test_without_points_a_hand_counts_where_it_would_lie_in_the_picture() -> None:
     bare = without(figure(1), [])
-    unit = rest.head_height(bare)[0]  # 1.55 times brow to chin
+    unit = partial_arms.head_height(bare)[0]  # 1.55 times brow to chin
     tall = unit / 128
     inside, below = 1 - 0.84 * tall, 1 - 0.80 * tall  # hand 0.7 and half its width 0.12 head heights
     for height, expected in ((inside, True), (below, False)):
         hanging = placed(bare, {3: (0.34, height - 0.16), 4: (0.34, height)})
-        assert rest.whole_arms(hanging) == (expected, True)
+        assert partial_arms.whole_arms(hanging) == (expected, True)
     for height, expected in ((1 - 0.14 * tall, True), (1 - 0.1 * tall, False)):
         sideways = placed(bare, {3: (0.3, height), 4: (0.5, height)})  # along the edge
-        assert rest.whole_arms(sideways) == (expected, True)
+        assert partial_arms.whole_arms(sideways) == (expected, True)
 
 
 def test_the_head_height_is_the_warps() -> None:
@@ -87,7 +87,9 @@ def test_the_head_height_is_the_warps() -> None:
             aspect = one.size[1] / one.size[0]
             points = warp.Points.of(one)
             metric = warp.geometry.skeleton(points.body[0], points.hands[0], points.face[0], aspect)
-            assert rest.head_height(one)[0] / one.size[0] == pytest.approx(float(head_unit(metric)), rel=1e-5)
+            assert partial_arms.head_height(one)[0] / one.size[0] == pytest.approx(
+                float(head_unit(metric)), rel=1e-5
+            )
 
 
 # ---- where they rest
@@ -95,9 +97,9 @@ def test_the_head_height_is_the_warps() -> None:
 
 def test_whole_arms_and_nobody_give_the_very_same_motion() -> None:
     whole = motion(4)
-    assert rest.rested(whole) is whole and rest.uncut(whole) is whole.reference
+    assert partial_arms.rested(whole) is whole and partial_arms.uncut(whole) is whole.reference
     nobody = replace(whole, reference=Pose.empty(1, 25, (128, 96)))
-    assert rest.rested(nobody) is nobody and rest.notice(nobody) is None
+    assert partial_arms.rested(nobody) is nobody and partial_arms.notice(nobody) is None
 
 
 @pytest.mark.parametrize("hips", [True, False])
@@ -106,7 +108,7 @@ def test_a_rested_arm_goes_where_the_torso_goes(hips: bool) -> None:
     turn, shift = 1.2 * np.exp(0.3j), 7 - 4j
     driver = moved(figure(1), turn, shift)[np.zeros(3, int)]
     wild = placed(driver, {3: (0.1, 0.1), 4: (0.1, -0.2)})
-    out = rest.rested(replace(motion(3), pose=wild, reference=reference)).pose
+    out = partial_arms.rested(replace(motion(3), pose=wild, reference=reference)).pose
     wanted = moved(reference, turn, shift)
     assert np.allclose(out.body.xy[:, RIGHT_ARM], wanted.body.xy[:, RIGHT_ARM])
     assert np.allclose(out.hands.xy[:, RIGHT_HAND], wanted.hands.xy[:, RIGHT_HAND])
@@ -126,7 +128,7 @@ def test_bones_keep_their_length_times_the_torsos_on_the_frames_own_shoulder() -
     driven = replace(
         motion(6), pose=replace(pose, body=Keypoints(body, pose.body.score)), reference=reference
     )
-    out = rest.rested(driven).pose
+    out = partial_arms.rested(driven).pose
     core = [1, 2, 5, 8, 11]
 
     def pixels(p: Pose) -> np.ndarray:
@@ -150,9 +152,11 @@ def test_scores_are_the_references_and_none_without_a_shoulder() -> None:
     driven = waving(reference)
     scores = driven.pose.body.score.copy()
     scores[2, 2] = 0.1
-    out = rest.rested(replace(driven, pose=replace(driven.pose, body=Keypoints(driven.pose.body.xy, scores))))
+    out = partial_arms.rested(
+        replace(driven, pose=replace(driven.pose, body=Keypoints(driven.pose.body.xy, scores)))
+    )
     assert out.pose.body.score[:, 3].tolist() == [0.7, 0.7, 0, 0.7, 0.7]
-    hidden = rest.rested(waving(without(figure(1), RIGHT_ARM)))
+    hidden = partial_arms.rested(waving(without(figure(1), RIGHT_ARM)))
     assert not hidden.pose.body.score[:, RIGHT_ARM].any() and not hidden.pose.hands.score[:, RIGHT_HAND].any()
     assert hidden.pose.body.score[:, 2].all()
 
@@ -160,17 +164,17 @@ def test_scores_are_the_references_and_none_without_a_shoulder() -> None:
 def test_an_arm_whose_shoulder_the_reference_lacks_goes_with_the_rest_of_the_torso() -> None:
     reference = without(figure(1), [2])
     driver = moved(figure(1), 1.1, 3 + 2j)
-    out = rest.rested(replace(motion(1), pose=driver, reference=reference)).pose
+    out = partial_arms.rested(replace(motion(1), pose=driver, reference=reference)).pose
     assert np.allclose(out.body.xy[:, RIGHT_ARM], moved(reference, 1.1, 3 + 2j).body.xy[:, RIGHT_ARM])
     apart = without(figure(1), [1, 2, 5, 8, 11])
-    out = rest.rested(replace(motion(1), pose=driver, reference=apart)).pose
+    out = partial_arms.rested(replace(motion(1), pose=driver, reference=apart)).pose
     assert np.isfinite(out.body.xy).all() and not out.body.score[:, RIGHT_ARM].any()
 
 
 def test_a_point_is_one_picture_whatever_size_the_driver_says() -> None:
     driven = waving(without(figure(1), [4]))
     odd = replace(driven, pose=replace(driven.pose, size=(64, 640)))
-    assert np.array_equal(rest.rested(odd).pose.body.xy, rest.rested(driven).pose.body.xy)
+    assert np.array_equal(partial_arms.rested(odd).pose.body.xy, partial_arms.rested(driven).pose.body.xy)
 
 
 # ---- what is shown
@@ -224,7 +228,7 @@ def test_the_control_pictures_show_no_raised_arm() -> None:
         return shot.conditions(0, len(moves)).branches[-1].control
 
     shown = control(driven)
-    drawn = skeleton.draw(rest.rested(driven).pose, tuple(shown.shape[2:]), "preview")
+    drawn = skeleton.draw(partial_arms.rested(driven).pose, tuple(shown.shape[2:]), "preview")
     assert torch.equal(shown, torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255)
     width = shown.shape[3]
     shoulder = round(0.38 * shown.shape[2])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.motion import retarget, skeleton
+from pipeline.motion import retarget, skeleton, timing
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 from tests.helpers.people import person, still_person
 
@@ -166,32 +166,32 @@ def test_gaps_are_filled_up_to_their_limits_only() -> None:
     moved.body.score[40:46, 4] = 0  # 6 frames
     moved.hands.score[:3] = 0  # nothing before it to start from
     moved.body.xy[20:25, 4] = 7
-    out = retarget.fill_gaps(moved)
+    out = timing.fill_gaps(moved)
     assert out.face.visible[10:22].all() and not out.face.visible[30:43].any()
     assert out.body.visible[20:25, 4].all() and not out.body.visible[40:46, 4].any()
     assert not out.hands.visible[:3].any()
     assert np.abs(out.body.xy[20:25, 4] - pose.body.xy[20:25, 4]).max() < 0.01
-    again = retarget.fill_gaps(pose)
+    again = timing.fill_gaps(pose)
     assert np.array_equal(again.face.xy, pose.face.xy) and np.array_equal(again.body.score, pose.body.score)
 
 
 def test_resampling_keeps_time() -> None:
     pose = walking(60)
-    assert retarget.resample(pose, 25).body.xy is pose.body.xy
+    assert timing.resample(pose, 25).body.xy is pose.body.xy
     for fps in (16, 30, 50):
-        out = retarget.resample(pose, fps)
+        out = timing.resample(pose, fps)
         assert out.fps == fps and abs(len(out) / fps - 60 / 25) <= 0.5 / fps
         seconds = (np.arange(len(out)) + 0.5) / fps
         wanted = np.interp(seconds, (np.arange(60) + 0.5) / 25, pose.body.xy[:, 0, 0])
         assert np.allclose(out.body.xy[:, 0, 0], wanted)
     with pytest.raises(ValueError, match="frame rate"):
-        retarget.resample(pose, 0)
+        timing.resample(pose, 0)
 
 
 def test_pingpong_is_smooth_and_never_stands_still() -> None:
     pose = still_person(40)
     pose.body.xy[:, 4, 0] = np.arange(40) / 100
-    x = retarget.fit_length(pose, 200).body.xy[:, 4, 0] * 100
+    x = timing.fit_length(pose, 200).body.xy[:, 4, 0] * 100
     assert np.allclose(x[:30], np.arange(30))
     speed = np.diff(x)
     assert (np.abs(speed) > 0.05).all() and np.abs(speed).max() <= 1 + 1e-9
@@ -204,25 +204,25 @@ def test_pingpong_is_smooth_and_never_stands_still() -> None:
 def test_lengths_are_exact_and_finite(how: str, length: int) -> None:
     pose = walking(length)
     for frames in (1, length, length + 1, 5 * length + 3):
-        out = retarget.fit_length(pose, frames, how)
+        out = timing.fit_length(pose, frames, how)
         assert len(out) == frames and np.isfinite(out.body.xy).all()
         assert np.array_equal(out.body.xy[0], pose.body.xy[0])
-    assert np.array_equal(retarget.fit_length(pose, length, how).face.xy, pose.face.xy)
+    assert np.array_equal(timing.fit_length(pose, length, how).face.xy, pose.face.xy)
 
 
 def test_a_loop_has_no_jump() -> None:
     pose = still_person(50)
     pose.body.xy[:, 4, 0] = np.arange(50) / 50
-    jump = np.abs(np.diff(retarget.fit_length(pose, 200, "loop").body.xy[:, 4, 0])).max()
+    jump = np.abs(np.diff(timing.fit_length(pose, 200, "loop").body.xy[:, 4, 0])).max()
     assert jump < 0.2  # the clip's end and beginning are 0.98 apart
 
 
 def test_trim_refuses_a_short_clip_and_hold_stands_still() -> None:
     with pytest.raises(ValueError, match="longer clip"):
-        retarget.fit_length(walking(10), 11, "trim")
+        timing.fit_length(walking(10), 11, "trim")
     with pytest.raises(ValueError, match="unknown way"):
-        retarget.fit_length(walking(10), 11, "stretch")
-    out = retarget.hold(still_person(), 7, 30)
+        timing.fit_length(walking(10), 11, "stretch")
+    out = timing.hold(still_person(), 7, 30)
     assert len(out) == 7 and out.fps == 30 and not np.diff(out.body.xy, axis=0).any()
 
 
@@ -238,7 +238,7 @@ def test_any_pose_gives_finite_points_and_plain_sentences(seed, frames, share, s
             kinds.append(Keypoints(rng.normal(0.5, 10 ** rng.uniform(-6, 0.5), (length, k, 2)), score))
         return Pose(*kinds, 25, (int(rng.integers(64, 999)), int(rng.integers(64, 999))))
 
-    people = [retarget.fill_gaps(random_pose(frames, share)) for _ in range(count)]
+    people = [timing.fill_gaps(random_pose(frames, share)) for _ in range(count)]
     reference = random_pose(1, shown)
     out, report = retarget.retarget(people, reference)
     for points in (out.body, out.hands, out.face):
@@ -270,7 +270,7 @@ def test_real_poses_land_on_the_reference(shared) -> None:
     for driving in clips:
         for other in clips:
             reference = placed(other[:1], 1.2, (-0.1, 0.15), (1152, 768))
-            out, report = retarget.retarget([retarget.fill_gaps(driving)], reference)
+            out, report = retarget.retarget([timing.fill_gaps(driving)], reference)
             neck = np.median(out.body.xy[:, 1], axis=0) - reference.body.xy[0, 1]
             assert np.abs(neck).max() < 0.05
             height = np.median(np.ptp(out.face.xy[..., 1], axis=1)) / np.ptp(reference.face.xy[0, :, 1])

@@ -1,0 +1,1 @@
+"""Gestures generated from speech: head, beats, arms."""
