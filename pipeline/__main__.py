@@ -69,9 +69,9 @@ def preview(args: argparse.Namespace) -> dict:
 
 def keep_skeleton(motion, inputs, path: str) -> None:
     """Writes the skeleton video and, beside it, the pose that `--driving` finds again."""
-    from pipeline import posefiles
+    from pipeline.media import pose_files
 
-    note = posefiles.write_skeleton(motion.pose, path, inputs.size, audio=inputs.audio)
+    note = pose_files.write_skeleton(motion.pose, path, inputs.size, audio=inputs.audio)
     if note:
         print(f"note: {note}", file=sys.stderr)
 
@@ -164,7 +164,7 @@ def fetch(name: str, repository: str | None) -> None:
 
 def check_outputs(args: argparse.Namespace, *names: str) -> None:
     """ValueError before hours of work, not after: each output can be written, over nothing that is needed."""
-    from pipeline import posefiles
+    from pipeline.media import pose_files
 
     inputs = {Path(getattr(args, name)).resolve() for name in INPUTS if getattr(args, name, None)}
     taken = set(inputs)
@@ -175,7 +175,7 @@ def check_outputs(args: argparse.Namespace, *names: str) -> None:
         taken.add(place)
         if not place.parent.is_dir():
             raise ValueError(f"{path} cannot be written: the folder {place.parent} does not exist; make it")
-        if place.with_suffix(".npz") in inputs and posefiles.is_pose(place):
+        if place.with_suffix(".npz") in inputs and pose_files.is_pose(place):
             raise ValueError(f"{path} would put its pose over an input; give it another name")
         folder = place.is_dir() and (args.command != "pose" or place.suffix)
         if folder or not os.access(place.parent, os.W_OK):

@@ -19,9 +19,10 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
-from pipeline import detectors, media, posefiles, speaking
+from pipeline import detectors, media, speaking
 from pipeline.detectors import cache
 from pipeline.frames import crop_to_aspect, same_aspect
+from pipeline.media import pose_files
 from pipeline.motion import accents as edits
 from pipeline.motion import fda, prosody, retarget, timing
 from pipeline.motion.gestures import beats
@@ -90,8 +91,8 @@ class AudioPosePipeline(DiffusionPipeline):
         """People of the driving video at `fps`, at most `frames` of it, cached by content."""
         if isinstance(driving, Pose):
             return Detection((timing.resample(driving, fps),))
-        if isinstance(driving, (str, Path)) and posefiles.is_pose(driving):
-            found = posefiles.read(driving)
+        if isinstance(driving, (str, Path)) and pose_files.is_pose(driving):
+            found = pose_files.read(driving)
             return replace(found, people=tuple(timing.resample(person, fps) for person in found.people))
         key, video = None, driving
         if not isinstance(driving, Video):
@@ -175,7 +176,7 @@ class AudioPosePipeline(DiffusionPipeline):
         else:
             tracked = yield from self.track_pose(driving, fps, frames, detector)
             pose, report = self._drive(tracked, reference, face, frames, length, splice, box, alignment)
-            noted = report is None or (isinstance(driving, (str, Path)) and posefiles.is_pose(driving))
+            noted = report is None or (isinstance(driving, (str, Path)) and pose_files.is_pose(driving))
             warnings += tracked.notes if noted else ()  # of a detector a report says the same with figures
             warnings += report.warnings if report else ()
             people = tracked.people

@@ -9,8 +9,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipeline import media, posefiles
+from pipeline import media
 from pipeline.jobs import Inputs, Request
+from pipeline.media import pose_files
 from pipeline.motion import chart, retarget, skeleton, timing
 from pipeline.values import Keypoints, Motion, Pose, Progress
 
@@ -35,7 +36,7 @@ def busiest(people: Sequence[Pose]) -> int:
 def people_picture(request: Request, people: Sequence[Pose], chosen: int) -> np.ndarray:
     """(H,W,3) uint8: the driving frame `busiest`, each person's skeleton and number over it."""
     row = busiest(people)
-    if posefiles.is_pose(request.driving):
+    if pose_files.is_pose(request.driving):
         height, width = people[0].size
         scale = PICKER / max(height, width)
         frame = np.zeros((round(height * scale), round(width * scale), 3), np.uint8)
@@ -72,7 +73,7 @@ def write_comparison(
 
 def _sources(request: Request, inputs: Inputs, frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
     """The picture that drives each frame: of the driving video as it was fitted, else the reference image."""
-    if request.driving is None or posefiles.is_pose(request.driving):
+    if request.driving is None or pose_files.is_pose(request.driving):
         yield from itertools.repeat(_panel(inputs.picture, size), frames)
         return
     video = media.read_video(request.driving, fps=request.fps, seconds=frames / request.fps)

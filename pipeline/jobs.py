@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline import __version__, detectors, media, posefiles
+from pipeline import __version__, detectors, media
 from pipeline.base import Analysis, AudioPosePipeline
 from pipeline.frames import draft
+from pipeline.media import pose_files
 from pipeline.motion import retarget
 from pipeline.motion.accents import checked
 from pipeline.motion.gestures import beats
@@ -243,7 +244,7 @@ def write_skeleton(
     motion: Motion, audio: Audio, size: tuple[int, int], path: str, style: str = "preview"
 ) -> None:
     """Writes the drawn pose with its sound; `posefiles.write_skeleton` keeps the pose beside it, too."""
-    posefiles.draw_video(motion.pose, path, size, style, audio)
+    pose_files.draw_video(motion.pose, path, size, style, audio)
 
 
 def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline import detectors, media, posefiles
+from pipeline import detectors, media
 from pipeline.base import finish
+from pipeline.media import pose_files
 from pipeline.motion import pose_edits, timing
 from pipeline.values import Detection, Pose
 
@@ -32,8 +33,8 @@ class Edits:
 
 def read(path: str, fps: float | None = None, detector: str = "holistic") -> Detection:
     """All people of a video, a picture or a pose file, largest first, at `fps` or the file's own rate."""
-    if posefiles.is_pose(path):
-        found = posefiles.read(path, fps)
+    if pose_files.is_pose(path):
+        found = pose_files.read(path, fps)
     elif media.is_picture(path):
         found = detectors.load(detector).image(media.read_image(path))
     else:
@@ -65,10 +66,10 @@ def convert(
     source: str, output: str, edits: Edits, fps: float | None, detector: str, style: str
 ) -> dict[str, Any]:
     """Reads, edits and writes; returns the facts that --json prints."""
-    posefiles.check_target(output)
+    pose_files.check_target(output)
     found = read(source, fps, detector)
     pose = apply(found.people[0], edits, detector)
-    note = posefiles.write(pose, output, style)
+    note = pose_files.write(pose, output, style)
     shares = {part: float(getattr(pose, part).visible.any(1).mean()) for part in ("body", "hands", "face")}
     notes = [*found.notes, *([note] if note else [])]
     return {"output": output, "frames": len(pose), "fps": pose.fps, "people": len(found.people),

@@ -14,9 +14,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from pipeline import app_knobs, app_steps, companions, jobs, media, posefiles
+from pipeline import app_knobs, app_steps, companions, jobs, media
 from pipeline.__main__ import main
-from pipeline.posefiles import openpose
+from pipeline.media import pose_files
+from pipeline.media.pose_files import openpose
 from pipeline.values import Keypoints, Pose, Video
 from tests import test_app
 from tests.helpers.tiny import figure
@@ -279,7 +280,7 @@ def test_a_person_is_chosen_by_number_or_point(address, files, pair) -> None:
 
 def test_a_click_finds_the_person_under_it(pair) -> None:
     """Also one who is not there in the first frame: the picture is the first that shows both."""
-    people = posefiles.read(pair).people
+    people = pose_files.read(pair).people
     assert companions.busiest(people) == 10
     right = [k for k, pose in enumerate(people) if np.median(pose.body.xy[10:, 1, 0]) > 0.5]
     assert len(right) == 1
@@ -312,7 +313,7 @@ def test_pose_files_of_every_kind_are_read(address, files, tmp_path, kind) -> No
         scores = {"body_score": pose.body, "hands_score": pose.hands, "faces_score": pose.face}
         np.savez(path, **{n: p.xy for n, p in arrays.items()}, **{n: p.score for n, p in scores.items()})
     else:
-        posefiles.write(pose, path)
+        pose_files.write(pose, path)
     files["own"] = str(path)
     client = Client(address, verbose=False)
     status, *_ = analyse(client, files, pose=str(path))

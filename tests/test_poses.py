@@ -8,9 +8,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from pipeline import media, posefiles
+from pipeline import media
 from pipeline.__main__ import main
 from pipeline.base import AudioPosePipeline, finish, shifted
+from pipeline.media import pose_files
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.motion import pose_edits
 from pipeline.values import Audio, Detection, Pose
@@ -109,8 +110,8 @@ def test_bad_edits_are_one_sentence(folder, tmp_path, capsys, words, said):
 
 def test_all_formats_drive_alike(folder, tmp_path):
     pose = figure(50)
-    posefiles.write(pose, tmp_path / "frames")
-    posefiles.write_skeleton(pose, tmp_path / "skeleton.mp4", (128, 96))
+    pose_files.write(pose, tmp_path / "frames")
+    pose_files.write_skeleton(pose, tmp_path / "skeleton.mp4", (128, 96))
     np.savez(
         tmp_path / "echo.npz", candidate=pose.body.xy, body_score=pose.body.score, hands=pose.hands.xy,
         hands_score=pose.hands.score, faces=pose.face.xy, faces_score=pose.face.score,
@@ -123,12 +124,12 @@ def test_all_formats_drive_alike(folder, tmp_path):
 
 def test_a_written_skeleton_drives_the_next_run(folder, tmp_path):
     first = preview(folder, tmp_path)
-    assert np.array_equal(posefiles.read(tmp_path / "s.mp4").people[0].body.xy, first.body.xy)
+    assert np.array_equal(pose_files.read(tmp_path / "s.mp4").people[0].body.xy, first.body.xy)
     again = preview(folder, tmp_path, driving=tmp_path / "s.mp4", intensity=0, output=tmp_path / "t.mp4")
     assert len(again) == len(first)
     assert main(["preview", "--reference", "x", "--audio", "y", "--driving", str(tmp_path / "s.npz"),
                  "--output", str(tmp_path / "s.mp4")]) == 2  # fmt: skip
-    assert np.array_equal(posefiles.read(tmp_path / "s.mp4").people[0].body.xy, first.body.xy)
+    assert np.array_equal(pose_files.read(tmp_path / "s.mp4").people[0].body.xy, first.body.xy)
 
 
 def test_detected_accents_written_and_given_back_change_nothing(folder, tmp_path):

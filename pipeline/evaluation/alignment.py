@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import posefiles
+from pipeline.media import pose_files
 from pipeline.motion import retarget, timing
 from pipeline.motion.retarget import proportions
 from pipeline.motion.retarget import report as doctor
@@ -278,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--picture", type=Path, help="also write a contact sheet (PNG)")
     options = parser.parse_args(arguments)
-    driver = None if options.pose is None else timing.fill_gaps(posefiles.read(options.pose).people[0])
+    driver = None if options.pose is None else timing.fill_gaps(pose_files.read(options.pose).people[0])
     found = rows(options.seed, driver)
     report = judged(found, LEVELS if driver is None else REAL_LEVELS)
     if options.json:

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline import posefiles
-from pipeline.media import read_audio
+from pipeline.media import pose_files, read_audio
 from pipeline.motion import prosody
 from pipeline.motion.refocus import TUNING, Tuning, refocus
 from pipeline.values import Audio, Keypoints, Motion, Pose
@@ -302,7 +301,7 @@ def table(motions: Sequence[Motion]) -> str:
 
 def read_pose(path: Path) -> Pose:
     """The largest person in a pose file of any format."""
-    return posefiles.read(path).people[0]
+    return pose_files.read(path).people[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

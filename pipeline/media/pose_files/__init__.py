@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.media.files import checked_file
-from pipeline.posefiles import echomimic, openpose, sidecar
-from pipeline.posefiles.sidecar import draw_video, write_skeleton
+from pipeline.media.pose_files import echomimic, openpose, skeleton_video
+from pipeline.media.pose_files.skeleton_video import draw_video, write_skeleton
 from pipeline.values import Detection, Pose
 
 __all__ = ["check_target", "draw_video", "is_pose", "read", "write", "write_skeleton"]
@@ -22,7 +22,11 @@ def is_pose(path: str | Path) -> bool:
     """Whether a path holds key points, not pictures: a folder, a file of key points, or a skeleton video of
     this project that still has its pose beside it."""
     source = Path(path)
-    return source.is_dir() or source.suffix.lower() in (".npz", ".json") or sidecar.find(source) is not None
+    return (
+        source.is_dir()
+        or source.suffix.lower() in (".npz", ".json")
+        or skeleton_video.find(source) is not None
+    )
 
 
 def read(path: str | Path, fps: float | None = None) -> Detection:
@@ -31,7 +35,7 @@ def read(path: str | Path, fps: float | None = None) -> Detection:
     if source.is_dir() or source.suffix.lower() == ".json":
         return openpose.read(source, fps)
     checked_file(source, "pose file")
-    beside = source if source.suffix.lower() == ".npz" else sidecar.find(source)
+    beside = source if source.suffix.lower() == ".npz" else skeleton_video.find(source)
     if beside is None:
         raise ValueError(
             f"{path} is not a pose file; give .npz, OpenPose JSON or a skeleton video with its .npz"

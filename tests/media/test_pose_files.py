@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline import media, posefiles
+from pipeline import media
+from pipeline.media import pose_files
+from pipeline.media.pose_files import openpose, skeleton_video
 from pipeline.motion import pose_edits
-from pipeline.posefiles import openpose, sidecar
 from pipeline.values import Keypoints, Pose
 from tests.helpers.tiny import figure
 
@@ -28,9 +29,9 @@ def with_hole(frames: int = 6) -> Pose:
 @pytest.mark.parametrize("name", ["clip", "clip.json", "clip.npz", "clip.mp4"])
 def test_what_is_written_is_read_again(tmp_path, name):
     pose = with_hole()
-    assert posefiles.write(pose, tmp_path / name) is None
-    assert posefiles.is_pose(tmp_path / name)
-    found = posefiles.read(tmp_path / name)
+    assert pose_files.write(pose, tmp_path / name) is None
+    assert pose_files.is_pose(tmp_path / name)
+    found = pose_files.read(tmp_path / name)
     (back,) = found.people
     assert (back.fps, tuple(back.size), len(back), found.notes) == (30.0, (128, 96), 6, ())
     for part in ("body", "hands", "face"):
@@ -70,7 +71,7 @@ def test_body_25_and_coco_layouts_give_the_same_person(tmp_path):
     for k, order in enumerate((names, body25, coco)):
         numbers = [v for name in order for v in (x.get(name, 90.0), 50.0, 0.8)]
         file = written(tmp_path / f"{k}.json", [{"people": [{"pose_keypoints_2d": numbers}]}])
-        pose = posefiles.read(file).people[0]
+        pose = pose_files.read(file).people[0]
         assert np.allclose(pose.body.xy[0, :, 0] * pose.size[1], [x[name] for name in names]), len(order)
         assert np.allclose(pose.body.score, 0.8) and not pose.hands.score.any()
 
@@ -80,13 +81,13 @@ def test_an_unknown_picture_size_and_rate_are_said_and_do_not_matter(tmp_path):
     for frame in frames:
         for key in ("canvas_width", "canvas_height", "fps"):
             del frame[key]
-    found = posefiles.read(written(tmp_path / "a.json", frames))
+    found = pose_files.read(written(tmp_path / "a.json", frames))
     pose = found.people[0]
     assert pose.fps == 25 and len(found.notes) == 2 and "size" in found.notes[0] and "rate" in found.notes[1]
     wanted = figure(4).body.xy * (96, 128)
     seen = pose.body.score > 0
     assert np.abs((pose.body.xy * (pose.size[1], pose.size[0]) - wanted)[seen]).max() < 1e-3
-    assert posefiles.read(tmp_path / "a.json", fps=30).people[0].fps == 30
+    assert pose_files.read(tmp_path / "a.json", fps=30).people[0].fps == 30
 
 
 def test_people_are_followed_though_their_order_changes(tmp_path):
@@ -96,7 +97,7 @@ def test_people_are_followed_though_their_order_changes(tmp_path):
     for t in range(6):
         people = [openpose.frame(p, t)["people"][0] for p in (small, large)]
         frames.append({**openpose.frame(large, t), "people": people[:: 1 if t % 2 else -1]})
-    found = posefiles.read(written(tmp_path / "two.json", frames)).people
+    found = pose_files.read(written(tmp_path / "two.json", frames)).people
     assert len(found) == 2
     assert np.abs(found[0].body.xy[:, 0] - large.body.xy[:, 0]).max() < 1e-4
     assert np.abs(found[1].body.xy[:, 0] - small.body.xy[:, 0]).max() < 1e-4
@@ -109,13 +110,13 @@ def test_frames_stand_in_the_order_of_their_numbers(tmp_path):
     for t in range(12):
         written(folder / f"take_{t}_keypoints.json", openpose.frame(pose, t))
     (folder / "._take_3_keypoints.json").write_bytes(b"\0\1")  # what macOS leaves behind
-    back = posefiles.read(folder).people[0]
+    back = pose_files.read(folder).people[0]
     assert np.abs(back.body.xy[:, 4] - pose.body.xy[:, 4]).max() < 1e-5
     written(folder / "other_0_keypoints.json", openpose.frame(pose, 0))
     with pytest.raises(ValueError, match="mixes"):
-        posefiles.read(folder)
+        pose_files.read(folder)
     with pytest.raises(ValueError, match="already holds"):
-        posefiles.write(pose, folder)
+        pose_files.write(pose, folder)
 
 
 PERSON = openpose.frame(figure(1), 0)["people"][0]
@@ -141,62 +142,62 @@ def test_broken_json_gets_one_sentence(tmp_path, name):
     content, words = BROKEN[name]
     file = written(tmp_path / "broken.json", content)
     with pytest.raises(ValueError, match="broken.json") as caught:
-        posefiles.read(file)
+        pose_files.read(file)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_large_files_are_refused_unread(tmp_path, monkeypatch):
     monkeypatch.setattr(openpose, "MAX_LIST_BYTES", 100)
     with pytest.raises(ValueError, match="MB"):
-        posefiles.read(written(tmp_path / "big.json", [openpose.frame(figure(1), 0)]))
+        pose_files.read(written(tmp_path / "big.json", [openpose.frame(figure(1), 0)]))
     monkeypatch.setattr(openpose, "MAX_LIST_BYTES", 1 << 20)
     monkeypatch.setattr(openpose, "MAX_FRAMES", 3)
-    posefiles.write(figure(4), tmp_path / "long.json")
+    pose_files.write(figure(4), tmp_path / "long.json")
     with pytest.raises(ValueError, match="over 3 frames"):
-        posefiles.read(tmp_path / "long.json")
+        pose_files.read(tmp_path / "long.json")
 
 
 def test_endings_and_missing_files(tmp_path):
     with pytest.raises(ValueError, match="nowhere.json"):
-        posefiles.read(tmp_path / "nowhere.json")
+        pose_files.read(tmp_path / "nowhere.json")
     with pytest.raises(ValueError, match="nowhere.npz"):
-        posefiles.read(tmp_path / "nowhere.npz")
+        pose_files.read(tmp_path / "nowhere.npz")
     with pytest.raises(ValueError, match=r"\.gif"):
-        posefiles.write(figure(1), tmp_path / "a.gif")
+        pose_files.write(figure(1), tmp_path / "a.gif")
     with pytest.raises(ValueError, match="cannot be written"):
-        posefiles.write(figure(1), tmp_path / "no" / "folder")
+        pose_files.write(figure(1), tmp_path / "no" / "folder")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no \\*_keypoints.json"):
-        posefiles.read(tmp_path / "empty")
+        pose_files.read(tmp_path / "empty")
     Pose.empty(0, 25, (64, 64)).save(tmp_path / "none.npz")
     with pytest.raises(ValueError, match="no frame"):
-        posefiles.read(tmp_path / "none.npz")
+        pose_files.read(tmp_path / "none.npz")
 
 
 def test_a_skeleton_video_finds_only_its_own_pose(tmp_path):
     pose, video = figure(5), tmp_path / "skel.mp4"
-    assert posefiles.write_skeleton(pose, video, (128, 96), "controlnext") is None
+    assert pose_files.write_skeleton(pose, video, (128, 96), "controlnext") is None
     assert media.probe(video).frames == 5 and media.read_settings(video)["skeleton"] == "controlnext"
-    assert np.array_equal(posefiles.read(video).people[0].body.xy, pose.body.xy)
+    assert np.array_equal(pose_files.read(video).people[0].body.xy, pose.body.xy)
     other = pose_edits.mirror(pose)
-    assert posefiles.write_skeleton(other, video, (128, 96)) is None  # written anew with its own pose
-    assert np.array_equal(posefiles.read(video).people[0].body.xy, other.body.xy)
+    assert pose_files.write_skeleton(other, video, (128, 96)) is None  # written anew with its own pose
+    assert np.array_equal(pose_files.read(video).people[0].body.xy, other.body.xy)
     pose.save(tmp_path / "skel.npz")  # someone puts another pose there
-    assert sidecar.find(video) is None and not posefiles.is_pose(video)
+    assert skeleton_video.find(video) is None and not pose_files.is_pose(video)
     with pytest.raises(ValueError, match="skel.mp4 is not a pose file"):
-        posefiles.read(video)
+        pose_files.read(video)
 
 
 def test_a_file_of_the_user_is_not_overwritten(tmp_path):
     mine = figure(3)
     mine.save(tmp_path / "dance.npz")
-    note = posefiles.write_skeleton(pose_edits.mirror(mine), tmp_path / "dance.mp4", (128, 96))
+    note = pose_files.write_skeleton(pose_edits.mirror(mine), tmp_path / "dance.mp4", (128, 96))
     assert "dance.npz" in note and np.array_equal(Pose.load(tmp_path / "dance.npz").body.xy, mine.body.xy)
 
 
 def test_a_plain_video_with_a_pose_of_its_name_stays_a_video(root):
     """The shipped driving clips have exact key points beside them; the pictures must still be detected."""
-    assert not posefiles.is_pose(root / "assets" / "driving" / "beats.mp4")
+    assert not pose_files.is_pose(root / "assets" / "driving" / "beats.mp4")
 
 
 def test_echomimic_arrays(tmp_path):
@@ -205,7 +206,7 @@ def test_echomimic_arrays(tmp_path):
     shapes |= {"body_score": (4, 1, 18), "hands_score": (4, 2, 21), "faces_score": (4, 1, 68)}
     arrays = {name: rng.random(shape).astype(np.float32) for name, shape in shapes.items()}
     np.savez(tmp_path / "e.npz", **arrays)
-    pose = posefiles.read(tmp_path / "e.npz").people[0]
+    pose = pose_files.read(tmp_path / "e.npz").people[0]
     assert np.array_equal(pose.hands.xy[:, 21:], arrays["hands"][:, 1].astype(float)) and pose.size == (
         768,
         768,
@@ -213,13 +214,13 @@ def test_echomimic_arrays(tmp_path):
     for name, value in (("candidate", np.full((4, 18, 2), np.nan)), ("faces", np.zeros((4, 9, 2)))):
         np.savez(tmp_path / "bad.npz", **(arrays | {name: value}))
         with pytest.raises(ValueError, match="bad.npz"):
-            posefiles.read(tmp_path / "bad.npz")
+            pose_files.read(tmp_path / "bad.npz")
     np.savez(tmp_path / "bad.npz", **(arrays | {"candidate": np.array([{}], object)}))
     with pytest.raises(ValueError, match="bad.npz"):
-        posefiles.read(tmp_path / "bad.npz")
+        pose_files.read(tmp_path / "bad.npz")
 
 
 def test_real_echomimic_poses(shared):
     for path in sorted((shared / "media" / "pose").glob("echomimic*.npz")):
-        pose = posefiles.read(path).people[0]
+        pose = pose_files.read(path).people[0]
         assert len(pose) > 100 and pose.face.visible.mean() > 0.9 and pose.body.visible.any(1).all()
