@@ -135,11 +135,11 @@ def pose(args: argparse.Namespace) -> dict:
 
 def models(args: argparse.Namespace) -> dict:
     """Prints the table of model sets, after a download where one was asked for."""
-    from pipeline import hub
+    from pipeline.models import registry
 
     if args.download is not None:
         fetch(args.download, args.repository)
-    rows = [row.to_dict() for row in hub.SETS]
+    rows = [row.to_dict() for row in registry.SETS]
     if not args.json:
         for row in rows:
             size = "size unknown" if row["megabytes"] is None else f"{row['megabytes']:.0f} MB"
@@ -152,10 +152,10 @@ def models(args: argparse.Namespace) -> dict:
 
 def fetch(name: str, repository: str | None) -> None:
     """Downloads what a model set lacks, saying each file and each tenth of it on stderr."""
-    from pipeline import fetching
+    from pipeline.models import download
 
     said = None
-    for step in fetching.download(name, repository):
+    for step in download.download(name, repository):
         share = 100 if step.path else step.done * 100 // step.total if step.total else 0
         if (step.file, share // 10) != said:
             said = step.file, share // 10

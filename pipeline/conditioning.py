@@ -20,8 +20,9 @@ from torch import Tensor
 
 from pipeline import warp
 from pipeline.frames import layers, to_tensor
-from pipeline.models.denoiser import CELL, TIME_IDS, ReferenceTokens, blend, shared_noise, validity_cells
+from pipeline.models.denoiser import CELL, TIME_IDS, ReferenceTokens, shared_noise
 from pipeline.models.haar import HaarLatent
+from pipeline.models.repair import blend, validity_cells
 from pipeline.motion import partial_arms, skeleton
 from pipeline.values import Motion, Pose
 from pipeline.warp.detail import detail_transfer

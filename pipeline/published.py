@@ -21,11 +21,11 @@ from diffusers import (
 )
 from torch import nn
 
-from pipeline import hub
+from pipeline.models import registry
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.controlnext import ControlNeXt
-from pipeline.models.published import read_state
+from pipeline.models.state_dict import read_state
 from pipeline.stills import StillReference
 from pipeline.svd import AudioPoseSVDPipeline
 
@@ -90,7 +90,7 @@ def load(paths: Mapping[str, Path], settings: Mapping[str, Any] | None = None) -
     settings: what holds where `settings.json` says nothing else.
     """
     for path in paths.values():
-        hub.check_file(path)
+        registry.check_file(path)
     parts = networks(paths)
     for name in ("unet", "controlnext", "vae"):
         parts[name] = filled(parts[name], paths[name])
@@ -132,7 +132,7 @@ def assembled(
             **parts,
             condition=StillReference(**settings.pop("condition", {})),
             scheduler=SCHEDULERS[sampler].from_config(read_json(paths["scheduler_config"])),
-            audio2pose=Audio2Pose.from_pretrained(hub.ROOT / "checkpoints" / "mini" / "audio2pose"),
+            audio2pose=Audio2Pose.from_pretrained(registry.ROOT / "checkpoints" / "mini" / "audio2pose"),
             **(DEFAULTS | settings),
         )
     except TypeError as error:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline import windows
 from pipeline.memory import Room
+from pipeline.models import windows
 
 SEGMENT_WINDOWS = 3  # windows that are denoised jointly before their frames are decoded, written and freed
 Callback = Callable[..., dict[str, Any] | None]

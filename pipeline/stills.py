@@ -18,9 +18,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
-from pipeline import windows
 from pipeline.conditioning import Branch
 from pipeline.frames import to_tensor
+from pipeline.models import windows
 from pipeline.motion import skeleton
 from pipeline.values import Motion, Pose
 

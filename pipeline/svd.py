@@ -25,10 +25,11 @@ from pipeline.memory import Room
 from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
-from pipeline.models.denoiser import ReferenceTokens, controlled, predict, skip_idle_temporal
+from pipeline.models.denoiser import ReferenceTokens, controlled, predict
 from pipeline.models.denoiser import schedule as steps_of
 from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction
+from pipeline.models.temporal import skip_idle_temporal
 from pipeline.schedules import SCHEDULES, Callback, State, Task, trimmed
 from pipeline.stills import StillConditions, StillReference
 from pipeline.values import Motion, Progress

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from diffusers.utils import logging as diffusers_logging
 
-from pipeline import hub, published
+from pipeline import published
 from pipeline.base import AudioPosePipeline
-from pipeline.hub import SETS, ModelSet
+from pipeline.models import registry
 from pipeline.models.aniportrait import Audio2Mesh
+from pipeline.models.registry import SETS, ModelSet
 from pipeline.placement import Placement, choose_attention, choose_device, place
 from pipeline.svd import AudioPoseSVDPipeline
 
@@ -42,7 +43,7 @@ def load(
     diffusers_logging.disable_progress_bar()
     if audio2pose not in ("own", *SPEECH):
         raise ValueError(f"audio2pose {audio2pose!r} is unknown; use own, {', '.join(SPEECH)}")
-    spoken = None if audio2pose == "own" else SPEECH[audio2pose](hub.located(audio2pose))
+    spoken = None if audio2pose == "own" else SPEECH[audio2pose](registry.located(audio2pose))
     pipe = _opened(name)
     if spoken is not None:
         pipe.register_modules(audio2pose=spoken)
@@ -59,7 +60,7 @@ def _opened(name: str) -> AudioPosePipeline:
             raise ValueError(
                 f"{name} ({known[name].what}) makes no video by itself; use mini or {published.SET}"
             )
-        return published.load(hub.located(name), known[name].settings)
+        return published.load(registry.located(name), known[name].settings)
     folder = known[name].folder if name in known else Path(name)
     if not folder.is_dir():
         raise ValueError(f"there is no model set or folder named {name!r}; known sets: {', '.join(known)}")

@@ -16,7 +16,7 @@ from pipeline.placement import Placement, place
 from tests.helpers import fake_cuda
 from tests.helpers.published import tiny_published
 from tests.helpers.tiny import motion, portrait, speech, tiny_pipeline
-from tests.test_interaction import open_gates
+from tests.models.test_interaction import open_gates
 
 FRAMES = 2
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.models.denoiser import repair_gate
+from pipeline.models.repair import repair_gate
 from pipeline.warp.detail import detail_transfer, trust
 
 

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from pipeline import hub, media, published, weights
+from pipeline import media, published, weights
 from pipeline.__main__ import main
+from pipeline.models import registry
 from pipeline.models.consistency import ConsistencyScheduler
 from tests.helpers.published import SCHEDULER, UNET, small_pipeline, tiny_published, write_set
 from tests.helpers.tiny import figure, motion, portrait, speech
@@ -124,9 +125,9 @@ def test_the_named_set_is_loaded_from_where_downloads_lie(whole, monkeypatch, tm
         weights.load("controlnext-svd", device="cpu")  # so small is no published file
     rows = [
         dataclasses.replace(row, files=tuple(dataclasses.replace(f, megabytes=None) for f in row.files))
-        for row in hub.SETS
+        for row in registry.SETS
     ]
-    monkeypatch.setattr(hub, "SETS", tuple(rows))
+    monkeypatch.setattr(registry, "SETS", tuple(rows))
     assert weights.load("controlnext-svd", device="cpu").config.default_window == 24
 
 
@@ -266,13 +267,13 @@ def test_the_few_step_file_is_as_large_as_the_whole_unet_in_float32(data):
         begin, end = end, end + 4 * math.prod(shapes[key])
         header[key] = {"dtype": "F32", "shape": shapes[key], "data_offsets": [begin, end]}
     length = len(json.dumps(header, separators=(",", ":")))
-    unet = next(file for file in hub.find("animatelcm-svd").files if file.key == "unet")
+    unet = next(file for file in registry.find("animatelcm-svd").files if file.key == "unet")
     assert unet.size == 8 + length + -length % 8 + end
 
 
 def test_the_few_step_set_takes_its_own_unet_and_settings(whole, monkeypatch, tmp_path):
     monkeypatch.setenv("APV_MODELS", str(tmp_path))
-    row = hub.find("animatelcm-svd")
+    row = registry.find("animatelcm-svd")
     for name in (row.name, "svd-xt-1-1"):
         shutil.copytree(whole, tmp_path / name)
     (tmp_path / row.name / published.NAMES["unet"][0]).rename(tmp_path / row.name / row.files[1].path)
@@ -280,9 +281,9 @@ def test_the_few_step_set_takes_its_own_unet_and_settings(whole, monkeypatch, tm
         dataclasses.replace(
             known, files=tuple(dataclasses.replace(f, size=None, megabytes=None) for f in known.files)
         )
-        for known in hub.SETS
+        for known in registry.SETS
     ]
-    monkeypatch.setattr(hub, "SETS", tuple(rows))
+    monkeypatch.setattr(registry, "SETS", tuple(rows))
     pipe = weights.load(row.name, device="cpu")
     assert isinstance(pipe.scheduler, ConsistencyScheduler)
     assert (pipe.condition.config.min_guidance, pipe.condition.config.max_guidance) == (1.0, 1.2)

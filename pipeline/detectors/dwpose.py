@@ -11,10 +11,10 @@ from collections.abc import Generator, Iterator
 import cv2
 import numpy as np
 
-from pipeline import hub
 from pipeline.detectors import networks, tracks
 from pipeline.detectors.networks import Network
 from pipeline.detectors.sighting import Sighting, in_picture
+from pipeline.models import registry
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, Detection, Video
 
 MAX_PEOPLE = 16  # of a frame, largest first: each costs a run of the pose network
@@ -44,7 +44,7 @@ class DWPose:
 
     def __init__(self) -> None:
         networks.runtime()
-        files = hub.located("dwpose")
+        files = registry.located("dwpose")
         width, height = CROP
         self._finder = Network(files["detector"], (3, SQUARE, SQUARE), ((CELLS, 5 + CLASSES),))
         simcc = ((POINTS, width * BINS), (POINTS, height * BINS))

@@ -23,15 +23,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import hub, jobs, published, weights
+from pipeline import jobs, published, weights
 from pipeline.estimate import estimate
 from pipeline.evaluation import peer
 from pipeline.evaluation.peer import randomise
+from pipeline.models import registry
 from pipeline.motion import skeleton, timing
 from pipeline.placement import DTYPES, Placement, choose_device, place
 from pipeline.values import Motion, Pose
 
-DRIVING = hub.ROOT / "assets" / "driving" / "beats.npz"
+DRIVING = registry.ROOT / "assets" / "driving" / "beats.npz"
 SEED = 0
 PUBLISHED = {"decode_chunk": 2, "decode_overlap": 0}
 OFFLOAD_STEPS = 2  # enough to see the peak of a run with offload

@@ -20,7 +20,7 @@ from pipeline import frames as pictures
 from pipeline import speaking
 from pipeline.evaluation import mouths
 from pipeline.models.audio2pose import RATE
-from pipeline.models.denoiser import skip_idle_temporal
+from pipeline.models.temporal import skip_idle_temporal
 from pipeline.motion import fda, prosody
 from pipeline.motion.face_animation import PARAMETERS
 from pipeline.motion.gestures import beats

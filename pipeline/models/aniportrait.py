@@ -18,9 +18,8 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline import windows
-from pipeline.models import wav2vec
-from pipeline.models.published import fill, read_settings, read_state
+from pipeline.models import wav2vec, windows
+from pipeline.models.state_dict import fill, read_settings, read_state
 from pipeline.values import Audio
 
 VERTICES = 468

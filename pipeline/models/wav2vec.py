@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline import windows
+from pipeline.models import windows
 from pipeline.models.audio2pose import RATE, check_audio
 from pipeline.values import Audio
 

@@ -13,15 +13,8 @@ from diffusers import EulerDiscreteScheduler
 from torch import Tensor
 
 from pipeline.models.controlnext import Injection
-from pipeline.models.denoiser import (
-    CELL,
-    controlled,
-    face_maps,
-    predict,
-    schedule,
-    shared_noise,
-    validity_cells,
-)
+from pipeline.models.denoiser import CELL, controlled, predict, schedule, shared_noise
+from pipeline.models.repair import face_maps, validity_cells
 from pipeline.training import mini as minis
 from pipeline.training.batches import CONTROL_SCALE, Batch, crop, crop_corner
 from pipeline.training.losses import denoising_loss, region_weights, sharpness_loss

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.models.denoiser import CELL, face_maps, soft_ellipse
+from pipeline.models.denoiser import CELL
+from pipeline.models.repair import face_maps, soft_ellipse
 
 FACE_WEIGHT, HANDS_WEIGHT, MOUTH_WEIGHT = 4.0, 5.0, 6.0
 INVALID_WEIGHT, VALID_WEIGHT = 2.5, 0.6

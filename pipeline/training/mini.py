@@ -20,17 +20,16 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.denoiser import (
     ReferenceTokens,
-    blend,
     controlled,
     make_scheduler,
     predict,
     schedule,
     shared_noise,
-    silence_temporal,
-    validity_cells,
 )
 from pipeline.models.haar import CHANNELS, HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction
+from pipeline.models.repair import blend, validity_cells
+from pipeline.models.temporal import silence_temporal
 from pipeline.training.batches import Batch, plain
 from pipeline.training.losses import boxes, psnr
 from pipeline.training.pool import Clips

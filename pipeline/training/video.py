@@ -25,7 +25,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
 from pipeline.models.audio2pose import Audio2Pose
-from pipeline.models.denoiser import restore_temporal, skip_idle_temporal
+from pipeline.models.temporal import restore_temporal, skip_idle_temporal
 from pipeline.training import conditions
 from pipeline.training import mini as minis
 from pipeline.training.batches import WITHHELD_CHANCE, Pool, augmented, rng_of

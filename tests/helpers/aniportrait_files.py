@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh
-from pipeline.models.published import read_settings, shapes
+from pipeline.models.state_dict import read_settings, shapes
 from tests.helpers.published import recipe
 
 DATA = Path(__file__).resolve().parents[1] / "data"

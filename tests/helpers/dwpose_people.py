@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline import hub
+from pipeline.models import registry
 from tests.helpers.people import still_person
 
 PICTURE, CROP = (3, 640, 640), (3, 384, 288)
@@ -21,10 +21,11 @@ def folder_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("APV_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("APV_MODELS", raising=False)
     any_size = [
-        replace(row, files=tuple(replace(file, megabytes=None) for file in row.files)) for row in hub.SETS
+        replace(row, files=tuple(replace(file, megabytes=None) for file in row.files))
+        for row in registry.SETS
     ]
-    monkeypatch.setattr(hub, "SETS", tuple(any_size))
-    place = hub.find("dwpose").place
+    monkeypatch.setattr(registry, "SETS", tuple(any_size))
+    place = registry.find("dwpose").place
     place.mkdir(parents=True)
     return place
 

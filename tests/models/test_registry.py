@@ -11,8 +11,8 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import save_file
 
-from pipeline import fetching, hub
 from pipeline.__main__ import main
+from pipeline.models import download, registry
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def served(monkeypatch):
     return content, asked
 
 
-def table(monkeypatch, **facts) -> hub.ModelSet:
+def table(monkeypatch, **facts) -> registry.ModelSet:
     """The dwpose row with other facts about its files, as the only row."""
-    row = hub.find("dwpose")
+    row = registry.find("dwpose")
     files = tuple(dataclasses.replace(file, **{"megabytes": None, **facts}) for file in row.files)
     row = dataclasses.replace(row, files=files)
-    monkeypatch.setattr(hub, "SETS", (row,))
+    monkeypatch.setattr(registry, "SETS", (row,))
     return row
 
 
@@ -53,61 +53,66 @@ def test_a_download_yields_progress_and_is_found_afterwards(place, served, monke
     content, asked = served
     row = table(monkeypatch, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
     with pytest.raises(ValueError, match="models --download dwpose"):
-        hub.located("dwpose")
-    steps = list(fetching.download("dwpose"))
+        registry.located("dwpose")
+    steps = list(download.download("dwpose"))
     assert [step.done for step in steps[:3]] == [9, len(content), len(content)] and steps[2].path
     assert asked == [("yzd-v/DWPose", "yolox_l.onnx"), ("yzd-v/DWPose", "dw-ll_ucoco_384.onnx")]
-    assert hub.located("dwpose") == {file.key: place / "dwpose" / file.path for file in row.files}
+    assert registry.located("dwpose") == {file.key: place / "dwpose" / file.path for file in row.files}
     assert row.installed and row.megabytes == pytest.approx(2 * len(content) / 1e6)
-    assert list(fetching.download("dwpose")) == []
+    assert list(download.download("dwpose")) == []
 
 
 def test_another_repository_is_asked_and_not_held_to_the_sums(place, served, monkeypatch):
     table(monkeypatch, sha256="0" * 64)
     with pytest.raises(ValueError, match=r"SHA-256 .*; download it again"):
-        list(fetching.download("dwpose"))
+        list(download.download("dwpose"))
     assert not (place / "dwpose" / "yolox_l.onnx").exists()
-    list(fetching.download("dwpose", "me/mine"))
+    list(download.download("dwpose", "me/mine"))
     assert [repository for repository, _ in served[1][1:]] == ["me/mine"] * 2
 
 
 def test_a_damaged_file_is_fetched_anew(place, served, monkeypatch):
     table(monkeypatch, size=len(served[0]))
-    list(fetching.download("dwpose"))
+    list(download.download("dwpose"))
     (place / "dwpose" / "yolox_l.onnx").write_bytes(b"half")
     with pytest.raises(ValueError, match=f"4 bytes instead of {len(served[0])}; download it again"):
-        hub.located("dwpose")
-    list(fetching.download("dwpose"))
-    assert len(served[1]) == 3 and hub.located("dwpose")
+        registry.located("dwpose")
+    list(download.download("dwpose"))
+    assert len(served[1]) == 3 and registry.located("dwpose")
 
 
 def test_needed_sets_are_fetched_first_and_from_their_own_repository(place, served, monkeypatch):
     rows = [
-        dataclasses.replace(row, files=(hub.File(key, f"{key}.json"),))
-        for row, key in ((hub.find("controlnext-svd"), "unet"), (hub.find("svd-xt-1-1"), "unet_config"))
+        dataclasses.replace(row, files=(registry.File(key, f"{key}.json"),))
+        for row, key in (
+            (registry.find("controlnext-svd"), "unet"),
+            (registry.find("svd-xt-1-1"), "unet_config"),
+        )
     ]
-    monkeypatch.setattr(hub, "SETS", tuple(rows))
-    list(fetching.download("controlnext-svd", "me/mine"))
+    monkeypatch.setattr(registry, "SETS", tuple(rows))
+    list(download.download("controlnext-svd", "me/mine"))
     assert [repository for repository, _ in served[1]] == [rows[1].repository, "me/mine"]
-    assert set(hub.located("controlnext-svd")) == {"unet", "unet_config"}
+    assert set(registry.located("controlnext-svd")) == {"unet", "unet_config"}
 
 
 def test_files_of_a_repository_of_ones_own_may_have_another_size(place, served, monkeypatch):
-    row = dataclasses.replace(hub.find("dwpose"), files=(hub.File("pose", "pose.json", size=10**6),))
-    monkeypatch.setattr(hub, "SETS", (row,))
+    row = dataclasses.replace(
+        registry.find("dwpose"), files=(registry.File("pose", "pose.json", size=10**6),)
+    )
+    monkeypatch.setattr(registry, "SETS", (row,))
     with pytest.raises(ValueError, match="instead of 1000000"):
-        list(fetching.download("dwpose"))
-    list(fetching.download("dwpose", "me/mine"))
-    assert hub.located("dwpose") and hub.find("dwpose").installed
+        list(download.download("dwpose"))
+    list(download.download("dwpose", "me/mine"))
+    assert registry.located("dwpose") and registry.find("dwpose").installed
 
 
 def test_a_missing_gated_set_names_the_licence_page(place):
     with pytest.raises(
         ValueError, match="after accepting its licence at https://huggingface.co/stabilityai/"
     ):
-        hub.located("svd-xt-1-1")
+        registry.located("svd-xt-1-1")
     with pytest.raises(ValueError, match="download dwpose`$"):
-        hub.located("dwpose")
+        registry.located("dwpose")
 
 
 def test_a_closed_download_stops(place, monkeypatch):
@@ -119,13 +124,13 @@ def test_a_closed_download_stops(place, monkeypatch):
         try:
             while True:
                 bar.update(1)
-        except fetching.Stopped:
+        except download.Stopped:
             ended.append(path)
             raise
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
     before = set(threading.enumerate())
-    work = fetching.download("dwpose")
+    work = download.download("dwpose")
     assert next(work).total is None
     work.close()
     for thread in set(threading.enumerate()) - before:
@@ -185,16 +190,16 @@ def test_downloads_that_cannot_be(place, capsys, words, told):
 def test_files_are_judged_by_size_and_content(tmp_path):
     whole, pointer, cut = (tmp_path / name for name in ("a.safetensors", "b.safetensors", "c.bin"))
     save_file({"weight": torch.zeros(10)}, whole)
-    hub.check_file(whole)
+    registry.check_file(whole)
     with pytest.raises(ValueError, match="bytes instead of 3"):
-        hub.check_file(whole, hub.File("x", "a", size=3))
+        registry.check_file(whole, registry.File("x", "a", size=3))
     with pytest.raises(ValueError, match="MB instead of 5: incomplete"):
-        hub.check_file(whole, hub.File("x", "a", megabytes=5))
+        registry.check_file(whole, registry.File("x", "a", megabytes=5))
     pointer.write_text("version https://git-lfs.github.com/spec/v1\n")
     torch.save({"weight": torch.zeros(1000)}, cut)
-    hub.check_file(cut)
+    registry.check_file(cut)
     cut.write_bytes(cut.read_bytes()[:-40])
     told = {tmp_path / "no": "is missing", pointer: "Git LFS pointer", cut: "end of its archive"}
     for path, word in told.items():
         with pytest.raises(ValueError, match=word):
-            hub.check_file(path)
+            registry.check_file(path)

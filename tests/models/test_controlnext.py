@@ -8,18 +8,9 @@ import torch
 from torch import nn
 
 from pipeline.models.controlnext import ControlNeXt, cross_normalise, inject
-from pipeline.models.denoiser import (
-    ReferenceTokens,
-    blend,
-    controlled,
-    face_maps,
-    predict,
-    repair_gate,
-    restore_temporal,
-    shared_noise,
-    silence_temporal,
-    skip_idle_temporal,
-)
+from pipeline.models.denoiser import ReferenceTokens, controlled, predict, shared_noise
+from pipeline.models.repair import blend, face_maps, repair_gate
+from pipeline.models.temporal import restore_temporal, silence_temporal, skip_idle_temporal
 from tests.helpers.published import fill, small_unet
 
 

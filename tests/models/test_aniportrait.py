@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.media import read_audio
 from pipeline.models import aniportrait, wav2vec
 from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh
-from pipeline.models.published import read_settings, shapes
+from pipeline.models.state_dict import read_settings, shapes
 from pipeline.values import Audio
 from tests.helpers.aniportrait_files import CONFIG, tiny_state, write
 

@@ -5,9 +5,10 @@ import torch
 from diffusers import UNetSpatioTemporalConditionModel
 
 from pipeline.models.controlnext import ControlNeXt
-from pipeline.models.denoiser import controlled, predict, silence_temporal
+from pipeline.models.denoiser import controlled, predict
 from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction, interact
+from pipeline.models.temporal import silence_temporal
 from pipeline.training import mini as minis
 
 FRAMES, CHANNELS, HEIGHT, WIDTH = 3, 48, 8, 12

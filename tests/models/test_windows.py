@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.windows import plan, weights
+from pipeline.models.windows import plan, weights
 
 
 @st.composite

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.hub import OTHER, File, ModelSet, check_file, check_sum, facts, find, located
+from pipeline.models.registry import OTHER, File, ModelSet, check_file, check_sum, facts, find, located
 
 POLL_SECONDS = 0.5
 
