@@ -79,8 +79,9 @@ def keep_skeleton(motion, inputs, path: str) -> None:
 def start(args: argparse.Namespace) -> tuple:
     """Loads the model and the inputs and analyses them, saying warnings on stderr."""
     from pipeline import jobs, weights
+    from pipeline.analysis import progress
 
-    meter = jobs.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
+    meter = progress.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
     request = jobs.Request.of(vars(args))
     pipe = weights.load(args.model, how=placement(args), audio2pose=request.audio2pose)
     meter.lap("load model")

@@ -27,7 +27,9 @@ except ImportError:
 import numpy as np
 
 from pipeline import app_knobs, companions, frames, jobs, media, weights
-from pipeline.base import Analysis, AudioPosePipeline, finish
+from pipeline.analysis.analyse import Analysis
+from pipeline.analysis.progress import finish
+from pipeline.base import AudioPosePipeline
 from pipeline.motion import chart
 from pipeline.values import Motion, Progress
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,43 +19,22 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
-from pipeline import detectors, media, speaking
-from pipeline.detectors import cache
-from pipeline.frames import crop_to_aspect, same_aspect
+from pipeline import media
+from pipeline.analysis import detectors, talking_face
+from pipeline.analysis.analyse import MAX_FPS, Analysis, Driving, Picture, Speech, _sound_warnings, shifted
+from pipeline.analysis.detectors import cache
+from pipeline.analysis.framing import crop_to_aspect, same_aspect
+from pipeline.analysis.progress import _relay, finish
+from pipeline.analysis.talking_face import SpokenFace
 from pipeline.media import pose_files
 from pipeline.motion import accents as edits
 from pipeline.motion import fda, prosody, retarget, timing
 from pipeline.motion.gestures import beats
 from pipeline.motion.gestures import head as gesture
-from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
-from pipeline.speaking import SpokenFace
 from pipeline.values import Audio, Detection, Keypoints, Motion, Pose, Progress, Video
 
 log = logging.getLogger(__name__)
-
-Picture = str | Path | Image.Image | np.ndarray
-Speech = str | Path | Audio
-Driving = str | Path | Pose | Video
-Result = TypeVar("Result")
-
-MAX_FPS = 60.0
-MAX_OFFSET_MS = 1000.0
-SILENT_RMS = 1e-3  # -60 dBFS: below it the speech is called silent
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What is known before the slider moves: aligned motion, its prosody, alignment report, warnings.
-
-    people: those of the driving clip, in the order of their numbers.
-    """
-
-    motion: Motion
-    prosody: Prosody
-    report: retarget.Report | None
-    warnings: tuple[str, ...]
-    people: tuple[Pose, ...] = ()
 
 
 class AudioPoseOutput(BaseOutput):
@@ -116,7 +95,7 @@ class AudioPosePipeline(DiffusionPipeline):
     ) -> SpokenFace:
         """The face spoken by the reference's own face, which `picture` (H,W,3) shows, in its own place."""
         spoken = self.audio2pose.predict(audio, reference.fps, frames)
-        return speaking.on_face(spoken, reference, head, amplitude, picture)
+        return talking_face.on_face(spoken, reference, head, amplitude, picture)
 
     def framed(self, picture: np.ndarray, size: tuple[int, int], detector: str = "holistic") -> np.ndarray:
         """The part of `picture` (H,W,3) that has the aspect of `size` (H,W) and the person in it."""
@@ -307,41 +286,3 @@ class AudioPosePipeline(DiffusionPipeline):
         frames = np.concatenate([step.frames for step in steps if step.frames is not None])
         video = frames if output_type == "np" else [[Image.fromarray(frame) for frame in frames]]
         return AudioPoseOutput(frames=video) if return_dict else (video,)
-
-
-def finish(work: Generator[Any, None, Result]) -> Result:
-    """Runs a generator to its end and returns its return value."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
-
-
-def _relay(work: Generator[int, None, Result], stage: str, total: int) -> Generator[Progress, None, Result]:
-    """Turns a generator of frame counts into one of `Progress`, closing it when the outer one is closed."""
-    try:
-        while True:
-            yield Progress(stage, min(next(work), total), total)
-    except StopIteration as end:
-        return end.value
-    finally:
-        work.close()
-
-
-def shifted(audio: Audio, milliseconds: float) -> Audio:
-    """The sound later by that much, earlier where negative; as long as before, silent where none is left."""
-    if not (np.isfinite(milliseconds) and abs(milliseconds) <= MAX_OFFSET_MS):
-        raise ValueError(f"audio offset is {milliseconds:g} ms; give -{MAX_OFFSET_MS:g} to {MAX_OFFSET_MS:g}")
-    count = min(len(audio.samples), round(abs(milliseconds) / 1000 * audio.rate))
-    if not count:
-        return audio
-    silence = np.zeros(count, audio.samples.dtype)
-    late = [silence, audio.samples[:-count]] if milliseconds > 0 else [audio.samples[count:], silence]
-    return replace(audio, samples=np.concatenate(late))
-
-
-def _sound_warnings(audio: Audio) -> list[str]:
-    if float(np.sqrt(np.mean(np.square(audio.samples, dtype=np.float64)))) < SILENT_RMS:
-        return ["the speech is silent (below -60 dBFS): the mouth stays shut and the slider acts on nothing"]
-    return []

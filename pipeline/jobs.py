@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -17,8 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline import __version__, detectors, media
-from pipeline.base import Analysis, AudioPosePipeline
+from pipeline import __version__, media
+from pipeline.analysis import detectors
+from pipeline.analysis.analyse import Analysis
+from pipeline.base import AudioPosePipeline
 from pipeline.frames import draft
 from pipeline.media import pose_files
 from pipeline.motion import retarget
@@ -299,38 +300,6 @@ def generate(
                 yield step
         finally:
             steps.close()
-
-
-class Meter:
-    """Seconds spent per stage, and a line to `say` whenever a stage begins or a tenth of it is done."""
-
-    def __init__(self, say: Callable[[str], None] | None = None) -> None:
-        self.say = say
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-        self._shown: tuple[str, int] | None = None
-
-    def __call__(self, step: Progress) -> None:
-        now = time.perf_counter()
-        self.seconds[step.stage] = self.seconds.get(step.stage, 0.0) + now - self._last
-        self._last = now
-        mark = (step.stage, 10 * step.step // max(step.total, 1))
-        if self.say is not None and mark != self._shown:
-            self._shown = mark
-            left = self.seconds[step.stage] / max(step.step, 1) * (step.total - step.step)
-            self.say(f"{step.stage}: {step.step}/{step.total}, {left:.0f} s left")
-
-    def lap(self, stage: str) -> None:
-        """Counts the time since the last call under `stage`."""
-        self(Progress(stage, 1, 1))
-
-    def drain(self, work: Generator[Progress, None, Any]) -> Any:
-        """Runs a generator of `Progress` to its end and returns its value."""
-        while True:
-            try:
-                self(next(work))
-            except StopIteration as end:
-                return end.value
 
 
 def peak_memory() -> dict[str, float]:

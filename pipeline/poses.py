@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline import detectors, media
-from pipeline.base import finish
+from pipeline import media
+from pipeline.analysis import detectors
+from pipeline.analysis.progress import finish
 from pipeline.media import pose_files
 from pipeline.motion import pose_edits, timing
 from pipeline.values import Detection, Pose

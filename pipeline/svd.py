@@ -18,9 +18,10 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
+from pipeline.analysis.framing import output_size
 from pipeline.base import AudioPosePipeline
 from pipeline.conditioning import Branch, Conditions, WarpedReference, adjusted
-from pipeline.frames import output_size, to_frames
+from pipeline.frames import to_frames
 from pipeline.memory import Room
 from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.audio2pose import Audio2Pose

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import media
-from pipeline.base import Analysis, finish
-from pipeline.frames import crop_to_aspect, draft, output_size
+from pipeline.analysis.analyse import Analysis
+from pipeline.analysis.framing import crop_to_aspect, output_size
+from pipeline.analysis.progress import finish
+from pipeline.frames import draft
 from pipeline.motion.refocus import refocus
 from pipeline.values import Motion, Progress, Video
 from tests.helpers.tiny import figure, motion, portrait, speech, tiny_pipeline
@@ -67,7 +69,7 @@ def test_a_longer_speech_on_the_same_clip_detects_nothing_anew(pipe, photo, tmp_
     clip = tmp_path / "clip.mp4"
     media.write_video(clip, Video(np.repeat(photo[None], 8, 0), 25.0))
     first = finish(pipe.track_pose(clip, 25.0, 20))
-    monkeypatch.setattr("pipeline.detectors.load", lambda name: Unused)
+    monkeypatch.setattr("pipeline.analysis.detectors.load", lambda name: Unused)
     again = finish(pipe.track_pose(clip, 25.0, 200))
     assert len(again.people[0]) == 8 and np.array_equal(again.people[0].face.xy, first.people[0].face.xy)
 
@@ -75,7 +77,7 @@ def test_a_longer_speech_on_the_same_clip_detects_nothing_anew(pipe, photo, tmp_
 class Unused:
     """A detector of the holistic one's name that must not be asked."""
 
-    from pipeline.detectors.holistic import Holistic as _own
+    from pipeline.analysis.detectors.holistic import Holistic as _own
 
     name, version = _own.name, _own.version
 

@@ -10,7 +10,9 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.__main__ import main
-from pipeline.base import AudioPosePipeline, finish, shifted
+from pipeline.analysis.analyse import shifted
+from pipeline.analysis.progress import finish
+from pipeline.base import AudioPosePipeline
 from pipeline.media import pose_files
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.motion import pose_edits

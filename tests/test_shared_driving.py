@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from pipeline import detectors
-from pipeline.base import finish
+from pipeline.analysis import detectors
+from pipeline.analysis.progress import finish
 from pipeline.evaluation.alignment import ADULT, Person, skeleton, standing
 from pipeline.media import read_video
 from pipeline.motion import retarget, timing

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.base import finish
+from pipeline.analysis.progress import finish
 from pipeline.schedules import plan_segments
 from pipeline.svd import AudioPoseSVDPipeline
 from tests.helpers.published import tiny_published

@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 from pipeline import ROOT, jobs, media, warp, weights
-from pipeline.detectors import load as load_detector
+from pipeline.analysis import progress
+from pipeline.analysis.detectors import load as load_detector
 from pipeline.evaluation import bench_svd
 from pipeline.frames import layers
 from pipeline.motion import prosody
@@ -78,7 +79,7 @@ def stages(pipe, reference: Path, speech: Path, driving: Path) -> dict[str, floa
             3, lambda: (prosody.analyse(audio, FPS), pipe.audio2pose.predict(audio, FPS, frames))
         )
     }
-    analysis = jobs.Meter().drain(pipe.analyse(media.read_image(reference), audio, driving, fps=FPS))
+    analysis = progress.Meter().drain(pipe.analyse(media.read_image(reference), audio, driving, fps=FPS))
     with tempfile.TemporaryDirectory() as folder:
 
         def preview() -> None:

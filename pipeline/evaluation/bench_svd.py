@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import jobs, published, weights
+from pipeline import published, weights
+from pipeline.analysis import progress
 from pipeline.estimate import estimate
 from pipeline.evaluation import peer
 from pipeline.evaluation.peer import randomise
@@ -101,7 +102,7 @@ def measured(pipe: Any, motion: Motion, size: tuple[int, int], **options: Any) -
     cuda = pipe.placed.device.startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    meter, began = jobs.Meter(), time.perf_counter()
+    meter, began = progress.Meter(), time.perf_counter()
     noise = torch.Generator().manual_seed(SEED)
     meter.drain(pipe.render(picture(size), motion, height=size[0], width=size[1], generator=noise, **options))
     if cuda:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pipeline import frames as pictures
-from pipeline import speaking
+from pipeline.analysis import talking_face
 from pipeline.evaluation import mouths
 from pipeline.models.audio2pose import RATE
 from pipeline.models.temporal import skip_idle_temporal
@@ -93,14 +93,14 @@ def case(talk: HeldTalk, hidden: HeldTalk) -> Case:
 # ---- what drives the mouth and the body
 
 
-def said(given: Case, pipe: AudioPoseSVDPipeline, audio: Audio | None = None) -> speaking.SpokenFace:
+def said(given: Case, pipe: AudioPoseSVDPipeline, audio: Audio | None = None) -> talking_face.SpokenFace:
     """The face that Audio2Pose speaks, of this talk's sound or of `audio`, in the reference's place."""
     return pipe.predict_face(
         audio or given.audio, given.motion.reference, len(given), given.head, 1.0, given.image
     )
 
 
-def on_body(given: Case, face: speaking.SpokenFace) -> Motion:
+def on_body(given: Case, face: talking_face.SpokenFace) -> Motion:
     """The talk's true body and head with a spoken face spliced in, as the pipeline does it."""
     pose = fda.splice(given.motion.pose, face.points, "face", "rigid")
     return replace(given.motion, pose=pose, audio=face.tokens)
@@ -121,7 +121,7 @@ def loud(given: Case, pipe: AudioPoseSVDPipeline) -> Motion:
     for name, share in LOUD.items():
         params[:, PARAMETERS.index(name)] = share * level
     moved = replace(heard, params=params)
-    return on_body(given, speaking.on_face(moved, given.motion.reference, given.head, 1.0, given.image))
+    return on_body(given, talking_face.on_face(moved, given.motion.reference, given.head, 1.0, given.image))
 
 
 def shuffled(given: Case) -> Audio:
@@ -130,7 +130,7 @@ def shuffled(given: Case) -> Audio:
     return Audio(np.roll(samples, len(samples) // 2), given.audio.rate)
 
 
-def by_prior(given: Case, face: speaking.SpokenFace) -> Motion:
+def by_prior(given: Case, face: talking_face.SpokenFace) -> Motion:
     """The motion that the pipeline makes without a driving video."""
     rng = np.random.default_rng((0, 1))
     pose = beats.pose_free(given.motion.reference, face.points, given.head, given.spoken, rng)

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline import ROOT, weights
+from pipeline.analysis.talking_face import SpokenFace
 from pipeline.evaluation import (
     enlarged,
     held,
@@ -41,7 +42,6 @@ from pipeline.evaluation.mini_rows import HEARD, Figures, table
 from pipeline.evaluation.motion_report import Pair, Row, pooled_z
 from pipeline.motion import prosody
 from pipeline.motion.gestures import arm_ik
-from pipeline.speaking import SpokenFace
 from pipeline.svd import AudioPoseSVDPipeline
 from pipeline.training import heldout, pool, talks
 from pipeline.training.losses import boxes, psnr

@@ -19,7 +19,8 @@ from PIL import Image
 
 from pipeline import frames as pictures
 from pipeline import media, warp, weights
-from pipeline.base import AudioPosePipeline, finish
+from pipeline.analysis.progress import finish
+from pipeline.base import AudioPosePipeline
 from pipeline.evaluation.lips import correlation
 from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.detectors import cache, load
+from pipeline.analysis.detectors import cache, load
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation.motion_report import ASSETS, Row
 from pipeline.media import read_image

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline import ROOT, detectors, media
-from pipeline.base import finish
+from pipeline import ROOT, media
+from pipeline.analysis import detectors
+from pipeline.analysis.progress import finish
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation.lips import correlation
 from pipeline.evaluation.motion_report import Row, distance

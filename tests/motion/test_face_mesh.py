@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.analysis.talking_face import geometry
 from pipeline.motion import face_animation, face_mesh
-from pipeline.speaking import geometry
 from pipeline.values import Keypoints
 
 SAMPLES = ("s0", "s1", "s2")

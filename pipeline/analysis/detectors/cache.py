@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.values import Detection, Pose, Video
 
 if TYPE_CHECKING:
-    from pipeline.detectors import Detector
+    from pipeline.analysis.detectors import Detector
 
 MAX_BYTES = 2 * 1024**3  # oldest entries go first beyond this
 MASK_LEVELS = 255  # masks are kept as 8-bit PNG: a step of 0.004 is below what the cut-out shows

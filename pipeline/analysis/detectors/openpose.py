@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.detectors import tracks
-from pipeline.detectors.sighting import Sighting, shrunk
+from pipeline.analysis.detectors import tracking
+from pipeline.analysis.detectors.detection import Sighting, shrunk
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, Detection, Video
 
 WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
@@ -38,11 +38,11 @@ class OpenPose:
 
     def image(self, image: np.ndarray) -> Detection:
         """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
-        return tracks.picture(image, self._people)
+        return tracking.picture(image, self._people)
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
         """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
-        return tracks.clip(video, lambda frames: [self._people(frame) for frame in frames], 1)
+        return tracking.clip(video, lambda frames: [self._people(frame) for frame in frames], 1)
 
     def _people(self, image: np.ndarray) -> list[Sighting]:
         found = self._network.detect_poses(shrunk(image, MAX_SIDE), include_hand=True, include_face=True)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import detectors
 from pipeline.__main__ import main
-from pipeline.base import finish
-from pipeline.detectors import dwpose, networks
+from pipeline.analysis import detectors
+from pipeline.analysis.detectors import dwpose, onnx
+from pipeline.analysis.progress import finish
 from pipeline.media import read_image
 from pipeline.values import Pose, Video
 from tests.helpers.dwpose_people import CROP, FILES, PICTURE, folder_of_files, found_by_yolox, grey, simcc
@@ -124,7 +124,7 @@ def test_each_damage_is_one_sentence_with_a_remedy(folder, photo, tmp_path, capf
 
 def test_a_file_beyond_the_limit_is_not_opened(folder, photo, tmp_path, capsys, monkeypatch) -> None:
     put(folder)
-    monkeypatch.setattr(networks, "MAX_BYTES", 1000)
+    monkeypatch.setattr(onnx, "MAX_BYTES", 1000)
     assert main(pose_of(photo, tmp_path / "out.npz")) == 2
     assert "where 1 to 1000 are expected" in capsys.readouterr().err
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import detectors
-from pipeline.base import finish
-from pipeline.detectors import cache, dwpose, networks
-from pipeline.detectors.sighting import NO_FACE
+from pipeline.analysis import detectors
+from pipeline.analysis.detectors import cache, dwpose, onnx
+from pipeline.analysis.detectors.detection import NO_FACE
+from pipeline.analysis.progress import finish
 from pipeline.frames import draft
 from pipeline.values import VISIBLE, Detection, Video
 from tests.helpers.dwpose_people import FILES, Runtime, folder_of_files, found_by_yolox, grey, simcc
@@ -32,7 +32,7 @@ def stand_in(folder, monkeypatch):
         runtime = Runtime(find, pose, **options)
         for name in FILES.values():
             (folder / name).write_bytes(b"any")
-        monkeypatch.setattr(networks, "runtime", lambda: runtime)
+        monkeypatch.setattr(onnx, "runtime", lambda: runtime)
         return runtime
 
     return install
@@ -200,7 +200,7 @@ def test_batches_give_what_single_frames_give(stand_in, monkeypatch) -> None:
     clip = grey(*range(50, 61))
     runs, calls = [], []
     for at_once, batch in ((1, "batch"), (4, "batch"), (16, "batch"), (1, 1), (4, 3)):
-        monkeypatch.setitem(networks.AT_ONCE, networks.CPU, at_once)
+        monkeypatch.setitem(onnx.AT_ONCE, onnx.CPU, at_once)
         runtime = stand_in(find, lambda crop: simcc(0.8 + 0.1 * crop[0, 192, 144]), batch=batch)
         chunks = Video(iter([clip[:5], clip[5:]]), 25.0)
         runs.append(finish(detectors.load("dwpose").video(chunks)))
@@ -215,7 +215,7 @@ def test_batches_give_what_single_frames_give(stand_in, monkeypatch) -> None:
 def test_progress_and_closing(stand_in) -> None:
     stand_in(lambda picture: (found_by_yolox((320, 320, 90, 200, 0.9)),))
     steps = detectors.load("dwpose").video(Video(grey(*range(10)), 25.0))
-    assert [next(steps), next(steps)] == [networks.AT_ONCE[networks.CPU], 8]
+    assert [next(steps), next(steps)] == [onnx.AT_ONCE[onnx.CPU], 8]
     steps.close()
     assert list(detectors.load("dwpose").video(Video(grey(*range(10)), 25.0))) == [4, 8, 10]
 
@@ -229,10 +229,10 @@ def test_files_are_opened_late_with_the_asked_threads_and_cuda_where_it_is(stand
     detector.image(grey(90)[0])
     detector.image(grey(91)[0])
     assert [name for name, _, _ in runtime.opened] == list(FILES.values())
-    asked = [(networks.CUDA, networks.CUDA_OPTIONS), networks.CPU]
+    asked = [(onnx.CUDA, onnx.CUDA_OPTIONS), onnx.CPU]
     assert all(o.intra_op_num_threads == 3 and p == asked for _, o, p in runtime.opened)
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert networks.threads() == 0
+    assert onnx.threads() == 0
 
 
 def test_kept_answers_are_asked_for_anew_when_a_file_changes(stand_in, folder) -> None:

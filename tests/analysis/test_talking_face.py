@@ -5,13 +5,13 @@ import pytest
 import skimage.data
 import torch
 
-from pipeline import detectors, speaking
-from pipeline.detectors import facemesh
+from pipeline.analysis import detectors, talking_face
+from pipeline.analysis.detectors import face_mesh as facemesh
+from pipeline.analysis.talking_face import SpokenFace, on_face
 from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh, MeshMotion
 from pipeline.motion import face_mesh, skeleton
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.refocus import refocus
-from pipeline.speaking import SpokenFace, on_face
 from pipeline.svd import AudioPoseSVDPipeline
 from pipeline.values import Keypoints, Pose
 from tests.helpers.aniportrait_files import write
@@ -80,7 +80,7 @@ def test_what_does_not_move_stays_and_what_moves_is_in_place(photo, person, seen
     assert isinstance(quiet, SpokenFace) and quiet.mesh.shape == (2, 468, 2)
     assert np.abs(quiet.points.xy - person.face.xy).max() < 1e-9
     chin = np.zeros((468, 3))
-    chin[speaking.geometry().vertices[:, 1] < -6] = (0, -1, 0)  # 1 cm down
+    chin[talking_face.geometry().vertices[:, 1] < -6] = (0, -1, 0)  # 1 cm down
     for amplitude in (1.0, 0.5):
         said = on_face(moved(2, chin), person, still(2), amplitude, picture)
         shift = (said.points.xy - person.face.xy)[0] * photo.shape[1::-1]
@@ -160,12 +160,12 @@ def test_a_saved_pipeline_comes_back_with_aniportrait(pipe, tmp_path):
 def test_head_turns_come_from_the_speech(paths):
     network = Audio2HeadPose.from_published(paths)
     audio, head = speech(2.0), still(50)
-    turned = speaking.head_from_speech(network, audio, 25.0, head)
+    turned = talking_face.head_from_speech(network, audio, 25.0, head)
     raw = network.predict(audio, 30.0, 60)
     assert turned.angles.shape == (50, 3) and turned.shift is head.shift
     assert turned.angles[:, 0].mean() == pytest.approx(raw[:, 1].mean() / 2, abs=0.1)
     assert np.abs(np.diff(turned.angles, axis=0)).max() < np.abs(np.diff(raw[:, :3], axis=0)).max()
     with torch.no_grad():
         assert not np.array_equal(
-            turned.angles, speaking.head_from_speech(network, audio, 25.0, head, identity=7).angles
+            turned.angles, talking_face.head_from_speech(network, audio, 25.0, head, identity=7).angles
         )

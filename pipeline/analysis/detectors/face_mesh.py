@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.detectors.people import mediapipe
-from pipeline.detectors.quiet import quiet
+from pipeline.analysis.detectors.mediapipe_graphs import mediapipe
+from pipeline.analysis.detectors.stderr import quiet
 from pipeline.motion.face_mesh import face68
 from pipeline.values import Keypoints
 

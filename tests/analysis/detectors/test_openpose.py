@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import detectors
 from pipeline.__main__ import main
-from pipeline.detectors import cache, openpose
+from pipeline.analysis import detectors
+from pipeline.analysis.detectors import cache, openpose
 from pipeline.values import Video
 
 BROKEN = {

@@ -7,9 +7,9 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
-from pipeline import detectors
-from pipeline.detectors import drawn, people, sighting, steady
-from pipeline.detectors.sighting import Sighting, rank
+from pipeline.analysis import detectors
+from pipeline.analysis.detectors import detection, left_right, mediapipe_graphs, skeleton_check
+from pipeline.analysis.detectors.detection import Sighting, rank
 from pipeline.values import Detection, Video
 
 pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
@@ -77,7 +77,7 @@ def test_body_agrees_with_the_face_and_the_neck_rule(portrait):
 
 def test_points_outside_the_picture_are_missing_but_keep_their_places():
     points = np.array([[0.5, 0.5, 0.9], [0.5, 1.1, 0.9], [-0.2, 0.5, 0.9]])
-    kept = sighting.in_picture(points)
+    kept = detection.in_picture(points)
     assert np.array_equal(kept[:, :2], points[:, :2]) and kept[:, 2].tolist() == [0.9, 0, 0]
     assert points[1, 2] == 0.9  # the caller's array is left alone
 
@@ -138,7 +138,9 @@ def test_a_skeleton_has_its_own_sentence(detector, astronaut):
     steps, found = run(detector.video(Video(np.stack([skeleton()] * 4), 25.0)))
     assert found.people == () and "already drawn skeleton" in found.notes[0]
     night = (astronaut * 0.12).astype(np.uint8)
-    assert not drawn.is_skeleton(night) and not drawn.is_skeleton(np.zeros((64, 64, 3), np.uint8))
+    assert not skeleton_check.is_skeleton(night) and not skeleton_check.is_skeleton(
+        np.zeros((64, 64, 3), np.uint8)
+    )
 
 
 def test_wrong_arrays_are_refused(detector):
@@ -175,8 +177,8 @@ def test_a_clip_without_frames_is_refused(detector):
 
 def test_closing_frees_the_graphs(detector, astronaut, monkeypatch):
     closed = []
-    real = people.Follower.close
-    monkeypatch.setattr(people.Follower, "close", lambda self: (closed.append(self), real(self)))
+    real = mediapipe_graphs.Follower.close
+    monkeypatch.setattr(mediapipe_graphs.Follower, "close", lambda self: (closed.append(self), real(self)))
     generator = detector.video(Video(np.stack([small(astronaut)] * 9), 25.0))
     assert next(generator) == 8
     generator.close()
@@ -186,18 +188,18 @@ def test_closing_frees_the_graphs(detector, astronaut, monkeypatch):
 def test_exchanged_sides_are_put_right():
     rng = np.random.default_rng(0)
     standing = np.concatenate([rng.random((33, 2)) * 200, np.ones((33, 1))], 1)
-    guard = steady.Steady()
+    guard = left_right.Steady()
     for t in range(30):
         points = standing + np.concatenate([rng.normal(0, 0.5, (33, 2)), np.zeros((33, 1))], 1)
-        given = points[steady.OTHER_SIDE] if t >= 20 else points
+        given = points[left_right.OTHER_SIDE] if t >= 20 else points
         order = guard.sides(given, 400, frontal=False)
         assert np.array_equal(given[order], points)
     assert np.array_equal(guard.sides(standing, 400, frontal=True), np.arange(33))
-    between = (standing + standing[steady.OTHER_SIDE]) / 2
-    answers = [guard.sides(between, 400, frontal=False) for _ in range(steady.PATIENCE + 1)]
-    assert answers[:-1] == [None] * steady.PATIENCE and np.array_equal(answers[-1], np.arange(33))
+    between = (standing + standing[left_right.OTHER_SIDE]) / 2
+    answers = [guard.sides(between, 400, frontal=False) for _ in range(left_right.PATIENCE + 1)]
+    assert answers[:-1] == [None] * left_right.PATIENCE and np.array_equal(answers[-1], np.arange(33))
     guard.reset()
-    assert np.array_equal(guard.sides(standing[steady.OTHER_SIDE], 400, frontal=False), np.arange(33))
+    assert np.array_equal(guard.sides(standing[left_right.OTHER_SIDE], 400, frontal=False), np.arange(33))
 
 
 def test_short_visits_do_not_count():
@@ -217,7 +219,7 @@ def test_without_mediapipe_the_remedy_is_named(monkeypatch):
 
 
 def test_importing_loads_no_mediapipe(root):
-    code = "import sys, pipeline.detectors.holistic; sys.exit('mediapipe' in sys.modules)"
+    code = "import sys, pipeline.analysis.detectors.holistic; sys.exit('mediapipe' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.detectors import holistic, tracks
-from pipeline.detectors.people import Region
-from pipeline.detectors.sighting import OTHER_SIDE, Sighting, strayed
+from pipeline.analysis.detectors import holistic, tracking
+from pipeline.analysis.detectors.detection import OTHER_SIDE, Sighting, strayed
+from pipeline.analysis.detectors.mediapipe_graphs import Region
 from pipeline.evaluation.alignment import ADULT, Dance, Person, skeleton, standing
 from pipeline.motion import retarget, smoothing, timing
 from pipeline.motion.retarget import report as doctor
@@ -46,7 +46,7 @@ def test_openpose_people_who_cross_are_not_exchanged():
     histories: list[dict[int, Sighting]] = []
     for t in range(FRAMES):
         pair = [sighting(x) for x in crossing(t)]
-        tracks.join(histories, pair[:: 1 if t % 3 else -1], t)
+        tracking.join(histories, pair[:: 1 if t % 3 else -1], t)
     assert len(histories) == 2
     starts = sorted(h[0].centre()[0] for h in histories)
     assert starts[0] < 0.4 < 0.6 < starts[1]

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.detectors.sighting import Sighting, in_picture
-from pipeline.detectors.steady import OTHER_SIDE, Steady
+from pipeline.analysis.detectors.detection import Sighting, in_picture
+from pipeline.analysis.detectors.left_right import OTHER_SIDE, Steady
 from pipeline.motion.face_mesh import face68
 from pipeline.values import BODY, FACE, HANDS, VISIBLE
 

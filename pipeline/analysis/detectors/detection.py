@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.detectors import drawn
+from pipeline.analysis.detectors import skeleton_check
 from pipeline.motion import smoothing
 from pipeline.values import VISIBLE, Pose
 
@@ -141,8 +141,8 @@ def check(image: np.ndarray) -> None:
         raise ValueError(
             f"the detector needs an RGB picture (H, W, 3) of bytes, got {image.shape} {image.dtype}"
         )
-    if drawn.is_skeleton(image):
-        raise ValueError(f"the picture {drawn.SAID}")
+    if skeleton_check.is_skeleton(image):
+        raise ValueError(f"the picture {skeleton_check.SAID}")
 
 
 def notes(people: tuple[Pose, ...]) -> tuple[str, ...]:

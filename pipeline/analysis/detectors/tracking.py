@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
-from pipeline.detectors import drawn
-from pipeline.detectors.sighting import (
+from pipeline.analysis.detectors import skeleton_check
+from pipeline.analysis.detectors.detection import (
     NO_FRAMES,
     NO_PERSON,
     Sighting,
@@ -48,8 +48,8 @@ def clip(
     done, size = 0, None
     for chunk in video.chunks():
         size = chunk.shape[1:3]
-        if done == 0 and drawn.is_skeleton_clip(chunk):
-            return Detection((), (), (drawn.CLIP_SAID,))
+        if done == 0 and skeleton_check.is_skeleton_clip(chunk):
+            return Detection((), (), (skeleton_check.CLIP_SAID,))
         for start in range(0, len(chunk), at_once):
             for seen in people(chunk[start : start + at_once]):
                 join(histories, seen, done)

@@ -6,7 +6,7 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
-from pipeline.detectors import cache
+from pipeline.analysis.detectors import cache
 from pipeline.values import Detection, Pose, Video
 
 

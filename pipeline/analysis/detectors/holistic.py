@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.detectors import drawn
-from pipeline.detectors.cutout import to_edges
-from pipeline.detectors.people import Follower, Locator, Region, mediapipe
-from pipeline.detectors.quiet import quiet
-from pipeline.detectors.sighting import (
+from pipeline.analysis.detectors import skeleton_check
+from pipeline.analysis.detectors.detection import (
     NO_FRAMES,
     NO_PERSON,
     Sighting,
@@ -25,6 +22,9 @@ from pipeline.detectors.sighting import (
     shrunk,
     strayed,
 )
+from pipeline.analysis.detectors.mediapipe_graphs import Follower, Locator, Region, mediapipe
+from pipeline.analysis.detectors.person_mask import to_edges
+from pipeline.analysis.detectors.stderr import quiet
 from pipeline.values import Detection, Pose, Video
 
 MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
@@ -68,8 +68,8 @@ class Holistic:
         try:
             for chunk in video.chunks():
                 size = chunk.shape[1:3]
-                if done == 0 and drawn.is_skeleton_clip(chunk):
-                    return Detection((), (), (drawn.CLIP_SAID,))
+                if done == 0 and skeleton_check.is_skeleton_clip(chunk):
+                    return Detection((), (), (skeleton_check.CLIP_SAID,))
                 for frame in chunk:
                     with quiet():
                         crowd.follow(shrunk(frame, MAX_SIDE))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline import ROOT
-from pipeline.detectors import facemesh
+from pipeline.analysis.detectors import face_mesh as facemesh
 from pipeline.models import wav2vec
 from pipeline.models.aniportrait import Audio2HeadPose, MeshMotion
 from pipeline.models.audio2pose import RATE, FaceMotion

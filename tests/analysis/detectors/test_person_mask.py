@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.detectors.cutout import to_edges
+from pipeline.analysis.detectors.person_mask import to_edges
 
 SIZE = (400, 300)
 

@@ -11,9 +11,9 @@ from collections.abc import Generator, Iterator
 import cv2
 import numpy as np
 
-from pipeline.detectors import networks, tracks
-from pipeline.detectors.networks import Network
-from pipeline.detectors.sighting import Sighting, in_picture
+from pipeline.analysis.detectors import onnx, tracking
+from pipeline.analysis.detectors.detection import Sighting, in_picture
+from pipeline.analysis.detectors.onnx import Network
 from pipeline.models import registry
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, Detection, Video
 
@@ -43,7 +43,7 @@ class DWPose:
     name = "dwpose"
 
     def __init__(self) -> None:
-        networks.runtime()
+        onnx.runtime()
         files = registry.located("dwpose")
         width, height = CROP
         self._finder = Network(files["detector"], (3, SQUARE, SQUARE), ((CELLS, 5 + CLASSES),))
@@ -53,11 +53,11 @@ class DWPose:
 
     def image(self, image: np.ndarray) -> Detection:
         """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
-        return tracks.picture(image, lambda picture: self._people([picture])[0])
+        return tracking.picture(image, lambda picture: self._people([picture])[0])
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
         """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
-        return tracks.clip(video, self._people, networks.AT_ONCE[networks.provider()])
+        return tracking.clip(video, self._people, onnx.AT_ONCE[onnx.provider()])
 
     def _people(self, frames: np.ndarray | list[np.ndarray]) -> list[list[Sighting]]:
         """The people of each frame; the crops of all of them share the calls of the pose network."""

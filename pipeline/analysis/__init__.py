@@ -1,0 +1,1 @@
+"""The first half: inputs become a `Motion`."""
