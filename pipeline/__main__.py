@@ -41,9 +41,9 @@ def generate(args: argparse.Namespace) -> dict:
 
 def estimate(request, pipe, inputs, frames: int):
     """Memory and time of the run to come, before it starts."""
-    from pipeline import estimate as estimates
+    from pipeline.render.runtime import cost
 
-    return estimates.estimate(
+    return cost.estimate(
         pipe, inputs.size, frames, steps=request.steps, window=request.window, overlap=request.overlap,
         schedule=request.windows, conditioning=request.conditioning(),
     )  # fmt: skip
@@ -78,12 +78,13 @@ def keep_skeleton(motion, inputs, path: str) -> None:
 
 def start(args: argparse.Namespace) -> tuple:
     """Loads the model and the inputs and analyses them, saying warnings on stderr."""
-    from pipeline import jobs, weights
+    from pipeline import jobs
     from pipeline.analysis import progress
+    from pipeline.render import load
 
     meter = progress.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
     request = jobs.Request.of(vars(args))
-    pipe = weights.load(args.model, how=placement(args), audio2pose=request.audio2pose)
+    pipe = load.load(args.model, how=placement(args), audio2pose=request.audio2pose)
     meter.lap("load model")
     inputs = jobs.load(request, pipe)
     analysis = meter.drain(jobs.analyse(request, pipe, inputs))
@@ -98,7 +99,7 @@ def start(args: argparse.Namespace) -> tuple:
 
 def placement(args: argparse.Namespace):
     """Where and how the networks run; `preview` runs none of the large ones and has fewer options."""
-    from pipeline.placement import Placement
+    from pipeline.render.runtime.placement import Placement
 
     if args.command != "generate":
         return Placement(args.device, args.attention)
@@ -107,7 +108,7 @@ def placement(args: argparse.Namespace):
 
 def facts(output, request, pipe, inputs, analysis, meter) -> dict:
     """What --json prints about a run."""
-    from pipeline import jobs
+    from pipeline.render.runtime import cost
 
     height, width = inputs.size
     frames, report = len(analysis.motion), analysis.report
@@ -117,7 +118,7 @@ def facts(output, request, pipe, inputs, analysis, meter) -> dict:
         "device": pipe.placed.device, "attention": pipe.attention_backend, "dtype": pipe.placed.dtype,
         "offload": pipe.placed.offload, "seed": request.seed,
         "intensity": request.intensity, "timings": {k: round(v, 3) for k, v in meter.seconds.items()},
-        "peak_memory": jobs.peak_memory(), "alignment": report.to_dict() if report else None,
+        "peak_memory": cost.peak_memory(), "alignment": report.to_dict() if report else None,
         "warnings": list(analysis.warnings),
     }  # fmt: skip
 

@@ -26,11 +26,12 @@ except ImportError:
 
 import numpy as np
 
-from pipeline import app_knobs, companions, frames, jobs, media, weights
+from pipeline import app_knobs, companions, jobs, media
 from pipeline.analysis.analyse import Analysis
 from pipeline.analysis.progress import finish
-from pipeline.base import AudioPosePipeline
 from pipeline.motion import chart
+from pipeline.render import draft, load
+from pipeline.render.base import AudioPosePipeline
 from pipeline.values import Motion, Progress
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def model_name() -> str:
 @functools.lru_cache(maxsize=2)
 def model(name: str) -> AudioPosePipeline:
     """The pipeline, loaded once."""
-    return weights.load(name)
+    return load.load(name)
 
 
 def line(text: str, share: float | None = None) -> str:
@@ -143,7 +144,7 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
         yield KEEP, bar(step, began), KEEP, KEEP, KEEP
     yield KEEP, line("<b>Preparing the draft</b>"), KEEP, KEEP, KEEP
     part, motion = jobs.excerpt(inputs, analysis.motion)
-    frames.layers(part.picture, motion, part.size)  # kept: the slider's drafts find them
+    draft.layers(part.picture, motion, part.size)  # kept: the slider's drafts find them
     folder = visit.folder or tempfile.mkdtemp(prefix="apv", dir=visit.home)
     fresh = replace(visit, request=request, inputs=inputs, analysis=analysis, accents=rows, speech=heard)
     notes = "  \n".join(f"⚠ {sentence}" for sentence in (*analysis.warnings, *([note] if note else [])))

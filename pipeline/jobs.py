@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -19,20 +18,15 @@ import torch
 from pipeline import __version__, media
 from pipeline.analysis import detectors
 from pipeline.analysis.analyse import Analysis
-from pipeline.base import AudioPosePipeline
-from pipeline.frames import draft
 from pipeline.media import pose_files
 from pipeline.motion import retarget
 from pipeline.motion.accents import checked
 from pipeline.motion.gestures import beats
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import Regions, refocus
+from pipeline.render.base import AudioPosePipeline
+from pipeline.render.draft import draft
 from pipeline.values import Audio, Motion, Progress
-
-try:
-    import resource
-except ImportError:  # Windows has no such module, and so no figure
-    resource = None
 
 FILES = ("reference", "audio", "driving", "accents")
 RANGES = {
@@ -300,18 +294,3 @@ def generate(
                 yield step
         finally:
             steps.close()
-
-
-def peak_memory() -> dict[str, float]:
-    """Peak resident memory of this process, and of its CUDA device where there is one, in GB."""
-    peak = {}
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux's ru_maxrss counts the process that started this one, too
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-        peak["resident_gb"] = next(int(line.split()[1]) * 1024 / 1e9 for line in lines if "VmHWM" in line)
-    elif resource is not None:
-        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, kilobytes elsewhere
-        peak["resident_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-    if torch.cuda.is_available():
-        peak["cuda_gb"] = torch.cuda.max_memory_allocated() / 1e9
-    return peak

@@ -164,7 +164,7 @@ def test_two_visitors_do_not_meet(address, files) -> None:
 @contextlib.contextmanager
 def halted(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
     """A denoiser that, once the page has written its first frames, tells so and waits until it may go on."""
-    from pipeline.svd import AudioPoseSVDPipeline
+    from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 
     real = AudioPoseSVDPipeline.render
     finished, go_on = threading.Event(), threading.Event()

@@ -154,7 +154,7 @@ def test_silent_speech_is_a_warning_and_the_mouth_stays_shut(files, capsys, tmp_
 
 
 def test_an_interrupt_keeps_the_finished_frames(files, tmp_path, monkeypatch, capsys) -> None:
-    from pipeline.svd import AudioPoseSVDPipeline
+    from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 
     real = AudioPoseSVDPipeline.render
 

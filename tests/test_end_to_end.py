@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline import weights
 from pipeline.evaluation import enlarged, held, mini, motion, slider
 from pipeline.evaluation.enlarged import Enlarged
+from pipeline.render import load
 from pipeline.values import Keypoints, Pose
 from tests.helpers.tiny import tiny_pipeline
 from tests.test_evaluate_mini import tiny_talk
@@ -128,7 +128,7 @@ def test_the_frames_that_are_measured_are_those_of_the_pipeline():
 
 @pytest.mark.slow
 def test_the_shipped_model_keeps_the_gain_in_frames():
-    pipe = weights.load(str(mini.SHIPPED), device="cpu")
+    pipe = load.load(str(mini.SHIPPED), device="cpu")
     rows = {row.name: row for row in slider.rows(pipe, 1)}
     assert rows["slider end to end: wrists' displacement kept, slope"].value > 0.7
     assert rows["slider end to end: wrists read in frames, of those drawn"].value > 0.8

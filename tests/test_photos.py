@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.evaluation import photos
-from pipeline.frames import draft
+from pipeline.render.draft import draft
 from tests.helpers.tiny import motion, portrait
 
 

@@ -23,14 +23,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline import ROOT, jobs, media, warp, weights
+from pipeline import ROOT, jobs, media
 from pipeline.analysis import progress
 from pipeline.analysis.detectors import load as load_detector
 from pipeline.evaluation import bench_svd
-from pipeline.frames import layers
 from pipeline.motion import prosody
 from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
+from pipeline.render import load, warp
+from pipeline.render.draft import layers
 from pipeline.values import Audio, Video
 
 ASSETS = ROOT / "assets"
@@ -152,7 +153,7 @@ def main(argv: Sequence[str]) -> int:
         return show(bench_svd.run(args), args.json)
     reference, speech = ASSETS / "reference" / "half_jacket.png", ASSETS / "speech" / "lecture.wav"
     driving = ASSETS / "driving" / "beats.mp4"
-    pipe = weights.load("mini")
+    pipe = load.load("mini")
     figures = stages(pipe, reference, speech, driving)
     figures["detection_ms"] = detection_ms(driving)
     figures["denoise_512x768_s_per_frame"] = denoiser_seconds(pipe, reference, speech, driving)

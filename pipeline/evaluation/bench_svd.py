@@ -23,14 +23,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import published, weights
 from pipeline.analysis import progress
-from pipeline.estimate import estimate
 from pipeline.evaluation import peer
 from pipeline.evaluation.peer import randomise
 from pipeline.models import registry
 from pipeline.motion import skeleton, timing
-from pipeline.placement import DTYPES, Placement, choose_device, place
+from pipeline.render import load
+from pipeline.render.runtime.cost import estimate
+from pipeline.render.runtime.placement import DTYPES, Placement, choose_device, place
+from pipeline.render.svd import from_published
 from pipeline.values import Motion, Pose
 
 DRIVING = registry.ROOT / "assets" / "driving" / "beats.npz"
@@ -70,10 +71,10 @@ def random_pipeline(device: str, dtype: torch.dtype, folder: Path | None = None)
         paths = {key: home / name for key, name in names.items()}
         if (home / "settings.json").is_file():
             paths["settings"] = home / "settings.json"
-        parts = published.networks(paths)
+        parts = from_published.networks(paths)
         for part in parts.values():
             randomise(part, torch.device(device), dtype)
-        return published.assembled(parts, paths)
+        return from_published.assembled(parts, paths)
 
 
 def write_configs(folder: Path) -> Path:
@@ -124,7 +125,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     if args.random_weights:
         pipe = random_pipeline(device, dtype, Path(args.config) if args.config else None)
     else:
-        pipe = weights.load(args.model, how=how)
+        pipe = load.load(args.model, how=how)
     motion, figures, kept = moves(args.frames), {}, {}
     options = {"num_inference_steps": args.steps, "window": args.window, "overlap": args.overlap}
     for text, size in sizes(args.sizes):
@@ -198,7 +199,7 @@ def published_loop(
     with tempfile.TemporaryDirectory() as made:
         home = Path(args.config) if args.config else write_configs(Path(made))
         files = {name: "scheduler_config.json" if name == "scheduler" else "config.json" for name in CONFIGS}
-        configs = {name: published.read_json(home / name / file) for name, file in files.items()}
+        configs = {name: from_published.read_json(home / name / file) for name, file in files.items()}
         asked = {name: getattr(args, name) for name in ("frames", "steps", "window", "overlap")}
         asked |= {"device": device, "dtype": kind, "configs": configs, "seed": SEED}
         asked |= {"pictures": f"{made}/pictures.npz", "latents": f"{made}/latents.npy"}

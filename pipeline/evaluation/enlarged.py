@@ -21,11 +21,11 @@ from torch import Tensor
 from pipeline.evaluation import held, mouths
 from pipeline.evaluation.held import Case
 from pipeline.evaluation.motion_report import Row
-from pipeline.schedules import SCHEDULES, Task
-from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.render.svd.denoising import SCHEDULES, Task
+from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
+from pipeline.render.warp.detail import trust
 from pipeline.training import heldout
 from pipeline.training.losses import boxes, psnr
-from pipeline.warp.detail import trust
 
 log = logging.getLogger(__name__)
 

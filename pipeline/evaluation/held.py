@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import frames as pictures
 from pipeline.analysis import talking_face
 from pipeline.evaluation import mouths
 from pipeline.models.audio2pose import RATE
@@ -25,7 +24,8 @@ from pipeline.motion import fda, prosody
 from pipeline.motion.face_animation import PARAMETERS
 from pipeline.motion.gestures import beats
 from pipeline.motion.gestures import head as gesture
-from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.render import draft
+from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.training import mini as minis
 from pipeline.training import presenters
 from pipeline.training.batches import plain
@@ -158,7 +158,7 @@ def rendered(
 
 def warped(given: Case, motion: Motion) -> Tensor:
     """(F,3,H,W) in [0,1]: the same motion by the warp alone."""
-    return _floats(np.concatenate(list(pictures.draft(given.image, motion, given.size))))
+    return _floats(np.concatenate(list(draft.draft(given.image, motion, given.size))))
 
 
 def denoised(mini: minis.Mini, talk: HeldTalk, audio: Tensor | None = None, every: int = 1) -> Tensor:

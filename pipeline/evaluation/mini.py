@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline import ROOT, weights
+from pipeline import ROOT
 from pipeline.analysis.talking_face import SpokenFace
 from pipeline.evaluation import (
     enlarged,
@@ -42,7 +42,8 @@ from pipeline.evaluation.mini_rows import HEARD, Figures, table
 from pipeline.evaluation.motion_report import Pair, Row, pooled_z
 from pipeline.motion import prosody
 from pipeline.motion.gestures import arm_ik
-from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.render import load
+from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.training import heldout, pool, talks
 from pipeline.training.losses import boxes, psnr
 from pipeline.values import Audio
@@ -186,7 +187,7 @@ def opened(folder: Path, device: str) -> AudioPoseSVDPipeline:
     """The pipeline of a model folder."""
     if not (folder / "model_index.json").is_file():
         raise ValueError(f"{folder} holds no model; name a folder such as checkpoints/mini")
-    return weights.load(str(folder), device=device)
+    return load.load(str(folder), device=device)
 
 
 def tall(given: Case) -> float:

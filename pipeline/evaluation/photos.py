@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline import frames as pictures
-from pipeline import media, warp, weights
+from pipeline import media
 from pipeline.analysis.progress import finish
-from pipeline.base import AudioPosePipeline
 from pipeline.evaluation.lips import correlation
 from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
+from pipeline.render import draft, load, tensors, warp
+from pipeline.render.base import AudioPosePipeline
 from pipeline.values import Audio, Motion
 
 FPS, SECONDS = 12.5, 2.4
@@ -49,8 +49,8 @@ class Photo:
 def measured(image: np.ndarray, motion: Motion, result: np.ndarray) -> tuple[float, float, float]:
     """(change, mouth_r, gap) of frames (T,H,W,3) uint8 made of a picture (H,W,3) and a motion."""
     motion, size = rested(motion), result.shape[1:3]
-    moved = warp.warp(pictures.layers(image, motion, size), warp.Points.of(motion.pose), size)
-    plain = pictures.to_frames(moved.image[0]).astype(np.float32)
+    moved = warp.warp(draft.layers(image, motion, size), warp.Points.of(motion.pose), size)
+    plain = tensors.to_frames(moved.image[0]).astype(np.float32)
     own = moved.validity[0, :, 0].numpy() > SURE
     change = np.abs(result.astype(np.float32) - plain).mean(3)[own].mean()
     lips = motion.pose.face.xy * np.array(size[::-1])
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--sheet", type=Path, help="PNG to write: picture and frames, a row per take")
     add("--json", action="store_true")
     args = parser.parse_args(argv)
-    pipe, found, rows = weights.load(args.model, device="cpu"), [], []
+    pipe, found, rows = load.load(args.model, device="cpu"), [], []
     for reference, speech, driving in itertools.product(args.references, args.speech, args.driving):
         image = media.read_image(reference)
         sound = media.read_audio(speech)

@@ -24,7 +24,7 @@ from pipeline.evaluation import motion as measure
 from pipeline.evaluation.lips import correlation
 from pipeline.evaluation.motion_report import Row, distance
 from pipeline.motion.refocus import refocus
-from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.values import Pose, Video
 
 log = logging.getLogger(__name__)

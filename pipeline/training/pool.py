@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline import warp
+from pipeline.render import warp
 from pipeline.training import acting, presenters, talks
 from pipeline.training.camera import recorded
 from pipeline.training.rows import Rows

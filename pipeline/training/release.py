@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline import weights
-from pipeline.conditioning import WarpedReference
 from pipeline.models.audio2pose import Audio2Pose
-from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.render import load
+from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
+from pipeline.render.svd.warped_reference import WarpedReference
 from pipeline.training import mini as minis
 
 LIMIT_MB = 40
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         interaction=parts.interaction,
     )
     pipe.save_config(folder)
-    weights.load(str(folder), device="cpu")
+    load.load(str(folder), device="cpu")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     print(f"{folder} loads; {size:.1f} MB of at most {LIMIT_MB} MB")
     return 0 if size <= LIMIT_MB else 1

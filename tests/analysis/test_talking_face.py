@@ -12,7 +12,7 @@ from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh, MeshMotion
 from pipeline.motion import face_mesh, skeleton
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.refocus import refocus
-from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.values import Keypoints, Pose
 from tests.helpers.aniportrait_files import write
 from tests.helpers.tiny import figure, speech, tiny_pipeline

@@ -15,9 +15,9 @@ from torch import nn
 
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
-from pipeline.published import NAMES
-from pipeline.stills import StillReference
-from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.render.svd.from_published import NAMES
+from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
+from pipeline.render.svd.still_reference import StillReference
 
 SCHEDULER = {
     "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000,

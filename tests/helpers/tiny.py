@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
 
-from pipeline.conditioning import WarpedReference
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.denoiser import ReferenceTokens, make_scheduler
 from pipeline.models.haar import HaarLatent
-from pipeline.svd import AudioPoseSVDPipeline
+from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
+from pipeline.render.svd.warped_reference import WarpedReference
 from pipeline.values import Audio, Keypoints, Motion, Pose
 
 

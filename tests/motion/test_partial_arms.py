@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import warp
-from pipeline.frames import draft, layers
 from pipeline.motion import partial_arms, skeleton
+from pipeline.render import warp
+from pipeline.render.draft import draft, layers
+from pipeline.render.warp.geometry import head_unit
 from pipeline.values import Keypoints, Motion, Pose
-from pipeline.warp.geometry import head_unit
 from tests.helpers.tiny import figure, motion, portrait, tiny_pipeline
 
 RIGHT_ARM, RIGHT_HAND, LEFT_HAND = [3, 4], slice(21, 42), slice(0, 21)

@@ -10,7 +10,7 @@ from pipeline.analysis import detectors
 from pipeline.analysis.detectors import cache, dwpose, onnx
 from pipeline.analysis.detectors.detection import NO_FACE
 from pipeline.analysis.progress import finish
-from pipeline.frames import draft
+from pipeline.render.draft import draft
 from pipeline.values import VISIBLE, Detection, Video
 from tests.helpers.dwpose_people import FILES, Runtime, folder_of_files, found_by_yolox, grey, simcc
 from tests.helpers.tiny import speech, tiny_pipeline

@@ -1,0 +1,1 @@
+"""The second half: a `Motion` and a picture become frames."""

@@ -1,0 +1,72 @@
+"""The draft: the warped reference image in full color, without any network."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from pipeline.motion.partial_arms import rested, uncut
+from pipeline.render import warp
+from pipeline.render.tensors import mask_tensor, to_frames, to_tensor
+from pipeline.values import Motion, Pose
+
+
+def draft(image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8) -> Iterator[np.ndarray]:
+    """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network.
+
+    Arms that the image shows only in part rest (`motion.rest`).
+    """
+    motion = rested(motion)
+    plates = layers(image, motion, size)
+    for start in range(0, len(motion), chunk):
+        target = warp.Points.of(motion.pose[start : start + chunk])
+        yield to_frames(warp.warp(plates, target, size).image[0])
+
+
+def layers(
+    image: np.ndarray, motion: Motion, size: tuple[int, int], device: torch.device | str = "cpu"
+) -> warp.Plates:
+    """The layers of a reference image (H,W,3) uint8 at `size`, textured; the last four are kept.
+
+    Arms that the image shows only in part are layers of their own only where no mask is known.
+    """
+    return _layers(_Asked(image, uncut(motion), motion.mask, tuple(size), str(device)))
+
+
+class _Asked:
+    """A request for layers that equals another one of the same content."""
+
+    def __init__(
+        self,
+        image: np.ndarray,
+        reference: Pose,
+        mask: np.ndarray | None,
+        size: tuple[int, int],
+        device: str,
+    ) -> None:
+        self.image, self.reference, self.mask, self.size, self.device = image, reference, mask, size, device
+        content = hashlib.sha256(repr((image.shape, size, device, reference.size)).encode())
+        points = (reference.body, reference.hands, reference.face)
+        arrays = [image, *(array for part in points for array in (part.xy, part.score))]
+        for array in arrays if mask is None else [*arrays, mask]:
+            content.update(np.ascontiguousarray(array))
+        self.key = content.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Asked) and self.key == other.key
+
+
+@functools.lru_cache(maxsize=4)
+def _layers(asked: _Asked) -> warp.Plates:
+    """Built once for draft, slider and render: filling 512x768 takes 1.5 s of one core."""
+    picture, mask = to_tensor(asked.image, asked.size), mask_tensor(asked.mask, asked.size)
+    points = warp.Points.of(asked.reference, asked.device)
+    mask = None if mask is None else mask.to(asked.device)
+    return warp.plates(picture.to(asked.device), points, mask, warp.textured)

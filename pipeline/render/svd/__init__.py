@@ -1,0 +1,1 @@
+"""The SVD-shaped backbone."""

@@ -1,0 +1,84 @@
+"""Finding and loading model sets: the shipped one, a folder, and all that can be wrong with a folder."""
+
+import json
+
+import pytest
+
+from pipeline.render import load
+from pipeline.training import mini as minis
+from tests.helpers.tiny import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    tiny_pipeline().save_pretrained(path)
+    return path
+
+
+def test_a_folder_loads_on_the_cpu_with_its_attention_named(folder) -> None:
+    pipe = load.load(str(folder), device="cpu")
+    assert pipe.attention_backend == "sdpa" and str(pipe.device) == "cpu"
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="mini"):
+        load.load("nonesuch")
+    with pytest.raises(ValueError, match="controlnext-svd"):
+        load.load("controlnext-svd")
+
+
+def test_a_folder_without_an_index_says_so(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"model_index\.json is missing"):
+        load.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"_class_name": "OtherPipeline"}, "OtherPipeline"),
+        ({"_class_name": ["AudioPoseSVDPipeline"]}, "names the pipeline"),
+        ({"unet": ["diffusers", "NoSuchClass"]}, "could not be loaded"),
+        ({"unet": ["os.path", "Thing"]}, "os.path"),
+    ],
+)
+def test_an_index_that_names_strange_classes_is_refused(folder, tmp_path, change: dict, word: str) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    (tmp_path / "model_index.json").write_text(json.dumps({**index, **change}))
+    with pytest.raises(ValueError, match=word):
+        load.load(str(tmp_path))
+
+
+def test_a_damaged_index_and_missing_weights_name_the_folder(folder, tmp_path) -> None:
+    (tmp_path / "model_index.json").write_text("{")
+    with pytest.raises(ValueError, match="not readable as JSON"):
+        load.load(str(tmp_path))
+    (tmp_path / "model_index.json").write_text((folder / "model_index.json").read_text())
+    with pytest.raises(ValueError, match="could not be loaded"):
+        load.load(str(tmp_path))
+
+
+def test_an_export_does_not_tell_the_folder_that_its_networks_were_loaded_from(tmp_path) -> None:
+    pipe, first, second = tiny_pipeline(), tmp_path / "first", tmp_path / "second"
+    interaction = minis.new_interaction(pipe.unet, pipe.controlnext, 0)
+    parts = (pipe.unet, pipe.controlnext, pipe.reference_tokens, pipe.vae, pipe.scheduler, interaction)
+    minis.export(minis.Mini(*parts), first)
+    minis.export(minis.load(first), second)
+    configs = {path.parent.name: path.read_text(encoding="utf-8") for path in second.glob("*/config.json")}
+    assert set(configs) == {"unet", "controlnext", "reference_tokens", "vae", "interaction"}
+    assert not [name for name, text in configs.items() if "_name_or_path" in text]
+
+
+def test_devices_and_attention_are_checked(folder) -> None:
+    with pytest.raises(ValueError, match="abacus"):
+        load.choose_device("abacus")
+    with pytest.raises(ValueError, match="flash"):
+        load.choose_attention(tiny_pipeline(), "flash", "cpu")
+    with pytest.raises(ValueError, match="xformers"):
+        load.choose_attention(tiny_pipeline(), "xformers", "cpu")
+
+
+@pytest.mark.gpu
+def test_cuda_is_used_when_it_is_there(folder) -> None:
+    pipe = load.load(str(folder), device="auto")
+    assert pipe.device.type == "cuda" and pipe.attention_backend in ("xformers", "sdpa")

@@ -1,0 +1,122 @@
+"""Arms of a reference that shows little of them: beyond its edge, foreshortened, beside cloth."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.render import warp
+from pipeline.values import Keypoints, Pose
+from tests.render.warp.test_warp import BODY, face
+
+SIZE = (192, 128)
+SLEEVE, CUFF, SKIN, SHIRT, WALL = (
+    (0.2, 0.3, 0.6), (0.16, 0.24, 0.5), (0.85, 0.65, 0.55), (0.3, 0.55, 0.3), (0.9, 0.9, 0.88),
+)  # fmt: skip
+
+
+def pose(wrists: tuple[tuple[float, float], tuple[float, float]], shift: float = 0.0) -> Pose:
+    """One frame: elbows at (36, 110), (92, 110), wrists and small hands as given, all moved up by `shift`."""
+    body = np.array(BODY, float)
+    body[4], body[7] = wrists
+    fan = np.array([(0, 0)] + [(f - 2, 1 + j) for f in range(5) for j in range(4)])
+    points = [body, np.concatenate([fan + body[7], fan + body[4]]), face()]
+    parts = [Keypoints((p - (0, shift))[None] / SIZE[::-1], np.ones((1, len(p)))) for p in points]
+    return Pose(*parts, 25, SIZE)
+
+
+SHORT, LONG = ((38, 118), (90, 118)), ((16, 78), (112, 78))  # wrists towards the camera; forearms raised
+
+
+def painted(fore: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(1,3,192,128) a person in flat colours, whose forearms end at SHORT's wrists, and the mask."""
+    image = torch.tensor(WALL)[:, None, None].repeat(1, *SIZE)
+    mask = torch.zeros(SIZE)
+
+    def box(colour: tuple[float, ...], rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        image[:, slice(*rows), slice(*columns)] = torch.tensor(colour)[:, None, None]
+        mask[slice(*rows), slice(*columns)] = 1
+
+    box(SHIRT, (68, 192), (46, 82))
+    box(SKIN, (28, 68), (48, 80))
+    for left, right in ((29, 46), (82, 99)):
+        box(SLEEVE, (72, 108), (left, right))
+        box(fore, (108, 124), (left, right))
+    return image[None], mask[None, None]
+
+
+def raised(fore: tuple[float, ...]) -> warp.Warped:
+    image, mask = painted(fore)
+    return warp.warp(warp.plates(image, warp.Points.of(pose(SHORT)), mask), warp.Points.of(pose(LONG)))
+
+
+def colour_at(out: warp.Warped, x: int, y: int) -> torch.Tensor:
+    return out.image[0, 0, :, y - 2 : y + 3, x - 2 : x + 3].mean((1, 2))
+
+
+@pytest.mark.parametrize(("x", "y"), [(26, 94), (102, 94)])
+def test_a_sleeve_that_points_at_the_camera_is_lent_by_the_upper_arm(x: int, y: int) -> None:
+    out = raised(CUFF)
+    assert (colour_at(out, x, y) - torch.tensor(SLEEVE)).abs().max() < 0.05
+    assert out.validity[0, 0, 0, y, x] > 0.9  # the denoiser is to keep it
+
+
+def test_a_bare_forearm_is_not_given_a_sleeve() -> None:
+    found = colour_at(raised(SKIN), 26, 94)
+    assert (found - torch.tensor(SKIN)).abs().max() < 0.3 < 0.35 < (found - torch.tensor(SLEEVE)).abs().max()
+
+
+def test_a_forearm_that_is_seen_at_length_keeps_its_own_pixels() -> None:
+    image, mask = painted(CUFF)
+    image[:, :, 110:150, 30:46] = torch.tensor(CUFF)[:, None, None]
+    mask[:, :, 110:150, 30:46] = 1
+    long = ((38, 146), (90, 118))
+    out = warp.warp(
+        warp.plates(image, warp.Points.of(pose(long)), mask), warp.Points.of(pose((LONG[0], SHORT[1])))
+    )
+    assert (colour_at(out, 24, 90) - torch.tensor(CUFF)).abs().max() < 0.06
+    assert out.validity[0, 0, 0, 90, 24] > 0.5
+
+
+def test_who_is_cut_off_by_the_lower_edge_goes_on_below_it() -> None:
+    image, mask = painted(CUFF)
+    layers = warp.plates(image, warp.Points.of(pose(SHORT)), mask)
+    out = warp.warp(layers, warp.Points.of(pose(SHORT, shift=30)))
+    assert (colour_at(out, 64, 186) - torch.tensor(SHIRT)).abs().max() < 0.05
+    assert (colour_at(out, 10, 186) - torch.tensor(WALL)).abs().max() < 0.05
+    assert out.validity[0, 0, 0, 170:, 60:68].max() < 0.1 < 0.9 < out.validity[0, 0, 0, 120:150, 60:68].min()
+
+
+def test_what_ends_above_the_lower_edge_does_not_go_on() -> None:
+    image, mask = painted(CUFF)
+    image[:, :, 170:], mask[:, :, 170:] = torch.tensor(WALL)[:, None, None], 0
+    out = warp.warp(
+        warp.plates(image, warp.Points.of(pose(SHORT)), mask), warp.Points.of(pose(SHORT, shift=30))
+    )
+    assert (colour_at(out, 64, 186) - torch.tensor(WALL)).abs().max() < 0.05
+
+
+def test_a_head_that_is_cut_off_goes_on_as_far_as_a_head_does() -> None:
+    image, mask = painted(CUFF)
+    image = torch.cat([image[:, :, 34:], image[:, :, -1:].expand(-1, -1, 34, -1)], 2)  # the crown is outside
+    mask = torch.cat([mask[:, :, 34:], mask[:, :, -1:].expand(-1, -1, 34, -1)], 2)
+    layers = warp.plates(image, warp.Points.of(pose(SHORT, shift=34)), mask)
+    out = warp.warp(layers, warp.Points.of(pose(SHORT, shift=4)))
+    assert (colour_at(out, 64, 26) - torch.tensor(SKIN)).abs().max() < 0.05
+    assert (colour_at(out, 64, 6) - torch.tensor(WALL)).abs().max() < 0.05
+
+
+def test_a_bare_arm_takes_no_cloth_along() -> None:
+    """Cloth that hangs beside a forearm, nearer to it than to the trunk, belongs to a sleeve only."""
+
+    def moved(arm: tuple[float, ...]) -> torch.Tensor:
+        image, mask = painted(arm)
+        start = ((36, 146), (90, 118))
+        image[:, :, 76:148, 30:42] = torch.tensor(arm)[:, None, None]
+        mask[:, :, 76:148, 30:42] = 1
+        image[:, :, 112:146, 20:30] = torch.tensor(SHIRT)[:, None, None]
+        mask[:, :, 112:146, 20:30] = 1
+        layers = warp.plates(image, warp.Points.of(pose(start)), mask)
+        out = warp.warp(layers, warp.Points.of(pose(((16, 78), (90, 118)))))
+        return (out.image[0, 0] - torch.tensor(SHIRT)[:, None, None]).abs().amax(0)[70:112, :46] < 0.1
+
+    assert moved(SKIN).sum() < 0.5 * moved(SLEEVE).sum() and moved(SLEEVE).sum() > 12
