@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.arguments import build_parser
+from pipeline.arguments import TRAINERS, build_parser
 
 log = logging.getLogger("pipeline")
 
@@ -200,7 +200,7 @@ def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
         return mini.main(rest)
     if command == "evaluate":
         raise ValueError(f"evaluate {what or ''} is not supported by this version".replace("  ", " "))
-    trainer = importlib.import_module(f"pipeline.training.{what}")
+    trainer = importlib.import_module(f"pipeline.training.{TRAINERS[what]}")
     return trainer.main(list(rest))
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 
 DESCRIPTION = "The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench`."
-TRAINERS = ("audio2pose", "video", "release", "sync")
+TRAINERS = {
+    "audio2pose": "train_audio2pose",
+    "video": "train_video",
+    "release": "release",
+    "sync": "train_sync",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,7 +100,7 @@ def build_parser() -> Parser:
     )
     models.add_argument("--json", action="store_true")
     train = commands.add_parser("train", help="train an embedded model", add_help=False)
-    train.add_argument("what", choices=TRAINERS)
+    train.add_argument("what", choices=tuple(TRAINERS))
     commands.add_parser("evaluate", help="metrics", add_help=False).add_argument("what", nargs="?")
     commands.add_parser("bench", help="speed and memory on this machine", add_help=False)
     return parser

@@ -8,9 +8,11 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.__main__ import main as command
-from pipeline.evaluation import enlarged, held, lip_rows, mini, mini_rows, mouths, reader, slider
-from pipeline.training import heldout, pool, presenters
-from pipeline.training import mini as minis
+from pipeline.evaluation import enlarged, held, lip_rows, mini, mini_rows, mouths, slider
+from pipeline.models import mouth_reader
+from pipeline.training import mini_model, train_mouth_reader
+from pipeline.training.data import clips as pool
+from pipeline.training.data import held_out, presenters
 from tests.helpers.tiny import figure, portrait, speech, tiny_pipeline
 
 WORDS = [(name, 0.16 * k, 0.16 * (k + 1)) for k, name in enumerate("p aa b iy m ae".split() * 5)]
@@ -88,7 +90,7 @@ def faces(gaps: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     middle = 26 + 8 * torch.rand((len(gaps), 2), generator=generator)
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
-    mouth = middle + torch.tensor([0.0, 12.0 * reader.BELOW])
+    mouth = middle + torch.tensor([0.0, 12.0 * mouth_reader.BELOW])
     across = (x - mouth[:, 0, None, None]).abs() < 5
     inside = across & ((y - mouth[:, 1, None, None]).abs() < 0.5 + 6 * gaps[:, None, None])
     skin = 0.5 + 0.3 * torch.rand((len(gaps), 3, 1, 1), generator=generator)
@@ -102,23 +104,23 @@ def faces(gaps: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_crops_follow_the_head_in_place_size_and_turn():
     pictures, face = faces(torch.tensor([0.8]), 3)
-    crop = reader.mouth_crops(pictures, face)
+    crop = mouth_reader.mouth_crops(pictures, face)
     dark = crop[0, 0] < 0.6 * crop[0, 0].max()
     rows, columns = torch.nonzero(dark, as_tuple=True)
     assert rows.float().mean() == pytest.approx(9.5, abs=0.7)
     assert columns.float().mean() == pytest.approx(9.5, abs=0.7)
     turned = face.clone()
     turned[..., 0], turned[..., 1] = 1 - face[..., 1], face[..., 0]  # a quarter turn to the right
-    again = reader.mouth_crops(pictures.rot90(-1, (2, 3)), turned)
+    again = mouth_reader.mouth_crops(pictures.rot90(-1, (2, 3)), turned)
     assert (again - crop).abs().max() < 1e-3
     large = torch.nn.functional.interpolate(pictures, scale_factor=2.0, mode="bilinear")
-    assert (reader.mouth_crops(large, face) - crop).abs().mean() < 0.02
+    assert (mouth_reader.mouth_crops(large, face) - crop).abs().mean() < 0.02
 
 
 def test_the_reader_learns_apertures_and_is_deaf_to_light():
     gaps = torch.rand(240, generator=torch.Generator().manual_seed(0))
     pictures, face = faces(gaps, 1)
-    made = reader.fitted(reader.mouth_crops(pictures, face), gaps, steps=150)
+    made = train_mouth_reader.fitted(mouth_reader.mouth_crops(pictures, face), gaps, steps=150)
     assert sum(p.numel() for p in made.parameters()) < 8000
     assert not any(p.requires_grad for p in made.parameters())
     fresh = torch.rand(40, generator=torch.Generator().manual_seed(9))
@@ -128,34 +130,39 @@ def test_the_reader_learns_apertures_and_is_deaf_to_light():
     assert (made.read(0.6 * pictures, face) - seen).abs().max() < 0.02
     frozen, face = faces(torch.full((40,), 0.5), 4)
     assert made.read(frozen, face).std() < 0.5 * seen.std()
-    again = reader.fitted(reader.mouth_crops(*faces(gaps, 1)), gaps, steps=150)
+    again = train_mouth_reader.fitted(mouth_reader.mouth_crops(*faces(gaps, 1)), gaps, steps=150)
     assert torch.equal(again.read(frozen, face), made.read(frozen, face))
 
 
 def test_the_shipped_reader_is_frozen_and_its_absence_has_a_remedy(tmp_path):
-    made = reader.shipped()
+    made = mouth_reader.shipped()
     assert not made.training and not any(p.requires_grad for p in made.parameters())
-    with pytest.raises(ValueError, match="pipeline.evaluation.reader"):
-        reader.shipped(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match="pipeline.training.train_mouth_reader"):
+        mouth_reader.shipped(tmp_path / "none.safetensors")
 
 
 def test_the_reader_is_trained_and_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader.fitted, "__defaults__", (reader.SEED, 3))
+    monkeypatch.setattr(train_mouth_reader.fitted, "__defaults__", (train_mouth_reader.SEED, 3))
     path = tmp_path / "reader.safetensors"
-    assert reader.main(["--out", str(path), "--people", "2"]) == 0
+    assert train_mouth_reader.main(["--out", str(path), "--people", "2"]) == 0
     generator = torch.Generator().manual_seed(0)
-    crops = torch.rand((4, 3, reader.SIDE, reader.SIDE), generator=generator)
-    assert torch.isfinite(reader.shipped(path)(crops)).all()
+    crops = torch.rand((4, 3, mouth_reader.SIDE, mouth_reader.SIDE), generator=generator)
+    assert torch.isfinite(mouth_reader.shipped(path)(crops)).all()
     with pytest.raises(ValueError, match="--people 0"):
-        reader.main(["--out", str(path), "--people", "0"])
+        train_mouth_reader.main(["--out", str(path), "--people", "0"])
 
 
 def test_lessons_are_of_training_presenters_and_voices(monkeypatch):
     asked = []
     scenes = pool.draw_scenes
     monkeypatch.setattr(pool, "draw_scenes", lambda *args: asked.append(args) or scenes(*args))
-    crops, gaps = reader.lessons(2)
-    assert crops.shape == (2 * reader.FRAMES, 3, reader.SIDE, reader.SIDE) and gaps.shape == (8,)
+    crops, gaps = train_mouth_reader.lessons(2)
+    assert crops.shape == (
+        2 * train_mouth_reader.FRAMES,
+        3,
+        mouth_reader.SIDE,
+        mouth_reader.SIDE,
+    ) and gaps.shape == (8,)
     assert 0 <= gaps.min() < gaps.max() < 0.5 and crops.std() > 0.01
     generator, _, _, _, bank = asked[0]
     assert generator.initial_seed() < pool.HELD_OUT
@@ -217,7 +224,7 @@ def test_what_was_not_measured_is_null_with_its_reason_and_no_pass():
     assert deaf["lips withheld, mouth r: right less other speech"].passed is False
 
 
-def tiny_talk(seed: int, frames: int = 12) -> heldout.HeldTalk:
+def tiny_talk(seed: int, frames: int = 12) -> held_out.HeldTalk:
     """A held-out talk of the tiny figure, whose picture stands still."""
     pose, size = figure(frames), (128, 96)
 
@@ -240,8 +247,8 @@ def tiny_talk(seed: int, frames: int = 12) -> heldout.HeldTalk:
     )
     scene = presenters.Scene(image[None, None].float() / 255, *points(figure(1)), torch.ones(1, 1, 1, *size))
     samples = (speech(frames / 25).samples * 32767).astype(np.int16)
-    gap = heldout.aperture(face[0], size)
-    return heldout.HeldTalk(clips, gap, face[0], WORDS[:3], samples, "nobody", face[0], scene)
+    gap = held_out.aperture(face[0], size)
+    return held_out.HeldTalk(clips, gap, face[0], WORDS[:3], samples, "nobody", face[0], scene)
 
 
 def tiny_talks(count: int, seconds: float, lips: float = 1.0, **drawn):
@@ -250,16 +257,16 @@ def tiny_talks(count: int, seconds: float, lips: float = 1.0, **drawn):
 
 @pytest.fixture()
 def tiny(monkeypatch):
-    def parts(folder, device) -> minis.Mini:
+    def parts(folder, device) -> mini_model.Mini:
         pipe = tiny_pipeline()
-        interaction = minis.new_interaction(pipe.unet, pipe.controlnext, 0)
-        return minis.Mini(
+        interaction = mini_model.new_interaction(pipe.unet, pipe.controlnext, 0)
+        return mini_model.Mini(
             pipe.unet, pipe.controlnext, pipe.reference_tokens, pipe.vae, pipe.scheduler, interaction
         )
 
     monkeypatch.setattr(mini, "opened", lambda folder, device: tiny_pipeline())
     monkeypatch.setattr(held, "networks", parts)
-    monkeypatch.setattr(heldout, "held_talks", tiny_talks)
+    monkeypatch.setattr(held_out, "held_talks", tiny_talks)
     monkeypatch.setattr(slider, "TAKES", ())  # the real detector finds nobody in pictures of this pipeline
     monkeypatch.setattr(mini, "LEAST_FACE", 0.0)
     monkeypatch.setattr(mini, "follows", lambda cases, count: (0.3, 4.0))

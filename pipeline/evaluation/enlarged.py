@@ -24,7 +24,7 @@ from pipeline.evaluation.motion_report import Row
 from pipeline.render.svd.denoising import SCHEDULES, Task
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.warp.detail import trust
-from pipeline.training import heldout
+from pipeline.training.data import held_out
 from pipeline.training.losses import boxes, psnr
 
 log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ def table(found: Sequence[dict[str, float]]) -> list[Row]:
 def rows(pipe: AudioPoseSVDPipeline, count: int = TALKS) -> list[Row]:
     """The rows of `count` held-out talks."""
     found = []
-    for talk in heldout.held_talks(count, SECONDS, size=SIZE):
+    for talk in held_out.held_talks(count, SECONDS, size=SIZE):
         log.info("resolution: talk %d of %d", len(found) + 1, count)
         found.append(figures(made(pipe, held.case(talk, talk))))
     return table(found)

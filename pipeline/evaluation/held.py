@@ -26,10 +26,10 @@ from pipeline.motion.gestures import beats
 from pipeline.motion.gestures import head as gesture
 from pipeline.render import draft
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
-from pipeline.training import mini as minis
-from pipeline.training import presenters
-from pipeline.training.batches import plain
-from pipeline.training.heldout import HeldTalk
+from pipeline.training import mini_model
+from pipeline.training.data import presenters
+from pipeline.training.data.batches import plain
+from pipeline.training.data.held_out import HeldTalk
 from pipeline.training.losses import boxes
 from pipeline.values import Audio, Keypoints, Motion, Pose
 
@@ -161,7 +161,7 @@ def warped(given: Case, motion: Motion) -> Tensor:
     return _floats(np.concatenate(list(draft.draft(given.image, motion, given.size))))
 
 
-def denoised(mini: minis.Mini, talk: HeldTalk, audio: Tensor | None = None, every: int = 1) -> Tensor:
+def denoised(mini: mini_model.Mini, talk: HeldTalk, audio: Tensor | None = None, every: int = 1) -> Tensor:
     """(ceil(F/every),3,H,W) in [0,1]: each `every`-th frame of the talk's own clip.
 
     The speech tokens are the talk's, or `audio` (F,5,160).
@@ -169,11 +169,11 @@ def denoised(mini: minis.Mini, talk: HeldTalk, audio: Tensor | None = None, ever
     done = []
     for start in range(0, talk.clips.truth.shape[1], WINDOW * every):
         part = slice(start, start + WINDOW * every, every)
-        batch = minis.moved(plain(_cut(talk, part)), mini.unet.device)
+        batch = mini_model.moved(plain(_cut(talk, part)), mini.unet.device)
         if audio is not None:
             batch = replace(batch, audio=audio[part].float().to(mini.unet.device))
-        made = minis.generate(mini, batch, 1, 0).clamp(0, 1)
-        done.append(minis.applied(mini, batch, made).cpu())
+        made = mini_model.generate(mini, batch, 1, 0).clamp(0, 1)
+        done.append(mini_model.applied(mini, batch, made).cpu())
     return torch.cat(done)
 
 
@@ -182,9 +182,9 @@ def _cut(talk: HeldTalk, part: slice):
     return replace(talk.clips, **{name: getattr(talk.clips, name)[:, part] for name in names})
 
 
-def networks(folder: Path, device: torch.device) -> minis.Mini:
+def networks(folder: Path, device: torch.device) -> mini_model.Mini:
     """The model folder's networks as training has them, in float32 on a device."""
-    mini = minis.load(folder)
+    mini = mini_model.load(folder)
     for part in (*mini.networks.values(), mini.vae):
         part.to(device)
     skip_idle_temporal(mini.unet)

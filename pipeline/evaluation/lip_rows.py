@@ -15,8 +15,8 @@ import numpy as np
 from pipeline.evaluation.mini_rows import Figures, mean, median, row
 from pipeline.evaluation.motion_report import Row
 from pipeline.evaluation.mouths import LAGS, PAUSES, correlation, within
-from pipeline.evaluation.sync_mini import SyncMini, Verdict
-from pipeline.training.visemes import Phones
+from pipeline.models.sync_mini import SyncMini, Verdict
+from pipeline.training.data.speech.visemes import Phones
 from pipeline.values import Audio
 
 OPEN, WIDE = ("aa", "ae", "ay", "aw"), 0.30  # vowels, and the least opening within each, of the truth's range

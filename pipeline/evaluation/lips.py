@@ -18,7 +18,7 @@ import numpy as np
 from pipeline import ROOT, media
 from pipeline.models.audio2pose import RATE, Audio2Pose
 from pipeline.motion import face_animation
-from pipeline.training import beds, speech
+from pipeline.training.data.speech import engines, music
 from pipeline.values import Audio, Keypoints
 
 GAP = face_animation.PARAMETERS.index("gap")
@@ -118,13 +118,13 @@ def clip_figures(model: Audio2Pose, video: Path) -> dict[str, float | str]:
 @functools.lru_cache(maxsize=1)  # the clips are as long as one another, and every one is asked for twice
 def held_out_beds(samples: int, count: int = 8) -> tuple[np.ndarray, ...]:
     """Made-up music of unit level from seeds that no training run uses."""
-    return tuple(beds.music(np.random.default_rng((HELD_OUT_SEED, k)), samples) for k in range(count))
+    return tuple(music.music(np.random.default_rng((HELD_OUT_SEED, k)), samples) for k in range(count))
 
 
 def _over_music(model: Audio2Pose, audio: Audio, fps: float, frames: int, snr: float) -> Iterator[np.ndarray]:
     """(T,) gaps of the voice over each held-out bed."""
     for bed in held_out_beds(len(audio.samples)):
-        mixed = Audio(beds.under(audio.samples, bed, snr), RATE)
+        mixed = Audio(music.under(audio.samples, bed, snr), RATE)
         yield model.predict(mixed, fps, frames).params[:, GAP]
 
 
@@ -171,7 +171,7 @@ def closure_figures(model: Audio2Pose, sentences: int = 40) -> dict[str, float]:
     `closures` and `false` use the network's gap, the `gated` ones what is drawn.
     """
     rate, rows = 100, {"closures": [], "gated": [], "bite": [], "false": [], "false_gated": []}
-    for made in speech.flite("rms", sentences, np.random.default_rng(1234)):
+    for made in engines.flite("rms", sentences, np.random.default_rng(1234)):
         params = model.predict(Audio(made.samples, RATE), rate, int(len(made.samples) / RATE * rate)).params
         curves = {"raw": params[:, GAP], "gated": face_animation.gated_gap(params)}
         level = {name: 0.25 * np.percentile(curve, 90) for name, curve in curves.items()}

@@ -24,27 +24,18 @@ from torch import Tensor
 
 from pipeline import ROOT
 from pipeline.analysis.talking_face import SpokenFace
-from pipeline.evaluation import (
-    enlarged,
-    held,
-    intervals,
-    lip_rows,
-    mouths,
-    pose_free,
-    reader,
-    slider,
-    sync_mini,
-)
+from pipeline.evaluation import enlarged, held, intervals, lip_rows, mouths, pose_free, slider
 from pipeline.evaluation import motion as measure
 from pipeline.evaluation.bench import hardware
 from pipeline.evaluation.held import Case
 from pipeline.evaluation.mini_rows import HEARD, Figures, table
 from pipeline.evaluation.motion_report import Pair, Row, pooled_z
+from pipeline.models import mouth_reader, sync_mini
 from pipeline.motion import prosody
 from pipeline.motion.gestures import arm_ik
 from pipeline.render import load
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
-from pipeline.training import heldout, pool, talks
+from pipeline.training.data import clips, held_out, talks
 from pipeline.training.losses import boxes, psnr
 from pipeline.values import Audio
 
@@ -79,7 +70,7 @@ class Measure:
         self.pipe = opened(folder, device)
         self.previous = None if previous is None else opened(previous, device)
         self.mini = held.networks(folder, self.pipe.condition.device)
-        self.reader = reader.shipped()
+        self.reader = mouth_reader.shipped()
         self.sync = sync_mini.shipped()
         self.why = ""  # there is no pose-free network
         try:
@@ -249,7 +240,7 @@ def evaluate(folder: Path, previous: Path | None, scale: Scale, device: str) -> 
     """The report and the contact sheet."""
     measured = Measure(folder, previous, device)
     count = scale.talks
-    exact, hidden = (heldout.held_talks(count, scale.seconds, lips) for lips in (1.0, 0.0))
+    exact, hidden = (held_out.held_talks(count, scale.seconds, lips) for lips in (1.0, 0.0))
     cases = [held.case(talk, withheld) for talk, withheld in zip(exact, hidden, strict=True)]
     found, strips = [], []
     for number, given in enumerate(cases):
@@ -257,7 +248,7 @@ def evaluate(folder: Path, previous: Path | None, scale: Scale, device: str) -> 
         figures, part = measured.figures(given, cases[(number + 1) % count])
         found.append(figures)
         strips.append(part)
-    inexact = heldout.held_talks(scale.inexact, SPOKEN, jitter=pool.JITTER, every=EVERY)
+    inexact = held_out.held_talks(scale.inexact, SPOKEN, jitter=clips.JITTER, every=EVERY)
     seen = [measured.pictures(held.case(talk, talk)) for talk in inexact]
 
     def rows_of(found: Sequence[Figures], seen: Sequence[Figures], z: tuple[float, float]) -> list[Row]:
@@ -278,7 +269,7 @@ def evaluate(folder: Path, previous: Path | None, scale: Scale, device: str) -> 
         "frames": frames,
         "inexact": {
             "clips": scale.inexact,
-            "frames": scale.inexact * -(-int(SPOKEN * heldout.FPS) // EVERY),
+            "frames": scale.inexact * -(-int(SPOKEN * held_out.FPS) // EVERY),
         },
         "fps": held.FPS,
         "seconds": frames / held.FPS,

@@ -15,8 +15,8 @@ import numpy as np
 
 from pipeline.evaluation.motion_report import Row
 from pipeline.evaluation.mouths import Closures, Products, best_r, closures, products
-from pipeline.evaluation.sync_mini import Verdict
-from pipeline.training.visemes import Phones
+from pipeline.models.sync_mini import Verdict
+from pipeline.training.data.speech.visemes import Phones
 
 PLACES = ("whole", "face", "mouth", "hands")
 PICTURES = {

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipeline.evaluation.lips import correlation
 from pipeline.models.audio2pose import PHASE
-from pipeline.training.visemes import Phones
+from pipeline.training.data.speech.visemes import Phones
 
 FPS = 25
 LAGS = 5  # frames

@@ -1,7 +1,7 @@
 """Audio2Pose, the embedded network: speech -> mouth parameters at any frame rate, on a CPU in milliseconds.
 
 A small residual convolution net over log-mel features, trained only on synthetic speech with rule labels
-(`pipeline.training.audio2pose`). Field of view +-0.6 s. The parameter order is that of `motion.face`.
+(`pipeline.training.train_audio2pose`). Field of view +-0.6 s. The parameter order is that of `motion.face`.
 """
 
 from __future__ import annotations

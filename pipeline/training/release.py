@@ -13,7 +13,7 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.render import load
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.warped_reference import WarpedReference
-from pipeline.training import mini as minis
+from pipeline.training import mini_model
 
 LIMIT_MB = 40
 
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     missing = [name for name in ("audio2pose", "unet", "controlnext", "vae") if not (folder / name).is_dir()]
     if missing:
         raise ValueError(f"{folder} lacks {', '.join(missing)}; train audio2pose and video first")
-    parts = minis.load(folder)
+    parts = mini_model.load(folder)
     condition = WarpedReference(gated_validity=0.0 if parts.interaction is None else 1.0)
     condition.save_pretrained(folder / "condition")
     pipe = AudioPoseSVDPipeline(

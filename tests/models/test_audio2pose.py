@@ -9,8 +9,8 @@ import torch
 from pipeline.evaluation import lips
 from pipeline.models import audio2pose as net
 from pipeline.motion import face_animation
-from pipeline.training import audio2pose as trainer
-from pipeline.training import augment, speech, sung, visemes
+from pipeline.training import train_audio2pose
+from pipeline.training.data.speech import augment, engines, singing, visemes
 from pipeline.values import Audio
 
 RATE = 16000
@@ -29,17 +29,17 @@ def model(folder) -> net.Audio2Pose:
 
 
 @pytest.fixture(scope="module")
-def engine() -> speech.Espeak:
+def engine() -> engines.Espeak:
     try:
-        return speech.Espeak()
+        return engines.Espeak()
     except ValueError:
         pytest.skip("neither the system's espeak-ng nor espeakng-loader is installed")
 
 
-def said(engine: speech.Espeak, text: str, voice: str = "en-us+max") -> tuple[Audio, visemes.Phones]:
+def said(engine: engines.Espeak, text: str, voice: str = "en-us+max") -> tuple[Audio, visemes.Phones]:
     """Speech of a voice that training never heard, with half a second of silence around it."""
     samples, phones = engine.say(text, voice, 150, 50, 50)
-    made = speech._padded(samples, phones, voice)
+    made = engines._padded(samples, phones, voice)
     return Audio(made.samples, RATE), made.phones
 
 
@@ -230,27 +230,27 @@ def test_the_closure_of_a_voiceless_stop_is_moved_back_from_its_burst() -> None:
     samples = rng.standard_normal(RATE) * 0.1
     samples[int(0.45 * RATE) : int(0.5 * RATE)] = 0  # the closure before a burst at 0.5 s
     timed = [("aa", 0.2, 0.5, False), ("p", 0.5, 0.6, True), ("aa", 0.6, 0.9, False)]
-    moved = speech.closures_moved(samples, timed)
+    moved = engines.closures_moved(samples, timed)
     assert moved[0][2] == moved[1][1] == pytest.approx(0.45, abs=0.011)
     assert moved[1][2] == 0.6
-    voiced = speech.closures_moved(samples, [(n, a, b, False) for n, a, b, _ in timed])
+    voiced = engines.closures_moved(samples, [(n, a, b, False) for n, a, b, _ in timed])
     assert voiced[1][1] == 0.5
 
 
 def test_espeak_symbols_become_known_phones() -> None:
-    assert speech._phones_of("ˈaɪ") == ["ay"] and speech._phones_of("tʃ") == ["ch"]
-    assert speech._phones_of("ɔːɹ") == ["ao", "r"] and speech._phones_of("☃") is None
-    assert set(speech._IPA.values()) <= visemes.PHONES
+    assert engines._phones_of("ˈaɪ") == ["ay"] and engines._phones_of("tʃ") == ["ch"]
+    assert engines._phones_of("ɔːɹ") == ["ao", "r"] and engines._phones_of("☃") is None
+    assert set(engines._IPA.values()) <= visemes.PHONES
 
 
 def test_every_sound_of_english_comes_up(engine) -> None:
-    made = list(speech.espeak(60, False, np.random.default_rng(0)))
+    made = list(engines.espeak(60, False, np.random.default_rng(0)))
     seen = {name for m in made for name, _, _ in m.phones}
     assert len(made) > 40 and len(seen) >= 38
     for m in made:
         assert m.phones[0][0] == m.phones[-1][0] == "sil"
         assert all(a[2] == b[1] for a, b in zip(m.phones, m.phones[1:], strict=False))
-    assert not {m.voice.split("+")[1] for m in made} & set(speech.HELD_OUT_VARIANTS)
+    assert not {m.voice.split("+")[1] for m in made} & set(engines.HELD_OUT_VARIANTS)
 
 
 def test_augmentation_keeps_length_and_moves_sound_and_labels_together() -> None:
@@ -277,8 +277,8 @@ def test_held_vowels_stretch_sound_and_labels_alike() -> None:
     params = np.repeat((classes != 5)[:, None].astype(np.float32), 10, 1)
     longest = 0
     for seed in range(12):
-        out, moved, kind = sung.held(sound, params, classes, np.random.default_rng(seed), 301)
-        again = sung.held(sound, params, classes, np.random.default_rng(seed), 301)
+        out, moved, kind = singing.held(sound, params, classes, np.random.default_rng(seed), 301)
+        again = singing.held(sound, params, classes, np.random.default_rng(seed), 301)
         assert all(np.array_equal(a, b) for a, b in zip((out, moved, kind), again, strict=True))
         assert out.shape == (301 * 160,) and moved.shape == (301, 10) and kind.shape == (301,)
         assert (np.abs(moved[:, 0] - (kind != 5)) > 0.51).sum() == 0
@@ -295,18 +295,18 @@ def test_music_alone_is_labelled_shut_and_voices_keep_their_labels_under_it(
     engine, tmp_path, monkeypatch
 ) -> None:
     """Labels under a bed are bit for bit those of the dry voice; the sound is not the voice's alone."""
-    sound, params, classes = trainer.quiet_crop(np.random.default_rng(0), 301, musical=True)
+    sound, params, classes = train_audio2pose.quiet_crop(np.random.default_rng(0), 301, musical=True)
     assert len(sound) == 301 * 160 and np.sqrt(np.mean(sound**2)) > 1e-4
     assert not classes.any() and np.allclose(params[:, GAP], 0.05) and not np.delete(params, GAP, 1).any()
     monkeypatch.setattr(
-        speech, "sources", lambda seed, scale: iter([speech.espeak(6, False, np.random.default_rng(seed))])
+        engines, "sources", lambda seed, scale: iter([engines.espeak(6, False, np.random.default_rng(seed))])
     )
-    speech.make_corpus(tmp_path, 0)
-    corpus = trainer.Corpus(tmp_path)
+    engines.make_corpus(tmp_path, 0)
+    corpus = train_audio2pose.Corpus(tmp_path)
     heard = {}
     for share in (0.0, 1.0):
-        monkeypatch.setattr(trainer, "BED_SHARE", share)
-        heard[share] = trainer.voice_crop(corpus, np.random.default_rng(3), 301)
+        monkeypatch.setattr(train_audio2pose, "BED_SHARE", share)
+        heard[share] = train_audio2pose.voice_crop(corpus, np.random.default_rng(3), 301)
     assert all(np.array_equal(heard[0.0][k], heard[1.0][k]) for k in (1, 2))
     assert not np.allclose(heard[0.0][0], heard[1.0][0], atol=1e-3)
 
@@ -315,22 +315,24 @@ def test_singing_is_slower_and_higher_than_talk(engine) -> None:
     """The same sentences of the same voices, by the engine's manners."""
     made = {
         manner: list(
-            speech.espeak(4, False, np.random.default_rng(0), lambda rng: "my moon, my boat", ("m1",), manner)
+            engines.espeak(
+                4, False, np.random.default_rng(0), lambda rng: "my moon, my boat", ("m1",), manner
+            )
         )
-        for manner in (speech.TALKING, speech.SINGING)
+        for manner in (engines.TALKING, engines.SINGING)
     }
-    assert all(m.voice.endswith(":sung") for m in made[speech.SINGING])
+    assert all(m.voice.endswith(":sung") for m in made[engines.SINGING])
     talk, song = (np.mean([len(m.samples) for m in kind]) for kind in made.values())
     assert song > 1.2 * talk
 
 
 def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, capsys) -> None:
     corpus = tmp_path / "corpus"
-    monkeypatch.setattr(trainer, "BATCH", 4)
+    monkeypatch.setattr(train_audio2pose, "BATCH", 4)
     monkeypatch.setattr(
-        trainer.speech,
+        train_audio2pose.speech,
         "sources",
-        lambda seed, scale: iter([speech.espeak(8, False, np.random.default_rng(seed))]),
+        lambda seed, scale: iter([engines.espeak(8, False, np.random.default_rng(seed))]),
     )
 
     def run(name: str, steps: int, *more: str) -> bytes:
@@ -345,7 +347,7 @@ def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, 
             str(corpus),
             *more,
         ]
-        assert trainer.main(options) == 0
+        assert train_audio2pose.main(options) == 0
         return (tmp_path / name / "diffusion_pytorch_model.safetensors").read_bytes()
 
     state = corpus / "train-0-16.pt"
@@ -367,7 +369,7 @@ def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, 
 
 def test_init_without_weights_is_refused(tmp_path, capsys) -> None:
     with pytest.raises(SystemExit) as stop:
-        trainer.main(["--out", str(tmp_path), "--init", str(tmp_path)])
+        train_audio2pose.main(["--out", str(tmp_path), "--init", str(tmp_path)])
     assert stop.value.code == 2 and "checkpoints/mini/audio2pose" in capsys.readouterr().err
 
 

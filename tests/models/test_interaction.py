@@ -9,15 +9,15 @@ from pipeline.models.denoiser import controlled, predict
 from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction, interact
 from pipeline.models.temporal import silence_temporal
-from pipeline.training import mini as minis
+from pipeline.training import mini_model
 
 FRAMES, CHANNELS, HEIGHT, WIDTH = 3, 48, 8, 12
 
 
 @pytest.fixture(scope="module")
-def mini() -> minis.Mini:
+def mini() -> mini_model.Mini:
     """The embedded model's shape in small, whose last layer is not zero."""
-    model = minis.build(HaarLatent(), 0, widths=(32, 64, 96))
+    model = mini_model.build(HaarLatent(), 0, widths=(32, 64, 96))
     torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1, generator=torch.Generator().manual_seed(1))
     return model
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.render import load
-from pipeline.training import mini as minis
+from pipeline.training import mini_model
 from tests.helpers.tiny import tiny_pipeline
 
 
@@ -60,10 +60,10 @@ def test_a_damaged_index_and_missing_weights_name_the_folder(folder, tmp_path) -
 
 def test_an_export_does_not_tell_the_folder_that_its_networks_were_loaded_from(tmp_path) -> None:
     pipe, first, second = tiny_pipeline(), tmp_path / "first", tmp_path / "second"
-    interaction = minis.new_interaction(pipe.unet, pipe.controlnext, 0)
+    interaction = mini_model.new_interaction(pipe.unet, pipe.controlnext, 0)
     parts = (pipe.unet, pipe.controlnext, pipe.reference_tokens, pipe.vae, pipe.scheduler, interaction)
-    minis.export(minis.Mini(*parts), first)
-    minis.export(minis.load(first), second)
+    mini_model.export(mini_model.Mini(*parts), first)
+    mini_model.export(mini_model.load(first), second)
     configs = {path.parent.name: path.read_text(encoding="utf-8") for path in second.glob("*/config.json")}
     assert set(configs) == {"unet", "controlnext", "reference_tokens", "vae", "interaction"}
     assert not [name for name, text in configs.items() if "_name_or_path" in text]

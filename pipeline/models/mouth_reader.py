@@ -1,0 +1,66 @@
+"""A small network that reads mouth opening from pixels, to measure rendered frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pipeline import ROOT
+
+SIDE = 20  # pixels of a crop
+REACH = 1.15  # half the crop's side, in distances from the eyes' middle to the nose's base
+BELOW = 0.75  # of the crop's middle under the nose's base, in the same unit
+SHIPPED = ROOT / "checkpoints" / "sync_mini" / "mouth_reader.safetensors"
+
+
+def mouth_crops(pictures: Tensor, face: Tensor) -> Tensor:
+    """(N,3,20,20) upright mouths of pictures (N,3,H,W) in [0,1] with face points (N,68,3)."""
+    height, width = pictures.shape[-2:]
+    pixels = face[..., :2] * face.new_tensor((width, height))
+    nose = pixels[:, 31:36].mean(1)
+    down = nose - pixels[:, 36:48].mean(1)
+    middle = nose + BELOW * down
+    right = torch.stack([down[:, 1], -down[:, 0]], 1)
+    place = torch.stack([REACH * right, REACH * down, middle], 2)  # (N, 2, 3): unit square to pixels
+    scale = place.new_tensor([[2 / width], [2 / height]])
+    place = place * scale
+    place[:, :, 2] -= 1
+    grid = F.affine_grid(place, [len(pictures), 3, SIDE, SIDE], align_corners=False)
+    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+
+
+class MouthReader(nn.Module):
+    """About 6 000 parameters: (N,3,20,20) crops in [0,1] -> (N,) apertures as `heldout.aperture` has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(12, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(16 * (SIDE // 4) ** 2, 8), nn.ReLU(), nn.Linear(8, 1),
+        )  # fmt: skip
+        self.register_buffer("level", torch.tensor([0.0, 1.0]))  # mean and deviation of the apertures
+
+    def forward(self, crops: Tensor) -> Tensor:
+        even = crops - crops.mean((2, 3), keepdim=True)
+        even = even / even.std((1, 2, 3), keepdim=True).clamp_min(0.02)  # skin and light do not count
+        return self.layers(even)[:, 0] * self.level[1] + self.level[0]
+
+    @torch.no_grad()
+    def read(self, pictures: Tensor, face: Tensor) -> Tensor:
+        """(N,) apertures of the mouths in pictures (N,3,H,W) whose faces stand at points (N,68,3)."""
+        return self(mouth_crops(pictures.clamp(0, 1), face))
+
+
+def shipped(path: Path = SHIPPED) -> MouthReader:
+    """The frozen reader; ValueError where its file is missing."""
+    if not path.is_file():
+        remedy = f"make it with `python -m pipeline.training.train_mouth_reader --out {path}`"
+        raise ValueError(f"the mouth reader {path} is missing; {remedy}")
+    network = MouthReader()
+    network.load_state_dict(load_file(path))
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Data that the embedded models learn from."""

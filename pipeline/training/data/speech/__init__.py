@@ -1,0 +1,1 @@
+"""Speech with labels: synthesized, sung, under music."""
