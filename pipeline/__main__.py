@@ -191,9 +191,9 @@ def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
 
         return bench.main(rest)
     if command == "evaluate" and what == "motion":
-        from pipeline.evaluation import motion_report
+        from pipeline.evaluation import motion
 
-        return motion_report.main(rest)
+        return motion.main(rest)
     if command == "evaluate" and what == "mini":
         from pipeline.evaluation import mini
 

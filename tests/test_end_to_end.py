@@ -5,12 +5,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.evaluation import enlarged, held, mini, motion, slider
-from pipeline.evaluation.enlarged import Enlarged
+from pipeline.evaluation import mini
+from pipeline.evaluation.metrics import gestures
+from pipeline.evaluation.mini import cases, resolution, slider
+from pipeline.evaluation.mini.resolution import Enlarged
 from pipeline.render import load
 from pipeline.values import Keypoints, Pose
+from tests.evaluation.mini.test_mini import tiny_talk
 from tests.helpers.tiny import tiny_pipeline
-from tests.test_evaluate_mini import tiny_talk
 
 FRAMES = 60
 INTENSITY = np.clip(np.sin(np.arange(FRAMES) / 4), 0, 1)
@@ -24,7 +26,7 @@ def swinging(size: np.ndarray, noise: float = 0.0, seed: int = 0) -> Pose:
     swing = 0.2 * size * np.sin(1.7 * np.arange(FRAMES))
     xy[:, 4], xy[:, 7] = (0.3, 0.6), (0.7, 0.6)
     xy[:, [4, 7], 0] += swing[:, None]
-    xy[:, motion.WRISTS] += noise * np.random.default_rng(seed).standard_normal((FRAMES, 2, 2))
+    xy[:, gestures.WRISTS] += noise * np.random.default_rng(seed).standard_normal((FRAMES, 2, 2))
     body = Keypoints(xy, np.ones((FRAMES, 18)))
     return Pose(body, Keypoints.missing(FRAMES, 42), Keypoints.missing(FRAMES, 68), slider.FPS, slider.SIZE)
 
@@ -88,7 +90,7 @@ def enlarging(seed: int = 0) -> Enlarged:
 
 def with_result(one: Enlarged, result: torch.Tensor) -> set[str]:
     changed = Enlarged(one.truth, one.warp, one.plain, result, one.face, one.trust)
-    rows = enlarged.table([enlarged.figures(changed)])
+    rows = resolution.table([resolution.figures(changed)])
     return {row.name.removeprefix("enlarged: ") for row in rows if row.passed is False}
 
 
@@ -109,20 +111,20 @@ def test_detail_without_faults_passes_and_each_fault_fails_its_row():
 
 def test_haloes_and_contrast_are_counted_as_planted():
     one = enlarging()
-    assert enlarged.halo(one.truth, one.truth) == 0
+    assert resolution.halo(one.truth, one.truth) == 0
     spots = one.truth.clone()
     spots[:, 1, ::6, ::6] = 1.2
-    assert enlarged.halo(spots, one.truth) == pytest.approx((11 / 66) ** 2)
-    assert enlarged.contrast(one.truth, enlarged.border(one)) == pytest.approx(1, abs=0.2)
-    assert np.isnan(enlarged.contrast(one.truth, torch.zeros(4, 1, 65, 65, dtype=torch.bool)))
+    assert resolution.halo(spots, one.truth) == pytest.approx((11 / 66) ** 2)
+    assert resolution.contrast(one.truth, resolution.border(one)) == pytest.approx(1, abs=0.2)
+    assert np.isnan(resolution.contrast(one.truth, torch.zeros(4, 1, 65, 65, dtype=torch.bool)))
 
 
 def test_the_frames_that_are_measured_are_those_of_the_pipeline():
     talk, pipe = tiny_talk(0, frames=10), tiny_pipeline()  # three windows of four with one frame in common
-    given = held.case(talk, talk)
-    found = enlarged.made(pipe, given)
-    assert (found.result - held.rendered(pipe, given, given.motion)).abs().max() < 0.51 / 255 + 1e-6
-    assert (found.warp - held.warped(given, given.motion)).abs().mean() < 0.1 / 255
+    given = cases.case(talk, talk)
+    found = resolution.made(pipe, given)
+    assert (found.result - cases.rendered(pipe, given, given.motion)).abs().max() < 0.51 / 255 + 1e-6
+    assert (found.warp - cases.warped(given, given.motion)).abs().mean() < 0.1 / 255
     assert found.plain.shape == found.truth.shape and 0 <= found.trust.min() <= found.trust.max() <= 1
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.evaluation import motion as measure
+from pipeline.evaluation.metrics import gestures
 from pipeline.motion.prosody import EXCITATION_SECONDS
 from pipeline.motion.refocus import TUNING, refocus
 from pipeline.values import Keypoints, Motion, Pose
@@ -118,11 +118,14 @@ def test_constant_accent_scales_a_planted_stroke():
 def test_accents_grow_and_pauses_calm_without_lag():
     before = as_motion(planted())
     after = refocus(before, 1.0)
-    home = measure.rest(before.pose, before.excitation)
-    old, new = measure.figures(before, home), measure.figures(after, home)
+    home = gestures.rest(before.pose, before.excitation)
+    old, new = gestures.figures(before, home), gestures.figures(after, home)
     assert new.ratio >= 1.3 * old.ratio and new.correlation >= old.correlation + 0.1
     assert (
-        abs(int(np.argmax(measure.lag_curve(before.pose, after.pose, before.excitation))) - measure.LAG_REACH)
+        abs(
+            int(np.argmax(gestures.lag_curve(before.pose, after.pose, before.excitation)))
+            - gestures.LAG_REACH
+        )
         <= 1
     )
 
@@ -140,7 +143,7 @@ def test_monotone_in_the_slider():
         opposed = (steps.max(0) > 1e-4) & (steps.min(0) < -1e-4)
         assert opposed.mean() <= share
     ratios = [
-        measure.figures(refocus(motion, s), measure.rest(pose, motion.excitation)).ratio
+        gestures.figures(refocus(motion, s), gestures.rest(pose, motion.excitation)).ratio
         for s in (0, 0.25, 0.5, 0.75, 1.0)
     ]
     assert (np.diff(ratios) > 0).all()
@@ -164,11 +167,11 @@ def test_safety_rows(seed, strength, size, scale, x, y, missing):
     body = Keypoints(np.where(gone[..., None], 0.0, pose.body.xy), np.where(gone, 0.0, pose.body.score))
     before = as_motion(replace(pose, body=body), rng.uniform(-1, 1, 60))
     after = refocus(before, strength, size).pose
-    limbs, torso = measure.drift(before.pose, after)
+    limbs, torso = gestures.drift(before.pose, after)
     assert limbs <= 1e-5 and torso <= 0.05
-    assert measure.lower_body_shift(before.pose, after) == 0
-    assert measure.newly_outside(before.pose, after) == 0
-    assert measure.lip_shift(before.pose, after) <= 1e-6
+    assert gestures.lower_body_shift(before.pose, after) == 0
+    assert gestures.newly_outside(before.pose, after) == 0
+    assert gestures.lip_shift(before.pose, after) <= 1e-6
     assert np.array_equal(after.body.xy[gone], body.xy[gone]) and np.array_equal(after.body.score, body.score)
     assert all(np.isfinite(p.xy).all() for p in (after.body, after.hands, after.face))
 
@@ -193,7 +196,7 @@ def test_degenerate_poses_stay_finite_where_they_were(seed, frames, kind):
     for old, new in zip(parts, (after.pose.body, after.pose.hands, after.pose.face), strict=True):
         assert np.isfinite(new.xy[old.visible]).all()
         assert np.array_equal(new.xy[~old.visible], old.xy[~old.visible], equal_nan=True)
-    assert measure.newly_outside(before.pose, after.pose) == 0
+    assert gestures.newly_outside(before.pose, after.pose) == 0
 
 
 def test_head_and_face_turn_as_one_rigid_body():
@@ -259,7 +262,7 @@ def test_a_slow_smooth_gesture_gets_no_jerk(away):
     score[200 : 200 + away, 4] = 0
     before = as_motion(replace(pose, body=Keypoints(pose.body.xy, score)), accents(len(pose)))
     after, free = refocus(before, 1.0), refocus(before, 1.0, tuning=replace(TUNING, pace=0.0))
-    old, new, without = (measure.jerk(motion.pose) for motion in (before, after, free))
+    old, new, without = (gestures.jerk(motion.pose) for motion in (before, after, free))
     assert new.mean() <= 1.5 * old.mean() and np.quantile(new, 0.99) <= 2.5 * np.quantile(old, 0.99)
     assert without.mean() > 5 * new.mean()
     assert np.abs(after.pose.body.xy - before.pose.body.xy)[:, [3, 6]].max() > 0.01  # it still acts
@@ -284,7 +287,7 @@ def test_guard_holds_a_low_hand_and_frees_the_other():
     moved = replace(pose, body=parts[0], hands=parts[1], face=parts[2])
     before = as_motion(moved)
     after = refocus(before, 2.0).pose
-    assert measure.newly_outside(moved, after) == 0
+    assert gestures.newly_outside(moved, after) == 0
     travel = np.abs(after.body.xy - moved.body.xy).max((0, 2))
     assert travel[7] > 0.02
 
@@ -352,10 +355,10 @@ def real_pairs(shared) -> list[Motion]:
     sounds = [
         read_audio(p) for p in sorted(folder.glob("speech/a0[12456]*")) + sorted(folder.glob("speech/a12*"))
     ]
-    poses = [measure.read_pose(p) for p in sorted(folder.glob("pose/echomimic*.npz"))]
+    poses = [gestures.read_pose(p) for p in sorted(folder.glob("pose/echomimic*.npz"))]
     assert len(sounds) == 6 and len(poses) == 3
     return [
-        measure.pair(pose, sound, (53 * k + turn * len(pose)) % (2 * len(pose) - 2))
+        gestures.pair(pose, sound, (53 * k + turn * len(pose)) % (2 * len(pose) - 2))
         for pose in poses
         for k, sound in enumerate(sounds)
         for turn in range(2)
@@ -366,7 +369,7 @@ def real_pairs(shared) -> list[Motion]:
 def test_a_person_sees_it_on_real_poses(real_pairs):
     """The levels of issue A, pooled over 36 pairs of at least ten seconds."""
     assert len(real_pairs) >= 20 and min(len(m) for m in real_pairs) >= 250
-    one, two = measure.pooled(real_pairs, 1.0), measure.pooled(real_pairs, 2.0)
+    one, two = gestures.pooled(real_pairs, 1.0), gestures.pooled(real_pairs, 2.0)
     assert one["rise"] >= 0.10 and two["rise"] >= 0.18
     assert one["ratio"] >= 1.3 and two["ratio"] > one["ratio"]
     assert one["jerk"] <= 1.5 and one["jerk99"] <= 1.5 and abs(one["lag"]) <= 1
@@ -382,6 +385,6 @@ def test_another_speech_gives_no_rise(real_pairs):
     for motion in real_pairs:
         shifted = replace(motion, excitation=np.roll(motion.excitation, len(motion) // 2))
         after = refocus(shifted, 1.0)
-        r = [measure.correlation(measure.speed(m.pose), motion.intensity, FPS)[0] for m in (motion, after)]
+        r = [gestures.correlation(gestures.speed(m.pose), motion.intensity, FPS)[0] for m in (motion, after)]
         rises.append(r[1] - r[0])
     assert abs(np.mean(rises)) <= 0.05

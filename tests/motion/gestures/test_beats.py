@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.arguments import build_parser
-from pipeline.evaluation import motion as figures
-from pipeline.evaluation import pose_free as measure
+from pipeline.evaluation.metrics import gestures
+from pipeline.evaluation.motion import pose_free
 from pipeline.jobs import Request
 from pipeline.motion.gestures import arm_ik, beats
 from pipeline.motion.gestures import head as gesture
@@ -74,7 +74,7 @@ PEOPLE = {
 @pytest.mark.parametrize("fps", [25.0, 30.0, 50.0, 60.0])
 def test_apexes_lie_at_the_accents(fps: float) -> None:
     speech = spoken(12, fps)
-    found = [measure.offsets(made(speaker(fps), speech, seed), speech.accents[:, 0]) for seed in range(4)]
+    found = [pose_free.offsets(made(speaker(fps), speech, seed), speech.accents[:, 0]) for seed in range(4)]
     found = np.concatenate(found)
     assert len(found) > 20
     assert ((found >= -0.08) & (found <= 0.04)).mean() >= 0.9
@@ -94,7 +94,7 @@ def test_a_gesture_can_be_seen_and_grows_with_the_slider() -> None:
 def test_hands_hold_still_in_pauses() -> None:
     speech = spoken(16, every=0.7, pauses=((3.0, 3.9), (6.0, 7.4), (10.0, 13.0)))  # accents near their ends
     quiet, loud = zip(
-        *(measure.pause_speeds(made(speaker(), speech, s), speech) for s in range(4)), strict=True
+        *(pose_free.pause_speeds(made(speaker(), speech, s), speech) for s in range(4)), strict=True
     )
     assert np.concatenate(quiet).mean() < 0.25 * np.concatenate(loud).mean()
 
@@ -112,8 +112,8 @@ def test_bones_joints_and_frame_hold(name: str) -> None:
     speech = spoken(10, every=0.8)
     for seed in range(2):
         pose = made(reference, speech, seed)
-        assert measure.bone_change(pose, reference) < 0.01
-        assert measure.outside_limits(pose, reference) == 0
+        assert pose_free.bone_change(pose, reference) < 0.01
+        assert pose_free.outside_limits(pose, reference) == 0
         for part in ("body", "hands"):
             new, old = getattr(pose, part), getattr(reference, part)
             assert (new.score == old.score).all(), "nothing appears and nothing goes"
@@ -182,15 +182,15 @@ def test_the_seed_decides() -> None:
     one, same, other = (made(speaker(), spoken(6), seed) for seed in (3, 3, 4))
     for part in ("body", "hands"):
         apart = [np.abs(getattr(one, part).xy - getattr(p, part).xy).max() for p in (same, other)]
-        assert apart[0] <= measure.ROUNDING < 0.01 < apart[1]
+        assert apart[0] <= pose_free.ROUNDING < 0.01 < apart[1]
 
 
 def test_without_accents_there_is_no_stroke() -> None:
     for speech in (spoken(8, every=0), spoken(8, every=0, pauses=((-1, 9),))):
         pose = made(speaker(), speech)
-        assert len(measure.apexes(pose)) == 0
+        assert len(pose_free.apexes(pose)) == 0
         assert max(moved(pose, joint) for joint in WRISTS) < 25
-    assert figures.speed(pose).mean() < 0.012, "silence is calm"
+    assert gestures.speed(pose).mean() < 0.012, "silence is calm"
 
 
 @pytest.mark.parametrize("fps", [10.0, 12.5, 24.0, 60.0])
@@ -199,7 +199,7 @@ def test_short_clips_and_any_rate(seconds: float, fps: float) -> None:
     speech = spoken(seconds, fps, every=0.6)
     pose = made(speaker(fps), speech)
     assert len(pose) == len(speech) and pose.fps == fps and np.isfinite(pose.body.xy).all()
-    assert measure.outside_limits(pose, speaker(fps)) == 0
+    assert pose_free.outside_limits(pose, speaker(fps)) == 0
     assert np.abs(pose.body.xy[0] - speaker().body.xy[0])[[4, 7]].max() < 0.03, "it starts from the picture"
 
 

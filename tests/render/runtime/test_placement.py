@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.__main__ import main
-from pipeline.evaluation import bench_svd
+from pipeline.evaluation.bench import backbone
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.render.runtime import cost, placement
@@ -266,7 +266,7 @@ def test_published_code_that_stops_costs_none_of_our_own_figures(tmp_path):
     write_set(tmp_path)
     args = argparse.Namespace(peer=str(tmp_path), config=str(tmp_path), sizes=["64x64"], random_weights=True,
                               frames=2, steps=1, window=2, overlap=1)  # fmt: skip
-    found = bench_svd.published_loop(args, bench_svd.moves(2), "cpu", "float32", {})
+    found = backbone.published_loop(args, backbone.moves(2), "cpu", "float32", {})
     told = f"the published code in {tmp_path} stopped: ModuleNotFoundError: No module named 'models'"
     assert found == {"64x64_peer": told}
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pipeline.analysis import talking_face
-from pipeline.evaluation import mouths
+from pipeline.evaluation.metrics import mouth
 from pipeline.models.audio2pose import RATE
 from pipeline.models.temporal import skip_idle_temporal
 from pipeline.motion import fda, prosody
@@ -61,13 +61,13 @@ class Case:
     @functools.cached_property
     def still(self) -> Tensor:
         """(F-1,H,W) bool: where the truth stands still."""
-        return mouths.still_pixels(self.truth)
+        return mouth.still_pixels(self.truth)
 
     @functools.cached_property
     def sharpness(self) -> float:
         """Of the truth's face."""
         clips = self.talk.clips
-        return mouths.sharpness(self.truth, boxes(self.talk.face, clips.hands[0], clips.size)["face"])
+        return mouth.sharpness(self.truth, boxes(self.talk.face, clips.hands[0], clips.size)["face"])
 
     def __len__(self) -> int:
         return len(self.truth)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.evaluation import lip_rows
-from pipeline.evaluation.mini_rows import Figures
+from pipeline.evaluation.mini import lip_table
+from pipeline.evaluation.mini.table import Figures
 from pipeline.models import sync_mini
 from pipeline.models.sync_mini import Verdict
 from pipeline.training import train_sync
@@ -34,14 +34,14 @@ def talk(confidence: float = 0.6, offset: int = 0, **gaps: np.ndarray) -> Figure
     true = spoken()
     names = ("true", "truth", "result", "spoken")
     found = Figures(WORDS, gaps={name: true for name in names} | gaps)
-    for name in lip_rows.SYNC:
+    for name in lip_table.SYNC:
         good = name in names
         found.sync[name] = Verdict(confidence if good else 0.1, 0.7, offset if good else 7)
     return found
 
 
 def rows_of(*found: Figures) -> dict:
-    return {row.name: row for row in lip_rows.rows(found)}
+    return {row.name: row for row in lip_table.rows(found)}
 
 
 def failed(rows: dict) -> set[str]:
@@ -50,18 +50,18 @@ def failed(rows: dict) -> set[str]:
 
 def test_lateness_says_how_many_frames_a_mouth_is_behind():
     true = spoken()
-    assert lip_rows.lateness(true, true) == 0
-    assert lip_rows.lateness(np.roll(true, 3), true) == 3
-    assert lip_rows.lateness(np.roll(true, -2), true) == -2
-    assert np.isnan(lip_rows.lateness(np.full(120, 0.1), true))
+    assert lip_table.lateness(true, true) == 0
+    assert lip_table.lateness(np.roll(true, 3), true) == 3
+    assert lip_table.lateness(np.roll(true, -2), true) == -2
+    assert np.isnan(lip_table.lateness(np.full(120, 0.1), true))
 
 
 def test_pauses_are_silences_of_which_neighbours_are_one():
-    assert lip_rows.pauses(WORDS) == [(0.0, 0.64), (4.48, 4.8)]
-    still, moving = lip_rows.stillness(spoken(), WORDS)
+    assert lip_table.pauses(WORDS) == [(0.0, 0.64), (4.48, 4.8)]
+    still, moving = lip_table.stillness(spoken(), WORDS)
     assert still.value < 0.05 * moving.value and still.whole == 22  # 15 and 7 pairs of frames
     restless = spoken() + 0.02 * (np.arange(120) % 2)
-    still, moving = lip_rows.stillness(restless, WORDS)
+    still, moving = lip_table.stillness(restless, WORDS)
     assert still.value == pytest.approx(0.02, rel=0.1)
 
 
@@ -102,10 +102,10 @@ def test_what_the_read_truth_does_not_reach_is_not_asked_of_the_result():
     true = spoken()
     blurred = gaussian_filter1d(true, 4.0)
     rows = rows_of(talk(0.3, truth=blurred, spoken=blurred))
-    speed, sync_row = rows[f"mouth velocity r: {lip_rows.RESULT}"], rows[f"sync_c_mini: {lip_rows.RESULT}"]
+    speed, sync_row = rows[f"mouth velocity r: {lip_table.RESULT}"], rows[f"sync_c_mini: {lip_table.RESULT}"]
     assert speed.level is None and "does not reach" in speed.why and speed.value < 0.6
     assert sync_row.level is None and sync_row.value == pytest.approx(0.3) and sync_row.passed is None
-    assert rows[f"mouth lag, median frames late: {lip_rows.RESULT}"].passed is True
+    assert rows[f"mouth lag, median frames late: {lip_table.RESULT}"].passed is True
 
 
 def test_without_read_mouths_every_row_is_null_with_its_reason():

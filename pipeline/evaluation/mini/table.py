@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.evaluation.motion_report import Row
-from pipeline.evaluation.mouths import Closures, Products, best_r, closures, products
+from pipeline.evaluation.metrics.mouth import Closures, Products, best_r, closures, products
+from pipeline.evaluation.report import Row
 from pipeline.models.sync_mini import Verdict
 from pipeline.training.data.speech.visemes import Phones
 
@@ -251,7 +251,7 @@ def free_rows(found: Sequence[Figures], z: tuple[float, float], network_why: str
     return rows
 
 
-def table(
+def table_rows(
     found: Sequence[Figures], inexact: Sequence[Figures], z: tuple[float, float], network_why: str
 ) -> list[Row]:
     """All rows; inexact: of the picture rows' people, whose points are as inexact as a detector's."""

@@ -9,8 +9,8 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.__main__ import main
-from pipeline.evaluation import motion as measure
-from pipeline.evaluation import motion_report as report
+from pipeline.evaluation import motion, report
+from pipeline.evaluation.metrics import gestures
 from pipeline.media import write_audio
 from pipeline.motion.refocus import refocus
 from pipeline.values import Audio, Keypoints
@@ -26,7 +26,7 @@ def speech_like(seed: int) -> np.ndarray:
     return gaussian_filter1d(steps, 4.0)
 
 
-def plant(count: int = 20) -> list[report.Pair]:
+def plant(count: int = 20) -> list[motion.Pair]:
     """Skeletons, trembling like detected ones, that know nothing of the speech they are paired with."""
     made = []
     for k in range(count):
@@ -35,13 +35,13 @@ def plant(count: int = 20) -> list[report.Pair]:
         noise = np.random.default_rng(k).normal(0, 0.004, pose.body.xy.shape)
         pose = replace(pose, body=Keypoints(pose.body.xy + noise, pose.body.score))
         made.append(
-            report.Pair(replace(as_motion(pose, excitation), intensity=p), excitation, str(k), FRAMES)
+            motion.Pair(replace(as_motion(pose, excitation), intensity=p), excitation, str(k), FRAMES)
         )
     return made
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[report.Pair]:
+def pairs() -> list[motion.Pair]:
     return plant()
 
 
@@ -51,7 +51,7 @@ def by_name(found: dict) -> dict[str, dict]:
 
 @pytest.fixture(scope="module")
 def whole(pairs) -> dict:
-    return report.evaluate(pairs)
+    return motion.evaluate(pairs)
 
 
 def test_a_sound_refocus_passes_every_row(whole):
@@ -68,7 +68,7 @@ def test_a_sound_refocus_passes_every_row(whole):
 def test_shuffled_speech_gives_no_rise_and_the_own_speech_would_fail_that_row(pairs, whole):
     row = by_name(whole)["rise at 1 by shuffled speech"]
     assert row["pass"] and abs(row["value"]) <= 0.05
-    own = report.rise_with(pairs, lambda pair: [pair.motion.excitation])
+    own = motion.rise_with(pairs, lambda pair: [pair.motion.excitation])
     assert own == pytest.approx(by_name(whole)["speed-intensity r, rise at 1"]["value"])
     assert not report.Row("control", own, 0.05, "|x| <=").passed
 
@@ -83,11 +83,11 @@ def test_planted_gestures_that_follow_the_speech_stand_out_from_the_null(pairs):
         body[:, 4, 0] = 0.3 + 0.1 * np.cos(angle + k)
         body[:, 4, 1] = 0.6 + 0.1 * np.sin(angle + k)
         pose = replace(pair.motion.pose, body=Keypoints(body, pair.motion.pose.body.score))
-        follow.append(measure.speed(pose))
+        follow.append(gestures.speed(pose))
         stray.append(np.roll(follow[-1], 60 + 3 * k))
-    r, z = report.pooled_z(pairs, follow)
+    r, z = motion.pooled_z(pairs, follow)
     assert r > 0.3 and z > 6
-    r, z = report.pooled_z(pairs, stray)
+    r, z = motion.pooled_z(pairs, stray)
     assert abs(r) < 0.1 and abs(z) < 3
 
 
@@ -145,15 +145,15 @@ def lost(xy, strength):
     ],
 )
 def test_a_broken_refocus_fails_its_row(pairs, monkeypatch, change, row):
-    monkeypatch.setattr(measure, "refocus", broken(change))
-    monkeypatch.setattr(report, "_effects", lambda found, slider: [])
-    found = report.evaluate(pairs[:2])
+    monkeypatch.setattr(gestures, "refocus", broken(change))
+    monkeypatch.setattr(motion, "_effects", lambda found, slider: [])
+    found = motion.evaluate(pairs[:2])
     assert by_name(found)[row]["pass"] is False and not found["pass"]
 
 
 def test_a_refocus_that_does_nothing_fails_the_effects(pairs, monkeypatch):
-    monkeypatch.setattr(measure, "refocus", lambda motion, *rest, **options: motion)
-    found = by_name(report.evaluate(pairs))
+    monkeypatch.setattr(gestures, "refocus", lambda motion, *rest, **options: motion)
+    found = by_name(motion.evaluate(pairs))
     failed = {name for name, row in found.items() if row["pass"] is False}
     assert {"speed-intensity r, rise at 1", "speed-intensity r, rise at 2"} <= failed
     assert {"on/off ratio at 1 over that at 0", "monotone in the slider, smallest step of r"} <= failed
@@ -165,14 +165,14 @@ def test_a_late_refocus_fails_the_lag(pairs, monkeypatch):
         moved = replace(motion, excitation=np.roll(motion.excitation, 4))
         return replace(refocus(moved, strength, *rest, **options), excitation=motion.excitation)
 
-    monkeypatch.setattr(measure, "refocus", late)
-    monkeypatch.setattr(report, "_effects", lambda found, slider: [])
-    row = by_name(report.evaluate(pairs[:8]))["lag at 1, frames"]
+    monkeypatch.setattr(gestures, "refocus", late)
+    monkeypatch.setattr(motion, "_effects", lambda found, slider: [])
+    row = by_name(motion.evaluate(pairs[:8]))["lag at 1, frames"]
     assert row["value"] in (3, 4, 5) and row["pass"] is False
 
 
 def test_few_pairs_are_not_judged_by_their_effect(pairs):
-    found = report.evaluate(pairs[:1])
+    found = motion.evaluate(pairs[:1])
     assert "too few" in found["notes"][0]
     assert by_name(found)["speed-intensity r, rise at 1"]["level"] is None
     assert by_name(found)["bone drift, limbs"]["pass"] is True
@@ -181,7 +181,7 @@ def test_few_pairs_are_not_judged_by_their_effect(pairs):
 def test_shifts_of_the_null_keep_clear_of_a_looped_sound(pairs):
     looped = replace(pairs[0], period=80)
     for pair, repeats in ((pairs[0], (0, FRAMES)), (looped, (0, 80, FRAMES))):
-        shifts = report.allowed_shifts(pair)
+        shifts = motion.allowed_shifts(pair)
         assert len(shifts) and min(abs(k - r) for k in shifts for r in repeats) >= FPS
 
 
@@ -213,7 +213,7 @@ def test_command_reads_files_and_its_exit_code_follows_the_rows(tmp_path, capsys
     assert {"name", "value", "level", "pass"} <= printed["rows"][0].keys()
     timed = [row for row in printed["rows"] if row["name"].endswith("frames/s, seconds")]
     assert [row["level"] for row in timed] == [1.0, 0.05] and all(0 < row["value"] for row in timed)
-    monkeypatch.setattr(measure, "refocus", broken(stretched))
+    monkeypatch.setattr(gestures, "refocus", broken(stretched))
     assert main(words) == 1
     assert "bone drift, limbs" in (out := capsys.readouterr().out) and "FAIL" in out
 

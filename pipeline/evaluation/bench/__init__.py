@@ -26,7 +26,7 @@ import torch
 from pipeline import ROOT, jobs, media
 from pipeline.analysis import progress
 from pipeline.analysis.detectors import load as load_detector
-from pipeline.evaluation import bench_svd
+from pipeline.evaluation.bench import backbone
 from pipeline.motion import prosody
 from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
@@ -150,7 +150,7 @@ def main(argv: Sequence[str]) -> int:
     add_large(parser)
     args = parser.parse_args(list(argv))
     if args.model is not None:
-        return show(bench_svd.run(args), args.json)
+        return show(backbone.run(args), args.json)
     reference, speech = ASSETS / "reference" / "half_jacket.png", ASSETS / "speech" / "lecture.wav"
     driving = ASSETS / "driving" / "beats.mp4"
     pipe = load.load("mini")

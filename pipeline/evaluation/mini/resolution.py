@@ -18,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.evaluation import held, mouths
-from pipeline.evaluation.held import Case
-from pipeline.evaluation.motion_report import Row
+from pipeline.evaluation.metrics import mouth
+from pipeline.evaluation.mini import cases
+from pipeline.evaluation.mini.cases import Case
+from pipeline.evaluation.report import Row
 from pipeline.render.svd.denoising import SCHEDULES, Task
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.warp.detail import trust
@@ -117,14 +118,14 @@ def figures(one: Enlarged) -> dict[str, float]:
         dB = {name: psnr(p, one.truth, box) for name, p in pictures.items()}
         found |= {f"PSNR {place}: {name}": value for name, value in dB.items()}
         found[f"PSNR {place}: result less plain"] = dB["result"] - dB["plain"]
-    true = mouths.sharpness(one.truth, one.face)
-    sharp = {name: mouths.sharpness(p, one.face) / max(true, 1e-9) for name, p in pictures.items()}
+    true = mouth.sharpness(one.truth, one.face)
+    sharp = {name: mouth.sharpness(p, one.face) / max(true, 1e-9) for name, p in pictures.items()}
     found |= {f"sharpness of the face over the truth's: {name}": value for name, value in sharp.items()}
     away = {name: abs(math.log(max(value, 1e-6))) for name, value in sharp.items()}
     found["sharpness, |ln ratio|, plain less result"] = away["plain"] - away["result"]
-    still = mouths.still_pixels(one.truth)
+    still = mouth.still_pixels(one.truth)
     for name, shown in ({"truth": one.truth} | pictures).items():
-        found[f"flicker, grey levels: {name}"] = mouths.flicker(shown, still)
+        found[f"flicker, grey levels: {name}"] = mouth.flicker(shown, still)
     beyond = {name: halo(p, one.truth) for name, p in pictures.items()}
     found |= {f"halo, share of pixels: {name}": value for name, value in beyond.items()}
     found["halo: result less its sources' larger"] = beyond["result"] - max(beyond["plain"], beyond["warp"])
@@ -166,5 +167,5 @@ def rows(pipe: AudioPoseSVDPipeline, count: int = TALKS) -> list[Row]:
     found = []
     for talk in held_out.held_talks(count, SECONDS, size=SIZE):
         log.info("resolution: talk %d of %d", len(found) + 1, count)
-        found.append(figures(made(pipe, held.case(talk, talk))))
+        found.append(figures(made(pipe, cases.case(talk, talk))))
     return table(found)

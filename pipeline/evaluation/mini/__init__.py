@@ -24,12 +24,14 @@ from torch import Tensor
 
 from pipeline import ROOT
 from pipeline.analysis.talking_face import SpokenFace
-from pipeline.evaluation import enlarged, held, intervals, lip_rows, mouths, pose_free, slider
-from pipeline.evaluation import motion as measure
 from pipeline.evaluation.bench import hardware
-from pipeline.evaluation.held import Case
-from pipeline.evaluation.mini_rows import HEARD, Figures, table
-from pipeline.evaluation.motion_report import Pair, Row, pooled_z
+from pipeline.evaluation.metrics import bootstrap, gestures, mouth
+from pipeline.evaluation.mini import cases as held
+from pipeline.evaluation.mini import lip_table, resolution, slider
+from pipeline.evaluation.mini.cases import Case
+from pipeline.evaluation.mini.table import HEARD, Figures, table_rows
+from pipeline.evaluation.motion import Pair, pooled_z, pose_free
+from pipeline.evaluation.report import Row
 from pipeline.models import mouth_reader, sync_mini
 from pipeline.motion import prosody
 from pipeline.motion.gestures import arm_ik
@@ -84,14 +86,14 @@ class Measure:
         if tall(given) >= LEAST_FACE:
             found.gaps["true"] = given.talk.aperture
             self._read(found, "truth", given.truth, given.talk.face)
-        found.flicker["truth"] = mouths.flicker(given.truth, given.still)
+        found.flicker["truth"] = mouth.flicker(given.truth, given.still)
         shown = self._follow(given, found)
         said = held.said(given, self.pipe)
         self._speak(given, said, found)
         if found.gaps and self.mini.interaction is not None:
             self._withheld(given, other, found)
         self._free(given, said, found)
-        found.sync.update(lip_rows.judged(found, self.sync, given.audio))
+        found.sync.update(lip_table.judged(found, self.sync, given.audio))
         return found, strip(given, shown)
 
     def _read(self, found: Figures, name: str, frames: Tensor, face: Tensor) -> None:
@@ -164,14 +166,14 @@ class Measure:
             frames = held.rendered(self.pipe, given, driven, conditioning=values)
             pose = driven.pose if name == "prior" else given.motion.reference[np.zeros(len(given), int)]
             self._read(found, name, frames, held.points_of(pose))
-            energy = mouths.motion_energy(F.avg_pool2d(frames, 4))
+            energy = mouth.motion_energy(F.avg_pool2d(frames, 4))
             found.swing[f"pixels {name}"] = float(energy.mean())
-            found.follows[name] = mouths.correlation(np.sqrt(energy), given.motion.intensity[1:])
-        truth = mouths.motion_energy(F.avg_pool2d(given.truth, 4))
+            found.follows[name] = mouth.correlation(np.sqrt(energy), given.motion.intensity[1:])
+        truth = mouth.motion_energy(F.avg_pool2d(given.truth, 4))
         found.swing["pixels truth"] = float(truth.mean())
         if arm_ik.find(given.motion.reference) and shouldered(given):
             for name, pose in (("prior", motion.pose), ("truth", given.motion.pose)):
-                found.swing[f"points {name}"] = float(np.square(measure.speed(pose)).mean())
+                found.swing[f"points {name}"] = float(np.square(gestures.speed(pose)).mean())
 
 
 def opened(folder: Path, device: str) -> AudioPoseSVDPipeline:
@@ -190,7 +192,7 @@ def tall(given: Case) -> float:
 def shouldered(given: Case) -> bool:
     """Whether both shoulders are seen in some frame, of the truth and of the reference."""
     both = (given.motion.pose, given.motion.reference)
-    return all(pose.body.visible[:, measure.SHOULDERS].all(1).any() for pose in both)
+    return all(pose.body.visible[:, gestures.SHOULDERS].all(1).any() for pose in both)
 
 
 def compare(found: Figures, name: str, frames: Tensor, given: Case) -> None:
@@ -199,8 +201,8 @@ def compare(found: Figures, name: str, frames: Tensor, given: Case) -> None:
     places = boxes(given.talk.face, clips.hands[0], clips.size)
     found.psnr[name] = {"whole": psnr(frames, truth)}
     found.psnr[name] |= {place: psnr(frames, truth, box) for place, box in places.items()}
-    found.sharp[name] = mouths.sharpness(frames, places["face"]) / max(given.sharpness, 1e-9)
-    found.flicker[name] = mouths.flicker(frames, given.still)
+    found.sharp[name] = mouth.sharpness(frames, places["face"]) / max(given.sharpness, 1e-9)
+    found.flicker[name] = mouth.flicker(frames, given.still)
 
 
 def strip(given: Case, shown: dict[str, Tensor]) -> np.ndarray:
@@ -225,7 +227,7 @@ def follows(cases: Sequence[Case], count: int) -> tuple[float, float]:
             pairs.append(Pair(motion, rms.excitation, str(k), len(motion)))
     if not pairs:
         return math.nan, math.nan
-    return pooled_z(pairs, [measure.speed(pair.motion.pose) for pair in pairs])
+    return pooled_z(pairs, [gestures.speed(pair.motion.pose) for pair in pairs])
 
 
 def checksum(folder: Path) -> str:
@@ -252,14 +254,14 @@ def evaluate(folder: Path, previous: Path | None, scale: Scale, device: str) -> 
     seen = [measured.pictures(held.case(talk, talk)) for talk in inexact]
 
     def rows_of(found: Sequence[Figures], seen: Sequence[Figures], z: tuple[float, float]) -> list[Row]:
-        return [*table(found, seen, z, measured.why), *lip_rows.rows(found)]
+        return [*table_rows(found, seen, z, measured.why), *lip_table.rows(found)]
 
     rows = rows_of(found, seen, follows(cases, scale.speeches))
     nowhere = (math.nan, math.nan)  # the prior's z has its own null
-    likely = intervals.bootstrap((found, seen), lambda *kinds: rows_of(*kinds, nowhere))
-    rows += [*enlarged.rows(measured.pipe, scale.whole), *slider.rows(measured.pipe, scale.whole)]
+    likely = bootstrap.bootstrap((found, seen), lambda *kinds: rows_of(*kinds, nowhere))
+    rows += [*resolution.rows(measured.pipe, scale.whole), *slider.rows(measured.pipe, scale.whole)]
     frames = sum(map(len, cases))
-    commit, unknown = intervals.commit()
+    commit, unknown = bootstrap.commit()
     report = {
         "rows": [r.to_dict() | {"interval": likely.get(r.name)} for r in rows],
         "pass": all(r.passed for r in rows if r.level is not None),
@@ -274,7 +276,7 @@ def evaluate(folder: Path, previous: Path | None, scale: Scale, device: str) -> 
         "fps": held.FPS,
         "seconds": frames / held.FPS,
         "definition": DEFINITION,
-        "intervals": intervals.MEANING,
+        "intervals": bootstrap.MEANING,
         "commit": commit,
         **({"commit_why": unknown} if unknown else {}),
         "mouths_read": sum(bool(f.gaps) for f in found),

@@ -1,7 +1,7 @@
 """Does the body follow the speech? Figures of metrics 4.4 for a motion before and after refocusing.
 
-Everything is measured on key points, without weights. `python -m pipeline.evaluation.motion --poses FOLDER
---speech FOLDER` pairs every pose file with every sound and prints the calibration table of `refocus`.
+Everything is measured on key points, without weights. `python -m pipeline.evaluation.metrics.gestures --poses
+FOLDER --speech FOLDER` pairs every pose file with every sound and prints the calibration table of `refocus`.
 """
 
 from __future__ import annotations

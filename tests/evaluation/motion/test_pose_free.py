@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation import motion_report, pose_free
+from pipeline.evaluation import report as motion_report
+from pipeline.evaluation.motion import pose_free
 from pipeline.media import read_audio
 from pipeline.motion.gestures import beats
 from pipeline.values import Keypoints, Pose

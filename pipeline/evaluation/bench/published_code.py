@@ -1,4 +1,4 @@
-"""Runs the published ControlNeXt-SVD v2 code, in a process of its own: `python peer.py FOLDER OPTIONS.json`.
+"""Runs the published ControlNeXt-SVD v2 code, in a process of its own: `python published_code.py FOLDER OPTIONS.json`.
 
 FOLDER is a checkout's ControlNeXt-SVD-v2, whose packages are called pipeline, models and utils; so nothing of
 this project is imported here. The random weights are those of `bench_svd`, and so are picture, control
@@ -100,7 +100,7 @@ def called(pipe: object, options: dict, steps: int) -> tuple[float, Tensor]:
 
 def main(folder: str, given: str) -> None:
     """One step that is not counted, then the run."""
-    own = Path(__file__).resolve().parents[2]  # whose package is called pipeline, too
+    own = Path(__file__).resolve().parents[3]  # whose package is called pipeline, too
     sys.path[:] = [folder, *(place for place in sys.path[1:] if Path(place).resolve() != own)]
     options = json.loads(Path(given).read_text(encoding="utf-8"))
     pipe = assembled(options)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.mini_rows import Figures, mean, median, row
-from pipeline.evaluation.motion_report import Row
-from pipeline.evaluation.mouths import LAGS, PAUSES, correlation, within
+from pipeline.evaluation.metrics.mouth import LAGS, PAUSES, correlation, within
+from pipeline.evaluation.mini.table import Figures, mean, median, row
+from pipeline.evaluation.report import Row
 from pipeline.models.sync_mini import SyncMini, Verdict
 from pipeline.training.data.speech.visemes import Phones
 from pipeline.values import Audio

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.analysis.detectors import cache, load
-from pipeline.evaluation import motion as measure
-from pipeline.evaluation.motion_report import ASSETS, Row
+from pipeline.evaluation.metrics import gestures
+from pipeline.evaluation.report import ASSETS, Row
 from pipeline.media import read_image
 from pipeline.motion import prosody
 from pipeline.motion.gestures import arm_ik, beats
@@ -32,7 +32,7 @@ SHIFT = 0.35  # s by which the control's accents come later
 TOLERANCE = 0.1  # degrees
 ROUNDING = 1e-12  # numpy rounds a complex product by the place of its operands in memory
 HAND_BONES = [(0 if k % 4 == 1 else k - 1, k) for k in range(1, 21)]
-BODY_BONES = [(1, 2), (1, 5), (1, 8), (1, 11), *measure.LIMBS]
+BODY_BONES = [(1, 2), (1, 5), (1, 8), (1, 11), *gestures.LIMBS]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def speak(reference: Pose, spoken: prosody.Prosody, seed: int) -> Case:
 
 def apexes(pose: Pose) -> np.ndarray:
     """(n,2) seconds of the apexes of all strokes and the mean speed of each, in shoulder widths a second."""
-    place, seen = measure.wrists(pose)
+    place, seen = gestures.wrists(pose)
     width = float(np.linalg.norm((pose.body.xy[0, 2] - pose.body.xy[0, 5]) * pose.size[::-1]))
     place = place - (pose.body.xy[:, 1] * pose.size[::-1] / max(width, 1e-6))[:, None]
     found = []
@@ -90,7 +90,7 @@ def pause_speeds(pose: Pose, spoken: prosody.Prosody) -> tuple[np.ndarray, np.nd
     talks = np.zeros(len(pose), bool)
     for start, stop in beats.phrases(spoken.speech, spoken.fps):
         talks |= (time >= start) & (time <= stop)
-    speed = measure.speed(pose)
+    speed = gestures.speed(pose)
     return speed[~talks], speed[talks]
 
 
@@ -201,7 +201,7 @@ def _figures(cases: Sequence[Case], name: str, levels: Sequence[float | None]) -
             speeds.append(part)
         drift = max(drift, bone_change(pose, reference))
         joints += outside_limits(pose, reference)
-        outside += measure.newly_outside(reference[np.zeros(len(pose), int)], pose)
+        outside += gestures.newly_outside(reference[np.zeros(len(pose), int)], pose)
     shares = []
     for found in (np.concatenate(on_time), np.concatenate(control)):
         good = (found >= -EARLY) & (found <= LATE)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import ROOT
-from pipeline.evaluation.motion_report import Row
+from pipeline.evaluation.report import Row
 
 DRAWS, SEED = 1000, 0
 LEVEL = 0.95

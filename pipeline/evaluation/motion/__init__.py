@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import ROOT
-from pipeline.evaluation import motion as measure
-from pipeline.evaluation import speed
+from pipeline.evaluation.bench import motion_core
+from pipeline.evaluation.metrics import gestures
+from pipeline.evaluation.report import ASSETS, Row
 from pipeline.media import read_audio
 from pipeline.motion import prosody
 from pipeline.values import Audio, Motion, Pose
 
-ASSETS = ROOT / "assets"
 DEFINITION = 1  # raise it when a row's meaning changes, so that old figures are not compared with new ones
 SLIDER = (0.25, 0.5, 0.75, 1.0, 2.0)
 ENOUGH_PAIRS = 20  # fewer leave the effect to chance: the correlation of one pair scatters by 0.1
@@ -44,42 +43,13 @@ class Pair:
     period: int
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure; `rule` says how `value` must lie to `level`, which is None where nothing is required.
-
-    `why` is set where nothing could be measured (the value is then NaN) or no level can be asked. Such a row
-    neither passes nor fails.
-    """
-
-    name: str
-    value: float
-    level: float | None = None
-    rule: str = "<="
-    why: str = ""
-
-    @property
-    def passed(self) -> bool | None:
-        if self.level is None or self.why:
-            return None
-        value = abs(self.value) if self.rule == "|x| <=" else self.value
-        compare = {">": operator.gt, ">=": operator.ge}.get(self.rule, operator.le)
-        return bool(compare(value, self.level))
-
-    def to_dict(self) -> dict[str, object]:
-        value = float(self.value) if np.isfinite(self.value) else None
-        rule = None if self.level is None else self.rule
-        found = {"name": self.name, "value": value, "level": self.level, "rule": rule, "pass": self.passed}
-        return found | {"why": self.why} if self.why else found
-
-
 def pairs(poses: Sequence[Pose], sounds: dict[str, Audio], starts: int = 2) -> list[Pair]:
     """Every pose with every sound, from `starts` places spread over the clip, at least ten seconds each."""
     spoken: dict[tuple[str, float], tuple[prosody.Prosody, prosody.Prosody]] = {}
     made = []
     for pose in poses:
         for k, (name, audio) in enumerate(sounds.items()):
-            sound = measure.looped(audio)
+            sound = gestures.looped(audio)
             if (name, pose.fps) not in spoken:
                 spoken[name, pose.fps] = tuple(
                     prosody.analyse(sound, pose.fps, mode) for mode in ("full", "rms")
@@ -87,7 +57,7 @@ def pairs(poses: Sequence[Pose], sounds: dict[str, Audio], starts: int = 2) -> l
             full, rms = spoken[name, pose.fps]
             for turn in range(starts):
                 start = (53 * k + turn * len(pose)) % max(2 * len(pose) - 2, 1)
-                motion = measure.pair(pose, sound, start, full)
+                motion = gestures.pair(pose, sound, start, full)
                 period = len(motion) if audio is sound else round(audio.seconds * pose.fps)
                 made.append(Pair(motion, rms.excitation, name, period))
     return made
@@ -126,7 +96,7 @@ def pooled_z(found: Sequence[Pair], curves: Sequence[np.ndarray]) -> tuple[float
 
 def distance(pose: Pose, home: np.ndarray) -> np.ndarray:
     """(T,) distance of the wrists from `home`; where none is seen, the clip's mean, which weighs nothing."""
-    away = measure.amplitude(pose, home)
+    away = gestures.amplitude(pose, home)
     return np.where(np.isfinite(away), away, np.nanmean(away))
 
 
@@ -135,10 +105,10 @@ def rise_with(found: Sequence[Pair], excitations: Callable[[Pair], Sequence[np.n
     rises = []
     for pair in found:
         motion = pair.motion
-        base = measure.correlation(measure.speed(motion.pose), motion.intensity, motion.pose.fps)[0]
+        base = gestures.correlation(gestures.speed(motion.pose), motion.intensity, motion.pose.fps)[0]
         for excitation in excitations(pair):
-            after = measure.refocus(replace(motion, excitation=excitation), 1.0)
-            now = measure.correlation(measure.speed(after.pose), motion.intensity, motion.pose.fps)[0]
+            after = gestures.refocus(replace(motion, excitation=excitation), 1.0)
+            now = gestures.correlation(gestures.speed(after.pose), motion.intensity, motion.pose.fps)[0]
             rises.append(now - base)
     return float(np.mean(rises))
 
@@ -164,7 +134,7 @@ def shuffled(found: Sequence[Pair], rng: np.random.Generator) -> Callable[[Pair]
 
 def identity(motion: Motion) -> float:
     """Largest difference that the slider at 0 makes to any number."""
-    after = measure.refocus(motion, 0.0)
+    after = gestures.refocus(motion, 0.0)
     parts = [(getattr(motion.pose, n), getattr(after.pose, n)) for n in ("body", "hands", "face")]
     arrays = [(a.xy, b.xy) for a, b in parts] + [(a.score, b.score) for a, b in parts]
     arrays.append((motion.guidance, after.guidance))
@@ -174,8 +144,8 @@ def identity(motion: Motion) -> float:
 def rows(found: Sequence[Pair]) -> list[Row]:
     """The table of metrics 4.4; effects have levels (assets/refocus_calibration.md) from 20 pairs on."""
     motions = [pair.motion for pair in found]
-    slider = {0.0: measure.pooled(motions, 0.0)} | {s: measure.pooled(motions, s) for s in SLIDER}
-    worst = {n: float(np.max([row[n] for row in slider.values()])) for n in measure.WORST}
+    slider = {0.0: gestures.pooled(motions, 0.0)} | {s: gestures.pooled(motions, s) for s in SLIDER}
+    worst = {n: float(np.max([row[n] for row in slider.values()])) for n in gestures.WORST}
     one, two = slider[1.0], slider[2.0]
     return [
         Row("identity at 0", max(map(identity, motions)), 1e-6),
@@ -184,7 +154,7 @@ def rows(found: Sequence[Pair]) -> list[Row]:
         Row("points newly outside the frame", worst["outside"], 0),
         Row("feet, knees and hips moved", worst["feet"], 0),
         Row("lips in face coordinates", worst["lips"], 1e-6),
-        Row("jerk at 0, shoulder widths", float(np.mean([measure.figures(m).jerk for m in motions]))),
+        Row("jerk at 0, shoulder widths", float(np.mean([gestures.figures(m).jerk for m in motions]))),
         Row("jerk ratio at 1", one["jerk"], 1.5),
         Row("jerk ratio at 1, 99th percentile", one["jerk99"], 1.5),
         Row("jerk ratio at 2", two["jerk"]),
@@ -197,10 +167,10 @@ def rows(found: Sequence[Pair]) -> list[Row]:
 def _effects(found: Sequence[Pair], slider: dict[float, dict[str, float]]) -> list[Row]:
     """What a viewer should see, and the two controls."""
     rng = np.random.default_rng(0)
-    homes = [measure.rest(pair.motion.pose, pair.motion.excitation) for pair in found]
-    after = [measure.refocus(pair.motion, 1.0).pose for pair in found]
-    r0, z0 = pooled_z(found, [measure.speed(pair.motion.pose) for pair in found])
-    r, z = pooled_z(found, [measure.speed(pose) for pose in after])
+    homes = [gestures.rest(pair.motion.pose, pair.motion.excitation) for pair in found]
+    after = [gestures.refocus(pair.motion, 1.0).pose for pair in found]
+    r0, z0 = pooled_z(found, [gestures.speed(pair.motion.pose) for pair in found])
+    r, z = pooled_z(found, [gestures.speed(pose) for pose in after])
     far0, far_z0 = pooled_z(found, [distance(p.motion.pose, h) for p, h in zip(found, homes, strict=True)])
     far, far_z = pooled_z(found, [distance(p, h) for p, h in zip(after, homes, strict=True)])
     to_one = [row for s, row in sorted(slider.items()) if s <= 1]
@@ -229,10 +199,18 @@ def _effects(found: Sequence[Pair], slider: dict[float, dict[str, float]]) -> li
 
 def speed_rows(pose: Pose, audio: Audio) -> list[Row]:
     """Processor time of the motion core and of the slider, without detection and drawing."""
-    core, slider = speed.core_seconds(pose, audio), speed.slider_seconds(pose, audio)
+    core, slider = motion_core.core_seconds(pose, audio), motion_core.slider_seconds(pose, audio)
     return [
-        Row(f"motion core of {speed.CORE_SECONDS:.0f} s at {speed.FPS:.0f} frames/s, seconds", core, 1.0),
-        Row(f"slider of {speed.SLIDER_SECONDS:.0f} s at {speed.FPS:.0f} frames/s, seconds", slider, 0.05),
+        Row(
+            f"motion core of {motion_core.CORE_SECONDS:.0f} s at {motion_core.FPS:.0f} frames/s, seconds",
+            core,
+            1.0,
+        ),
+        Row(
+            f"slider of {motion_core.SLIDER_SECONDS:.0f} s at {motion_core.FPS:.0f} frames/s, seconds",
+            slider,
+            0.05,
+        ),
     ]
 
 
@@ -258,12 +236,12 @@ def read_clips(paths: Sequence[Path]) -> list[Pose]:
     """The poses, each long enough and with wrists and shoulders that can be measured."""
     poses = []
     for path in paths:
-        pose = measure.read_pose(path)
+        pose = gestures.read_pose(path)
         if len(pose) < pose.fps:
             raise ValueError(f"{path} has {len(pose)} frames; give a clip of at least one second")
-        if not (pose.body.visible[:, measure.WRISTS] & pose.body.visible[:, [measure.NECK]]).any():
+        if not (pose.body.visible[:, gestures.WRISTS] & pose.body.visible[:, [gestures.NECK]]).any():
             raise ValueError(f"{path} never shows a wrist with the neck; choose a clip with gestures")
-        if not pose.body.visible[:, measure.SHOULDERS].all(1).any():
+        if not pose.body.visible[:, gestures.SHOULDERS].all(1).any():
             raise ValueError(f"{path} has no frame with both shoulders; choose another clip")
         poses.append(pose)
     return poses
@@ -328,7 +306,7 @@ def main(argv: Sequence[str]) -> int:
     longest = max(sounds.values(), key=lambda audio: audio.seconds)
     report = evaluate(pairs(poses, sounds, args.starts), speed_rows(poses[0], longest))
     if not args.poses:  # who gives clips asks about these
-        from pipeline.evaluation import pose_free  # which takes its rows from here
+        from pipeline.evaluation.motion import pose_free  # which takes its rows from here
 
         report = pose_free.extended(report, sounds)
     report |= {"poses": [str(path) for path in clips], "speech": [str(path) for path in speech]}

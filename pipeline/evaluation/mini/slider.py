@@ -20,9 +20,10 @@ import torch
 from pipeline import ROOT, media
 from pipeline.analysis import detectors
 from pipeline.analysis.progress import finish
-from pipeline.evaluation import motion as measure
 from pipeline.evaluation.lips import correlation
-from pipeline.evaluation.motion_report import Row, distance
+from pipeline.evaluation.metrics import gestures
+from pipeline.evaluation.motion import distance
+from pipeline.evaluation.report import Row
 from pipeline.motion.refocus import refocus
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.values import Pose, Video
@@ -80,10 +81,10 @@ def displacements(one: Take) -> tuple[np.ndarray, np.ndarray, float]:
     """Displacements (n,2) from 0 to 1 in pixels, drawn and read, and the share of wrists that was read."""
 
     def both_seen(poses: tuple[Pose, Pose]) -> np.ndarray:
-        return poses[0].body.visible[:, measure.WRISTS] & poses[1].body.visible[:, measure.WRISTS]
+        return poses[0].body.visible[:, gestures.WRISTS] & poses[1].body.visible[:, gestures.WRISTS]
 
     def moved(poses: tuple[Pose, Pose]) -> np.ndarray:
-        before, after = (pose.body.xy[:, measure.WRISTS] for pose in poses)
+        before, after = (pose.body.xy[:, gestures.WRISTS] for pose in poses)
         return (after - before) * np.array(SIZE[::-1])
 
     due = both_seen(one.drawn)
@@ -113,14 +114,14 @@ def gains(takes: Sequence[Take]) -> dict[str, tuple[float, float]]:
 
 def _gain(one: Take, which: str, name: str) -> float:
     poses: tuple[Pose, Pose] = getattr(one, which)
-    if not all(pose.body.visible[:, measure.SHOULDERS].all(1).any() for pose in poses):
+    if not all(pose.body.visible[:, gestures.SHOULDERS].all(1).any() for pose in poses):
         return math.nan
-    home = measure.rest(poses[0], one.excitation)
+    home = gestures.rest(poses[0], one.excitation)
     if name == "on/off ratio":
-        ratios = [measure.accent_ratio(measure.amplitude(pose, home), one.excitation) for pose in poses]
+        ratios = [gestures.accent_ratio(gestures.amplitude(pose, home), one.excitation) for pose in poses]
         return math.log(ratios[1] / ratios[0]) if min(ratios) > 0 else math.nan
-    curve = measure.speed if name == "speed-intensity r" else lambda pose: distance(pose, home)
-    before, after = (measure.correlation(curve(p), one.intensity, p.fps)[0] for p in poses)
+    curve = gestures.speed if name == "speed-intensity r" else lambda pose: distance(pose, home)
+    before, after = (gestures.correlation(curve(p), one.intensity, p.fps)[0] for p in poses)
     return after - before
 
 

@@ -8,7 +8,9 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.__main__ import main as command
-from pipeline.evaluation import enlarged, held, lip_rows, mini, mini_rows, mouths, slider
+from pipeline.evaluation import mini
+from pipeline.evaluation.metrics import mouth
+from pipeline.evaluation.mini import cases, lip_table, resolution, slider, table
 from pipeline.models import mouth_reader
 from pipeline.training import mini_model, train_mouth_reader
 from pipeline.training.data import clips as pool
@@ -20,7 +22,7 @@ WORDS = [(name, 0.16 * k, 0.16 * (k + 1)) for k, name in enumerate("p aa b iy m 
 
 def spoken_gap(frames: int = 120) -> np.ndarray:
     """A mouth that shuts in the middle of every p b m of `WORDS` and opens by chance between them."""
-    time = (np.arange(frames) + mouths.PHASE) / 25
+    time = (np.arange(frames) + mouth.PHASE) / 25
     wide = np.random.default_rng(0).uniform(0.5, 1.0, len(WORDS) + 1)
     gap = np.array([wide[int(t / 0.32)] for t in time])
     for name, start, end in WORDS:
@@ -29,16 +31,16 @@ def spoken_gap(frames: int = 120) -> np.ndarray:
     return 0.2 * gap
 
 
-def figures(**gaps: np.ndarray) -> mini_rows.Figures:
+def figures(**gaps: np.ndarray) -> table.Figures:
     """A talk whose mouths are all the true one but for those given, and whose other rows just pass."""
     true = spoken_gap()
     names = ("true", "truth", "result", "warp", "spoken", "spoken warp", "prior")
     still = {name: np.full(len(true), 0.1) for name in ("frozen", "loud", "shuffled")}
     dB = {"copy": 20.0, "warp": 27.0, "frozen": 24.0, "loud": 24.0, "shuffled": 24.0, "result": 29.0}
     dB["four"] = 28.5
-    return mini_rows.Figures(
+    return table.Figures(
         WORDS,
-        {name: dict.fromkeys(mini_rows.PLACES, value) for name, value in dB.items()},
+        {name: dict.fromkeys(table.PLACES, value) for name, value in dB.items()},
         {"warp": 0.5, "result": 0.7, "four": 0.9},
         {"truth": 1.0, "warp": 1.0, "result": 1.1},
         {name: true for name in names} | still | gaps,
@@ -47,8 +49,8 @@ def figures(**gaps: np.ndarray) -> mini_rows.Figures:
     )
 
 
-def rows_of(found: mini_rows.Figures, z: float = 5.0) -> dict:
-    return {row.name: row for row in mini_rows.table([found], [found], (0.2, z), "no nulls")}
+def rows_of(found: table.Figures, z: float = 5.0) -> dict:
+    return {row.name: row for row in table.table_rows([found], [found], (0.2, z), "no nulls")}
 
 
 def failed(rows: dict) -> set[str]:
@@ -65,24 +67,24 @@ def test_planted_mouths_have_the_r_and_j_of_their_faults():
         "soft": gaussian_filter1d(true, 3.0),
         "narrow": 0.7 * true,
     }
-    r = {name: mouths.best_r(curve, true) for name, curve in found.items()}
-    j = {name: mouths.closures(curve, true, WORDS).j for name, curve in found.items()}
+    r = {name: mouth.best_r(curve, true) for name, curve in found.items()}
+    j = {name: mouth.closures(curve, true, WORDS).j for name, curve in found.items()}
     assert r["same"] == pytest.approx(1) and j["same"] == pytest.approx(1)
     assert r["late"] > 0.9 and j["late"] < 0.3  # the best lag forgives lateness, the closures do not
     assert r["frozen"] == 0 and j["frozen"] == 0
     assert r["shut"] == 0 and j["shut"] == 0  # every p closes, and everything else
     assert r["soft"] > 0.3 and j["soft"] < 0.2
     assert r["narrow"] == pytest.approx(1) and j["narrow"] > 0.95
-    assert np.isnan(mouths.closures(true, true, [("aa", 0.0, 4.8)]).j)
+    assert np.isnan(mouth.closures(true, true, [("aa", 0.0, 4.8)]).j)
 
 
 def test_weak_signals_are_judged_without_the_best_of_many_lags():
     noise = np.random.default_rng(1).standard_normal((2, 60))
-    own, best = mouths.products(*noise), mouths.best_r(*noise)
+    own, best = mouth.products(*noise), mouth.best_r(*noise)
     assert own.r == pytest.approx(np.corrcoef(*noise)[0, 1]) and abs(own.r) < best
-    pooled = mouths.products(noise[0] + 5, noise[0]) + mouths.products(noise[1], noise[1] - 3)
+    pooled = mouth.products(noise[0] + 5, noise[0]) + mouth.products(noise[1], noise[1] - 3)
     assert pooled.r == pytest.approx(1)
-    assert mouths.products(np.ones(60), noise[0]).r == 0
+    assert mouth.products(np.ones(60), noise[0]).r == 0
 
 
 def faces(gaps: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,12 +176,12 @@ def test_flicker_and_sharpness_see_what_was_done():
     truth = torch.rand((1, 3, 32, 32), generator=generator).repeat(6, 1, 1, 1)
     truth[:, :, :8] += torch.linspace(0, 0.5, 6).view(-1, 1, 1, 1)  # this part moves
     shaken = truth + 0.02 * torch.randn(truth.shape, generator=generator)
-    still = mouths.still_pixels(truth)
-    assert mouths.flicker(truth, still) < 0.1
-    assert mouths.flicker(shaken, still) == pytest.approx(255 * 0.02 * 2**0.5 * 0.8, rel=0.1)
+    still = mouth.still_pixels(truth)
+    assert mouth.flicker(truth, still) < 0.1
+    assert mouth.flicker(shaken, still) == pytest.approx(255 * 0.02 * 2**0.5 * 0.8, rel=0.1)
     box = torch.ones(6, 1, 32, 32)
     soft = torch.nn.functional.avg_pool2d(truth, 3, 1, 1)
-    assert mouths.sharpness(soft, box) < 0.3 * mouths.sharpness(truth, box)
+    assert mouth.sharpness(soft, box) < 0.3 * mouth.sharpness(truth, box)
 
 
 def test_a_good_model_passes_and_each_fault_fails_its_own_row():
@@ -200,7 +202,7 @@ def test_a_good_model_passes_and_each_fault_fails_its_own_row():
         "PSNR hands, result less warp, inexact points",
     }
     worse = figures()
-    worse.psnr["four"] = dict.fromkeys(mini_rows.PLACES, 27.0)
+    worse.psnr["four"] = dict.fromkeys(table.PLACES, 27.0)
     assert failed(rows_of(worse)) == {"PSNR whole, 4 steps less 1 step, inexact points"}
     assert failed(rows_of(figures(), z=1.0)) == {"pose-free prior: its z against shifted speech"}
     lazy = figures()
@@ -211,11 +213,11 @@ def test_a_good_model_passes_and_each_fault_fails_its_own_row():
 def test_what_was_not_measured_is_null_with_its_reason_and_no_pass():
     rows = rows_of(figures())
     heard = rows["lips withheld, mouth r: right less other speech"]
-    assert heard.passed is None and heard.why == mini_rows.NO_SOUND
+    assert heard.passed is None and heard.why == table.NO_SOUND
     assert heard.to_dict()["value"] is None and heard.to_dict()["why"]
     assert rows["pose-free network: mouth r"].why == "no nulls"
     true = spoken_gap()
-    true = true[:: mini_rows.HEARD]
+    true = true[:: table.HEARD]
     noise = np.random.default_rng(3).uniform(0, 0.2, len(true))
     sound = {"withheld right": true, "withheld other": noise, "withheld off": noise, "lips on": true}
     hearing = rows_of(figures(**sound, **{"lips off": true}))
@@ -265,7 +267,7 @@ def tiny(monkeypatch):
         )
 
     monkeypatch.setattr(mini, "opened", lambda folder, device: tiny_pipeline())
-    monkeypatch.setattr(held, "networks", parts)
+    monkeypatch.setattr(cases, "networks", parts)
     monkeypatch.setattr(held_out, "held_talks", tiny_talks)
     monkeypatch.setattr(slider, "TAKES", ())  # the real detector finds nobody in pictures of this pipeline
     monkeypatch.setattr(mini, "LEAST_FACE", 0.0)
@@ -305,7 +307,7 @@ def test_the_text_says_verdicts_and_reasons():
     }
     said = mini.text(head | {"rows": rows})
     assert "[0.250, 0.750]" in said and "so and so" in said
-    assert mini_rows.NO_SOUND in said and "pass" in said and said.endswith("FAIL")
+    assert table.NO_SOUND in said and "pass" in said and said.endswith("FAIL")
 
 
 def test_senseless_options_are_refused(tmp_path, capsys):
@@ -330,7 +332,7 @@ def test_the_shipped_model_is_measured_on_held_out_talks(capsys):
     assert rows["mouth r: warp, frozen mouth"]["value"] < 0.5
     low, high = rows["PSNR face, result less copy, inexact points"]["interval"]
     assert low < rows["PSNR face, result less copy, inexact points"]["value"] < high
-    sync = {words: rows[f"sync_c_mini: {words}"]["value"] for words in lip_rows.SYNC.values()}
+    sync = {words: rows[f"sync_c_mini: {words}"]["value"] for words in lip_table.SYNC.values()}
     assert sync["true points themselves"] > 0.4 and sync["reader on held-out truth"] > 0.25
     assert max(sync["warp, frozen mouth"], sync["warp, time-shuffled speech"]) < 0.15
     within = rows["sync_c_mini, share of talks within a frame: reader on held-out truth"]["value"]
@@ -343,6 +345,6 @@ def test_mouths_of_small_faces_are_not_read(tiny, monkeypatch):
     report, _ = mini.evaluate(mini.SHIPPED, None, scale, "cpu")
     rows = {row["name"]: row for row in report["rows"]}
     assert rows["slider end to end: wrists' displacement kept, slope"]["why"] == slider.LEFT_OUT
-    assert rows["enlarged: PSNR face: result less plain"]["why"] == enlarged.LEFT_OUT
+    assert rows["enlarged: PSNR face: result less plain"]["why"] == resolution.LEFT_OUT
     assert report["mouths_read"] == 0 and rows["mouth r: result, Audio2Pose's lips"]["value"] is None
     assert rows["PSNR face: warp, mouth driven by RMS, exact points"]["value"] is not None

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from pipeline.analysis import progress
-from pipeline.evaluation import peer
-from pipeline.evaluation.peer import randomise
+from pipeline.evaluation.bench import published_code
+from pipeline.evaluation.bench.published_code import randomise
 from pipeline.models import registry
 from pipeline.motion import skeleton, timing
 from pipeline.render import load
@@ -220,7 +220,14 @@ def published_loop(
 
 def _peer(folder: str, asked: Mapping[str, Any], given: Path) -> dict[str, float | str]:
     given.write_text(json.dumps(asked), encoding="utf-8")
-    command = [sys.executable, "-W", "ignore", peer.__file__, str(Path(folder).resolve()), str(given)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        published_code.__file__,
+        str(Path(folder).resolve()),
+        str(given),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
