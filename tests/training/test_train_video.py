@@ -13,9 +13,7 @@ from pipeline.training.data import batches
 from pipeline.training.data import clips as pool
 
 
-def tiny_clips(
-    count: int = 2, size: tuple[int, int] = (64, 64), frames: int = 2, seed: int = 0
-) -> pool.Clips:
+def tiny_clips(count: int = 2, size: tuple = (64, 64), frames: int = 2, seed: int = 0) -> pool.Clips:
     """Grey ramps whose warp is the truth but for a dark square, which is marked invalid."""
     generator = torch.Generator().manual_seed(seed)
     height, width = size

@@ -1,4 +1,4 @@
-"""Runs the published ControlNeXt-SVD v2 code, in a process of its own: `python published_code.py FOLDER OPTIONS.json`.
+"""Runs the published ControlNeXt-SVD v2 code: `python published_code.py FOLDER OPTIONS.json`.
 
 FOLDER is a checkout's ControlNeXt-SVD-v2, whose packages are called pipeline, models and utils; so nothing of
 this project is imported here. The random weights are those of `bench_svd`, and so are picture, control

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import ROOT
 from pipeline.evaluation.bench import motion_core
 from pipeline.evaluation.metrics import gestures
 from pipeline.evaluation.report import ASSETS, Row
