@@ -330,7 +330,7 @@ def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, 
     corpus = tmp_path / "corpus"
     monkeypatch.setattr(train_audio2pose, "BATCH", 4)
     monkeypatch.setattr(
-        train_audio2pose.speech,
+        train_audio2pose.engines,
         "sources",
         lambda seed, scale: iter([engines.espeak(8, False, np.random.default_rng(seed))]),
     )

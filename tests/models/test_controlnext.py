@@ -48,16 +48,10 @@ def test_cross_normalisation_equals_the_published_code(io):
     assert (got - io["xnorm_out"]).abs().max() <= 1e-5
 
 
-@pytest.fixture
-def two_threads():
-    """As the stored numbers were made: another order of sums is 5e-5 away in call 1, float64 1.5e-4."""
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(1)
-
-
-def test_stock_unet_with_the_hook_equals_the_published_unet(calls, two_threads):
-    unet = fill(small_unet(), 12)
+def test_stock_unet_with_the_hook_equals_the_published_unet(calls):
+    """In float64, the same on every machine; the stored float32 numbers err by 1.5e-4 themselves."""
+    calls = {name: value.double() if value.is_floating_point() else value for name, value in calls.items()}
+    unet = fill(small_unet(), 12).double()
     with inject(unet, "down_blocks.0") as injection:
         for i in range(3):
             sample, ids = calls[f"call{i}_sample"], calls[f"call{i}_ids"][0].tolist()
@@ -72,7 +66,7 @@ def test_stock_unet_with_the_hook_equals_the_published_unet(calls, two_threads):
                 calls[f"call{i}_scale"],
                 time_ids=ids,
             )
-            assert (got - calls[f"call{i}_out"]).abs().max() <= 1e-4
+            assert (got - calls[f"call{i}_out"]).abs().max() <= 2e-4
 
 
 def test_hook_is_removed_and_its_place_checked(calls):

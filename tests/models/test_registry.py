@@ -11,8 +11,8 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import save_file
 
-from pipeline.__main__ import main
 from pipeline.models import download, registry
+from pipeline.studio.cli import main
 
 
 @pytest.fixture

@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline import ROOT, jobs, media
+from pipeline import ROOT, media
 from pipeline.analysis import progress
 from pipeline.analysis.detectors import load as load_detector
 from pipeline.evaluation.bench import backbone
+from pipeline.media import pose_files
 from pipeline.motion import prosody
 from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
@@ -86,7 +87,7 @@ def stages(pipe, reference: Path, speech: Path, driving: Path) -> dict[str, floa
         def preview() -> None:
             accents = prosody.analyse(audio, FPS)
             motion = replace(analysis.motion, intensity=accents.intensity, excitation=accents.excitation)
-            jobs.write_skeleton(refocus(motion, 1.0), audio, SIZE, str(Path(folder) / "skeleton.mp4"))
+            pose_files.draw_video(refocus(motion, 1.0).pose, Path(folder) / "skeleton.mp4", SIZE, audio=audio)
 
         figures["preview_10s_s"] = best_of(3, preview)
     figures["slider_10s_s"] = best_of(3, lambda: refocus(analysis.motion, 1.0))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.__main__ import main
 from pipeline.analysis import detectors
 from pipeline.analysis.detectors import dwpose, onnx
 from pipeline.analysis.progress import finish
 from pipeline.media import read_image
+from pipeline.studio.cli import main
 from pipeline.values import Pose, Video
 from tests.helpers.dwpose_people import CROP, FILES, PICTURE, folder_of_files, found_by_yolox, grey, simcc
 from tests.helpers.onnx_files import write

@@ -227,7 +227,7 @@ def test_the_terminal_stays_clean(root, tmp_path):
     """A fresh process says nothing on stderr but what the program itself writes."""
     code = (
         "import sys, numpy as np\n"
-        "from pipeline import detectors\n"
+        "from pipeline.analysis import detectors\n"
         "try: detectors.load().image(np.full((96, 96, 3), 90, np.uint8))\n"
         "except ValueError as error: print(error, file=sys.stderr)\n"
     )

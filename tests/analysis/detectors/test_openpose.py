@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.__main__ import main
 from pipeline.analysis import detectors
 from pipeline.analysis.detectors import cache, openpose
+from pipeline.studio.cli import main
 from pipeline.values import Video
 
 BROKEN = {

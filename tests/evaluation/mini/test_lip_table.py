@@ -186,6 +186,6 @@ def test_training_learns_the_offset_from_drawn_mouths_alone():
 
 
 def test_training_needs_a_folder_and_steps(tmp_path):
-    from pipeline.__main__ import main
+    from pipeline.studio.cli import main
 
     assert main(["train", "sync", "--out", str(tmp_path), "--steps", "0"]) == 2

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.__main__ import main as command
 from pipeline.evaluation import mini
 from pipeline.evaluation.metrics import mouth
 from pipeline.evaluation.mini import cases, lip_table, resolution, slider, table
 from pipeline.models import mouth_reader
+from pipeline.studio.cli import main as command
 from pipeline.training import mini_model, train_mouth_reader
 from pipeline.training.data import clips as pool
 from pipeline.training.data import held_out, presenters

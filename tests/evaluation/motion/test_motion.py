@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.__main__ import main
 from pipeline.evaluation import motion, report
 from pipeline.evaluation.metrics import gestures
 from pipeline.media import write_audio
 from pipeline.motion.refocus import refocus
+from pipeline.studio.cli import main
 from pipeline.values import Audio, Keypoints
 from tests.motion.test_refocus import as_motion, planted
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.arguments import build_parser
 from pipeline.evaluation.metrics import gestures
 from pipeline.evaluation.motion import pose_free
-from pipeline.jobs import Request
 from pipeline.motion.gestures import arm_ik, beats
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
+from pipeline.studio.cli.parser import build_parser
+from pipeline.studio.request import Request
 from pipeline.values import Keypoints, Pose
 from tests.helpers.speakers import mirrored, motion, speaker, spoken, without
 

@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.evaluation import alignment as planted
 from pipeline.evaluation.alignment import ADULT, Person
-from pipeline.motion import chart, retarget
+from pipeline.motion import retarget
 from pipeline.motion.retarget import report as doctor
+from pipeline.studio import charts
 from pipeline.values import Keypoints, Pose
 
 SIZE = (768, 512)
@@ -143,7 +144,7 @@ def test_spans_are_runs_in_seconds() -> None:
 
 def test_the_overlay_clip_shows_the_skeleton_over_the_dimmed_picture() -> None:
     pose, picture = adult(3), np.full((96, 64, 3), 200, np.uint8)
-    frames = [frame.copy() for frame in chart.overlay_clip(picture, pose, (192, 128))]
+    frames = [frame.copy() for frame in charts.overlay_clip(picture, pose, (192, 128))]
     assert len(frames) == 3 and frames[0].shape == (192, 128, 3)
-    assert np.array_equal(frames[1], chart.overlay(picture, pose, 1, (192, 128)))
+    assert np.array_equal(frames[1], charts.overlay(picture, pose, 1, (192, 128)))
     assert (frames[0][0, 0] == 100).all() and (frames[0] != 100).any()

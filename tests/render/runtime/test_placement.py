@@ -16,7 +16,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.__main__ import main
 from pipeline.evaluation.bench import backbone
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.interaction import AudioVideoInteraction
@@ -24,6 +23,7 @@ from pipeline.render.runtime import cost, placement
 from pipeline.render.runtime.out_of_memory import Room
 from pipeline.render.runtime.placement import Placement, fitting, place
 from pipeline.render.svd.denoising import SCHEDULES, plan_segments, published_windows
+from pipeline.studio.cli import main
 from tests.helpers.published import small_unet, tiny_published, write_set
 from tests.helpers.tiny import motion, portrait, tiny_pipeline
 
@@ -116,8 +116,8 @@ def test_everything_of_the_published_model_runs_on_the_device_of_the_weights(els
 WITHOUT_XFORMERS = """
 import sys
 sys.modules["xformers"] = None
-from pipeline import placement
-from tests.published import tiny_published
+from pipeline.render.runtime import placement
+from tests.helpers.published import tiny_published
 pipe = tiny_published()
 print(placement.choose_attention(pipe, "auto", "cuda"))
 try:

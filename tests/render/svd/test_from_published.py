@@ -14,11 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pipeline import media
-from pipeline.__main__ import main
 from pipeline.models import registry
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.render import load
 from pipeline.render.svd import from_published
+from pipeline.studio.cli import main
 from tests.helpers.published import SCHEDULER, UNET, small_pipeline, tiny_published, write_set
 from tests.helpers.tiny import figure, motion, portrait, speech
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import jobs
 from pipeline.models.denoiser import TIME_IDS, schedule
 from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.render.svd.conditions import Guidance, adjusted
 from pipeline.render.svd.warped_reference import WarpedReference
+from pipeline.studio import request as request_module
+from pipeline.studio import steps
 from tests.helpers.tiny import motion, portrait, tiny_pipeline
 
 FRAMES = 4
@@ -128,17 +129,21 @@ def test_weights_without_null_pose_refuse_it_in_one_sentence() -> None:
     for options in ({"pose_guidance": 0.0}, {"audio_guidance": 2.0}):
         with pytest.raises(ValueError, match="null pose"):
             list(old.render(portrait(), motion(2), conditioning=options))
-    request = jobs.Request("picture.png", "speech.wav", pose_free="network")
+    request = request_module.Request("picture.png", "speech.wav", pose_free="network")
     with pytest.raises(ValueError, match="null pose"):
-        jobs.load(request, old)
+        steps.load(request, old)
 
 
 def test_requests_translate_pose_free_and_refuse_a_driving_video_with_it() -> None:
-    assert jobs.Request("a.png", "b.wav").conditioning() == {}
-    assert jobs.Request("a.png", "b.wav", pose_free="network").conditioning() == {"pose_guidance": 0.0}
-    assert jobs.Request("a.png", "b.wav", audio_guidance=1.5).conditioning() == {"audio_guidance": 1.5}
+    assert request_module.Request("a.png", "b.wav").conditioning() == {}
+    assert request_module.Request("a.png", "b.wav", pose_free="network").conditioning() == {
+        "pose_guidance": 0.0
+    }
+    assert request_module.Request("a.png", "b.wav", audio_guidance=1.5).conditioning() == {
+        "audio_guidance": 1.5
+    }
     with pytest.raises(ValueError, match="leave out --driving"):
-        jobs.Request("a.png", "b.wav", driving="c.mp4", pose_free="network")
+        request_module.Request("a.png", "b.wav", driving="c.mp4", pose_free="network")
     with pytest.raises(ValueError, match="audio guidance"):
         Guidance(audio=float("nan"))
 

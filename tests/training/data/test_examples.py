@@ -17,7 +17,7 @@ from pipeline.training.data.speech.authored import Line, Piece, lips, mouth, say
 from pipeline.training.data.speech.visemes import PARAMETERS
 from pipeline.values import Pose
 
-SHIPPED = Path(__file__).parent.parent / "assets"
+SHIPPED = Path(__file__).resolve().parents[3] / "assets"
 
 
 def test_every_file_of_the_tables_is_shipped_named_with_its_licence_and_all_is_small():

@@ -9,13 +9,13 @@ import soundfile
 from PIL import Image
 
 from pipeline import media
-from pipeline.__main__ import main
 from pipeline.analysis.analyse import shifted
 from pipeline.analysis.progress import finish
 from pipeline.media import pose_files
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.motion import pose_edits
 from pipeline.render.base import AudioPosePipeline
+from pipeline.studio.cli import main
 from pipeline.values import Audio, Detection, Pose
 from tests.helpers.tiny import figure, portrait, tiny_pipeline
 from tests.motion.test_prosody import voice

@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 from pipeline import media
-from pipeline.__main__ import main
+from pipeline.studio.cli import main
 from pipeline.values import Pose
 from tests.helpers.tiny import figure, speech, tiny_pipeline
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_app_motion import write_pair
+from tests.end_to_end.test_app_motion import write_pair
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "

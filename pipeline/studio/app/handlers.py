@@ -8,31 +8,25 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-import secrets
-import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
-
-try:  # only on a ZeroGPU Space, where it has to come before torch; elsewhere it would change nothing
-    import spaces
-except ImportError:
-    spaces = None
 
 import numpy as np
 
-from pipeline import app_knobs, companions, jobs, media
+from pipeline import media
 from pipeline.analysis.analyse import Analysis
 from pipeline.analysis.progress import finish
-from pipeline.motion import chart
-from pipeline.render import draft, load
-from pipeline.render.base import AudioPosePipeline
-from pipeline.values import Motion, Progress
+from pipeline.render import draft
+from pipeline.studio import accents_file, charts, outputs, steps
+from pipeline.studio import request as request_module
+from pipeline.studio.app import controls
+from pipeline.studio.app.session import Again, Made, Rows, Visit
+from pipeline.studio.app.status import bar, line
+from pipeline.studio.app.zerogpu import model, model_name, render
+from pipeline.values import Motion
 
 log = logging.getLogger(__name__)
 
@@ -40,81 +34,6 @@ ACCENT_HINT = "Double-click a cell to change it; the last row is free; empty bot
 NO_NOTES = "✓ No warnings: the skeleton fits the reference image."
 PREVIEW_EVERY = 0.5  # seconds between pictures sent to the browser while frames arrive
 KEEP = object()  # yielded for a part of the page that stays as it is
-# asked of ZeroGPU; a longer request waits longer and may exceed a visitor's quota
-GPU_SECONDS_PER_FRAME = 0.1
-
-
-class Stop(threading.Event):
-    """The wish to cancel; a copy is a fresh one: gradio copies the first state for every visitor."""
-
-    def __deepcopy__(self, memo: dict) -> Stop:
-        return Stop()
-
-
-class Again(Exception):
-    """The page told the same edit a second time: there is nothing to do, and nothing to say."""
-
-
-Rows = tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What one visitor's browser session holds on the server; handlers replace it, they do not change it.
-
-    home: the one folder that the page's server serves and cleans; folder: this visitor's own part of it.
-    accents: those that the visitor gave for the speech of this content hash, "" for the one analysed next.
-    typed: the table of accents that the page sent last since they were detected.
-    """
-
-    home: str
-    request: jobs.Request | None = None
-    inputs: jobs.Inputs | None = None
-    analysis: Analysis | None = None
-    accents: Rows | None = None
-    speech: str = ""
-    typed: list[list[Any]] | None = None
-    stop: Stop = field(default_factory=Stop)
-    folder: str = ""
-
-    def file(self, name: str, kind: str = "mp4") -> str:
-        """A new path in this visitor's own folder, inside the one folder that Gradio serves and cleans."""
-        return str(Path(self.folder) / f"{name}_{secrets.token_hex(4)}.{kind}")
-
-
-@dataclass(frozen=True)
-class Made:
-    """A result and what it was made of, whatever the visitor analyses afterwards."""
-
-    visit: Visit
-    request: jobs.Request
-    motion: Motion
-    path: str
-
-
-def model_name() -> str:
-    return os.environ.get("APV_MODEL", "mini")
-
-
-@functools.lru_cache(maxsize=2)
-def model(name: str) -> AudioPosePipeline:
-    """The pipeline, loaded once."""
-    return load.load(name)
-
-
-def line(text: str, share: float | None = None) -> str:
-    """The status as HTML, with a bar where a share is known."""
-    return f"<div>{text}</div>" + (
-        "" if share is None else f"<progress value='{share:.3f}' max='1'></progress>"
-    )
-
-
-def bar(step: Progress, began: float) -> str:
-    """Stage, share, time left."""
-    share = min(1.0, step.step / max(step.total, 1))
-    left = (time.perf_counter() - began) * (1 - share) / share if share else None
-    eta = "" if left is None or step.total < 2 else f" · about {left:.0f} s left"
-    return line(f"<b>{step.stage.capitalize()}</b>: {step.step} of {step.total}{eta}", share)
 
 
 def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
@@ -124,15 +43,15 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
             raise ValueError(f"there is no {name} yet; add one on the left or click an example")
     if video and pose:
         raise ValueError("there are a driving video and a pose file; remove one of them")
-    chosen = app_knobs.read("analyse", knobs)
-    request = jobs.Request(image, audio, video or pose, model=model_name(), **chosen)
+    chosen = controls.read("analyse", knobs)
+    request = request_module.Request(image, audio, video or pose, model=model_name(), **chosen)
     pipe, start = model(request.model), time.perf_counter()
-    inputs, heard, note = jobs.load(request, pipe), media.content_hash(audio), ""
+    inputs, heard, note = steps.load(request, pipe), media.content_hash(audio), ""
     rows = visit.accents if visit.speech in ("", heard) else None
     if rows and max(rows)[0] > inputs.audio.seconds:
         rows, note = None, "The accents of the loaded settings reach beyond this speech and are left out."
     request = replace(request, accent_rows=rows)
-    work, began, stage = jobs.analyse(request, pipe, inputs), start, None
+    work, began, stage = steps.analyse(request, pipe, inputs), start, None
     while True:
         try:
             step = next(work)
@@ -143,7 +62,7 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
             began, stage = time.perf_counter(), step.stage
         yield KEEP, bar(step, began), KEEP, KEEP, KEEP
     yield KEEP, line("<b>Preparing the draft</b>"), KEEP, KEEP, KEEP
-    part, motion = jobs.excerpt(inputs, analysis.motion)
+    part, motion = outputs.excerpt(inputs, analysis.motion)
     draft.layers(part.picture, motion, part.size)  # kept: the slider's drafts find them
     folder = visit.folder or tempfile.mkdtemp(prefix="apv", dir=visit.home)
     fresh = replace(visit, request=request, inputs=inputs, analysis=analysis, accents=rows, speech=heard)
@@ -156,12 +75,12 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
 
 def speech_picture(visit: Visit) -> np.ndarray:
     """Waveform, intensity and accents."""
-    return chart.waveform(visit.inputs.audio, visit.analysis.prosody)
+    return charts.waveform(visit.inputs.audio, visit.analysis.prosody)
 
 
 def accent_table(analysis: Analysis) -> list[list[float | None]]:
     """Seconds and strength of the accents, and a free row to add one."""
-    return [*map(list, jobs.accent_rows(analysis.prosody.accents)), [None, None]]
+    return [*map(list, accents_file.accent_rows(analysis.prosody.accents)), [None, None]]
 
 
 def typed(visit, table: list[list[Any]]) -> Iterator:
@@ -198,9 +117,11 @@ def with_accents(visit: Visit, rows: Rows | None) -> tuple[Visit, str]:
     """
     start = time.perf_counter()
     request = replace(visit.request, accent_rows=rows)
-    analysis = finish(jobs.analyse(request, model(request.model), visit.inputs))
+    analysis = finish(steps.analyse(request, model(request.model), visit.inputs))
     if rows is not None:
-        rows = jobs.accent_rows(analysis.prosody.accents)  # in order of time, without those of strength 0
+        rows = accents_file.accent_rows(
+            analysis.prosody.accents
+        )  # in order of time, without those of strength 0
     request = replace(request, accent_rows=rows)
     fresh = replace(visit, request=request, analysis=analysis, accents=rows)
     took = time.perf_counter() - start
@@ -234,12 +155,12 @@ def people(visit) -> Iterator:
     """Yields the driving frame with its numbered people, or None where there is no choice."""
     found = analysed(visit)
     several = len(found.people) > 1
-    yield companions.people_picture(visit.request, found.people, found.report.chosen) if several else None
+    yield outputs.people_picture(visit.request, found.people, found.report.chosen) if several else None
 
 
 def person_at(visit, x: float, y: float) -> str:
     """The number of the person at a point of that picture, in fractions of it."""
-    return str(companions.person_at(analysed(visit).people, (x, y)))
+    return str(outputs.person_at(analysed(visit).people, (x, y)))
 
 
 def analysed(visit: Visit) -> Analysis:
@@ -249,11 +170,11 @@ def analysed(visit: Visit) -> Analysis:
     return visit.analysis
 
 
-def tuned(visit: Visit, *knobs: Any) -> tuple[jobs.Request, Motion]:
+def tuned(visit: Visit, *knobs: Any) -> tuple[request_module.Request, Motion]:
     """The request with the slider's values and the motion that both the preview and the render use."""
     analysis = analysed(visit)
-    request = replace(visit.request, **app_knobs.read("tune", knobs))
-    return request, jobs.tune(request, model(request.model), analysis)
+    request = replace(visit.request, **controls.read("tune", knobs))
+    return request, steps.tune(request, model(request.model), analysis)
 
 
 def tune(visit, *knobs) -> Iterator:
@@ -261,9 +182,9 @@ def tune(visit, *knobs) -> Iterator:
     start = time.perf_counter()
     request, motion = tuned(visit, *knobs)
     inputs, path = visit.inputs, visit.file("skeleton")
-    jobs.write_skeleton(motion, inputs.audio, inputs.size, path)
+    outputs.write_skeleton(motion, inputs.audio, inputs.size, path)
     strongest = int(np.argmax(motion.intensity))
-    over = chart.overlay(inputs.picture, motion.pose, strongest, inputs.size)
+    over = charts.overlay(inputs.picture, motion.pose, strongest, inputs.size)
     took = time.perf_counter() - start
     text = f"<b>Intensity {request.intensity:g}</b>: skeleton of {len(motion)} frames in {took:.2f} s."
     yield line(text), path, over
@@ -274,7 +195,7 @@ def excerpt(visit, *knobs) -> Iterator:
     _, motion = tuned(visit, *knobs)
     for seconds in (1 / motion.pose.fps, 2.0):
         path = visit.file("draft")
-        for _ in jobs.write_draft(*jobs.excerpt(visit.inputs, motion, seconds), path):
+        for _ in outputs.write_draft(*outputs.excerpt(visit.inputs, motion, seconds), path):
             pass
         yield path
 
@@ -283,7 +204,7 @@ def overlay(visit, *knobs) -> Iterator:
     """Yields the video of the aligned skeleton over the reference image."""
     _, motion = tuned(visit, *knobs)
     path = visit.file("overlay")
-    for _ in companions.write_overlay(visit.inputs, motion, path):
+    for _ in outputs.write_overlay(visit.inputs, motion, path):
         pass
     yield path
 
@@ -296,29 +217,14 @@ def pose(visit, *knobs) -> Iterator:
     yield path
 
 
-def gpu_seconds(name: str, picture: np.ndarray, motion: Motion, **options: Any) -> int:
-    return int(30 + GPU_SECONDS_PER_FRAME * len(motion) * options.get("num_inference_steps", 1))
-
-
-def on_gpu(handler: Callable) -> Callable:
-    """Decorates the denoising for ZeroGPU; reading, tuning and writing stay on the CPU."""
-    return handler if spaces is None else spaces.GPU(duration=gpu_seconds)(handler)
-
-
-@on_gpu
-def render(name: str, picture: np.ndarray, motion: Motion, **options: Any) -> Iterator[Progress]:
-    """The denoising; all arguments can be pickled, for it may run in another process."""
-    yield from model(name).render(picture, motion, **options)
-
-
 def generate(visit, last, *knobs) -> Iterator:
     """Step 3; yields what was made (`last` is what was before), status, the newest frame, result video."""
-    tuning = len(app_knobs.names("tune"))
+    tuning = len(controls.names("tune"))
     request, motion = tuned(visit, *knobs[:tuning])
-    request = replace(request, **app_knobs.read("generate", knobs[tuning:]))
+    request = replace(request, **controls.read("generate", knobs[tuning:]))
     pipe, path = model(request.model), visit.file("apv_studio")
     visit.stop.clear()
-    work = jobs.generate(request, pipe, visit.inputs, motion, path, functools.partial(render, request.model))
+    work = steps.generate(request, pipe, visit.inputs, motion, path, functools.partial(render, request.model))
     began, sent, done = time.perf_counter(), 0.0, 0
     started = f"<b>Started</b>: {len(motion)} frames on {pipe.placed.device}; the first ones take longest."
     yield KEEP, line(started, 0), None, KEEP
@@ -350,7 +256,7 @@ def compare(made) -> Iterator:
     if made is None:
         raise ValueError("there is no result yet; press 3 Generate first")
     path = made.visit.file("side_by_side")
-    for _ in companions.write_comparison(made.request, made.visit.inputs, made.motion, made.path, path):
+    for _ in outputs.write_comparison(made.request, made.visit.inputs, made.motion, made.path, path):
         pass
     yield path
 
@@ -381,15 +287,8 @@ def load_settings(visit: Visit, video: str | None) -> Iterator:
     found = media.read_settings(video) if video else None
     if not found or "apv_studio" not in found:
         raise ValueError("this video holds no settings of APV Studio; choose an mp4 that it wrote")
-    request = jobs.Request.of({**found, "reference": "", "audio": ""})
+    request = request_module.Request.of({**found, "reference": "", "audio": ""})
     rows = request.accent_rows
     extra = "" if rows is None else f" and {len(rows)} accents"
     text = line(f"<b>Settings{extra} loaded</b>; choose the inputs and press 1 Analyse.")
-    yield replace(visit, accents=rows, speech=""), text, *app_knobs.shown(request)
-
-
-def forget(visit: Visit) -> None:
-    """Ends the work of a visitor who left, and deletes that visitor's files."""
-    visit.stop.set()
-    if visit.folder:
-        shutil.rmtree(visit.folder, ignore_errors=True)
+    yield replace(visit, accents=rows, speech=""), text, *controls.shown(request)

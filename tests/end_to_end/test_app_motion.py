@@ -14,15 +14,18 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from pipeline import app_knobs, app_steps, companions, jobs, media
-from pipeline.__main__ import main
+from pipeline import media
 from pipeline.media import pose_files
 from pipeline.media.pose_files import openpose
+from pipeline.studio import outputs
+from pipeline.studio import request as jobs
+from pipeline.studio.app import controls, handlers, session
+from pipeline.studio.cli import main
 from pipeline.values import Keypoints, Pose, Video
-from tests import test_app
+from tests.end_to_end import test_app
+from tests.end_to_end.test_app import analyse, video_of
 from tests.helpers.tiny import figure
 from tests.motion.test_prosody import voice
-from tests.test_app import analyse, video_of
 
 files, address = test_app.files, test_app.address  # fixtures
 
@@ -239,17 +242,17 @@ def test_every_choice_of_a_request_is_on_the_page() -> None:
         "accents",
         "accent_rows",
     }  # files, the server's, the table
-    names = [knob.name for knob in app_knobs.KNOBS]
+    names = [knob.name for knob in controls.KNOBS]
     assert sorted(names) == sorted({field.name for field in fields(jobs.Request)} - given)
-    assert {knob.group for knob in app_knobs.KNOBS} == {name for name, _ in app_knobs.GROUPS} | {
+    assert {knob.group for knob in controls.KNOBS} == {name for name, _ in controls.GROUPS} | {
         "intensity",
         "people",
     }
     for stage in ("analyse", "tune", "generate"):
-        mine = [knob for knob in app_knobs.KNOBS if knob.stage == stage]
+        mine = [knob for knob in controls.KNOBS if knob.stage == stage]
         shown = tuple(knob.default for knob in mine)
         for values in (shown, (None,) * len(mine)):  # None: a field that was wiped
-            read = app_knobs.read(stage, values)
+            read = controls.read(stage, values)
             assert read == {knob.name: getattr(jobs.Request, knob.name) for knob in mine}
 
 
@@ -281,26 +284,24 @@ def test_a_person_is_chosen_by_number_or_point(address, files, pair) -> None:
 def test_a_click_finds_the_person_under_it(pair) -> None:
     """Also one who is not there in the first frame: the picture is the first that shows both."""
     people = pose_files.read(pair).people
-    assert companions.busiest(people) == 10
+    assert outputs.busiest(people) == 10
     right = [k for k, pose in enumerate(people) if np.median(pose.body.xy[10:, 1, 0]) > 0.5]
     assert len(right) == 1
     for x, number in ((0.75, right[0] + 1), (0.3, 2 - right[0])):
-        assert companions.person_at(people, (x, 0.5)) == number
-    picture = companions.people_picture(jobs.Request("a", "b", pair), people, right[0])
+        assert outputs.person_at(people, (x, 0.5)) == number
+    picture = outputs.people_picture(jobs.Request("a", "b", pair), people, right[0])
     green = (picture == (64, 220, 120)).all(-1).any(0)
-    assert (
-        max(picture.shape) == companions.PICKER and not green[: picture.shape[1] // 2].any() and green.any()
-    )
+    assert max(picture.shape) == outputs.PICKER and not green[: picture.shape[1] // 2].any() and green.any()
 
 
 def test_another_driving_clip_forgets_the_person() -> None:
     request = jobs.Request("r", "a", "d", person="2")
-    visit = app_steps.Visit("", request)
-    keep = app_steps.KEEP
-    assert next(app_steps.changed(visit, "r", "a", "d", None)) == (keep, keep)
-    text, person = next(app_steps.changed(visit, "r", "a", "e", None))
+    visit = session.Visit("", request)
+    keep = handlers.KEEP
+    assert next(handlers.changed(visit, "r", "a", "d", None)) == (keep, keep)
+    text, person = next(handlers.changed(visit, "r", "a", "e", None))
     assert "Inputs changed" in text and person == ""
-    text, person = next(app_steps.changed(visit, "r", "b", "d", None))
+    text, person = next(handlers.changed(visit, "r", "b", "d", None))
     assert "Inputs changed" in text and person is keep
 
 

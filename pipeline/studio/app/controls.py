@@ -8,20 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.jobs import CHOICES, RANGES, WHOLE, Request
+from pipeline.studio.request import CHOICES, RANGES, WHOLE, Request
 
-EXAMPLES = (  # label, reference image, speech, driving video or None, intensity
-    ("Half body, beat gestures", "reference/half_jacket.png", "speech/welcome.wav", "driving/beats.mp4", 1),
-    ("Whole body, side steps", "reference/full_trousers.png", "speech/lecture.wav", "driving/steps.mp4", 1),
-    ("Pose-free, no driving video", "reference/half_glasses.png", "speech/weather.wav", None, 1),
-    (
-        "Hard accents, intensity 2",
-        "reference/three_quarter.png",
-        "speech/accents_no.wav",
-        "driving/sway.mp4",
-        2,
-    ),
-)
 AGAIN = "press 1 Analyse again"
 
 

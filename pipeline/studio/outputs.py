@@ -10,10 +10,13 @@ import cv2
 import numpy as np
 
 from pipeline import media
-from pipeline.jobs import Inputs, Request
 from pipeline.media import pose_files
-from pipeline.motion import chart, retarget, skeleton, timing
-from pipeline.values import Keypoints, Motion, Pose, Progress
+from pipeline.motion import retarget, skeleton, timing
+from pipeline.render.draft import draft
+from pipeline.studio import charts
+from pipeline.studio.request import Request
+from pipeline.studio.steps import Inputs
+from pipeline.values import Audio, Keypoints, Motion, Pose, Progress
 
 PANEL = 512  # rows of the side-by-side video at most
 PICKER = 960  # pixels of the longer side of the picture to choose a person in, at most
@@ -21,7 +24,7 @@ PICKER = 960  # pixels of the longer side of the picture to choose a person in, 
 
 def write_overlay(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
     """Writes the aligned skeleton over the dimmed reference image, with the sound."""
-    frames = chart.overlay_clip(inputs.picture, motion.pose, inputs.size)
+    frames = charts.overlay_clip(inputs.picture, motion.pose, inputs.size)
     with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast") as writer:
         for frame in frames:
             writer.write(frame[None])
@@ -44,7 +47,7 @@ def people_picture(request: Request, people: Sequence[Pose], chosen: int) -> np.
         video = media.read_video(request.driving, request.fps, PICKER, (row + 1) / request.fps)
         for chunk in video.chunks():
             frame = chunk[-1]
-    return chart.numbered(frame, people, row, chosen)
+    return charts.numbered(frame, people, row, chosen)
 
 
 def person_at(people: Sequence[Pose], point: tuple[float, float]) -> int:
@@ -100,3 +103,32 @@ def _panel(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         picture, (width, height), interpolation=cv2.INTER_AREA
     )
     return panel
+
+
+def write_skeleton(
+    motion: Motion, audio: Audio, size: tuple[int, int], path: str, style: str = "preview"
+) -> None:
+    """Writes the drawn pose with its sound; `posefiles.write_skeleton` keeps the pose beside it, too."""
+    pose_files.draw_video(motion.pose, path, size, style, audio)
+
+
+def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
+    """Writes the warped reference image with its sound, yielding frames as they are made."""
+    with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast") as writer:
+        for frames in draft(inputs.picture, motion, inputs.size):
+            writer.write(frames)
+            yield Progress("draft", writer.frames, len(motion), frames=frames)
+
+
+def excerpt(inputs: Inputs, motion: Motion, seconds: float = 2.0) -> tuple[Inputs, Motion]:
+    """The strongest `seconds` of a motion at half the frame rate and half the size: a quick draft."""
+    scale = max(0.5, 64 / min(inputs.size))
+    fps, half = motion.pose.fps / 2, tuple(round(side * scale / 2) * 2 for side in inputs.size)
+    count = min(len(motion), max(2, round(seconds * motion.pose.fps)))
+    start = int(np.clip(int(np.argmax(motion.intensity)) - count // 2, 0, len(motion) - count))
+    rows = slice(start, start + count, 2)
+    part = motion[rows]
+    rate = inputs.audio.rate
+    first, last = (round(row / motion.pose.fps * rate) for row in (start, start + count))
+    audio = replace(inputs.audio, samples=inputs.audio.samples[first:last])
+    return replace(inputs, audio=audio, size=half), replace(part, pose=replace(part.pose, fps=fps))

@@ -15,7 +15,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from pipeline import app_knobs, media
+from pipeline import media
+from pipeline.studio.app import controls
 from pipeline.values import Video
 from tests.helpers.tiny import figure, speech, tiny_pipeline
 
@@ -48,10 +49,10 @@ def address(files, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in changes.items():
             patch.setenv(name, value)
-        import app
+        from pipeline.studio.app import page as app_page
 
-        page = app.build()
-        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **app.launch_options())
+        page = app_page.build()
+        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **app_page.launch_options())
         yield url
         page.close()
 
@@ -87,7 +88,7 @@ def test_three_steps_over_the_api(address, files) -> None:
     assert both.frames == 25 and (both.width, both.height) == (384, 128) and both.has_audio
     loaded = client.predict(handle_file(video_of(result)), api_name="/load_settings")
     assert "Settings loaded" in loaded[0]
-    values = dict(zip([knob.name for knob in app_knobs.KNOBS], loaded[1:], strict=True))
+    values = dict(zip([knob.name for knob in controls.KNOBS], loaded[1:], strict=True))
     assert values["intensity"] == 2 and values["steps"] == 2 and values["refocus"] == "auto"
     assert (values["height"], values["width"], values["person"]) == (128, 128, "")
 
@@ -129,7 +130,7 @@ def test_bad_input_is_one_visible_sentence(address, files, changes, word) -> Non
 
 
 def test_the_sentence_is_the_command_lines(address, files, capsys) -> None:
-    from pipeline.__main__ import main
+    from pipeline.studio.cli import main
 
     assert main(["generate", "--reference", files["grey.png"], "--audio", files["speech.wav"], "--model",
                  files["model"], "--output", str(Path(files["model"]).parent / "o.mp4")]) == 2  # fmt: skip

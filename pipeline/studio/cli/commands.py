@@ -1,0 +1,177 @@
+"""What `generate`, `preview`, `pose` and `models` do."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+log = logging.getLogger("pipeline")
+INPUTS = ("reference", "audio", "driving", "input", "accents", "arms")
+
+
+def generate(args: argparse.Namespace) -> dict:
+    """Renders a video; returns the facts that --json prints."""
+    from pipeline.studio import steps
+
+    check_outputs(args, "output", "skeleton", "accents_out")
+    request, pipe, inputs, analysis, meter = start(args)
+    motion = steps.tune(request, pipe, analysis)
+    if args.skeleton:
+        keep_skeleton(motion, inputs, args.skeleton)
+        meter.lap("skeleton video")
+    expected = estimate(request, pipe, inputs, len(motion))
+    print(f"estimate: {expected.sentence()}", file=sys.stderr)
+    meter.drain(steps.generate(request, pipe, inputs, motion, args.output))
+    return facts(args.output, request, pipe, inputs, analysis, meter) | {"estimate": expected.to_dict()}
+
+
+def estimate(request, pipe, inputs, frames: int):
+    """Memory and time of the run to come, before it starts."""
+    from pipeline.render.runtime import cost
+
+    return cost.estimate(
+        pipe, inputs.size, frames, steps=request.steps, window=request.window, overlap=request.overlap,
+        schedule=request.windows, conditioning=request.conditioning(),
+    )  # fmt: skip
+
+
+def preview(args: argparse.Namespace) -> dict:
+    """Writes the skeleton video, and a draft, an overlay and a pose file when asked."""
+    from pipeline.studio import outputs, steps
+
+    check_outputs(args, "output", "draft", "overlay", "pose_out", "accents_out")
+    request, pipe, inputs, analysis, meter = start(args)
+    motion = steps.tune(request, pipe, analysis)
+    keep_skeleton(motion, inputs, args.output)
+    meter.lap("skeleton video")
+    if args.pose_out:
+        motion.pose.save(args.pose_out)
+    if args.draft:
+        meter.drain(outputs.write_draft(inputs, motion, args.draft))
+    if args.overlay:
+        meter.drain(outputs.write_overlay(inputs, motion, args.overlay))
+    return facts(args.output, request, pipe, inputs, analysis, meter)
+
+
+def keep_skeleton(motion, inputs, path: str) -> None:
+    """Writes the skeleton video and, beside it, the pose that `--driving` finds again."""
+    from pipeline.media import pose_files
+
+    note = pose_files.write_skeleton(motion.pose, path, inputs.size, audio=inputs.audio)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def start(args: argparse.Namespace) -> tuple:
+    """Loads the model and the inputs and analyses them, saying warnings on stderr."""
+    from pipeline.analysis import progress
+    from pipeline.render import load
+    from pipeline.studio import accents_file, steps
+    from pipeline.studio import request as request_module
+
+    meter = progress.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
+    request = request_module.Request.of(vars(args))
+    pipe = load.load(args.model, how=placement(args), audio2pose=request.audio2pose)
+    meter.lap("load model")
+    inputs = steps.load(request, pipe)
+    analysis = meter.drain(steps.analyse(request, pipe, inputs))
+    if request.accents:  # settings keep the accents themselves, too: the file may change
+        request = replace(request, accent_rows=accents_file.accent_rows(analysis.prosody.accents))
+    if args.accents_out:
+        accents_file.write_accents(analysis.prosody, args.accents_out)
+    for warning in analysis.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    return request, pipe, inputs, analysis, meter
+
+
+def placement(args: argparse.Namespace):
+    """Where and how the networks run; `preview` runs none of the large ones and has fewer options."""
+    from pipeline.render.runtime.placement import Placement
+
+    if args.command != "generate":
+        return Placement(args.device, args.attention)
+    return Placement(args.device, args.attention, args.dtype, args.offload, args.compile, args.channels_last)
+
+
+def facts(output, request, pipe, inputs, analysis, meter) -> dict:
+    """What --json prints about a run."""
+    from pipeline.render.runtime import cost
+
+    height, width = inputs.size
+    frames, report = len(analysis.motion), analysis.report
+    return {
+        "output": output, "frames": frames, "fps": request.fps, "seconds": frames / request.fps,
+        "audio_seconds": inputs.audio.seconds, "width": width, "height": height, "model": request.model,
+        "device": pipe.placed.device, "attention": pipe.attention_backend, "dtype": pipe.placed.dtype,
+        "offload": pipe.placed.offload, "seed": request.seed,
+        "intensity": request.intensity, "timings": {k: round(v, 3) for k, v in meter.seconds.items()},
+        "peak_memory": cost.peak_memory(), "alignment": report.to_dict() if report else None,
+        "warnings": list(analysis.warnings),
+    }  # fmt: skip
+
+
+def pose(args: argparse.Namespace) -> dict:
+    """Writes the key points of the largest person in a picture, clip or pose file, after edits."""
+    from pipeline.studio import pose_tool
+
+    check_outputs(args, "output")
+    edits = pose_tool.Edits(
+        pose_tool.span(args.trim), args.speed, args.mirror, args.arms, args.loop, args.pingpong
+    )
+    done = pose_tool.convert(args.input, args.output, edits, args.fps, args.detector, args.style)
+    for warning in done["warnings"]:
+        print(f"note: {warning}", file=sys.stderr)
+    return done
+
+
+def models(args: argparse.Namespace) -> dict:
+    """Prints the table of model sets, after a download where one was asked for."""
+    from pipeline.models import registry
+
+    if args.download is not None:
+        fetch(args.download, args.repository)
+    rows = [row.to_dict() for row in registry.SETS]
+    if not args.json:
+        for row in rows:
+            size = "size unknown" if row["megabytes"] is None else f"{row['megabytes']:.0f} MB"
+            state = "installed" if row["installed"] else "not installed"
+            gated = "gated" if row["gated"] else "open"
+            print(f"{row['name']:16} {size:>12}, {state:13}  {row['licence']} ({gated})  {row['where']}")
+            print(f"{'':16} {row['what']}")
+    return {"models": rows}
+
+
+def fetch(name: str, repository: str | None) -> None:
+    """Downloads what a model set lacks, saying each file and each tenth of it on stderr."""
+    from pipeline.models import download
+
+    said = None
+    for step in download.download(name, repository):
+        share = 100 if step.path else step.done * 100 // step.total if step.total else 0
+        if (step.file, share // 10) != said:
+            said = step.file, share // 10
+            print(f"{step.file}: {step.done / 1e6:.0f} MB, {share} %", file=sys.stderr)
+
+
+def check_outputs(args: argparse.Namespace, *names: str) -> None:
+    """ValueError before hours of work, not after: each output can be written, over nothing that is needed."""
+    from pipeline.media import pose_files
+
+    inputs = {Path(getattr(args, name)).resolve() for name in INPUTS if getattr(args, name, None)}
+    taken = set(inputs)
+    for path in filter(None, (getattr(args, name) for name in names)):
+        place = Path(path).resolve()
+        if place in taken:
+            raise ValueError(f"{path} is named twice, or is one of the inputs; give each output its own name")
+        taken.add(place)
+        if not place.parent.is_dir():
+            raise ValueError(f"{path} cannot be written: the folder {place.parent} does not exist; make it")
+        if place.with_suffix(".npz") in inputs and pose_files.is_pose(place):
+            raise ValueError(f"{path} would put its pose over an input; give it another name")
+        folder = place.is_dir() and (args.command != "pose" or place.suffix)
+        if folder or not os.access(place.parent, os.W_OK):
+            raise ValueError(f"{path} cannot be written: it is a folder, or its folder is read-only")
