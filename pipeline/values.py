@@ -22,6 +22,14 @@ DAMAGED = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, Mem
 DAMAGED += (zipfile.BadZipFile, zlib.error)
 
 
+class InputError(ValueError):
+    """The user's fault, in one sentence that names the input, what is wrong with it and what to do.
+
+    The sentence names an option by its `Request` field in backticks, such as `pose_free`. The command line
+    shows the flag in its place, the app the control's label. Every other exception is a bug.
+    """
+
+
 @dataclass(frozen=True)
 class Audio:
     """Mono sound: `samples` (n,) float32 in [-1, 1] at `rate` Hz."""
@@ -48,7 +56,7 @@ class Keypoints:
     def __post_init__(self) -> None:
         if self.xy.ndim != 3 or self.xy.shape[2] != 2 or self.score.shape != self.xy.shape[:2]:
             shapes = f"{self.xy.shape} and {self.score.shape}"
-            raise ValueError(f"key points need xy (T,K,2) and score (T,K), got {shapes}")
+            raise InputError(f"key points need xy (T,K,2) and score (T,K), got {shapes}")
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -79,7 +87,9 @@ class Pose:
     def __post_init__(self) -> None:
         shapes = [self.body.xy.shape[:2], self.hands.xy.shape[:2], self.face.xy.shape[:2]]
         if shapes != [(len(self.body), k) for k in (BODY, HANDS, FACE)]:
-            raise ValueError(f"a pose needs (T,18), (T,42) and (T,68) points with one T, got {shapes}")
+            raise InputError(
+                f"a pose needs (T,18), (T,42) and (T,68) points with one T, got {shapes}"
+            )
 
     def __len__(self) -> int:
         return len(self.body)
@@ -98,10 +108,12 @@ class Pose:
         for name, part in (("body", self.body), ("hands", self.hands), ("face", self.face)):
             arrays |= {f"{name}_xy": part.xy, f"{name}_score": part.score}
         try:
-            with open(path, "wb") as file:  # a handle, so that numpy does not append a suffix of its own
+            with open(
+                path, "wb"
+            ) as file:  # a handle, so that numpy does not append a suffix of its own
                 np.savez_compressed(file, **arrays)
         except OSError as error:
-            raise ValueError(
+            raise InputError(
                 f"pose file {path} cannot be written ({error.strerror or error}); choose a folder with room "
                 "that you may write to"
             ) from error
@@ -113,9 +125,9 @@ class Pose:
             with np.load(path, allow_pickle=False) as file:
                 return _pose_from(file)
         except FileNotFoundError:
-            raise ValueError(f"pose file {path} does not exist") from None
+            raise InputError(f"pose file {path} does not exist") from None
         except DAMAGED as error:
-            raise ValueError(
+            raise InputError(
                 f"{path} is not a pose file of this project ({error}); "
                 "write one with `python -m pipeline pose`"
             ) from error
@@ -123,19 +135,25 @@ class Pose:
 
 def _pose_from(file: np.lib.npyio.NpzFile) -> Pose:
     """Checks declared sizes before decoding an array, then bounds and finiteness."""
-    if sum(info.file_size for info in file.zip.infolist()) > MAX_POSE_FRAMES * (BODY + HANDS + FACE) * 3 * 8:
-        raise ValueError("it is larger than an hour of poses")
+    if (
+        sum(info.file_size for info in file.zip.infolist())
+        > MAX_POSE_FRAMES * (BODY + HANDS + FACE) * 3 * 8
+    ):
+        raise InputError("it is larger than an hour of poses")
     parts = []
     for name in ("body", "hands", "face"):
-        xy, score = np.asarray(file[f"{name}_xy"], np.float64), np.asarray(file[f"{name}_score"], np.float64)
+        xy, score = (
+            np.asarray(file[f"{name}_xy"], np.float64),
+            np.asarray(file[f"{name}_score"], np.float64),
+        )
         if not (np.isfinite(xy).all() and np.isfinite(score).all()):
-            raise ValueError(f"{name} holds numbers that are not finite")
+            raise InputError(f"{name} holds numbers that are not finite")
         if score.size and (score.min() < 0 or score.max() > 1):
-            raise ValueError(f"{name}_score lies outside 0 to 1")
+            raise InputError(f"{name}_score lies outside 0 to 1")
         parts.append(Keypoints(xy, score))
     fps, (height, width) = float(file["fps"]), (int(v) for v in file["size"])
     if not (0 < fps <= 1000 and 0 < height <= 65536 and 0 < width <= 65536):
-        raise ValueError(f"fps {fps} or size {height}x{width} makes no sense")
+        raise InputError(f"fps {fps} or size {height}x{width} makes no sense")
     return Pose(*parts, fps, (height, width))
 
 
@@ -176,7 +194,12 @@ class Motion:
 
     def __getitem__(self, rows: slice) -> Motion:
         mesh = None if self.mesh is None else self.mesh[rows]
-        per_frame = (self.intensity[rows], self.excitation[rows], self.guidance[rows], self.audio[rows])
+        per_frame = (
+            self.intensity[rows],
+            self.excitation[rows],
+            self.guidance[rows],
+            self.audio[rows],
+        )
         return Motion(self.pose[rows], self.reference, self.mask, mesh, *per_frame)
 
 

@@ -13,18 +13,27 @@ from pipeline.values import BODY, FACE, HANDS, Audio, Keypoints, Motion, Pose, V
 def a_pose(frames: int, seed: int = 0) -> Pose:
     rng = np.random.default_rng(seed)
     parts = [
-        Keypoints(rng.random((frames, k, 2)) * 3 - 1, rng.random((frames, k))) for k in (BODY, HANDS, FACE)
+        Keypoints(rng.random((frames, k, 2)) * 3 - 1, rng.random((frames, k)))
+        for k in (BODY, HANDS, FACE)
     ]
     return Pose(*parts, 25.0, (768, 512))
 
 
 def a_motion(frames: int) -> Motion:
     rows = np.arange(frames, dtype=float)
-    tokens, mesh = np.repeat(rows[:, None, None], 8, axis=2), np.zeros((frames, 468, 2)) + rows[:, None, None]
+    tokens, mesh = (
+        np.repeat(rows[:, None, None], 8, axis=2),
+        np.zeros((frames, 468, 2)) + rows[:, None, None],
+    )
     return Motion(a_pose(frames), a_pose(1), None, mesh, rows, rows + 1, rows + 2, tokens)
 
 
-@given(st.integers(0, 12), st.integers(-15, 15), st.integers(-15, 15), st.sampled_from([None, 1, 2, 3, -1]))
+@given(
+    st.integers(0, 12),
+    st.integers(-15, 15),
+    st.integers(-15, 15),
+    st.sampled_from([None, 1, 2, 3, -1]),
+)
 def test_slicing_takes_the_same_rows_everywhere(frames, start, stop, step):
     rows, motion = slice(start, stop, step), a_motion(frames)
     cut, kept = motion[rows], np.arange(frames)[rows]
@@ -56,7 +65,11 @@ def test_a_pose_file_keeps_the_name_that_it_was_given(tmp_path):
 
 def arrays_of(pose: Pose) -> dict[str, np.ndarray]:
     parts = {"body": pose.body, "hands": pose.hands, "face": pose.face}
-    arrays = {f"{name}_{field}": getattr(p, field) for name, p in parts.items() for field in ("xy", "score")}
+    arrays = {
+        f"{name}_{field}": getattr(p, field)
+        for name, p in parts.items()
+        for field in ("xy", "score")
+    }
     return {**arrays, "fps": np.float64(pose.fps), "size": np.array(pose.size)}
 
 
@@ -78,14 +91,20 @@ def arrays_of(pose: Pose) -> dict[str, np.ndarray]:
 )
 def test_a_bad_pose_file_gets_a_sentence_with_its_name(tmp_path, change, sentence):
     path = tmp_path / "bad.npz"
-    arrays = {name: value for name, value in {**arrays_of(a_pose(3)), **change}.items() if value is not None}
+    arrays = {
+        name: value
+        for name, value in {**arrays_of(a_pose(3)), **change}.items()
+        if value is not None
+    }
     np.savez(path, **arrays)
     with pytest.raises(ValueError, match=sentence) as caught:
         Pose.load(path)
     assert "bad.npz" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 broken", pickle.dumps({"body_xy": 1})])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a zip", b"PK\x03\x04 broken", pickle.dumps({"body_xy": 1})]
+)
 def test_a_file_of_another_kind_gets_a_sentence(tmp_path, content):
     path = tmp_path / "other.npz"
     path.write_bytes(content)

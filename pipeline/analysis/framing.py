@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.values import InputError
+
 
 def output_size(
-    picture: tuple[int, int], area: int, multiple: int, height: int | None = None, width: int | None = None
+    picture: tuple[int, int],
+    area: int,
+    multiple: int,
+    height: int | None = None,
+    width: int | None = None,
 ) -> tuple[int, int]:
     """(H, W), multiples of `multiple`: as asked for, else the aspect of `picture` (H, W) at `area` pixels."""
     for name, value in (("height", height), ("width", width)):
         if value is not None and (value < 64 or value > 2048 or value % multiple):
-            raise ValueError(f"{name} is {value}; give a multiple of {multiple} from 64 to 2048")
+            raise InputError(f"{name} is {value}; give a multiple of {multiple} from 64 to 2048")
     aspect = picture[0] / picture[1]
     if height is None and width is None:
         width_real = (area / aspect) ** 0.5
         sides = (width_real * aspect, width_real)
     else:
         sides = (height or width * aspect, width or height / aspect)
-    return tuple(min(2048 // multiple * multiple, max(64, round(s / multiple) * multiple)) for s in sides)
+    return tuple(
+        min(2048 // multiple * multiple, max(64, round(s / multiple) * multiple)) for s in sides
+    )
 
 
 def same_aspect(picture: tuple[int, int], size: tuple[int, int]) -> bool:

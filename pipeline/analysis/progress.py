@@ -20,7 +20,9 @@ def finish(work: Generator[Any, None, Result]) -> Result:
             return end.value
 
 
-def _relay(work: Generator[int, None, Result], stage: str, total: int) -> Generator[Progress, None, Result]:
+def _relay(
+    work: Generator[int, None, Result], stage: str, total: int
+) -> Generator[Progress, None, Result]:
     """Turns a generator of frame counts into one of `Progress`, closing it when the outer one is closed."""
     try:
         while True:

@@ -19,7 +19,7 @@ from pipeline.models.aniportrait import Audio2HeadPose, MeshMotion
 from pipeline.models.audio2pose import RATE, FaceMotion
 from pipeline.motion import face_animation, face_mesh
 from pipeline.motion.gestures.head import HeadMotion
-from pipeline.values import Audio, Keypoints, Pose
+from pipeline.values import Audio, InputError, Keypoints, Pose
 
 BLOCK = 1000  # frames whose meshes are projected at a time: 11 MB each in double precision
 GEOMETRY = ROOT / "assets" / "face_geometry.npz"
@@ -46,7 +46,10 @@ class SpokenFace:
         if self.mesh is None:
             return None
         depth = geometry().vertices[:, 2]
-        parts = [face_mesh.carry(self.mesh[b], self.points[b], face[b], depth) for b in _blocks(len(face))]
+        parts = [
+            face_mesh.carry(self.mesh[b], self.points[b], face[b], depth)
+            for b in _blocks(len(face))
+        ]
         return np.concatenate(parts)
 
 
@@ -63,21 +66,31 @@ def on_face(
 
 @on_face.register(FaceMotion)
 def _(
-    spoken: FaceMotion, reference: Pose, head: HeadMotion, amplitude: float, picture: np.ndarray | None
+    spoken: FaceMotion,
+    reference: Pose,
+    head: HeadMotion,
+    amplitude: float,
+    picture: np.ndarray | None,
 ) -> SpokenFace:
     shape = reference.face.xy[0]
-    moved = face_animation.animate(shape, reference.size, spoken.params, head.blink, head.brow, amplitude)
+    moved = face_animation.animate(
+        shape, reference.size, spoken.params, head.blink, head.brow, amplitude
+    )
     score = np.broadcast_to(reference.face.score, moved.score.shape)
     return SpokenFace(Keypoints(moved.xy, np.minimum(moved.score, score)), spoken.tokens)
 
 
 @on_face.register(MeshMotion)
 def _(
-    spoken: MeshMotion, reference: Pose, head: HeadMotion, amplitude: float, picture: np.ndarray | None
+    spoken: MeshMotion,
+    reference: Pose,
+    head: HeadMotion,
+    amplitude: float,
+    picture: np.ndarray | None,
 ) -> SpokenFace:
     """The detector's own 68 points are moved as far as the mesh's: both agree where nothing is said."""
     if not (np.isfinite(amplitude) and amplitude >= 0):
-        raise ValueError(f"mouth amplitude must be 0 or more, got {amplitude}")
+        raise InputError(f"mouth amplitude must be 0 or more, got {amplitude}")
     own = _reference_head(reference, picture)
     rest = face_mesh.face68(face_mesh.project(own, own.vertices[None]))
     mesh, moved = [], []
@@ -103,7 +116,8 @@ def head_from_speech(
     rows = wav2vec.rows_of(math.ceil(frames / fps * RATE))
     moved = face_mesh.generated(network.predict(audio, wav2vec.ROW_RATE, rows, identity))
     return replace(
-        head, angles=face_mesh.head_angles(face_mesh.resampled(moved, wav2vec.ROW_RATE, frames, fps))
+        head,
+        angles=face_mesh.head_angles(face_mesh.resampled(moved, wav2vec.ROW_RATE, frames, fps)),
     )
 
 
@@ -117,7 +131,9 @@ def _reference_head(reference: Pose, picture: np.ndarray | None) -> face_mesh.He
             log.warning("the reference's face mesh is guessed from its 68 points: %s", error)
     if found is None:
         found = face_mesh.from_face68(reference.face.xy[0], reference.size, geometry())
-    return face_mesh.locate(found, reference.size, geometry(), face_mesh.square(found, reference.size))
+    return face_mesh.locate(
+        found, reference.size, geometry(), face_mesh.square(found, reference.size)
+    )
 
 
 @functools.cache

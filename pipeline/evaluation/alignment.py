@@ -30,9 +30,18 @@ CHILD = ADULT | {
     "torso": 0.30, "shoulders": 0.22, "upper arms": 0.175, "forearms": 0.135, "thighs": 0.21, "shins": 0.215,
     "neck": 0.13, "face": 0.09, "hand": 0.1,
 }  # fmt: skip
-LONG_LEGS = ADULT | {"torso": 0.27, "thighs": 0.26, "shins": 0.28, "upper arms": 0.2, "forearms": 0.16}
+LONG_LEGS = ADULT | {
+    "torso": 0.27,
+    "thighs": 0.26,
+    "shins": 0.28,
+    "upper arms": 0.2,
+    "forearms": 0.16,
+}
 OUTWARD = 0.4  # share of a knee's bend that is seen from the front
-SIDES = ((-1, 2, 3, 4, 8, 9, 10), (1, 5, 6, 7, 11, 12, 13))  # the person's right is on the picture's left
+SIDES = (
+    (-1, 2, 3, 4, 8, 9, 10),
+    (1, 5, 6, 7, 11, 12, 13),
+)  # the person's right is on the picture's left
 # mean relative bone error and ground error in statures; a real clip has turned bones, noise and lifted feet
 LEVELS = {"bones": 0.03, "ground": 0.002}
 REAL_LEVELS = {"bones": 0.05, "ground": 0.01}
@@ -61,7 +70,9 @@ class Dance:
     elbows: np.ndarray  # (T, 2)
     knees: np.ndarray  # (T,) both knees bend outwards by this much and the hips come down
     sway: np.ndarray  # (T,) of the hips sideways, in statures; the feet stay
-    reach: np.ndarray  # (T, 2) cosine of the arms' turn towards the camera: 1 = in the picture's plane
+    reach: (
+        np.ndarray
+    )  # (T, 2) cosine of the arms' turn towards the camera: 1 = in the picture's plane
 
 
 def dancing(frames: int, rng: np.random.Generator) -> Dance:
@@ -92,7 +103,9 @@ def skeleton(person: Person, dance: Dance) -> Pose:
         body[:, hip, 0] = hips[:, 0] + sign * whole("hips") / 2
     thigh, shin = whole("thighs"), whole("shins")
     across = dance.sway * person.stature
-    straight = thigh * np.cos(bend) + shin * np.cos(bend)  # knees come forward: both bones foreshorten
+    straight = thigh * np.cos(bend) + shin * np.cos(
+        bend
+    )  # knees come forward: both bones foreshorten
     drop = np.sqrt(np.maximum(straight**2 - across**2, 1.0))
     hips[:, 1] = person.foot[1] - drop
     share = thigh / (thigh + shin)
@@ -139,7 +152,9 @@ def _face(person: Person, neck: np.ndarray) -> np.ndarray:
     points[31:36] = np.stack([np.linspace(-0.12, 0.12, 5), np.full(5, 0.46)], 1)
     around = np.linspace(np.pi, -np.pi, 7)[:6]
     for start, middle in ((36, -0.28), (42, 0.28)):
-        points[start : start + 6] = np.stack([middle + 0.12 * np.cos(around), 0.05 * np.sin(around)], 1)
+        points[start : start + 6] = np.stack(
+            [middle + 0.12 * np.cos(around), 0.05 * np.sin(around)], 1
+        )
     lips = np.linspace(np.pi, -np.pi, 13)[:12]
     points[48:60] = np.stack([0.22 * np.cos(lips), 0.68 - 0.07 * np.sin(lips)], 1)
     points[60:68] = np.stack([0.15 * np.cos(lips[:8]), 0.68 - 0.02 * np.sin(lips[:8])], 1)
@@ -173,7 +188,9 @@ def cases(rng: np.random.Generator, frames: int = 100, driver: Pose | None = Non
     child = Person(CHILD, 420, (256, 700), size)
     half = Person(ADULT, 1050, (256, 1200), size)
     adult = Person(ADULT, 560, (256, 720), size)
-    chunky = Person(ADULT | {"shoulders": 0.25, "thighs": 0.22, "shins": 0.22}, 560, (256, 720), size)
+    chunky = Person(
+        ADULT | {"shoulders": 0.25, "thighs": 0.22, "shins": 0.22}, 560, (256, 720), size
+    )
     longer = ADULT | {"upper arms": 0.20, "forearms": 0.155}
     strong = Person(longer, 560, (256, 720), size)
     still = standing()
@@ -197,7 +214,11 @@ def measure(case: Case, method: str) -> dict[str, float]:
     found = proportions.spans(out, out.body.visible)
     shown = proportions.lengths(case.reference)
     errors = [abs(found[name] / case.person.full(name) - 1) for name in MEASURED if name in shown]
-    row = {"bones": float(np.mean(errors)), "worst": float(np.max(errors)), "outside": report.outside}
+    row = {
+        "bones": float(np.mean(errors)),
+        "worst": float(np.max(errors)),
+        "outside": report.outside,
+    }
     if case.feet:
         ankles = out.body.xy[:, doctor.ANKLES] * pixels
         ground = np.abs(ankles[..., 1].max(1) - case.person.foot[1])
@@ -241,14 +262,19 @@ def judged(found: Sequence[dict[str, object]], levels: dict[str, float]) -> dict
 def table(found: Sequence[dict[str, object]]) -> str:
     """The rows as markdown, errors in percent."""
     names = ("bones", "worst", "ground", "slide", "outside")
-    lines = ["| reference | method | " + " | ".join(f"{name} %" for name in names) + " |", "|---" * 7 + "|"]
+    lines = [
+        "| reference | method | " + " | ".join(f"{name} %" for name in names) + " |",
+        "|---" * 7 + "|",
+    ]
     for row in found:
         cells = [f"{100 * row[name]:.1f}" if name in row else "-" for name in names]
         lines.append(f"| {row['case']} | {row['method']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def sheet(pairs: Sequence[tuple[str, Pose, Pose]], size: tuple[int, int] = (384, 256)) -> np.ndarray:
+def sheet(
+    pairs: Sequence[tuple[str, Pose, Pose]], size: tuple[int, int] = (384, 256)
+) -> np.ndarray:
     """(H,W,3) uint8 contact sheet: per pair the reference and four frames by every method."""
     import cv2
 
@@ -263,22 +289,36 @@ def sheet(pairs: Sequence[tuple[str, Pose, Pose]], size: tuple[int, int] = (384,
             own = drawing.draw(reference[:1], (size[0], side), "preview")
             strip = np.hstack([*own, *drawing.draw(out[ids], (size[0], side), "preview")])
             cv2.putText(
-                strip, f"{name}: {method}", (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1
+                strip,
+                f"{name}: {method}",
+                (6, 18),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.5,
+                (255, 255, 255),
+                1,
             )
             strips.append(strip)
     wide = max(strip.shape[1] for strip in strips)
-    return np.vstack([np.pad(strip, ((0, 4), (0, wide - strip.shape[1]), (0, 0))) for strip in strips])
+    return np.vstack(
+        [np.pad(strip, ((0, 4), (0, wide - strip.shape[1]), (0, 0))) for strip in strips]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints bone and ground errors of all ways to retarget over planted skeletons."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--pose", type=Path, help="pose file of a real driver instead of the planted one")
+    parser.add_argument(
+        "--pose", type=Path, help="pose file of a real driver instead of the planted one"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of the table"
+    )
     parser.add_argument("--picture", type=Path, help="also write a contact sheet (PNG)")
     options = parser.parse_args(arguments)
-    driver = None if options.pose is None else timing.fill_gaps(pose_files.read(options.pose).people[0])
+    driver = (
+        None if options.pose is None else timing.fill_gaps(pose_files.read(options.pose).people[0])
+    )
     found = rows(options.seed, driver)
     report = judged(found, LEVELS if driver is None else REAL_LEVELS)
     if options.json:

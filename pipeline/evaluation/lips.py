@@ -19,7 +19,7 @@ from pipeline import ROOT, media
 from pipeline.models.audio2pose import RATE, Audio2Pose
 from pipeline.motion import face_animation
 from pipeline.training.data.speech import engines, music
-from pipeline.values import Audio, Keypoints
+from pipeline.values import Audio, InputError, Keypoints
 
 GAP = face_animation.PARAMETERS.index("gap")
 INNER_PAIRS, EYE_CORNERS = ((13, 14), (82, 87), (312, 317)), (33, 263)
@@ -31,7 +31,10 @@ MESH_TO_68 = [
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
 ]
 MUSIC_SNR, HELD_OUT_SEED = (6, 0), 2**31  # dB of the voice over the bed
-SUNG = (3.0, 9.0)  # s of a13 with a voice, read off its spectrogram; before and after the band plays alone
+SUNG = (
+    3.0,
+    9.0,
+)  # s of a13 with a voice, read off its spectrogram; before and after the band plays alone
 LEVELS = {"gap_r": 0.65, "drawn_r": 0.60, "quiet_gap": 0.10, "closures": 0.80}
 
 
@@ -55,7 +58,9 @@ def mesh(video: Path) -> tuple[np.ndarray, float, tuple[int, int]]:
 
 def true_gap(points: np.ndarray) -> np.ndarray:
     """(T,) inner-lip distance in units of the smoothed outer-eye distance (9 frames)."""
-    lips = np.mean([np.linalg.norm(points[:, a] - points[:, b], axis=1) for a, b in INNER_PAIRS], axis=0)
+    lips = np.mean(
+        [np.linalg.norm(points[:, a] - points[:, b], axis=1) for a, b in INNER_PAIRS], axis=0
+    )
     eyes = np.linalg.norm(points[:, EYE_CORNERS[0]] - points[:, EYE_CORNERS[1]], axis=1)
     return lips / np.convolve(np.pad(eyes, 4, mode="edge"), np.full(9, 1 / 9), mode="valid")
 
@@ -64,7 +69,11 @@ def drawn_gap(keypoints: Keypoints, size: tuple[int, int]) -> np.ndarray:
     """(T,) inner-lip distance in pixels of drawn faces (T,68,2)."""
     pixels = keypoints.xy * np.array(size[::-1], float)
     return np.mean(
-        [np.linalg.norm(pixels[:, a] - pixels[:, b], axis=1) for a, b in ((61, 67), (62, 66), (63, 65))], 0
+        [
+            np.linalg.norm(pixels[:, a] - pixels[:, b], axis=1)
+            for a, b in ((61, 67), (62, 66), (63, 65))
+        ],
+        0,
     )
 
 
@@ -73,7 +82,9 @@ def envelopes(audio: Audio, fps: float, frames: int) -> dict[str, np.ndarray]:
     centre = ((np.arange(frames) + 0.5) / fps * audio.rate).astype(int)
     half = int(0.02 * audio.rate)
     padded = np.pad(audio.samples.astype(float), (half, half + audio.rate))
-    rms = np.sqrt([np.mean(padded[c : c + 2 * half] ** 2) for c in np.minimum(centre, len(audio.samples))])
+    rms = np.sqrt(
+        [np.mean(padded[c : c + 2 * half] ** 2) for c in np.minimum(centre, len(audio.samples))]
+    )
     return {"rms": rms, "rms^0.4": rms**0.4, "dB": 20 * np.log10(rms + 1e-4 * rms.max() + 1e-9)}
 
 
@@ -115,13 +126,19 @@ def clip_figures(model: Audio2Pose, video: Path) -> dict[str, float | str]:
     } | over_music
 
 
-@functools.lru_cache(maxsize=1)  # the clips are as long as one another, and every one is asked for twice
+@functools.lru_cache(
+    maxsize=1
+)  # the clips are as long as one another, and every one is asked for twice
 def held_out_beds(samples: int, count: int = 8) -> tuple[np.ndarray, ...]:
     """Made-up music of unit level from seeds that no training run uses."""
-    return tuple(music.music(np.random.default_rng((HELD_OUT_SEED, k)), samples) for k in range(count))
+    return tuple(
+        music.music(np.random.default_rng((HELD_OUT_SEED, k)), samples) for k in range(count)
+    )
 
 
-def _over_music(model: Audio2Pose, audio: Audio, fps: float, frames: int, snr: float) -> Iterator[np.ndarray]:
+def _over_music(
+    model: Audio2Pose, audio: Audio, fps: float, frames: int, snr: float
+) -> Iterator[np.ndarray]:
     """(T,) gaps of the voice over each held-out bed."""
     for bed in held_out_beds(len(audio.samples)):
         mixed = Audio(music.under(audio.samples, bed, snr), RATE)
@@ -172,7 +189,9 @@ def closure_figures(model: Audio2Pose, sentences: int = 40) -> dict[str, float]:
     """
     rate, rows = 100, {"closures": [], "gated": [], "bite": [], "false": [], "false_gated": []}
     for made in engines.flite("rms", sentences, np.random.default_rng(1234)):
-        params = model.predict(Audio(made.samples, RATE), rate, int(len(made.samples) / RATE * rate)).params
+        params = model.predict(
+            Audio(made.samples, RATE), rate, int(len(made.samples) / RATE * rate)
+        ).params
         curves = {"raw": params[:, GAP], "gated": face_animation.gated_gap(params)}
         level = {name: 0.25 * np.percentile(curve, 90) for name, curve in curves.items()}
         for name, start, end in made.phones:
@@ -181,7 +200,9 @@ def closure_figures(model: Audio2Pose, sentences: int = 40) -> dict[str, float]:
                 rows["closures"].append(curves["raw"][a:b].min() < level["raw"])
                 rows["gated"].append(curves["gated"][a:b].min() < level["gated"])
             elif name in ("f", "v"):
-                rows["bite"].append(params[a:b, face_animation.PARAMETERS.index("bite")].max() > 0.5)
+                rows["bite"].append(
+                    params[a:b, face_animation.PARAMETERS.index("bite")].max() > 0.5
+                )
             elif name in ("aa", "ae", "ah", "eh", "iy", "ey", "ay"):
                 rows["false"].append(curves["raw"][(a + b) // 2] < level["raw"])
                 rows["false_gated"].append(curves["gated"][(a + b) // 2] < level["gated"])
@@ -199,7 +220,9 @@ def vocal_energy(audio: Audio, fps: float, frames: int) -> np.ndarray:
     def harmonic(samples: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         return librosa.decompose.hpss(librosa.stft(samples, n_fft=size, hop_length=size // 4))
 
-    wavering = librosa.istft(harmonic(audio.samples, 4096)[1], hop_length=1024, length=len(audio.samples))
+    wavering = librosa.istft(
+        harmonic(audio.samples, 4096)[1], hop_length=1024, length=len(audio.samples)
+    )
     voice = np.abs(harmonic(wavering, 512)[0])
     hertz = librosa.fft_frequencies(sr=audio.rate, n_fft=512)
     level = np.sqrt((voice[(hertz > 250) & (hertz < 3500)] ** 2).sum(0))
@@ -231,8 +254,14 @@ def evaluate(folder: Path, model: Audio2Pose) -> dict:
     """All figures; `rows` holds the ones with a level."""
     clips = [clip_figures(model, path) for path in sorted((folder / "talking").glob("grid_*"))]
     if not clips:
-        raise ValueError(f"{folder} holds no talking/grid_* clips; give the folder of real media")
-    averaged = ("gap_r", "drawn_r", "envelope_r", "best_lag_ms", *(f"gap_r_music_{snr}" for snr in MUSIC_SNR))
+        raise InputError(f"{folder} holds no talking/grid_* clips; give the folder of real media")
+    averaged = (
+        "gap_r",
+        "drawn_r",
+        "envelope_r",
+        "best_lag_ms",
+        *(f"gap_r_music_{snr}" for snr in MUSIC_SNR),
+    )
     means = {k: float(np.mean([c[k] for c in clips])) for k in averaged}
     quiet = quiet_figures(model)
     rows = [
@@ -240,10 +269,18 @@ def evaluate(folder: Path, model: Audio2Pose) -> dict:
         _row("mean r of the drawn gap", means["drawn_r"], LEVELS["drawn_r"]),
         _row("largest gap without speech", max(quiet.values()), LEVELS["quiet_gap"], most=True),
     ]
-    out = {"rows": rows, "mean": means, "clips": clips, "quiet": quiet, "music alone": music_figures(model)}
+    out = {
+        "rows": rows,
+        "mean": means,
+        "clips": clips,
+        "quiet": quiet,
+        "music alone": music_figures(model),
+    }
     if shutil.which("flite"):
         out["held-out flite rms"] = closure_figures(model)
-        rows.append(_row("closures on flite rms", out["held-out flite rms"]["closures"], LEVELS["closures"]))
+        rows.append(
+            _row("closures on flite rms", out["held-out flite rms"]["closures"], LEVELS["closures"])
+        )
     songs = sorted((folder / "speech").glob("a13*"))
     out["song"] = {path.stem: song_figures(model, path) for path in songs}
     return out | {"pass": all(row["pass"] for row in rows)}

@@ -80,7 +80,8 @@ def strip(image: np.ndarray, result: np.ndarray) -> np.ndarray:
     chosen = result[np.linspace(0, len(result) - 1, SHOWN).round().astype(int)]
     parts = [Image.fromarray(p) for p in (image, *chosen)]
     parts = [
-        p.resize((max(1, round(p.width * TALL / p.height)), TALL), Image.Resampling.BICUBIC) for p in parts
+        p.resize((max(1, round(p.width * TALL / p.height)), TALL), Image.Resampling.BICUBIC)
+        for p in parts
     ]
     return np.concatenate([np.asarray(p) for p in parts], 1)
 
@@ -88,13 +89,17 @@ def strip(image: np.ndarray, result: np.ndarray) -> np.ndarray:
 def stacked(rows: list[np.ndarray]) -> np.ndarray:
     """Rows of different widths under each other, on white."""
     wide = max(row.shape[1] for row in rows)
-    padded = [np.pad(r, ((0, 4), (0, wide - r.shape[1]), (0, 0)), constant_values=255) for r in rows]
+    padded = [
+        np.pad(r, ((0, 4), (0, wide - r.shape[1]), (0, 0)), constant_values=255) for r in rows
+    ]
     return np.concatenate(padded)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Prints all takes; 0 when every change of valid pixels is small enough, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.evaluation.photos", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.evaluation.photos", description=__doc__
+    )
     add = parser.add_argument
     add("--model", default="mini")
     for name in ("references", "speech", "driving"):
@@ -111,12 +116,22 @@ def main(argv: list[str] | None = None) -> int:
         names = (reference.stem, speech.stem, driving.stem)
         found.append(Photo(*names, *measured(image, motion, result)))
         rows.append(strip(image, result))
-        print(" ".join(str(v) if isinstance(v, str) else f"{v:.2f}" for v in asdict(found[-1]).values()))
+        print(
+            " ".join(
+                str(v) if isinstance(v, str) else f"{v:.2f}" for v in asdict(found[-1]).values()
+            )
+        )
     if args.sheet is not None:
         Image.fromarray(stacked(rows)).save(args.sheet)
     worst = max(photo.change for photo in found)
-    report = {"rows": [asdict(photo) for photo in found], "worst_change": worst, "pass": worst <= CHANGE}
-    print(json.dumps(report) if args.json else f"largest change {worst:.2f} of {CHANGE:g} grey levels")
+    report = {
+        "rows": [asdict(photo) for photo in found],
+        "worst_change": worst,
+        "pass": worst <= CHANGE,
+    }
+    print(
+        json.dumps(report) if args.json else f"largest change {worst:.2f} of {CHANGE:g} grey levels"
+    )
     return 0 if worst <= CHANGE else 1
 
 

@@ -37,5 +37,11 @@ class Row:
     def to_dict(self) -> dict[str, object]:
         value = float(self.value) if np.isfinite(self.value) else None
         rule = None if self.level is None else self.rule
-        found = {"name": self.name, "value": value, "level": self.level, "rule": rule, "pass": self.passed}
+        found = {
+            "name": self.name,
+            "value": value,
+            "level": self.level,
+            "rule": rule,
+            "pass": self.passed,
+        }
         return found | {"why": self.why} if self.why else found

@@ -7,7 +7,14 @@ ValueError of one sentence.
 from pipeline.media.audio import MAX_AUDIO_SECONDS, MIN_AUDIO_SECONDS, read_audio, write_audio
 from pipeline.media.files import content_hash, read_settings
 from pipeline.media.image import MAX_PIXELS, MIN_SIDE, is_picture, read_image, to_picture
-from pipeline.media.video import MAX_FPS, MAX_VIDEO_SECONDS, MAX_VIDEO_SIDE, Probe, probe, read_video
+from pipeline.media.video import (
+    MAX_FPS,
+    MAX_VIDEO_SECONDS,
+    MAX_VIDEO_SIDE,
+    Probe,
+    probe,
+    read_video,
+)
 from pipeline.media.video_writer import VideoWriter, write_video
 
 __all__ = [

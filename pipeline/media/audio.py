@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from pipeline.media.files import decoded, opened, picture_stream
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 MIN_AUDIO_SECONDS, MAX_AUDIO_SECONDS = 0.1, 600
 SLACK_SECONDS = 0.1  # codecs pad: a ten minute MP3 may decode to a few hundredths more
@@ -23,7 +23,7 @@ def read_audio(path: str | Path, rate: int = 16000) -> Audio:
     with opened(path, "audio file") as container:
         stream = container.streams.best("audio")
         if stream is None:
-            raise ValueError(
+            raise InputError(
                 f"audio file {path} has no sound in it; give speech as WAV, MP3, FLAC, OGG or M4A"
             )
         known = container.duration is not None and container.format.name not in GUESSED_LENGTH
@@ -33,7 +33,7 @@ def read_audio(path: str | Path, rate: int = 16000) -> Audio:
         blocks, count = [], 0
         for block in _mono_blocks(decoded(container, stream, path), rate):
             if not np.isfinite(block).all():
-                raise ValueError(
+                raise InputError(
                     f"audio file {path} holds samples that are not numbers; export it again as 16-bit WAV"
                 )
             blocks.append(block)
@@ -43,7 +43,7 @@ def read_audio(path: str | Path, rate: int = 16000) -> Audio:
     shift = round(lead * rate)
     if count + min(shift, 0) < MIN_AUDIO_SECONDS * rate:
         seconds = max(count + min(shift, 0), 0) / rate
-        raise ValueError(
+        raise InputError(
             f"audio file {path} holds {seconds:.2f} s of sound; give at least {MIN_AUDIO_SECONDS} s"
         )
     samples = np.concatenate(blocks)
@@ -57,7 +57,7 @@ def write_audio(path: str | Path, audio: Audio) -> None:
     try:
         soundfile.write(str(path), audio.samples, audio.rate)
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        raise ValueError(
+        raise InputError(
             f"sound {path} cannot be written ({error}); choose a .wav name in a folder that exists"
         ) from error
 

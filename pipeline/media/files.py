@@ -15,6 +15,8 @@ from pathlib import Path
 
 import av
 
+from pipeline.values import InputError
+
 log = logging.getLogger(__name__)
 
 
@@ -23,13 +25,15 @@ def checked_file(path: str | Path, what: str) -> Path:
     source = Path(path)
     try:
         if not source.exists():
-            raise ValueError(f"{what} {path} does not exist; check the path")
+            raise InputError(f"{what} {path} does not exist; check the path")
         if not source.is_file():
-            raise ValueError(f"{what} {path} is not a file; give the path of a file")
+            raise InputError(f"{what} {path} is not a file; give the path of a file")
         if source.stat().st_size == 0:
-            raise ValueError(f"{what} {path} is empty; give a file with content")
+            raise InputError(f"{what} {path} is empty; give a file with content")
     except OSError as error:
-        raise ValueError(f"{what} {path} cannot be reached ({error.strerror}); check the path") from error
+        raise InputError(
+            f"{what} {path} cannot be reached ({error.strerror}); check the path"
+        ) from error
     return source
 
 
@@ -41,7 +45,9 @@ def content_hash(path: str | Path) -> str:
             while block := handle.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise ValueError(f"file {path} cannot be read ({error.strerror}); check its permissions") from error
+        raise InputError(
+            f"file {path} cannot be read ({error.strerror}); check its permissions"
+        ) from error
     return digest.hexdigest()
 
 
@@ -53,10 +59,12 @@ def opened(path: str | Path, what: str) -> Iterator[av.container.InputContainer]
         try:
             handle = stack.enter_context(open(source, "rb"))
             options = {"protocol_whitelist": "none"}
-            container = stack.enter_context(av.open(handle, options=options, metadata_errors="replace"))
+            container = stack.enter_context(
+                av.open(handle, options=options, metadata_errors="replace")
+            )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ValueError(
+            raise InputError(
                 f"{what} {path} cannot be read ({reason}); give a file that FFmpeg can play"
             ) from error
         yield container

@@ -10,10 +10,20 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.media.files import checked_file
+from pipeline.values import InputError
 
 MIN_SIDE, MAX_PIXELS = 64, 64e6
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
-BROKEN = (OSError, SyntaxError, ValueError, TypeError, struct.error, zlib.error, EOFError, OverflowError)
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    struct.error,
+    zlib.error,
+    EOFError,
+    OverflowError,
+)
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -25,15 +35,17 @@ def read_image(path: str | Path) -> np.ndarray:
             _check_size(image.width, image.height, f"picture {path}")
             return _from_pillow(image, f"picture {path}")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"picture {path} has more than 64 megapixels; shrink it first") from error
+        raise InputError(f"picture {path} has more than 64 megapixels; shrink it first") from error
     except _Refused:
         raise
     except UnidentifiedImageError as error:
-        raise ValueError(
+        raise InputError(
             f"picture {path} is not a picture; give a PNG, JPEG, WebP, BMP, TIFF or GIF"
         ) from error
     except BROKEN as error:
-        raise ValueError(f"picture {path} is damaged ({error}); export it again as PNG or JPEG") from error
+        raise InputError(
+            f"picture {path} is damaged ({error}); export it again as PNG or JPEG"
+        ) from error
 
 
 def is_picture(path: str | Path) -> bool:
@@ -55,9 +67,11 @@ def to_picture(image: str | Path | Image.Image | np.ndarray, name: str = "pictur
         _check_size(image.width, image.height, name)
         return _from_pillow(image, name)
     if not isinstance(image, np.ndarray):
-        raise ValueError(f"{name} is a {type(image).__name__}; give a path, a Pillow image or a numpy array")
+        raise InputError(
+            f"{name} is a {type(image).__name__}; give a path, a Pillow image or a numpy array"
+        )
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
-        raise ValueError(f"{name} has shape {image.shape}; give (H, W), (H, W, 3) or (H, W, 4)")
+        raise InputError(f"{name} has shape {image.shape}; give (H, W), (H, W, 3) or (H, W, 4)")
     _check_size(image.shape[1], image.shape[0], name)
     return _three_channels(_to_bytes(image, name))
 
@@ -68,7 +82,9 @@ class _Refused(ValueError):
 
 def _check_size(width: int, height: int, name: str) -> None:
     if min(width, height) < MIN_SIDE:
-        raise _Refused(f"{name} is {width}x{height} pixels; give one of at least {MIN_SIDE} pixels a side")
+        raise _Refused(
+            f"{name} is {width}x{height} pixels; give one of at least {MIN_SIDE} pixels a side"
+        )
     if width * height > MAX_PIXELS:
         raise _Refused(
             f"{name} has {width * height / 1e6:.0f} megapixels; shrink it to at most 64 megapixels"
@@ -80,7 +96,9 @@ def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         return _three_channels(_to_bytes(np.asarray(image), name))
-    return _three_channels(np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")))
+    return _three_channels(
+        np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    )
 
 
 def _to_bytes(values: np.ndarray, name: str) -> np.ndarray:
@@ -97,7 +115,9 @@ def _to_bytes(values: np.ndarray, name: str) -> np.ndarray:
             )
         return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
     if values.dtype.kind not in "iu" or low < 0 or high > 65535:
-        raise _Refused(f"{name} holds {values.dtype} from {low} to {high}; give 8 or 16 bits a channel")
+        raise _Refused(
+            f"{name} holds {values.dtype} from {low} to {high}; give 8 or 16 bits a channel"
+        )
     deep = values.dtype.itemsize == 2 or high > 255
     return ((values.astype(np.uint32) * 255 + 32767) // 65535 if deep else values).astype(np.uint8)
 

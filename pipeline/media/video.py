@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from pipeline.media.files import decoded, opened, picture_stream
-from pipeline.values import Video
+from pipeline.values import InputError, Video
 
 MAX_VIDEO_SIDE, MAX_VIDEO_SECONDS, MAX_FPS = 8192, 600, 240
 CHUNK = 16  # frames held at a time
@@ -33,15 +33,21 @@ def probe(path: str | Path) -> Probe:
     with opened(path, "video") as container:
         stream, kind = picture_stream(container), container.format.name
         if stream is None:
-            raise ValueError(f"video {path} has no moving picture in it; give an MP4, MOV, WebM or GIF")
-        if kind.endswith("_pipe") or kind == "image2" or (kind in ("gif", "apng") and stream.frames == 1):
-            raise ValueError(
+            raise InputError(
+                f"video {path} has no moving picture in it; give an MP4, MOV, WebM or GIF"
+            )
+        if (
+            kind.endswith("_pipe")
+            or kind == "image2"
+            or (kind in ("gif", "apng") and stream.frames == 1)
+        ):
+            raise InputError(
                 f"video {path} is a still picture; give a video file, or use it as the reference image"
             )
         fps, has_audio = _own_rate(stream), bool(container.streams.audio)
         frame = next(decoded(container, stream, path), None)
         if frame is None:
-            raise ValueError(
+            raise InputError(
                 f"video {path} has no frame that can be decoded; convert it to MP4 and try again"
             )
         width, height = _shown_size(stream, frame, None)
@@ -52,7 +58,7 @@ def probe(path: str | Path) -> Probe:
         )
     seconds = float(length) or _walked_seconds(path, fps)
     if max(width, height) > MAX_VIDEO_SIDE:
-        raise ValueError(
+        raise InputError(
             f"video {path} is {width}x{height} pixels; shrink it to at most {MAX_VIDEO_SIDE} a side"
         )
     return Probe(width, height, fps, max(1, round(seconds * fps)), seconds, has_audio)
@@ -69,10 +75,16 @@ def _walked_seconds(path: str | Path, fps: float) -> float:
         stream = picture_stream(container)
         packets = [packet.pts for packet in container.demux(stream) if packet.size]
         times = [pts for pts in packets if pts is not None]
-        return float((max(times) - min(times)) * stream.time_base) + 1 / fps if times else len(packets) / fps
+        return (
+            float((max(times) - min(times)) * stream.time_base) + 1 / fps
+            if times
+            else len(packets) / fps
+        )
 
 
-def _shown_size(stream: av.VideoStream, frame: av.VideoFrame, max_side: int | None) -> tuple[int, int]:
+def _shown_size(
+    stream: av.VideoStream, frame: av.VideoFrame, max_side: int | None
+) -> tuple[int, int]:
     """Returns (width, height) as shown: pixels made square, turned, the longer side at most `max_side`."""
     aspect = float(stream.sample_aspect_ratio or 1) or 1.0
     width, height = frame.width * aspect, float(frame.height)
@@ -92,7 +104,10 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
 
 def read_video(
-    path: str | Path, fps: float | None = None, max_side: int | None = None, seconds: float | None = None
+    path: str | Path,
+    fps: float | None = None,
+    max_side: int | None = None,
+    seconds: float | None = None,
 ) -> Video:
     """Returns a video whose frames stream in chunks of at most 16, without sound.
 
@@ -100,11 +115,11 @@ def read_video(
     `seconds` cuts; without it a video over the limit is refused.
     """
     if fps is not None and not 0 < fps <= MAX_FPS:
-        raise ValueError(f"fps is {fps}; give a number above 0 and at most {MAX_FPS}")
+        raise InputError(f"fps is {fps}; give a number above 0 and at most {MAX_FPS}")
     if max_side is not None and max_side < 1:
-        raise ValueError(f"max_side is {max_side}; give at least 1 pixel")
+        raise InputError(f"max_side is {max_side}; give at least 1 pixel")
     if seconds is not None and not seconds > 0:
-        raise ValueError(f"seconds is {seconds}; give a number above 0")
+        raise InputError(f"seconds is {seconds}; give a number above 0")
     facts = probe(path)
     if facts.seconds > MAX_VIDEO_SECONDS + 1 and not (seconds and seconds <= MAX_VIDEO_SECONDS):
         raise _video_too_long(path)
@@ -130,7 +145,9 @@ def _chunks(pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         yield np.stack(held)
 
 
-def _pictures(path: str | Path, fps: float, max_side: int | None, limit: int | None) -> Iterator[np.ndarray]:
+def _pictures(
+    path: str | Path, fps: float, max_side: int | None, limit: int | None
+) -> Iterator[np.ndarray]:
     """Yields (H, W, 3) RGB at `fps`, all of the first frame's size; a frame shown twice is converted once."""
     last, picture, size = None, None, None
     with opened(path, "video") as container:
@@ -145,7 +162,9 @@ def _pictures(path: str | Path, fps: float, max_side: int | None, limit: int | N
             yield picture
 
 
-def _timed(frames: Iterator[av.VideoFrame], step: float) -> Iterator[tuple[float, float, av.VideoFrame]]:
+def _timed(
+    frames: Iterator[av.VideoFrame], step: float
+) -> Iterator[tuple[float, float, av.VideoFrame]]:
     """Yields (start, stop, frame) in seconds from the first frame; one without a usable time follows on."""
     first, before = None, -step
     for frame in frames:
@@ -154,7 +173,9 @@ def _timed(frames: Iterator[av.VideoFrame], step: float) -> Iterator[tuple[float
         start = (time or first) - first
         if start < before:  # the clock jumped back, as in joined clips: go on from the last frame
             first, start = first - (before + step - start), before + step
-        known = frame.time is not None and frame.duration  # a raw stream has neither times nor true lengths
+        known = (
+            frame.time is not None and frame.duration
+        )  # a raw stream has neither times nor true lengths
         lasts = float(frame.duration * frame.time_base) if known else 0.0
         before = start
         yield start, start + (lasts if 0 < lasts < 10 else step), frame

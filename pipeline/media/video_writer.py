@@ -16,14 +16,21 @@ import cv2
 import numpy as np
 
 from pipeline.media.video import MAX_FPS, MAX_VIDEO_SIDE
-from pipeline.values import Audio, Video
+from pipeline.values import Audio, InputError, Video
 
-THREADS = 2  # of the encoder; fixed, because the bytes are the same only for the same number of threads
+THREADS = (
+    2  # of the encoder; fixed, because the bytes are the same only for the same number of threads
+)
 # A block lasts 21 ms: players that play the last one whole stay within one frame of the picture.
 AAC_RATE, AAC_BLOCK = 48000, 1024
-BT601, BT709 = 6, 1  # FFmpeg's numbers: smpte170m matrix; bt709 primaries and transfer, which sRGB shares
+BT601, BT709 = (
+    6,
+    1,
+)  # FFmpeg's numbers: smpte170m matrix; bt709 primaries and transfer, which sRGB shares
 # Chroma rows of BT.601 in studio range for RGB bytes, offset last; a third row makes OpenCV 5 times as fast.
-CHROMA = np.array([[-0.148, -0.291, 0.439, 128], [0.439, -0.368, -0.071, 128], [0, 0, 0, 0]], np.float32)
+CHROMA = np.array(
+    [[-0.148, -0.291, 0.439, 128], [0.439, -0.368, -0.071, 128], [0, 0, 0, 0]], np.float32
+)
 
 
 class VideoWriter:
@@ -46,12 +53,14 @@ class VideoWriter:
         crf: int = 18,
     ) -> None:
         if not 0 < fps <= MAX_FPS:
-            raise ValueError(f"fps is {fps}; give a number above 0 and at most {MAX_FPS}")
+            raise InputError(f"fps is {fps}; give a number above 0 and at most {MAX_FPS}")
         if not all(1 <= side <= MAX_VIDEO_SIDE for side in size):
-            raise ValueError(f"video size is {size[1]}x{size[0]}; give 1 to {MAX_VIDEO_SIDE} pixels a side")
+            raise InputError(
+                f"video size is {size[1]}x{size[0]}; give 1 to {MAX_VIDEO_SIDE} pixels a side"
+            )
         self.path, self.size, self.frames = Path(path), (int(size[0]), int(size[1])), 0
         if self.path.is_dir():
-            raise ValueError(f"output {path} is a folder; give the name of a file")
+            raise InputError(f"output {path} is a folder; give the name of a file")
         self._rate, self._sent = Fraction(fps).limit_denominator(1001), 0
         self._audio = None if audio is None else _at_aac_rate(audio)
         self._part = self.path.parent.absolute() / f".apv-{secrets.token_hex(8)}.part"
@@ -62,7 +71,10 @@ class VideoWriter:
             self._open(comment, preset, crf)
 
     def _open(self, comment: str | None, preset: str, crf: int) -> None:
-        options = {"movflags": "+faststart", "fflags": "+bitexact"}  # bitexact: no date, no library versions
+        options = {
+            "movflags": "+faststart",
+            "fflags": "+bitexact",
+        }  # bitexact: no date, no library versions
         self._out = self._stack.enter_context(
             av.open(f"file:{self._part}", "w", format="mp4", options=options)
         )
@@ -73,9 +85,19 @@ class VideoWriter:
         )
         height, width = (side + side % 2 for side in self.size)
         codec = self._picture.codec_context
-        codec.width, codec.height, codec.pix_fmt, codec.thread_count = width, height, "yuv420p", THREADS
+        codec.width, codec.height, codec.pix_fmt, codec.thread_count = (
+            width,
+            height,
+            "yuv420p",
+            THREADS,
+        )
         codec.time_base = 1 / self._rate
-        codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range = BT601, BT709, BT709, 1
+        codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range = (
+            BT601,
+            BT709,
+            BT709,
+            1,
+        )
         codec.flags |= av.codec.context.Flags.bitexact
         self._sound = None
         if self._audio is not None:
@@ -87,9 +109,9 @@ class VideoWriter:
         """Appends frames (t, H, W, 3) uint8, and the sound up to their end."""
         if frames.ndim != 4 or frames.shape[1:] != (*self.size, 3) or frames.dtype != np.uint8:
             wanted = f"uint8 (t, {self.size[0]}, {self.size[1]}, 3)"
-            raise ValueError(f"frames are {frames.dtype} {frames.shape}; this video takes {wanted}")
+            raise InputError(f"frames are {frames.dtype} {frames.shape}; this video takes {wanted}")
         if self._out is None:
-            raise ValueError(f"output {self.path} is already closed; open a new writer")
+            raise InputError(f"output {self.path} is already closed; open a new writer")
         with self._sentences():
             for frame in frames:
                 planes = av.VideoFrame.from_numpy_buffer(_planes(frame), format="yuv420p")
@@ -145,11 +167,11 @@ class VideoWriter:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._discard()
             if getattr(error, "errno", None) == errno.ENOSPC:
-                raise ValueError(
+                raise InputError(
                     f"output {self.path} cannot be written: the disk is full; free some space"
                 ) from error
             reason = getattr(error, "strerror", None) or error
-            raise ValueError(
+            raise InputError(
                 f"output {self.path} cannot be written ({reason}); choose a folder you may write to"
             ) from error
 
@@ -164,7 +186,9 @@ def _comment(settings: dict) -> str:
     try:
         return json.dumps(settings, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"settings cannot be kept in a video ({error}); give plain JSON values") from error
+        raise InputError(
+            f"settings cannot be kept in a video ({error}); give plain JSON values"
+        ) from error
 
 
 def _at_aac_rate(audio: Audio) -> Audio:
@@ -172,7 +196,9 @@ def _at_aac_rate(audio: Audio) -> Audio:
     if audio.rate == AAC_RATE:
         return audio
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=AAC_RATE)
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio.samples[None], np.float32), "fltp", "mono")
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(audio.samples[None], np.float32), "fltp", "mono"
+    )
     frame.rate = audio.rate
     parts = [*resampler.resample(frame), *resampler.resample(None)]
     return Audio(np.concatenate([part.to_ndarray()[0] for part in parts]), AAC_RATE)
@@ -202,8 +228,10 @@ def write_video(
     chunks = iter(video.chunks())
     first = next(chunks, None)
     if first is None or len(first) == 0:
-        raise ValueError(f"output {path} would have no frame; give a video with at least one")
-    with VideoWriter(path, video.fps, first.shape[1:3], video.audio, settings, preset=preset) as writer:
+        raise InputError(f"output {path} would have no frame; give a video with at least one")
+    with VideoWriter(
+        path, video.fps, first.shape[1:3], video.audio, settings, preset=preset
+    ) as writer:
         writer.write(first)
         for chunk in chunks:
             writer.write(chunk)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from pipeline.models import wav2vec, windows
 from pipeline.models.state_dict import fill, read_settings, read_state
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 VERTICES = 468
 POSE = 6  # three Euler angles, three shifts
@@ -112,7 +112,9 @@ class Audio2HeadPose(ModelMixin, ConfigMixin):
             sizes = {"latent_dim": len(state["pose_map.weight"]), "feedforward": len(state[first])}
             sizes["identities"] = len(state["id_embed.weight"])
             sizes["layers"] = sum(key.endswith(".linear1.weight") for key in state)
-            state.setdefault("PPE.pe", sinusoids(sizes["latent_dim"]))  # some copies do not store it
+            state.setdefault(
+                "PPE.pe", sinusoids(sizes["latent_dim"])
+            )  # some copies do not store it
         with torch.device("meta"):
             model = cls(read_settings(paths["wav2vec2_config"]), **sizes)
         return fill(model, state, paths["audio2pose"])
@@ -129,9 +131,11 @@ class Audio2HeadPose(ModelMixin, ConfigMixin):
         """
         batch, length, width = memory.shape
         if length > self.PPE.pe.shape[1]:
-            raise ValueError(f"{length} rows are decoded at once; the network knows {self.PPE.pe.shape[1]}")
+            raise InputError(
+                f"{length} rows are decoded at once; the network knows {self.PPE.pe.shape[1]}"
+            )
         if not 0 <= identity < self.id_embed.num_embeddings:
-            raise ValueError(
+            raise InputError(
                 f"identity is {identity}; give a number from 0 to {self.id_embed.num_embeddings - 1}"
             )
         layers = [_CachedLayer(layer, memory) for layer in self.transformer_decoder.layers]
@@ -196,7 +200,9 @@ class _CachedLayer:
         shape = (batch, self.heads, length, width // self.heads)
         self.keys, self.values = memory.new_empty(shape), memory.new_empty(shape)
         back = torch.arange(length - 1, -1, -1, device=memory.device, dtype=memory.dtype)
-        self.bias = -slopes(self.heads).to(memory)[:, None] * back  # the last column is the newest row
+        self.bias = (
+            -slopes(self.heads).to(memory)[:, None] * back
+        )  # the last column is the newest row
 
     def __call__(self, x: Tensor, row: int) -> Tensor:
         layer = self.layer

@@ -16,16 +16,22 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 RATE = 16000
 HOP, WINDOW, FFT = 160, 400, 512  # 100 feature frames per second
 OUTPUT_RATE = 50
 PARAMETERS, VISEMES = 10, 16  # viseme 0 is silence
 FLOOR = 1e-10
-CHUNK, CONTEXT = 3000, 150  # feature frames: 30 s at a time with 1.5 s around, so that memory is bounded
+CHUNK, CONTEXT = (
+    3000,
+    150,
+)  # feature frames: 30 s at a time with 1.5 s around, so that memory is bounded
 TOKEN_OFFSETS = (-0.08, -0.04, 0.0, 0.04, 0.08)  # s around a frame's time, the tokens of that frame
-LEVEL_CLOSED, LEVEL_OPEN = -78.0, -70.0  # dBFS of the loudest speech-like part: under it nobody speaks
+LEVEL_CLOSED, LEVEL_OPEN = (
+    -78.0,
+    -70.0,
+)  # dBFS of the loudest speech-like part: under it nobody speaks
 INHALE, RELEASE = 0.40, 0.24  # s for which the mouth may move before and after detected speech
 # Row t answers for (t + PHASE) / fps: of -0.25 to 0.75 the best on real clips, by 0.01 in r over 0.5
 PHASE = 0.25
@@ -69,7 +75,9 @@ def log_mel(samples: Tensor, bank: Tensor) -> Tensor:
     padded = F.pad(emphasised, (WINDOW // 2, WINDOW // 2 + HOP))
     cut = padded.unfold(1, WINDOW, HOP)[:, :frames]
     spectrum = torch.fft.rfft(cut * torch.hann_window(WINDOW, device=samples.device), FFT)
-    return torch.log10(spectrum.real.square().add_(spectrum.imag.square()) @ bank + FLOOR).transpose(1, 2)
+    return torch.log10(
+        spectrum.real.square().add_(spectrum.imag.square()) @ bank + FLOOR
+    ).transpose(1, 2)
 
 
 def normalise(mel: Tensor) -> Tensor:
@@ -177,15 +185,19 @@ def tokens_at(features: np.ndarray, times: np.ndarray) -> np.ndarray:
 def check_audio(audio: Audio, fps: float, frames: int) -> np.ndarray:
     """The samples at 16 kHz float32; ValueError when the request makes no sense."""
     if audio.rate != RATE:
-        raise ValueError(
+        raise InputError(
             f"audio is at {audio.rate} Hz but audio2pose hears {RATE} Hz; read it with media.read_audio"
         )
-    if audio.samples.ndim != 1 or len(audio.samples) < WINDOW or not np.isfinite(audio.samples).all():
-        raise ValueError(
+    if (
+        audio.samples.ndim != 1
+        or len(audio.samples) < WINDOW
+        or not np.isfinite(audio.samples).all()
+    ):
+        raise InputError(
             f"audio of shape {audio.samples.shape} must be mono, finite and at least {WINDOW} samples long"
         )
     if not (fps > 0 and frames >= 1):
-        raise ValueError(f"fps {fps} and frames {frames} must be positive")
+        raise InputError(f"fps {fps} and frames {frames} must be positive")
     return np.ascontiguousarray(audio.samples, np.float32)
 
 
@@ -202,7 +214,9 @@ def _loud_enough(samples: np.ndarray, voiced: np.ndarray) -> float:
 def _mouth_gate(speech: np.ndarray) -> np.ndarray:
     """(M,) in [0, 1]: 1 from 0.4 s before speech, for the breath, to 0.24 s after it, 0 elsewhere, smooth."""
     before, after = (int(round(s * OUTPUT_RATE)) for s in (INHALE, RELEASE))
-    core = np.convolve(np.pad(speech, 2, mode="edge"), np.full(5, 0.2), mode="valid")  # 0.1 s: no blips
+    core = np.convolve(
+        np.pad(speech, 2, mode="edge"), np.full(5, 0.2), mode="valid"
+    )  # 0.1 s: no blips
     padded = np.pad(core, (after, before))
     near = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1).max(1)
     kernel = np.hanning(9)[1:-1]

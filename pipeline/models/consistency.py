@@ -11,7 +11,11 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-LEVELS = 40  # noise levels that the network was distilled on, Karras-spaced from sigma_max to sigma_min
+from pipeline.values import InputError
+
+LEVELS = (
+    40  # noise levels that the network was distilled on, Karras-spaced from sigma_max to sigma_min
+)
 RHO = 7.0
 
 
@@ -29,7 +33,9 @@ class ConsistencyScheduler(EulerDiscreteScheduler):
     ) -> None:
         """Levels for 1 to 40 steps; ValueError for others."""
         if not 1 <= num_inference_steps <= LEVELS:
-            raise ValueError(f"this model takes 1 to {LEVELS} steps, not {num_inference_steps}; 4 is usual")
+            raise InputError(
+                f"this model takes 1 to {LEVELS} steps, not {num_inference_steps}; 4 is usual"
+            )
         high, low = (s ** (1 / RHO) for s in (self.config.sigma_max, self.config.sigma_min))
         ramp = np.arange(num_inference_steps) * (LEVELS // num_inference_steps) / (LEVELS - 1)
         sigmas = (high + ramp * (low - high)) ** RHO
@@ -44,10 +50,14 @@ class ConsistencyScheduler(EulerDiscreteScheduler):
         **options: Any,
     ) -> EulerDiscreteSchedulerOutput:
         """The noised clean estimate, of the shape of `sample`, and the estimate itself."""
-        clean = super().step(model_output, timestep, sample, generator=generator).pred_original_sample
+        clean = (
+            super().step(model_output, timestep, sample, generator=generator).pred_original_sample
+        )
         level = self.sigmas[self.step_index]
         if level > 0:
-            noise = randn_tensor(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
+            noise = randn_tensor(
+                clean.shape, generator=generator, device=clean.device, dtype=clean.dtype
+            )
             sample = clean + level * noise
         else:
             sample = clean

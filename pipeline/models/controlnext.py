@@ -19,8 +19,11 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from pipeline.models.interaction import Exchange
+from pipeline.values import InputError
 
-CONTROL_LEVEL = 0.2  # the published weight of the control; its authors advise 1.0 for dense controls
+CONTROL_LEVEL = (
+    0.2  # the published weight of the control; its authors advise 1.0 for dense controls
+)
 PLACES = ("conv_in", "down_blocks.0")
 
 
@@ -67,12 +70,18 @@ class ControlNeXt(ModelMixin, ConfigMixin):
         width = in_channels
         for i, (channels, stride) in enumerate(zip(stem_channels, stem_strides, strict=True)):
             padding = 1 if i == 0 else stem_padding
-            stem += [nn.Conv2d(width, channels, 3, stride, padding), nn.GroupNorm(2, channels), nn.ReLU()]
+            stem += [
+                nn.Conv2d(width, channels, 3, stride, padding),
+                nn.GroupNorm(2, channels),
+                nn.ReLU(),
+            ]
             width = channels
         self.embedding = nn.Sequential(*stem)
         self.extra = nn.Conv2d(extra_channels, width, 3, padding=1) if extra_channels else None
         self.down_res, self.down_sample = nn.ModuleList(), nn.ModuleList()
-        for channels, stride, groups in zip(block_channels, block_strides, block_groups, strict=True):
+        for channels, stride, groups in zip(
+            block_channels, block_strides, block_groups, strict=True
+        ):
             self.down_res.append(
                 ResnetBlock2D(
                     in_channels=width,
@@ -94,7 +103,9 @@ class ControlNeXt(ModelMixin, ConfigMixin):
         )
         self.mid_convs = nn.ModuleList([middle, nn.Conv2d(width, out_channels, 1)])
 
-    def forward(self, control: Tensor, timestep: Tensor | float, extra: Tensor | None = None) -> Tensor:
+    def forward(
+        self, control: Tensor, timestep: Tensor | float, extra: Tensor | None = None
+    ) -> Tensor:
         """Features (B*F, C, h, w) of control pictures (B, F, 3, H, W) or (N, 3, H, W) in [0, 1].
 
         `timestep` is the scheduler's continuous t = 0.25 ln sigma: one number, or one per sample.
@@ -106,7 +117,7 @@ class ControlNeXt(ModelMixin, ConfigMixin):
         time = time.repeat_interleave(len(pictures) // batch, dim=0)
         x = self.embedding(pictures.to(self.dtype))
         if (self.extra is None) != (extra is None):
-            raise ValueError(
+            raise InputError(
                 f"the control network has extra_channels={self.config.extra_channels}, "
                 f"but extra {'is missing' if extra is None else 'was given'}; give it when there are some"
             )
@@ -146,7 +157,9 @@ class Injection:
         self.level = level
         self.exchange: Exchange | None = None
 
-    def set(self, control: Tensor | None, scale: Tensor | float = 1.0, level: float | None = None) -> None:
+    def set(
+        self, control: Tensor | None, scale: Tensor | float = 1.0, level: float | None = None
+    ) -> None:
         """Sets the features (B*F, C, h, w) and the strength (B*F, 1, 1, 1) that the next calls add."""
         self.control, self.scale = control, scale
         self.level = self.level if level is None else level
@@ -171,7 +184,9 @@ def inject(
     The published weights take the control after `down_blocks.0`, the embedded model after `conv_in`.
     """
     if where not in PLACES:
-        raise ValueError(f"where={where!r} is not a place for the control; choose one of {', '.join(PLACES)}")
+        raise InputError(
+            f"where={where!r} is not a place for the control; choose one of {', '.join(PLACES)}"
+        )
     injection = Injection(level)
     handle = unet.get_submodule(where).register_forward_hook(injection)
     try:

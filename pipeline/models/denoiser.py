@@ -100,13 +100,18 @@ def predict(
     injection.set(control, scale)
     if injection.exchange is not None:
         injection.exchange.set(audio, control, scale, heard)
-    ids = torch.tensor([list(time_ids)], dtype=tokens.dtype, device=sample.device).expand(len(sample), -1)
+    ids = torch.tensor([list(time_ids)], dtype=tokens.dtype, device=sample.device).expand(
+        len(sample), -1
+    )
     x = torch.cat([sample, image_latents], dim=2)
     return unet(x, timestep, encoder_hidden_states=tokens, added_time_ids=ids, return_dict=False)[0]
 
 
 def shared_noise(
-    shape: Sequence[int], generator: torch.Generator | None, device: torch.device, dtype: torch.dtype
+    shape: Sequence[int],
+    generator: torch.Generator | None,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Unit noise (B, F, C, h, w), the same in all frames: independent noise would flicker after one step."""
     batch, frames, *rest = shape

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.models.registry import OTHER, File, ModelSet, check_file, check_sum, facts, find, located
+from pipeline.models.registry import (
+    OTHER,
+    File,
+    ModelSet,
+    check_file,
+    check_sum,
+    facts,
+    find,
+    located,
+)
+from pipeline.values import InputError
 
 POLL_SECONDS = 0.5
 
@@ -84,7 +94,7 @@ def _fetch(row: ModelSet, file: File, source: str | None) -> Iterator[Fetched]:
                 yield news.get(timeout=POLL_SECONDS if not work.done() else 0)
         error = work.exception()
         if error is not None:
-            raise ValueError(explain(error, source, file)) from error
+            raise InputError(explain(error, source, file)) from error
         path = Path(work.result())
         yield Fetched(file.path, path.stat().st_size, path.stat().st_size, path)
     finally:
@@ -126,9 +136,7 @@ def explain(error: BaseException, repository: str | None, file: File) -> str:
             "unset it, or put the file in place by hand"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        return (
-            f"there is no repository {repository} that this token may read; check --repository and HF_TOKEN"
-        )
+        return f"there is no repository {repository} that this token may read; check --repository and HF_TOKEN"
     if isinstance(error, errors.EntryNotFoundError):
         return f"{repository} has no file {file.path}; choose another with --repository OWNER/NAME"
     return f"{file.path} of {repository} could not be fetched ({error}); run the command again to resume"

@@ -17,6 +17,8 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
+from pipeline.values import InputError
+
 LEVELS = 2
 FACTOR = 2**LEVELS  # pixels of a side per latent
 CHANNELS = 3 * FACTOR**2
@@ -54,21 +56,30 @@ class HaarLatent(ModelMixin, ConfigMixin):
         scaling_factor: float = 1.0,
     ) -> None:
         super().__init__()
-        rows = {"mean": (latent_mean, 0.0), "std": (latent_std, 1.0), "residual": (residual_scale, 1.0)}
+        rows = {
+            "mean": (latent_mean, 0.0),
+            "std": (latent_std, 1.0),
+            "residual": (residual_scale, 1.0),
+        }
         for name, (values, default) in rows.items():
             row = torch.full((CHANNELS,), default) if values is None else torch.tensor(list(values))
             if row.shape != (CHANNELS,):
-                raise ValueError(f"the Haar latent's {name} row has {row.numel()} values; give {CHANNELS}")
+                raise InputError(
+                    f"the Haar latent's {name} row has {row.numel()} values; give {CHANNELS}"
+                )
             self.register_buffer(name, row.float().view(1, CHANNELS, 1, 1), persistent=False)
         # diffusers reads dtype and device from a model's tensors: this one is saved, the rows are config
         self.register_buffer(
-            "kernel", 0.5 * torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1.0]])
+            "kernel",
+            0.5 * torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1.0]]),
         )
 
-    def encode(self, pictures: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[ExactLatent]:
+    def encode(
+        self, pictures: Tensor, return_dict: bool = True
+    ) -> AutoencoderKLOutput | tuple[ExactLatent]:
         """The whitened latents of pictures whose sides are multiples of 4."""
         if pictures.shape[-1] % FACTOR or pictures.shape[-2] % FACTOR:
-            raise ValueError(
+            raise InputError(
                 f"pictures of {tuple(pictures.shape[-2:])} (H, W) need sides that are multiples of {FACTOR}"
             )
         x = pictures
@@ -98,7 +109,9 @@ class HaarLatent(ModelMixin, ConfigMixin):
         """(N, C, H, W) -> (N, 4C, H/2, W/2): mean and three differences of 2x2 pixels."""
         n, c, h, w = x.shape
         cells = F.pixel_unshuffle(x, 2).view(n, c, 4, h // 2, w // 2)
-        return torch.einsum("kp,ncphw->nckhw", self.kernel.to(x), cells).reshape(n, 4 * c, h // 2, w // 2)
+        return torch.einsum("kp,ncphw->nckhw", self.kernel.to(x), cells).reshape(
+            n, 4 * c, h // 2, w // 2
+        )
 
     def _join(self, x: Tensor) -> Tensor:
         """The inverse of `_split`; the kernel is orthonormal and symmetric."""

@@ -20,6 +20,8 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from pipeline.values import InputError
+
 
 class Site(nn.Module):
     """Both directions of the exchange at one module whose output has `width` channels."""
@@ -85,7 +87,9 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
     @property
     def idle(self) -> bool:
         """Whether all gates are zero, so that nothing is exchanged."""
-        return not any(bool(site.gate.weight.any() or site.gate.bias.any()) for site in self.exchanges)
+        return not any(
+            bool(site.gate.weight.any() or site.gate.bias.any()) for site in self.exchanges
+        )
 
     def null_control(self, count: int) -> Tensor:
         """(count, pose_channels, 1, 1) control features of frames without a pose; they fit any size."""
@@ -109,7 +113,10 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
     def pose(self, control: Tensor, scale: Tensor | float = 1.0) -> Tensor:
         """(N, p, dim) pose tokens of control features (N, C, h, w) with strength `scale` (N, 1, 1, 1)."""
         pooled = F.adaptive_avg_pool2d(control, self.config.pose_grid) * scale
-        return self.pose_in(pooled.to(self.pose_in.weight.dtype).flatten(2).transpose(1, 2)) + self.pose_place
+        return (
+            self.pose_in(pooled.to(self.pose_in.weight.dtype).flatten(2).transpose(1, 2))
+            + self.pose_place
+        )
 
 
 class Exchange:
@@ -145,7 +152,9 @@ class Exchange:
 
 
 @contextmanager
-def interact(unet: nn.Module, interaction: AudioVideoInteraction | None) -> Iterator[Exchange | None]:
+def interact(
+    unet: nn.Module, interaction: AudioVideoInteraction | None
+) -> Iterator[Exchange | None]:
     """Hooks at the interaction's sites while the context lasts; `.set(...)` before the UNet.
 
     Without an interaction, or with an idle one outside training, no hook is set and None is given.
@@ -167,6 +176,6 @@ def _module(unet: nn.Module, name: str) -> nn.Module:
     try:
         return unet.get_submodule(name)
     except AttributeError as error:
-        raise ValueError(
+        raise InputError(
             f"the interaction's site {name!r} is no module of this UNet; name one such as 'mid_block'"
         ) from error

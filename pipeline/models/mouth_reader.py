@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline import ROOT
+from pipeline.values import InputError
 
 SIDE = 20  # pixels of a crop
 REACH = 1.15  # half the crop's side, in distances from the eyes' middle to the nose's base
@@ -25,7 +26,9 @@ def mouth_crops(pictures: Tensor, face: Tensor) -> Tensor:
     down = nose - pixels[:, 36:48].mean(1)
     middle = nose + BELOW * down
     right = torch.stack([down[:, 1], -down[:, 0]], 1)
-    place = torch.stack([REACH * right, REACH * down, middle], 2)  # (N, 2, 3): unit square to pixels
+    place = torch.stack(
+        [REACH * right, REACH * down, middle], 2
+    )  # (N, 2, 3): unit square to pixels
     scale = place.new_tensor([[2 / width], [2 / height]])
     place = place * scale
     place[:, :, 2] -= 1
@@ -43,11 +46,15 @@ class MouthReader(nn.Module):
             nn.Conv2d(12, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(), nn.Linear(16 * (SIDE // 4) ** 2, 8), nn.ReLU(), nn.Linear(8, 1),
         )  # fmt: skip
-        self.register_buffer("level", torch.tensor([0.0, 1.0]))  # mean and deviation of the apertures
+        self.register_buffer(
+            "level", torch.tensor([0.0, 1.0])
+        )  # mean and deviation of the apertures
 
     def forward(self, crops: Tensor) -> Tensor:
         even = crops - crops.mean((2, 3), keepdim=True)
-        even = even / even.std((1, 2, 3), keepdim=True).clamp_min(0.02)  # skin and light do not count
+        even = even / even.std((1, 2, 3), keepdim=True).clamp_min(
+            0.02
+        )  # skin and light do not count
         return self.layers(even)[:, 0] * self.level[1] + self.level[0]
 
     @torch.no_grad()
@@ -60,7 +67,7 @@ def shipped(path: Path = SHIPPED) -> MouthReader:
     """The frozen reader; ValueError where its file is missing."""
     if not path.is_file():
         remedy = f"make it with `python -m pipeline.training.train_mouth_reader --out {path}`"
-        raise ValueError(f"the mouth reader {path} is missing; {remedy}")
+        raise InputError(f"the mouth reader {path} is missing; {remedy}")
     network = MouthReader()
     network.load_state_dict(load_file(path))
     return network.eval().requires_grad_(False)

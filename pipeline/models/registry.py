@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import ROOT
+from pipeline.values import InputError
 
 LFS = b"version https://git-lfs"
 PICKLES = (".bin", ".pt", ".pth")
@@ -63,7 +64,11 @@ class ModelSet:
     @property
     def installed(self) -> bool:
         """Whether every file is there, those of the needed sets included."""
-        return bool(self.files) and not missing(self) and all(find(name).installed for name in self.needs)
+        return (
+            bool(self.files)
+            and not missing(self)
+            and all(find(name).installed for name in self.needs)
+        )
 
     @property
     def megabytes(self) -> float | None:
@@ -199,7 +204,7 @@ def find(name: str) -> ModelSet:
         if row.name == name:
             return row
     names = ", ".join(row.name for row in SETS)
-    raise ValueError(f"there is no model set {name!r}; known sets: {names}")
+    raise InputError(f"there is no model set {name!r}; known sets: {names}")
 
 
 def models_folder() -> Path:
@@ -224,13 +229,16 @@ def located(name: str) -> dict[str, Path]:
     row = find(name)
     absent = missing(row)
     if absent and row.folder:
-        raise ValueError(f"{name} comes with the program, but {row.place / absent[0].path} is missing; "
+        raise InputError(f"{name} comes with the program, but {row.place / absent[0].path} is missing; "
                          "clone the repository again")  # fmt: skip
     if absent:
-        raise ValueError(
+        raise InputError(
             f"{name} is not installed ({row.place / absent[0].path} is missing); "
             f"run `python -m pipeline models --download {name}`"
-            + (f", after accepting its licence at https://huggingface.co/{row.repository}" * row.gated)
+            + (
+                f", after accepting its licence at https://huggingface.co/{row.repository}"
+                * row.gated
+            )
         )
     paths: dict[str, Path] = {}
     for needed in row.needs:
@@ -253,31 +261,37 @@ def check_file(path: Path, file: File | None = None) -> None:
     """
     again = "download it again"
     if not path.is_file():
-        raise ValueError(f"{path} is missing; put it there or download its model set")
+        raise InputError(f"{path} is missing; put it there or download its model set")
     with path.open("rb") as opened:
         head = opened.read(64)
     size = path.stat().st_size
     if head.startswith(LFS):
-        raise ValueError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` or {again}")
+        raise InputError(
+            f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` or {again}"
+        )
     if file is not None and file.size is not None and size != file.size:
-        raise ValueError(f"{path} has {size} bytes instead of {file.size}; {again}")
+        raise InputError(f"{path} has {size} bytes instead of {file.size}; {again}")
     if file is not None and file.megabytes and size < file.megabytes * 1e6 * SMALL_SHARE:
-        raise ValueError(f"{path} has {size / 1e6:.1f} MB instead of {file.megabytes:g}: incomplete; {again}")
+        raise InputError(
+            f"{path} has {size / 1e6:.1f} MB instead of {file.megabytes:g}: incomplete; {again}"
+        )
     if path.suffix == ".json":
         _check_json(path)
     elif path.suffix == ".safetensors" and size != safetensors_size(path):
-        raise ValueError(f"{path} is incomplete or damaged (its header does not fit its size); {again}")
+        raise InputError(
+            f"{path} is incomplete or damaged (its header does not fit its size); {again}"
+        )
     elif path.suffix in PICKLES and head.startswith(b"PK") and not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is incomplete (the end of its archive is missing); {again}")
+        raise InputError(f"{path} is incomplete (the end of its archive is missing); {again}")
     elif size == 0:
-        raise ValueError(f"{path} is empty; {again}")
+        raise InputError(f"{path} is empty; {again}")
 
 
 def _check_json(path: Path) -> None:
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # of the encoding, too
-        raise ValueError(f"{path} is not readable as JSON ({error}); download it again") from error
+        raise InputError(f"{path} is not readable as JSON ({error}); download it again") from error
 
 
 def safetensors_size(path: Path) -> int | None:
@@ -288,7 +302,9 @@ def safetensors_size(path: Path) -> int | None:
             return None
         try:
             table = json.loads(opened.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in table.items() if name != "__metadata__"]
+            ends = [
+                entry["data_offsets"][1] for name, entry in table.items() if name != "__metadata__"
+            ]
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             return None
     return 8 + length + max(ends, default=0)
@@ -301,6 +317,6 @@ def check_sum(path: Path, file: File | None) -> None:
     with path.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
     if found != file.sha256:
-        raise ValueError(
+        raise InputError(
             f"{path} has the SHA-256 {found[:12]}..., not {file.sha256[:12]}...; download it again"
         )

@@ -29,8 +29,12 @@ def soft_ellipse(points: Tensor, size: tuple[int, int], grow: float, soft: float
     """1 inside the ellipse of the visible points' box, falling to 0 over `soft` radii; 0 if none is."""
     height, width = size
     seen = points[..., 2] > 0.3
-    far = torch.where(seen[..., None], points[..., :2], torch.full_like(points[..., :2], -1e4)).amax(1)
-    near = torch.where(seen[..., None], points[..., :2], torch.full_like(points[..., :2], 1e4)).amin(1)
+    far = torch.where(
+        seen[..., None], points[..., :2], torch.full_like(points[..., :2], -1e4)
+    ).amax(1)
+    near = torch.where(
+        seen[..., None], points[..., :2], torch.full_like(points[..., :2], 1e4)
+    ).amin(1)
     centre, radius = (near + far) / 2, ((far - near) / 2 * grow).clamp_min(1.0 / max(size))
     y = (torch.arange(height, device=points.device) + 0.5) / height
     x = (torch.arange(width, device=points.device) + 0.5) / width
@@ -51,12 +55,16 @@ def repair_gate(validity: Tensor, face: Tensor, keep: Sequence[float]) -> Tensor
     whole, mouth = face_maps(face, tuple(validity.shape[-2:]))
     share = elsewhere + (on_face - elsewhere) * whole
     share = share + (on_mouth - share) * mouth
-    sure = -F.max_pool2d(-validity, 3, stride=1, padding=1)  # a seam's neighbours belong to the repair
+    sure = -F.max_pool2d(
+        -validity, 3, stride=1, padding=1
+    )  # a seam's neighbours belong to the repair
     sure = F.avg_pool2d(sure, 3, stride=1, padding=1, count_include_pad=False)
     return torch.lerp(in_holes + (1 - in_holes) * whole, share, sure)
 
 
-def blend(warped: Tensor, generated: Tensor, validity: Tensor, face: Tensor, keep: Sequence[float]) -> Tensor:
+def blend(
+    warped: Tensor, generated: Tensor, validity: Tensor, face: Tensor, keep: Sequence[float]
+) -> Tensor:
     """The picture: the warp plus the gated part of what the denoiser changed; pictures are (N, 3, H, W).
 
     Where the warp holds nothing (validity (N, 1, H, W) under a half) outside the face (points (N, 68, 3)) the
@@ -65,4 +73,6 @@ def blend(warped: Tensor, generated: Tensor, validity: Tensor, face: Tensor, kee
     whole, _ = face_maps(face, tuple(validity.shape[-2:]))
     hole = F.avg_pool2d((validity < 0.5).to(generated), 3, 1, 1) * (1 - whole)
     smooth = F.avg_pool2d(generated, 3, 1, 1, count_include_pad=False)
-    return warped + repair_gate(validity, face, keep) * (torch.lerp(generated, smooth, hole) - warped)
+    return warped + repair_gate(validity, face, keep) * (
+        torch.lerp(generated, smooth, hole) - warped
+    )

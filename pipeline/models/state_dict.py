@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pipeline.values import InputError
+
 Module = TypeVar("Module", bound=nn.Module)
 
 # torch's weight norm today: what the published files call weight_g and weight_v
@@ -37,18 +39,18 @@ def read_state(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path} is damaged ({error}); download it again") from error
+            raise InputError(f"{path} is damaged ({error}); download it again") from error
     try:
         tensors = _unpickled(path)
     except UnpicklingError as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is damaged or holds more than tensors, which could run code; it is not opened: download "
             "it again, or take the safetensors file"
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error}); download it again") from error
+        raise InputError(f"{path} is damaged ({error}); download it again") from error
     if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
-        raise ValueError(f"{path} is no table of tensors; take the published file as it is")
+        raise InputError(f"{path} is no table of tensors; take the published file as it is")
     return dict(tensors)
 
 
@@ -67,8 +69,14 @@ def read_settings(path: Path) -> dict[str, Any]:
         settings = json.loads(Path(path).read_text(encoding="utf-8"))
         known = Wav2Vec2Config.from_dict(settings).to_diff_dict()
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no wav2vec2 config.json ({error}); download it again") from error
-    return {key: value for key, value in known.items() if key not in ("transformers_version", "model_type")}
+        raise InputError(
+            f"{path} is no wav2vec2 config.json ({error}); download it again"
+        ) from error
+    return {
+        key: value
+        for key, value in known.items()
+        if key not in ("transformers_version", "model_type")
+    }
 
 
 def fill(model: Module, state: dict[str, Tensor], path: Path) -> Module:
@@ -79,13 +87,13 @@ def fill(model: Module, state: dict[str, Tensor], path: Path) -> Module:
         ("has unknown", given.keys() - wanted.keys()),
     ):
         if keys:
-            raise ValueError(
+            raise InputError(
                 f"{path} {said} {min(keys)} ({len(keys)} keys in all): it is another model's file; "
                 f"download the one for {type(model).__name__}"
             )
     for key in wanted:
         if wanted[key] != given[key]:
-            raise ValueError(
+            raise InputError(
                 f"{path} has {key} of shape {given[key]}, expected {wanted[key]}: it belongs to another "
                 f"model or another config.json than {type(model).__name__}'s"
             )

@@ -19,14 +19,17 @@ from torch.nn import functional as F
 
 from pipeline import ROOT
 from pipeline.models.audio2pose import HOP, PHASE, RATE, log_mel, mel_bank, normalise
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 FOLDER = ROOT / "checkpoints" / "sync_mini"
 FPS = 25
 MELS, HEARD = 40, 20  # bands; feature frames of 10 ms around a frame's moment
 SEEN = 5  # frames
 OFFSETS = 10  # frames, to both sides
-RANGE = (-1.0, 2.0)  # of an opening that counts, where 0 and 1 are the truth's 2nd and 98th percentile
+RANGE = (
+    -1.0,
+    2.0,
+)  # of an opening that counts, where 0 and 1 are the truth's 2nd and 98th percentile
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class SyncMini(ModelMixin, ConfigMixin):
         ValueError for a curve of ten frames or less, or a sound that ends before it.
         """
         if len(opening) <= OFFSETS:
-            raise ValueError(f"a mouth of {len(opening)} frames is too short to judge; give over {OFFSETS}")
+            raise InputError(
+                f"a mouth of {len(opening)} frames is too short to judge; give over {OFFSETS}"
+            )
         sound, mouth = self(heard(audio, len(opening)), seen(opening, truth))
         apart = torch.cdist(sound, mouth)  # rows: the sound's frames
         means = np.array([float(apart.diagonal(k).mean()) for k in range(-OFFSETS, OFFSETS + 1)])
@@ -76,7 +81,7 @@ class SyncMini(ModelMixin, ConfigMixin):
 def heard(audio: Audio, frames: int, first: float = PHASE / FPS) -> Tensor:
     """(T, 40, 20) log-mel around the moments first + t / 25 s; every band's mean over the speech is 0."""
     if audio.rate != RATE or audio.seconds < (frames - 1) / FPS:
-        raise ValueError(
+        raise InputError(
             f"a sound of {audio.seconds:.2f} s at {audio.rate} Hz cannot be judged with {frames} frames; "
             f"give it at {RATE} Hz and as long as the frames"
         )
@@ -91,7 +96,11 @@ def seen(opening: np.ndarray, truth: np.ndarray) -> Tensor:
     low, high = np.quantile(truth, (0.02, 0.98))
     even = ((opening - low) / max(high - low, 1e-6)).clip(*RANGE)
     pair = torch.from_numpy(np.stack([even, np.gradient(even)])).float()
-    return F.pad(pair[None], (SEEN // 2, SEEN // 2), mode="replicate")[0].unfold(1, SEEN, 1).permute(1, 2, 0)
+    return (
+        F.pad(pair[None], (SEEN // 2, SEEN // 2), mode="replicate")[0]
+        .unfold(1, SEEN, 1)
+        .permute(1, 2, 0)
+    )
 
 
 def shipped() -> SyncMini:

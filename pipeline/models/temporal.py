@@ -46,7 +46,9 @@ def _same(hidden_states: Tensor, *args: object, **kwargs: object) -> Tensor:
     return hidden_states
 
 
-def _spatial(x_spatial: Tensor, x_temporal: Tensor, image_only_indicator: Tensor | None = None) -> Tensor:
+def _spatial(
+    x_spatial: Tensor, x_temporal: Tensor, image_only_indicator: Tensor | None = None
+) -> Tensor:
     return x_spatial
 
 

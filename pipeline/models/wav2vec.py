@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from pipeline.models import windows
 from pipeline.models.audio2pose import RATE, check_audio
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Config, Wav2Vec2Model
@@ -48,7 +48,7 @@ def build(settings: dict | None) -> Wav2Vec2Model:
 
     config = Wav2Vec2Config(**(settings or {}))
     if config.feat_extract_norm != "group":
-        raise ValueError(
+        raise InputError(
             f"wav2vec2 with feat_extract_norm {config.feat_extract_norm!r} is not AniPortrait's; "
             "use the config.json of facebook/wav2vec2-base-960h"
         )
@@ -143,7 +143,9 @@ def _features(encoder: Wav2Vec2Model, values: Tensor) -> Tensor:
 def _reach(config: Wav2Vec2Config) -> int:
     """Samples that one feature sees: 400 for the published kernels and strides."""
     reach = 1
-    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
+    for kernel, stride in zip(
+        reversed(config.conv_kernel), reversed(config.conv_stride), strict=True
+    ):
         reach = (reach - 1) * stride + kernel
     return reach
 

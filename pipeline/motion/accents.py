@@ -13,12 +13,24 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import erf
 
-from pipeline.motion.prosody import ACCENT_SECONDS, HOP, RATE, SMOOTH_SECONDS, Prosody, excite, per_frames
+from pipeline.motion.prosody import (
+    ACCENT_SECONDS,
+    HOP,
+    RATE,
+    SMOOTH_SECONDS,
+    Prosody,
+    excite,
+    per_frames,
+)
+from pipeline.values import InputError
 
 RATE_HZ = RATE / HOP
 REACH = round(ACCENT_SECONDS * RATE_HZ)
 SYLLABLE_SECONDS = 0.2  # speakers say four to six syllables a second
-SAME_SECONDS, SAME_STRENGTH = 0.0051, 0.00051  # what is nearer to a detected accent is that accent, unchanged
+SAME_SECONDS, SAME_STRENGTH = (
+    0.0051,
+    0.00051,
+)  # what is nearer to a detected accent is that accent, unchanged
 MAX_ACCENTS = 5000
 
 
@@ -29,7 +41,9 @@ def edit(prosody: Prosody, accents: np.ndarray) -> Prosody:
     lies away from changed accents.
     """
     if prosody.curve is None:
-        raise ValueError("this prosody keeps no curve to edit; pass one that prosody.analyse returned")
+        raise InputError(
+            "this prosody keeps no curve to edit; pass one that prosody.analyse returned"
+        )
     curve, old = prosody.curve.intensity, prosody.curve.detected
     accents = checked(accents, len(curve) / RATE_HZ)
     accents = accents[accents[:, 1] > 0]
@@ -50,12 +64,12 @@ def checked(accents: np.ndarray, seconds: float) -> np.ndarray:
     """(N,2) accents in order of time; ValueError where one lies outside the sound or the range 0 to 1."""
     table = np.asarray(accents, float).reshape(-1, 2)
     if len(table) > MAX_ACCENTS:
-        raise ValueError(f"there are {len(table)} accents; give at most {MAX_ACCENTS}")
+        raise InputError(f"there are {len(table)} accents; give at most {MAX_ACCENTS}")
     for row, (time, strength) in enumerate(table, 1):
         if not (np.isfinite(time) and 0 <= time <= seconds):
-            raise ValueError(f"accent {row} is at {time:g} s; give times from 0 to {seconds:.2f}")
+            raise InputError(f"accent {row} is at {time:g} s; give times from 0 to {seconds:.2f}")
         if not (np.isfinite(strength) and 0 <= strength <= 1):
-            raise ValueError(f"accent {row} at {time:g} s has strength {strength:g}; give 0 to 1")
+            raise InputError(f"accent {row} at {time:g} s has strength {strength:g}; give 0 to 1")
     return table[np.argsort(table[:, 0], kind="stable")]
 
 

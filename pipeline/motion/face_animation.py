@@ -11,9 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.values import FACE, Keypoints
+from pipeline.values import FACE, InputError, Keypoints
 
-PARAMETERS = ("jaw", "close", "pucker", "funnel", "stretch", "lowerdown", "upperup", "bite", "press", "gap")
+PARAMETERS = (
+    "jaw",
+    "close",
+    "pucker",
+    "funnel",
+    "stretch",
+    "lowerdown",
+    "upperup",
+    "bite",
+    "press",
+    "gap",
+)
 MAX_GAP = 0.42  # of the mouth width at rest: inner-lip distance at gap 1 and amplitude 1
 # Bounds of that width as shares of the height from eyes to chin: a smile or a half profile is no rest
 REST_WIDTH = (0.38, 0.47)
@@ -58,7 +69,7 @@ class Axes:
     def of(face: np.ndarray, size: tuple[int, int]) -> Axes:
         """The frame of one face (68,2) in fractions of a picture of `size` (H,W)."""
         if face.shape != (FACE, 2) or not np.isfinite(face).all():
-            raise ValueError(
+            raise InputError(
                 f"a face needs 68 finite points (68,2), got shape {face.shape}; detect the face anew"
             )
         pixels = face * np.array(size[::-1], float)
@@ -66,13 +77,15 @@ class Axes:
         across = eyes[1] - eyes[0]
         unit = float(np.hypot(*across))
         if unit < 1e-6:
-            raise ValueError("the eyes of the face lie on one point; give a face that is seen from the front")
+            raise InputError(
+                "the eyes of the face lie on one point; give a face that is seen from the front"
+            )
         right = across / unit
         # In profile the eyes nearly meet: the height of the face then still tells its size
         down = np.array([-right[1], right[0]])
         tall = float((pixels[8] - (eyes[0] + eyes[1]) / 2) @ down)
         if tall <= 0:
-            raise ValueError("the chin lies above the eyes; turn the picture upright")
+            raise InputError("the chin lies above the eyes; turn the picture upright")
         return Axes((eyes[0] + eyes[1]) / 2, right, down, max(unit, 0.4 * tall), size)
 
     def inside(self, points: np.ndarray) -> np.ndarray:
@@ -82,7 +95,9 @@ class Axes:
 
     def outside(self, points: np.ndarray) -> np.ndarray:
         """The face's own coordinates (..., 2) -> fractions (..., 2)."""
-        pixels = self.origin + self.unit * (points[..., :1] * self.right + points[..., 1:] * self.down)
+        pixels = self.origin + self.unit * (
+            points[..., :1] * self.right + points[..., 1:] * self.down
+        )
         return pixels / np.array(self.size[::-1], float)
 
 
@@ -143,13 +158,15 @@ def animate(
     """
     params = np.asarray(params, float)
     if params.ndim != 2 or params.shape[1] != len(PARAMETERS):
-        raise ValueError(f"mouth parameters need the shape (T,{len(PARAMETERS)}), got {params.shape}")
+        raise InputError(
+            f"mouth parameters need the shape (T,{len(PARAMETERS)}), got {params.shape}"
+        )
     if len(blink) != len(params) or len(brow) != len(params):
-        raise ValueError(
+        raise InputError(
             f"blink and brow need {len(params)} rows like params, got {len(blink)} and {len(brow)}"
         )
     if not (np.isfinite(amplitude) and amplitude >= 0):
-        raise ValueError(f"mouth amplitude must be 0 or more, got {amplitude}")
+        raise InputError(f"mouth amplitude must be 0 or more, got {amplitude}")
     axes = Axes.of(np.asarray(reference_face, float), size)
     rest = closed(axes.inside(np.asarray(reference_face, float)))
     out = np.repeat(rest[None], len(params), axis=0)
@@ -180,8 +197,12 @@ def _move_mouth(out: np.ndarray, rest: np.ndarray, params: np.ndarray, amplitude
         (UPPER_INNER, UPPER_OUTER, -1, up),
         (LOWER_INNER, LOWER_OUTER, 1, 1 - up),
     ):
-        out[:, inner, 1] += sign * share * gap * _opening_profile(rest[inner, 0], centre, inner_half)
-        out[:, outer, 1] += sign * share * gap * _opening_profile(rest[outer, 0], centre, 1.05 * half)
+        out[:, inner, 1] += (
+            sign * share * gap * _opening_profile(rest[inner, 0], centre, inner_half)
+        )
+        out[:, outer, 1] += (
+            sign * share * gap * _opening_profile(rest[outer, 0], centre, 1.05 * half)
+        )
     _shape_lips(out, rest, p, resting, amplitude)
     scale = 1 + amplitude * sum(change * p[name] for name, change in WIDTHS.items())
     middle = (out[:, 48, 0] + out[:, 54, 0])[:, None] / 2
@@ -200,7 +221,9 @@ def _shape_lips(
         thick = rest[outer, 1] - rest[inner, 1]
         out[:, outer, 1] -= 0.22 * thick * p["press"]
     thick = np.abs(rest[LOWER_OUTER[1:4], 1] - rest[LOWER_INNER, 1])
-    out[:, LOWER_OUTER[1:4], 1] -= 0.40 * thick * p["bite"]  # the lower lip rolls in under the teeth
+    out[:, LOWER_OUTER[1:4], 1] -= (
+        0.40 * thick * p["bite"]
+    )  # the lower lip rolls in under the teeth
     out[:, UPPER_INNER, 1] -= 0.02 * width * p["bite"]
 
 
@@ -215,27 +238,41 @@ def rotation(angles: np.ndarray) -> np.ndarray:
     def matrix(*rows: tuple) -> np.ndarray:
         return np.stack([np.stack(row, -1) for row in rows], -2)
 
-    turn_ = matrix((np.cos(yaw), zero, np.sin(yaw)), (zero, one, zero), (-np.sin(yaw), zero, np.cos(yaw)))
-    nod = matrix(
-        (one, zero, zero), (zero, np.cos(pitch), np.sin(pitch)), (zero, -np.sin(pitch), np.cos(pitch))
+    turn_ = matrix(
+        (np.cos(yaw), zero, np.sin(yaw)), (zero, one, zero), (-np.sin(yaw), zero, np.cos(yaw))
     )
-    tilt = matrix((np.cos(roll), -np.sin(roll), zero), (np.sin(roll), np.cos(roll), zero), (zero, zero, one))
+    nod = matrix(
+        (one, zero, zero),
+        (zero, np.cos(pitch), np.sin(pitch)),
+        (zero, -np.sin(pitch), np.cos(pitch)),
+    )
+    tilt = matrix(
+        (np.cos(roll), -np.sin(roll), zero), (np.sin(roll), np.cos(roll), zero), (zero, zero, one)
+    )
     return tilt @ turn_ @ nod
 
 
-def turn_points(points: np.ndarray, depth: np.ndarray, angles: np.ndarray, axes: Axes) -> np.ndarray:
+def turn_points(
+    points: np.ndarray, depth: np.ndarray, angles: np.ndarray, axes: Axes
+) -> np.ndarray:
     """Fractions (T,K,2) turned by (T,3) degrees about the top of the neck, `depth` (K,) as in `DEPTH`."""
     inside = axes.inside(points)
-    solid = np.concatenate([inside, np.broadcast_to(depth, inside.shape[:2])[..., None]], -1) - PIVOT
+    solid = (
+        np.concatenate([inside, np.broadcast_to(depth, inside.shape[:2])[..., None]], -1) - PIVOT
+    )
     turned = np.einsum("tij,tkj->tki", rotation(angles), solid) + PIVOT
     return axes.outside(inside + (turned - solid - PIVOT)[..., :2])
 
 
-def turn(face: np.ndarray, angles: np.ndarray, size: tuple[int, int], axes: Axes | None = None) -> np.ndarray:
+def turn(
+    face: np.ndarray, angles: np.ndarray, size: tuple[int, int], axes: Axes | None = None
+) -> np.ndarray:
     """Face points (T,68,2) turned by (T,3) yaw, pitch, roll degrees, from an authored depth of the 68 points.
 
     axes: the head's frame; by default that of the first row.
     """
     if len(face) != len(angles):
-        raise ValueError(f"the face has {len(face)} rows but the angles {len(angles)}; give one per frame")
+        raise InputError(
+            f"the face has {len(face)} rows but the angles {len(angles)}; give one per frame"
+        )
     return turn_points(face, DEPTH, angles, axes or Axes.of(face[0], size))

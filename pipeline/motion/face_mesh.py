@@ -14,13 +14,19 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial.transform import Rotation
 
 from pipeline.motion.face_animation import BROW, LID_DOWN, LID_UP
-from pipeline.values import Keypoints
+from pipeline.values import InputError, Keypoints
 
 VERTICES = 468
 FOCUS = 1 / np.tan(np.radians(31.5))  # a vertical field of view of 63 degrees
 NEAR, FAR = 1.0, 10000.0
-LARGE_FACE, ROOM = 0.15, 1.5  # share of the picture above which a face is large; side of the crop in faces
-SMOOTHING = {"network": 7, "video": 5}  # frames of the published box smoothing, by where head poses come from
+LARGE_FACE, ROOM = (
+    0.15,
+    1.5,
+)  # share of the picture above which a face is large; side of the crop in faces
+SMOOTHING = {
+    "network": 7,
+    "video": 5,
+}  # frames of the published box smoothing, by where head poses come from
 NETWORK_SHARE = 0.5  # of the angles that the published driver takes from its head pose network
 
 _FACE68 = (
@@ -38,7 +44,9 @@ IBUG = tuple(tuple(int(i) for i in group.split(",")) for group in _FACE68.split(
 UPPER_LIDS = np.array([246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398])
 LOWER_LIDS = np.array([7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382])
 EYE_CORNERS = np.array([[33, 133], [362, 263]])
-BROWS = np.array([46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336])
+BROWS = np.array(
+    [46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336]
+)
 
 
 @dataclass(frozen=True)
@@ -97,9 +105,9 @@ def locate(
     points first. The depth scale is found by two similarity fits of the canonical head, the place by a third.
     """
     if landmarks.ndim != 2 or len(landmarks) < VERTICES or landmarks.shape[1] != 3:
-        raise ValueError(f"a face mesh needs landmarks (468,3) or more, got {landmarks.shape}")
+        raise InputError(f"a face mesh needs landmarks (468,3) or more, got {landmarks.shape}")
     if not np.isfinite(landmarks).all():
-        raise ValueError("the face mesh has landmarks that are not finite; detect the face anew")
+        raise InputError("the face mesh has landmarks that are not finite; detect the face anew")
     crop = crop or (0.0, 0.0, float(size[1]), float(size[0]))
     left, top, width, height = crop
     pixels = landmarks[:VERTICES].astype(np.float64) * (size[1], size[0], size[1])
@@ -177,7 +185,9 @@ def blink(vertices: np.ndarray, lids: np.ndarray, brow: np.ndarray) -> np.ndarra
     out[:, UPPER_LIDS] += LID_DOWN * shut
     out[:, LOWER_LIDS] -= LID_UP * shut
     eyes = vertices[:, EYE_CORNERS].mean(2)
-    out[:, BROWS, 1] += BROW * brow[:, None] * np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=-1)[:, None]
+    out[:, BROWS, 1] += (
+        BROW * brow[:, None] * np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=-1)[:, None]
+    )
     return out
 
 
@@ -227,7 +237,7 @@ def smooth(values: np.ndarray, window: int) -> np.ndarray:
 def pingpong(template: np.ndarray, frames: int) -> np.ndarray:
     """(frames,d) rows of a template played forwards and backwards in turn, its ends not doubled."""
     if len(template) < 1:
-        raise ValueError("the head motion template has no rows; give at least one")
+        raise InputError("the head motion template has no rows; give at least one")
     there_and_back = np.concatenate([template, template[-2:0:-1]])
     return there_and_back[np.arange(frames) % len(there_and_back)]
 

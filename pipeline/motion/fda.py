@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.values import FACE, VISIBLE, Keypoints, Pose
+from pipeline.values import FACE, VISIBLE, InputError, Keypoints, Pose
 
 RIGID = np.r_[0:4, 13:17, 17:48]  # jaw ends, brows, nose, eyes: what speech does not move
 EYES_NOSE = np.arange(27, 48)
@@ -22,7 +22,10 @@ REGIONS = ("face", "lips")
 MIN_POINTS = 4  # shared visible points below which a frame has no usable box
 MIN_SIDE = 1e-4  # box sides as fractions of the picture; smaller ones cannot be divided by
 MAX_GAP = 0.5  # seconds without a driving face over which the map is interpolated
-STEADY = {"paper": 0.0, "rigid": 0.08}  # seconds, sigma over the face's size; the paper's equations have none
+STEADY = {
+    "paper": 0.0,
+    "rigid": 0.08,
+}  # seconds, sigma over the face's size; the paper's equations have none
 
 
 def fit(
@@ -53,12 +56,12 @@ def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid"
     and the size is smoothed over STEADY seconds: a detector's boxes pulsate.
     """
     if len(face) != len(pose) or face.xy.shape[1] != FACE:
-        raise ValueError(
+        raise InputError(
             f"the predicted face needs shape ({len(pose)},{FACE},2) as the pose has {len(pose)} frames, "
             f"got {face.xy.shape}; fit the pose to the speech first"
         )
     if region not in REGIONS:
-        raise ValueError(f"unknown region {region!r} to splice; choose one of {', '.join(REGIONS)}")
+        raise InputError(f"unknown region {region!r} to splice; choose one of {', '.join(REGIONS)}")
     _subset(box)  # refuses an unknown box
     limit = int(round(MAX_GAP * pose.fps))
     if region == "lips":
@@ -92,7 +95,9 @@ def bridge(values: np.ndarray, good: np.ndarray, limit: int) -> tuple[np.ndarray
     t = np.arange(len(now))
     left, right = np.minimum(before, after), np.maximum(before, after)
     # At the ends both neighbours are the same good frame, and the run is counted from the clip's end.
-    run = np.where(t < ids[0], ids[0], np.where(t > ids[-1], len(now) - 1 - ids[-1], right - left - 1))
+    run = np.where(
+        t < ids[0], ids[0], np.where(t > ids[-1], len(now) - 1 - ids[-1], right - left - 1)
+    )
     fill = ~now & (run <= limit)
     weight = np.where(right > left, (t - left) / np.maximum(right - left, 1), 0.0)
     weight = weight.reshape(-1, *[1] * (out.ndim - 1))
@@ -102,13 +107,13 @@ def bridge(values: np.ndarray, good: np.ndarray, limit: int) -> tuple[np.ndarray
 
 def _subset(box: str) -> np.ndarray:
     if box not in BOXES:
-        raise ValueError(f"unknown face box {box!r}; choose one of {', '.join(BOXES)}")
+        raise InputError(f"unknown face box {box!r}; choose one of {', '.join(BOXES)}")
     return BOXES[box]
 
 
 def _shared(source: Keypoints, target: Keypoints, subset: np.ndarray) -> np.ndarray:
     if source.score.shape != target.score.shape:
-        raise ValueError(
+        raise InputError(
             f"both faces need as many frames and points, got {source.score.shape} and {target.score.shape}"
         )
     finite = np.isfinite(source.xy).all(2) & np.isfinite(target.xy).all(2)
@@ -172,7 +177,9 @@ def _boxed(face: Keypoints, pose: Pose, box: str, limit: int) -> tuple[np.ndarra
     return _rotate(xy, tilt) / scale, good
 
 
-def _similar(face: Keypoints, pose: Pose, seconds: float, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def _similar(
+    face: Keypoints, pose: Pose, seconds: float, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The predicted face moved by the similarity of eyes and nose, in pixels, and where it is known."""
     scale = np.array([pose.size[1], pose.size[0]], float)
     source, shared = face.xy * scale, _shared(face, pose.face, EYES_NOSE)
@@ -197,7 +204,10 @@ def similarity(
     weight = shared / np.maximum(shared.sum(1, keepdims=True), 1)
     points = [np.where(shared[..., None], p[:, subset], 0.0) for p in (source, target)]
     centres = [(p * weight[..., None]).sum(1) for p in points]
-    s, t = (np.where(shared[..., None], p - c[:, None], 0.0) for p, c in zip(points, centres, strict=True))
+    s, t = (
+        np.where(shared[..., None], p - c[:, None], 0.0)
+        for p, c in zip(points, centres, strict=True)
+    )
     along = (s * t).sum((1, 2))
     across = (s[..., 0] * t[..., 1] - s[..., 1] * t[..., 0]).sum(1)
     power = (s**2).sum((1, 2))

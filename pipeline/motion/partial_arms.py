@@ -15,7 +15,10 @@ from pipeline.values import Keypoints, Motion, Pose
 
 ARMS = {"right": RIGHT, "left": LEFT}
 CORE = [1, 2, 5, 8, 11]  # neck, shoulders, hips: what the warp places the torso by
-HAND, HALF_HAND = 0.7, 0.12  # head heights: a hand's length and half its width, where the warp guesses at one
+HAND, HALF_HAND = (
+    0.7,
+    0.12,
+)  # head heights: a hand's length and half its width, where the warp guesses at one
 SPREAD = 1e-5  # picture heights squared: a torso whose points spread less has no direction
 
 
@@ -24,12 +27,21 @@ def head_height(pose: Pose) -> np.ndarray:
 
     The unit of `warp.geometry.head_unit`; where nothing is known a fifth of the picture.
     """
-    face, body, seen = plane(pose.face.xy, pose.size), plane(pose.body.xy, pose.size), pose.body.visible
+    face, body, seen = (
+        plane(pose.face.xy, pose.size),
+        plane(pose.body.xy, pose.size),
+        pose.body.visible,
+    )
     by_face = np.abs(face[:, 17:27].mean(1) - face[:, 8]) * 1.55
-    by_shoulders, by_ears = np.abs(body[:, 2] - body[:, 5]) / 1.6, np.abs(body[:, 16] - body[:, 17]) * 1.4
+    by_shoulders, by_ears = (
+        np.abs(body[:, 2] - body[:, 5]) / 1.6,
+        np.abs(body[:, 16] - body[:, 17]) * 1.4,
+    )
     other = np.where(seen[:, 16] & seen[:, 17], by_ears, 0.2 * pose.size[0])
     other = np.where(seen[:, 2] & seen[:, 5], by_shoulders, other)
-    return np.maximum(np.where(pose.face.visible.mean(1) > 0.5, by_face, other), 0.02 * pose.size[0])
+    return np.maximum(
+        np.where(pose.face.visible.mean(1) > 0.5, by_face, other), 0.02 * pose.size[0]
+    )
 
 
 def whole_arms(reference: Pose) -> tuple[bool, bool]:
@@ -50,7 +62,9 @@ def _whole(reference: Pose, arm: tuple[int, int, int, int]) -> bool:
     _, elbow, wrist = plane(reference.body.xy[0, joints], reference.size)
     fore, unit = wrist - elbow, head_height(reference)[0]
     hand = np.array([wrist, wrist + HAND * unit * fore / max(abs(fore), 1e-9)])
-    corners = np.concatenate([hand + HALF_HAND * unit * (1 + 1j), hand - HALF_HAND * unit * (1 + 1j)])
+    corners = np.concatenate(
+        [hand + HALF_HAND * unit * (1 + 1j), hand - HALF_HAND * unit * (1 + 1j)]
+    )
     places = _fractions(corners, reference.size)
     return bool(((places >= 0) & (places <= 1)).all())
 
@@ -92,7 +106,9 @@ def uncut(motion: Motion) -> Pose:
     for _, elbow, wrist, first in (ARMS[side] for side in sides):
         body[:, [elbow, wrist]] = hands[:, first : first + 21] = 0
     return replace(
-        reference, body=Keypoints(reference.body.xy, body), hands=Keypoints(reference.hands.xy, hands)
+        reference,
+        body=Keypoints(reference.body.xy, body),
+        hands=Keypoints(reference.hands.xy, hands),
     )
 
 
@@ -124,9 +140,13 @@ def rested(motion: Motion) -> Motion:
             (body, reference.body, [elbow, wrist]),
             (hands, reference.hands, list(range(first, first + 21))),
         ):
-            placed = goal[:, None] + gain[:, None] * (plane(own.xy[:1, which], size) - start[:, None])
+            placed = goal[:, None] + gain[:, None] * (
+                plane(own.xy[:1, which], size) - start[:, None]
+            )
             points.xy[:, which] = _fractions(placed, size)
-            points.score[:, which] = shown[:, None] * np.where(own.visible, own.score, 0.0)[:1, which]
+            points.score[:, which] = (
+                shown[:, None] * np.where(own.visible, own.score, 0.0)[:1, which]
+            )
     return replace(motion, pose=replace(pose, body=body, hands=hands))
 
 

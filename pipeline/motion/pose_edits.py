@@ -11,12 +11,14 @@ import numpy as np
 
 from pipeline.motion import timing
 from pipeline.motion.fda import bridge
-from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
+from pipeline.values import BODY, FACE, HANDS, InputError, Keypoints, Pose
 
 SPEEDS = (0.1, 10.0)
 NECK, SHOULDERS, HIPS = 1, (2, 5), (8, 11)
 ARMS = ((2, (3, 4), slice(21, 42)), (5, (6, 7), slice(0, 21)))  # shoulder, elbow and wrist, hand
-FULL_LENGTH = 75  # percentile over time taken as a bone's length: a turned trunk looks smaller than it is
+FULL_LENGTH = (
+    75  # percentile over time taken as a bone's length: a turned trunk looks smaller than it is
+)
 TRUNK_GAP = 0.5  # seconds over which the lean of a trunk is interpolated where hips are missing
 
 
@@ -43,15 +45,19 @@ def trim(pose: Pose, start: float | None = None, stop: float | None = None) -> P
     seconds = len(pose) / pose.fps
     first, last = 0.0 if start is None else start, seconds if stop is None else stop
     if not (np.isfinite([first, last]).all() and 0 <= first < last):
-        raise ValueError(f"cannot trim to {first:g} up to {last:g} s; give two times in order, from 0")
+        raise InputError(
+            f"cannot trim to {first:g} up to {last:g} s; give two times in order, from 0"
+        )
     if first >= seconds or last > seconds + 1 / pose.fps:
-        raise ValueError(
+        raise InputError(
             f"cannot trim to {first:g} up to {last:g} s: the pose lasts {seconds:.2f} s; give times within it"
         )
     centres = (np.arange(len(pose)) + 0.5) / pose.fps
     rows = np.flatnonzero((centres >= first) & (centres < last))
     if not len(rows):
-        raise ValueError(f"no frame lies between {first:g} and {last:g} s; give times further apart")
+        raise InputError(
+            f"no frame lies between {first:g} and {last:g} s; give times further apart"
+        )
     return pose[rows[0] : rows[-1] + 1]
 
 
@@ -69,7 +75,7 @@ def mirror(pose: Pose) -> Pose:
 def speed(pose: Pose, factor: float) -> Pose:
     """Returns the pose played `factor` times as fast at its own frame rate, resampled by time."""
     if not (np.isfinite(factor) and SPEEDS[0] <= factor <= SPEEDS[1]):
-        raise ValueError(f"speed is {factor}; give a factor from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
+        raise InputError(f"speed is {factor}; give a factor from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
     if factor == 1:
         return pose
     return timing.resample(replace(pose, fps=pose.fps * factor), pose.fps)
@@ -93,10 +99,13 @@ def with_arms(pose: Pose, other: Pose) -> Pose:
     missing its arm is too. `other` is brought to the frame rate and, back and forth, to the length of `pose`.
     """
     if len(pose) < 1 or len(other) < 1:
-        raise ValueError(f"arms need poses with frames, got {len(pose)} and {len(other)}")
+        raise InputError(f"arms need poses with frames, got {len(pose)} and {len(other)}")
     other = timing.fit_length(timing.resample(other, pose.fps), len(pose), "pingpong")
     mine, theirs = _pixels(pose.body, pose.size), _pixels(other.body, other.size)
-    ratio, turn = _trunk_ratio(pose, mine, other, theirs), _lean(pose, mine) * np.conj(_lean(other, theirs))
+    ratio, turn = (
+        _trunk_ratio(pose, mine, other, theirs),
+        _lean(pose, mine) * np.conj(_lean(other, theirs)),
+    )
     body, body_score = pose.body.xy.copy(), pose.body.score.copy()
     hands, hands_score = pose.hands.xy.copy(), pose.hands.score.copy()
     fingers = _pixels(other.hands, other.size)
@@ -132,7 +141,7 @@ def _trunk_ratio(pose: Pose, mine: np.ndarray, other: Pose, theirs: np.ndarray) 
         if min(lengths) > 1.0:
             ratios.append(lengths[0] / lengths[1])
     if not ratios:
-        raise ValueError(
+        raise InputError(
             "the two poses share neither both shoulders nor neck and hips, so arms cannot be fitted; use a "
             "clip that shows them"
         )

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, find_peaks, resample_poly, sosfiltfilt
 
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 RATE = 16000  # Hz, analysis rate
 HOP = 160  # samples: analysis at 100 Hz
@@ -59,7 +59,9 @@ class Prosody:
     accents: np.ndarray
     speech: np.ndarray
     fps: float
-    curve: Curve | None = None  # absent in a prosody that was not made by `analyse`; it cannot be edited
+    curve: Curve | None = (
+        None  # absent in a prosody that was not made by `analyse`; it cannot be edited
+    )
 
     def __len__(self) -> int:
         return len(self.intensity)
@@ -72,11 +74,11 @@ def analyse(audio: Audio, fps: float, mode: str = "full") -> Prosody:
     percentile; e = (p - m)+ / (1 - m) - (m - p)+ / m with m the median of p while speaking.
     """
     if mode not in WEIGHTS:
-        raise ValueError(f"prosody mode {mode!r} is not known; choose one of {', '.join(WEIGHTS)}")
+        raise InputError(f"prosody mode {mode!r} is not known; choose one of {', '.join(WEIGHTS)}")
     if not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps must be a positive number, got {fps}")
+        raise InputError(f"fps must be a positive number, got {fps}")
     if len(audio.samples) == 0 or not np.isfinite(audio.samples).all():
-        raise ValueError(
+        raise InputError(
             "the speech is empty or holds values that are not finite; give a sound with finite samples"
         )
     frames = audio.frames(fps)
@@ -116,7 +118,9 @@ def _normalised(audio: Audio) -> np.ndarray:
         samples = resample_poly(samples, RATE // common, int(audio.rate) // common)
     samples = samples - samples.mean()
     peak = np.abs(samples).max()
-    return samples / peak if peak > 1e-7 else np.zeros_like(samples)  # rounding of a constant is no sound
+    return (
+        samples / peak if peak > 1e-7 else np.zeros_like(samples)
+    )  # rounding of a constant is no sound
 
 
 def _level_db(samples: np.ndarray) -> np.ndarray:
@@ -169,10 +173,22 @@ def _pitch(samples: np.ndarray, active: np.ndarray) -> np.ndarray:
     # two seconds of import that the "rms" mode and the start of the app should not pay
     from librosa import yin
 
-    f0 = yin(samples, fmin=PITCH[0], fmax=PITCH[1], sr=RATE, frame_length=PITCH_FRAME, hop_length=PITCH_HOP)
+    f0 = yin(
+        samples,
+        fmin=PITCH[0],
+        fmax=PITCH[1],
+        sr=RATE,
+        frame_length=PITCH_FRAME,
+        hop_length=PITCH_HOP,
+    )
     semitones = 12 * np.log2(np.maximum(f0, 1.0))
     step = np.abs(np.diff(semitones, prepend=semitones[:1]))
-    on = np.interp(np.arange(len(f0)) * PITCH_HOP, np.arange(len(active)) * HOP, active.astype(float)) > 0.5
+    on = (
+        np.interp(
+            np.arange(len(f0)) * PITCH_HOP, np.arange(len(active)) * HOP, active.astype(float)
+        )
+        > 0.5
+    )
     voiced = on & (f0 > VOICED[0]) & (f0 < VOICED[1]) & (step < 3.0)
     if voiced.sum() < 3:
         return np.zeros(len(active))
@@ -194,7 +210,9 @@ def _mel_bank() -> np.ndarray:
 def _onsets(samples: np.ndarray, active: np.ndarray) -> np.ndarray:
     """(N,) rising part of the log-mel spectrum over a centred 20 ms, over its active 95th percentile."""
     half = MEL_WINDOW // 2
-    windows = _frames(np.pad(samples, (half, half)), MEL_WINDOW, len(samples)) * np.hanning(MEL_WINDOW)
+    windows = _frames(np.pad(samples, (half, half)), MEL_WINDOW, len(samples)) * np.hanning(
+        MEL_WINDOW
+    )
     power = np.abs(np.fft.rfft(windows.astype(np.float32), 512)) ** 2 @ _mel_bank()
     decibels = 10 * np.log10(np.maximum(power, 1e-12))
     decibels = np.maximum(decibels, decibels.max() - 50.0)
@@ -212,7 +230,10 @@ def _accents(intensity: np.ndarray) -> np.ndarray:
     rate = RATE / HOP
     padded = np.pad(intensity, 1)  # a peak may lie at the first or the last moment
     peaks, found = find_peaks(
-        padded, height=0.3, distance=int(np.ceil(ACCENT_SECONDS * rate)), prominence=ACCENT_PROMINENCE
+        padded,
+        height=0.3,
+        distance=int(np.ceil(ACCENT_SECONDS * rate)),
+        prominence=ACCENT_PROMINENCE,
     )
     strength = np.clip((found["peak_heights"] + found["prominences"]) / 2, 0, 1)
     return np.stack([np.maximum(peaks - 1, 0) / rate, strength], 1)

@@ -27,18 +27,25 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from pipeline.motion.face_mesh import carry
 from pipeline.motion.prosody import EXCITATION_SECONDS
-from pipeline.values import BODY, FACE, HANDS, Keypoints, Motion, Pose
+from pipeline.values import BODY, FACE, HANDS, InputError, Keypoints, Motion, Pose
 
 MODES = ("amplify", "gate", "both")
 MAX_STRENGTH, MAX_SIZE = 2.0, 0.5
-GUIDANCE_STEP, GUIDANCE_RANGE = 0.1, (0.8, 1.2)  # more shifts the mean of the control features (metrics 4.3)
+GUIDANCE_STEP, GUIDANCE_RANGE = (
+    0.1,
+    (0.8, 1.2),
+)  # more shifts the mean of the control features (metrics 4.3)
 MARGIN = 0.002  # of the frame: points are not pushed closer to its edge than this
 EASE_SECONDS, BISECTIONS, ROUNDING = 0.12, 8, 1e-7
 FADE_SECONDS = 0.5  # sigma of the fade to gain 1 around missing joints; at 0.12 arms sprang back
 SLOWEST = 1.0  # seconds, the longest low-pass of e for a slow gesture: beyond it nothing follows the speech
 
 NECK, R_HIP, L_HIP = 1, 8, 11
-R_HAND, L_HAND, FACE_AT = BODY + 21, BODY, BODY + HANDS  # where parts begin when all points stand in one row
+R_HAND, L_HAND, FACE_AT = (
+    BODY + 21,
+    BODY,
+    BODY + HANDS,
+)  # where parts begin when all points stand in one row
 PALM = 9  # root of the middle finger within a hand's 21 points
 TORSO, HEAD, STILL = 0, 1, 8
 # bone: name, start point, end point, parent bone. The torso starts between the hips, a hand ends at its palm.
@@ -53,7 +60,9 @@ BONES = (
     ("left hand", 7, L_HAND + PALM, 6),
 )
 START, END, PARENT = (np.array([bone[k] for bone in BONES]) for k in (1, 2, 3))
-LOCAL = np.array([3, 4, 6, 7])  # bones whose angle is taken against the parent; the others against upright
+LOCAL = np.array(
+    [3, 4, 6, 7]
+)  # bones whose angle is taken against the parent; the others against upright
 # the bones that move with a bone, itself included
 FOLLOWERS = (range(8), (1,), (2, 3, 4), (3, 4), (4,), (5, 6, 7), (6, 7), (7,))
 
@@ -85,7 +94,9 @@ class Tuning:
     quiet: float = 0.2
     exponents: tuple[float, ...] = (0.2, 0.25, 1.1, 1.1, 0.5)
     limits: tuple[float, ...] = (4.0, 10.0, 50.0, 50.0, 25.0)  # a wave stays a wave in a pause
-    posture_share: float = 0.5  # h: the slow posture keeps closer to the driving video than the strokes
+    posture_share: float = (
+        0.5  # h: the slow posture keeps closer to the driving video than the strokes
+    )
     posture_seconds: float = 1.5  # sigma of the low-pass
     foreshortened: tuple[float, float] = (0.15, 0.40)
     pace: float = 1.8
@@ -125,22 +136,22 @@ def refocus(
     frame, so `regions` do not change it.
     """
     if mode not in MODES:
-        raise ValueError(f"refocus mode {mode!r} is not known; choose one of {', '.join(MODES)}")
+        raise InputError(f"refocus mode {mode!r} is not known; choose one of {', '.join(MODES)}")
     for name, value, low, high in (
         ("intensity", strength, 0.0, MAX_STRENGTH),
         ("size", size, -MAX_SIZE, MAX_SIZE),
     ):
         if not (np.isfinite(value) and low <= value <= high):
-            raise ValueError(f"{name} must lie between {low:g} and {high:g}, got {value}")
+            raise InputError(f"{name} must lie between {low:g} and {high:g}, got {value}")
     for field in fields(Regions):
         value = getattr(regions, field.name)
         if not (np.isfinite(value) and value >= 0 and strength * value <= MAX_STRENGTH):
-            raise ValueError(
+            raise InputError(
                 f"{field.name} intensity {value:g} times intensity {strength:g} is {strength * value:g}; "
                 f"together they must lie between 0 and {MAX_STRENGTH:g}"
             )
     if len(motion.excitation) != len(motion.pose):
-        raise ValueError(
+        raise InputError(
             f"excitation has {len(motion.excitation)} frames and the pose {len(motion.pose)}; cut both alike"
         )
     if mode != "amplify" and strength:
@@ -241,7 +252,7 @@ def _amplify(
             tuning,
         )
         motions[index] = _held(swing, leaves, max(EASE_SECONDS * pose.fps, slow), len(points))
-        own = np.flatnonzero(CARRIER == index)
+        own = np.flatnonzero(index == CARRIER)
         moved[:, own] = motions[index](points[:, own])
     return _replaced(pose, moved, ~visible | (moved == points))
 
@@ -253,13 +264,20 @@ def _replaced(pose: Pose, points: np.ndarray, kept: np.ndarray) -> Pose:
     parts, start = [], 0
     for part in (pose.body, pose.hands, pose.face):
         here = slice(start, start + part.xy.shape[1])
-        parts.append(Keypoints(np.where(kept[:, here, None], part.xy, fractions[:, here]), part.score))
+        parts.append(
+            Keypoints(np.where(kept[:, here, None], part.xy, fractions[:, here]), part.score)
+        )
         start = here.stop
     return replace(pose, body=parts[0], hands=parts[1], face=parts[2])
 
 
 def _bones(
-    points: np.ndarray, visible: np.ndarray, inside: np.ndarray, quiet: np.ndarray, fps: float, tuning: Tuning
+    points: np.ndarray,
+    visible: np.ndarray,
+    inside: np.ndarray,
+    quiet: np.ndarray,
+    fps: float,
+    tuning: Tuning,
 ) -> list[_Bone]:
     """Measures the bones and splits every bone's angle into clip rest, slow posture and stroke."""
     hips = [R_HIP, L_HIP]
@@ -296,12 +314,18 @@ def _pace(usable: np.ndarray, angle: np.ndarray, scaled: np.ndarray) -> np.ndarr
     run = usable[3:] & usable[2:-1] & usable[1:-2] & usable[:-3]
     third = (np.diff(angle, 3, axis=0) ** 2 * run).sum(0) / np.maximum(run.sum(0), 1)
     size = (scaled**2 * usable).sum(0) / np.maximum(usable.sum(0), 1)
-    return np.where(run.any(0) & (size > 1e-12), np.cbrt(np.sqrt(size / np.maximum(third, 1e-18))), 0.0)
+    return np.where(
+        run.any(0) & (size > 1e-12), np.cbrt(np.sqrt(size / np.maximum(third, 1e-18))), 0.0
+    )
 
 
-def _keep(length: np.ndarray, seen: np.ndarray, usable: np.ndarray, fps: float, tuning: Tuning) -> np.ndarray:
+def _keep(
+    length: np.ndarray, seen: np.ndarray, usable: np.ndarray, fps: float, tuning: Tuning
+) -> np.ndarray:
     """(T,8) share of the gain that a bone takes: less where it is foreshortened or about to go missing."""
-    full = np.array([np.quantile(length[s, j], 0.95) if s.any() else 1.0 for j, s in enumerate(seen.T)])
+    full = np.array(
+        [np.quantile(length[s, j], 0.95) if s.any() else 1.0 for j, s in enumerate(seen.T)]
+    )
     keep = _smoothstep(length / full, *tuning.foreshortened)
     keep[:, LOCAL] = np.minimum(keep[:, LOCAL], keep[:, PARENT[LOCAL]])
     present = gaussian_filter1d(usable.astype(float), FADE_SECONDS * fps, axis=0, mode="nearest")
@@ -374,7 +398,9 @@ def _held(swing: Callable, leaves: Callable, ease: float, frames: int) -> _Rigid
         held[out] = low
         lowest = minimum_filter1d(held, 2 * reach + 1, mode="nearest")
         held = np.minimum(held, gaussian_filter1d(lowest, reach / 2, mode="nearest"))
-    held[leaves(swing(held, rows), rows)] = 0  # a path that leaves and comes back as the factor falls
+    held[leaves(swing(held, rows), rows)] = (
+        0  # a path that leaves and comes back as the factor falls
+    )
     return swing(held, rows)
 
 

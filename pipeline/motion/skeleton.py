@@ -16,25 +16,52 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from pipeline.motion.keypoints import BODY_LIMBS, HAND_EDGES, INNER_LIP, LEFT_EYE, OUTER_LIP, RIGHT_EYE
-from pipeline.values import VISIBLE, Keypoints, Pose
+from pipeline.motion.keypoints import (
+    BODY_LIMBS,
+    HAND_EDGES,
+    INNER_LIP,
+    LEFT_EYE,
+    OUTER_LIP,
+    RIGHT_EYE,
+)
+from pipeline.values import VISIBLE, InputError, Keypoints, Pose
 
 STYLES = ("preview", "controlnext", "openpose")
 FAR = 16.0  # picture sizes; 16 * 65536 pixels with 4 sub-pixel bits still fit OpenCV's 32-bit integers
 
 BODY_COLOURS = (
-    *((255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0)),
-    *((0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255), (85, 0, 255)),
+    *(
+        (255, 0, 0),
+        (255, 85, 0),
+        (255, 170, 0),
+        (255, 255, 0),
+        (170, 255, 0),
+        (85, 255, 0),
+        (0, 255, 0),
+    ),
+    *(
+        (0, 255, 85),
+        (0, 255, 170),
+        (0, 255, 255),
+        (0, 170, 255),
+        (0, 85, 255),
+        (0, 0, 255),
+        (85, 0, 255),
+    ),
     *((170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85)),
 )
-HAND_COLOURS = tuple(colorsys.hsv_to_rgb(k / len(HAND_EDGES), 1.0, 1.0) for k in range(len(HAND_EDGES)))
+HAND_COLOURS = tuple(
+    colorsys.hsv_to_rgb(k / len(HAND_EDGES), 1.0, 1.0) for k in range(len(HAND_EDGES))
+)
 
 
 PUBLISHED_CANVAS = 2160  # short side of the canvas on which the published code draws
 LIMB_DIM = 0.6  # limbs are drawn darker than joints
 _DIM = np.array([int(v * LIMB_DIM) for v in range(256)], np.uint8)
 _SHIFT = 4  # sub-pixel bits of the preview
-DOTS_FADE = 45.0  # pixels of face height per unit of brightness of eye and lip dots: none at 27, full at 72
+DOTS_FADE = (
+    45.0  # pixels of face height per unit of brightness of eye and lip dots: none at 27, full at 72
+)
 EYE_COLOUR, LIP_COLOUR = (90, 200, 255), (255, 60, 90)
 
 # AniPortrait's 114 face edges: colour, then chains of MediaPipe's 468 points in drawing order.
@@ -43,7 +70,10 @@ _OVAL = (  # without the forehead
 )
 _MESH_CHAINS = (
     ((10, 200, 10), _OVAL),
-    ((180, 200, 10), "362 382 381 380 374 373 390 249 263 466 388 387 386 385 384 398 362"),  # left eye
+    (
+        (180, 200, 10),
+        "362 382 381 380 374 373 390 249 263 466 388 387 386 385 384 398 362",
+    ),  # left eye
     ((180, 220, 10), "285 295 282 283 276"),  # left brow, lower and upper edge
     ((180, 220, 10), "336 296 334 293 300"),
     ((10, 200, 180), "133 155 154 153 145 144 163 7 33 246 161 160 159 158 157 173 133"),
@@ -79,18 +109,22 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """Yields one (H,W,3) uint8 RGB picture per frame, always the same array: copy what is to be kept."""
     people = _people(poses, size, style)
-    return {"preview": _preview, "controlnext": _controlnext, "openpose": _openpose}[style](people, size)
+    return {"preview": _preview, "controlnext": _controlnext, "openpose": _openpose}[style](
+        people, size
+    )
 
 
 def draw_mesh(mesh: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Returns (T,H,W,3) uint8 RGB drawings of face meshes (T,468,2), fractions, as AniPortrait draws them."""
     if mesh.ndim != 3 or mesh.shape[1:] != (468, 2):
-        raise ValueError(f"a face mesh needs shape (T,468,2), got {mesh.shape}; pass fractions")
+        raise InputError(f"a face mesh needs shape (T,468,2), got {mesh.shape}; pass fractions")
     out = np.empty((len(mesh), *size, 3), np.uint8)
     canvas = np.empty((512, 512, 3), np.uint8)
     with np.errstate(invalid="ignore"):
         inside = ((mesh >= 0) & (mesh <= 1)).all(2)
-        pixels = np.minimum(np.floor(np.nan_to_num(np.clip(mesh, 0, 1)) * 512), 511).astype(int).tolist()
+        pixels = (
+            np.minimum(np.floor(np.nan_to_num(np.clip(mesh, 0, 1)) * 512), 511).astype(int).tolist()
+        )
     for t, points in enumerate(pixels):
         canvas[:] = 0
         for i, j, colour in MESH_EDGES:
@@ -104,13 +138,17 @@ def draw_mesh(mesh: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _people(poses: Pose | Sequence[Pose], size: tuple[int, int], style: str) -> list[Pose]:
     people = [poses] if isinstance(poses, Pose) else list(poses)
     if style not in STYLES:
-        raise ValueError(f"unknown skeleton style {style!r}; choose one of {', '.join(STYLES)}")
+        raise InputError(f"unknown skeleton style {style!r}; choose one of {', '.join(STYLES)}")
     if min(size) < 1:
-        raise ValueError(f"cannot draw a skeleton at {size[1]}x{size[0]} pixels; give a positive size")
+        raise InputError(
+            f"cannot draw a skeleton at {size[1]}x{size[0]} pixels; give a positive size"
+        )
     if not people:
-        raise ValueError("no pose to draw; pass Pose.empty(frames, fps, size) for black pictures")
+        raise InputError("no pose to draw; pass Pose.empty(frames, fps, size) for black pictures")
     if len({len(pose) for pose in people}) > 1:
-        raise ValueError(f"people drawn together need as many frames each, got {[len(p) for p in people]}")
+        raise InputError(
+            f"people drawn together need as many frames each, got {[len(p) for p in people]}"
+        )
     return people
 
 
@@ -129,14 +167,20 @@ def _controlnext(people: list[Pose], size: tuple[int, int]) -> Iterator[np.ndarr
     canvas = np.empty((int(height * scale), int(width * scale), 3), np.uint8)
     small = np.empty((height, width, 3), np.uint8)
     out = np.empty_like(small)
-    bodies, faces = [_pixels(p.body, canvas) for p in people], [_pixels(p.face, canvas) for p in people]
+    bodies, faces = (
+        [_pixels(p.body, canvas) for p in people],
+        [_pixels(p.face, canvas) for p in people],
+    )
     hands = [_pixels(p.hands, canvas) for p in people]
     for t in range(len(people[0])):
         canvas[:] = 0
         _limbs(canvas, [(xy[t], score[t], score[t]) for xy, score in bodies])
         cv2.LUT(canvas, _DIM, dst=canvas)
         _joints(canvas, [(xy[t], score[t], score[t]) for xy, score in bodies])
-        for side in (slice(0, 21), slice(21, 42)):  # the left hands of all people, then the right ones
+        for side in (
+            slice(0, 21),
+            slice(21, 42),
+        ):  # the left hands of all people, then the right ones
             for xy, score in hands:
                 _hand(canvas, xy[t, side], score[t, side])
         for xy, score in faces:
@@ -181,14 +225,22 @@ def _limbs(
             centre = (int((x0 + x1) / 2), int((y0 + y1) / 2))
             angle = int(math.degrees(math.atan2(y0 - y1, x0 - x1)))
             polygon = cv2.ellipse2Poly(centre, (int(length / 2), 4), angle, 0, 360, 1)
-            cv2.fillConvexPoly(canvas, polygon, [int(c * light[i] * light[j] * dim) for c in colour])
+            cv2.fillConvexPoly(
+                canvas, polygon, [int(c * light[i] * light[j] * dim) for c in colour]
+            )
 
 
 def _joints(canvas: np.ndarray, people: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
     for k, colour in enumerate(BODY_COLOURS):
         for xy, score, light in people:
             if score[k] > VISIBLE:
-                cv2.circle(canvas, (int(xy[k, 0]), int(xy[k, 1])), 4, [int(c * light[k]) for c in colour], -1)
+                cv2.circle(
+                    canvas,
+                    (int(xy[k, 0]), int(xy[k, 1])),
+                    4,
+                    [int(c * light[k]) for c in colour],
+                    -1,
+                )
 
 
 def _hand(canvas: np.ndarray, xy: np.ndarray, score: np.ndarray) -> None:
@@ -234,7 +286,9 @@ def _preview(people: list[Pose], size: tuple[int, int]) -> Iterator[np.ndarray]:
 def _fixed(points: Keypoints, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Pixel coordinates (T,K,2) int32 with `_SHIFT` sub-pixel bits, and (T,K) bool what to draw."""
     seen = _drawable(points) & points.visible
-    pixels = np.where(seen[..., None], points.xy, 0.0) * (size[1], size[0]) - 0.5  # integer = pixel centre
+    pixels = (
+        np.where(seen[..., None], points.xy, 0.0) * (size[1], size[0]) - 0.5
+    )  # integer = pixel centre
     return np.rint(pixels * (1 << _SHIFT)).astype(np.int32), seen
 
 
@@ -249,7 +303,9 @@ def _face_heights(face: Keypoints, size: tuple[int, int]) -> np.ndarray:
 def _preview_body(canvas: np.ndarray, xy: list[list[int]], seen: list[bool], width: int) -> None:
     for k, (i, j) in enumerate(BODY_LIMBS):
         if seen[i] and seen[j]:
-            thick = width if k < 12 else max(1, width // 2)  # thin head lines leave the face dots readable
+            thick = (
+                width if k < 12 else max(1, width // 2)
+            )  # thin head lines leave the face dots readable
             cv2.line(canvas, xy[i], xy[j], BODY_COLOURS[k], thick, cv2.LINE_AA, _SHIFT)
 
 
@@ -270,7 +326,9 @@ def _preview_hands(canvas: np.ndarray, xy: np.ndarray, seen: np.ndarray, width: 
             cv2.polylines(canvas, lines, False, colour, width, cv2.LINE_AA, _SHIFT)
 
 
-def _preview_face(canvas: np.ndarray, xy: np.ndarray, seen: np.ndarray, height: float, width: int) -> None:
+def _preview_face(
+    canvas: np.ndarray, xy: np.ndarray, seen: np.ndarray, height: float, width: int
+) -> None:
     """Lips as a filled ring, so that the opening is an area; eyes as outlines; then all points as dots."""
     lips = [xy[ids] for ids in (OUTER_LIP, INNER_LIP) if seen[ids].all()]
     if len(lips) == 2:
@@ -280,7 +338,9 @@ def _preview_face(canvas: np.ndarray, xy: np.ndarray, seen: np.ndarray, height: 
     if eyes:
         cv2.polylines(canvas, eyes, True, EYE_COLOUR, width, cv2.LINE_AA, _SHIFT)
     light = np.ones(len(xy))
-    light[36:] = np.clip(height / DOTS_FADE - 0.6, 0, 1)  # closer than two pixels they would hide the opening
+    light[36:] = np.clip(
+        height / DOTS_FADE - 0.6, 0, 1
+    )  # closer than two pixels they would hide the opening
     _dots(canvas, xy[seen], light[seen], height / 70)
 
 
@@ -296,7 +356,9 @@ def _dots(canvas: np.ndarray, xy: np.ndarray, light: np.ndarray, radius: float) 
     grey = (cover * light[:, None, None] * 255).astype(np.uint8)
     cols = np.broadcast_to((base[:, :1] + grid)[:, None, :], grey.shape)
     rows = np.broadcast_to((base[:, 1:] + grid)[:, :, None], grey.shape)
-    inside = (grey > 0) & (rows >= 0) & (rows < canvas.shape[0]) & (cols >= 0) & (cols < canvas.shape[1])
+    inside = (
+        (grey > 0) & (rows >= 0) & (rows < canvas.shape[0]) & (cols >= 0) & (cols < canvas.shape[1])
+    )
     rows, cols, grey = rows[inside], cols[inside], grey[inside]
     order = np.argsort(grey, kind="stable")  # the brightest value of a pixel is written last
     rows, cols, grey = rows[order], cols[order], grey[order]

@@ -56,7 +56,11 @@ def _stilled(points: Keypoints, pose: Pose, size: float) -> Keypoints:
     seen = points.score > 0
     if not seen.any():
         return points
-    xy = np.where(seen[..., None], points.xy, 0) * np.array([pose.size[1], pose.size[0]]) / max(size, 1.0)
+    xy = (
+        np.where(seen[..., None], points.xy, 0)
+        * np.array([pose.size[1], pose.size[0]])
+        / max(size, 1.0)
+    )
     smooth = _line(xy, seen[..., None], SECONDS * pose.fps)
     away = np.where(seen[..., None], xy - smooth, 0)
     near = np.sqrt(_mean((away**2).sum(2) / 2, seen, NEAR_SECONDS * pose.fps))
@@ -64,7 +68,9 @@ def _stilled(points: Keypoints, pose: Pose, size: float) -> Keypoints:
     ordered[:, ~seen.any(0)] = 0
     noise = np.minimum(np.nanquantile(ordered, CALM, axis=0), MOST_NOISE)
     keep = 1 - np.exp(-((near / np.maximum(LIMIT * noise, 1e-9)) ** 4))
-    pixels = (smooth + keep[..., None] * away) * max(size, 1.0) / np.array([pose.size[1], pose.size[0]])
+    pixels = (
+        (smooth + keep[..., None] * away) * max(size, 1.0) / np.array([pose.size[1], pose.size[0]])
+    )
     return Keypoints(np.where(seen[..., None], pixels, points.xy), points.score)
 
 

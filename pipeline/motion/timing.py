@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.motion.fda import bridge
-from pipeline.values import Keypoints, Pose
+from pipeline.values import InputError, Keypoints, Pose
 
 FACE_GAP, JOINT_GAP = 0.5, 0.2  # seconds over which missing points are interpolated
 LENGTHS = ("pingpong", "loop", "trim", "hold")
@@ -22,7 +22,9 @@ def fill_gaps(pose: Pose) -> Pose:
     nothing on the other side to interpolate to.
     """
     limits = {"body": JOINT_GAP, "hands": JOINT_GAP, "face": FACE_GAP}
-    return replace(pose, **{n: _fill(getattr(pose, n), int(round(s * pose.fps))) for n, s in limits.items()})
+    return replace(
+        pose, **{n: _fill(getattr(pose, n), int(round(s * pose.fps))) for n, s in limits.items()}
+    )
 
 
 def _fill(points: Keypoints, limit: int) -> Keypoints:
@@ -40,7 +42,7 @@ def _fill(points: Keypoints, limit: int) -> Keypoints:
 def resample(pose: Pose, fps: float) -> Pose:
     """Returns the pose at another frame rate, by time: as long to half a frame, points in between linear."""
     if not 0 < fps <= 1000:
-        raise ValueError(f"a frame rate of {fps} makes no sense; give one between 1 and 1000")
+        raise InputError(f"a frame rate of {fps} makes no sense; give one between 1 and 1000")
     if fps == pose.fps or len(pose) == 0:
         return replace(pose, fps=fps)
     ratio = pose.fps / fps
@@ -55,25 +57,35 @@ def fit_length(pose: Pose, frames: int, how: str = "pingpong") -> Pose:
     cross-fade, "hold" repeats the last frame, "trim" only cuts and refuses a clip that is too short.
     """
     if how not in LENGTHS:
-        raise ValueError(f"unknown way {how!r} to fit the length; choose one of {', '.join(LENGTHS)}")
+        raise InputError(
+            f"unknown way {how!r} to fit the length; choose one of {', '.join(LENGTHS)}"
+        )
     if frames < 1 or len(pose) < 1:
-        raise ValueError(f"cannot make {frames} frames from a pose of {len(pose)}; both must be 1 or more")
+        raise InputError(
+            f"cannot make {frames} frames from a pose of {len(pose)}; both must be 1 or more"
+        )
     if frames <= len(pose):
         return pose[:frames]
     if how == "trim":
-        raise ValueError(
+        raise InputError(
             f"the driving clip has {len(pose)} frames and {frames} are needed; give a longer clip or choose "
             "pingpong, loop or hold"
         )
     if how == "hold" or len(pose) == 1:
         return pose[np.minimum(np.arange(frames), len(pose) - 1)]
-    return _at(pose, _pingpong(len(pose), frames, pose.fps)) if how == "pingpong" else _loop(pose, frames)
+    return (
+        _at(pose, _pingpong(len(pose), frames, pose.fps))
+        if how == "pingpong"
+        else _loop(pose, frames)
+    )
 
 
 def hold(reference: Pose, frames: int, fps: float) -> Pose:
     """Returns the reference's own pose, standing still for `frames` frames."""
     if len(reference) < 1 or frames < 1:
-        raise ValueError(f"cannot hold {len(reference)} frames of a reference pose for {frames} frames")
+        raise InputError(
+            f"cannot hold {len(reference)} frames of a reference pose for {frames} frames"
+        )
     return replace(reference[np.zeros(frames, int)], fps=fps)
 
 

@@ -21,7 +21,15 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.analysis import detectors, talking_face
-from pipeline.analysis.analyse import MAX_FPS, Analysis, Driving, Picture, Speech, _sound_warnings, shifted
+from pipeline.analysis.analyse import (
+    MAX_FPS,
+    Analysis,
+    Driving,
+    Picture,
+    Speech,
+    _sound_warnings,
+    shifted,
+)
 from pipeline.analysis.detectors import cache
 from pipeline.analysis.framing import crop_to_aspect, same_aspect
 from pipeline.analysis.progress import _relay, finish
@@ -32,7 +40,7 @@ from pipeline.motion import fda, prosody, retarget, timing
 from pipeline.motion.gestures import beats
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.refocus import refocus
-from pipeline.values import Audio, Detection, Keypoints, Motion, Pose, Progress, Video
+from pipeline.values import Audio, Detection, InputError, Keypoints, Motion, Pose, Progress, Video
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +57,9 @@ class AudioPosePipeline(DiffusionPipeline):
     Components are registered flat; subclasses register `audio2pose` among theirs.
     """
 
-    splice_region = "face"  # "lips" for published weights, which were not tuned on audio-driven faces
+    splice_region = (
+        "face"  # "lips" for published weights, which were not tuned on audio-driven faces
+    )
     refocus_mode = "both"  # how the slider acts by default: key points and control strength
 
     # ---- 1 inputs
@@ -58,7 +68,7 @@ class AudioPosePipeline(DiffusionPipeline):
         picture = media.to_picture(image)
         found = cache.image(detectors.load(detector), picture)
         if not found.people[0].face.visible.any():
-            raise ValueError(
+            raise InputError(
                 "no face was found on the person in the reference image; "
                 "use a picture in which the face is seen from the front and at least 20 pixels high"
             )
@@ -72,7 +82,9 @@ class AudioPosePipeline(DiffusionPipeline):
             return Detection((timing.resample(driving, fps),))
         if isinstance(driving, (str, Path)) and pose_files.is_pose(driving):
             found = pose_files.read(driving)
-            return replace(found, people=tuple(timing.resample(person, fps) for person in found.people))
+            return replace(
+                found, people=tuple(timing.resample(person, fps) for person in found.people)
+            )
         key, video = None, driving
         if not isinstance(driving, Video):
             # no longer than the clip: a longer speech on the same clip finds its people again
@@ -97,7 +109,9 @@ class AudioPosePipeline(DiffusionPipeline):
         spoken = self.audio2pose.predict(audio, reference.fps, frames)
         return talking_face.on_face(spoken, reference, head, amplitude, picture)
 
-    def framed(self, picture: np.ndarray, size: tuple[int, int], detector: str = "holistic") -> np.ndarray:
+    def framed(
+        self, picture: np.ndarray, size: tuple[int, int], detector: str = "holistic"
+    ) -> np.ndarray:
         """The part of `picture` (H,W,3) that has the aspect of `size` (H,W) and the person in it."""
         if same_aspect(picture.shape[:2], size):
             return picture
@@ -132,7 +146,7 @@ class AudioPosePipeline(DiffusionPipeline):
         what suits the reference.
         """
         if not 1 <= fps <= MAX_FPS:
-            raise ValueError(f"fps is {fps:g}; give a value from 1 to {MAX_FPS:g}")
+            raise InputError(f"fps is {fps:g}; give a value from 1 to {MAX_FPS:g}")
         yield Progress("read inputs", 0, 1)
         speech = audio if isinstance(audio, Audio) else media.read_audio(audio)
         picture = media.to_picture(image)
@@ -150,19 +164,29 @@ class AudioPosePipeline(DiffusionPipeline):
         warnings = list(found.notes) + _sound_warnings(speech)
         report, people = None, ()
         if driving is None:
-            rng = np.random.default_rng((seed, 1))  # not the head's own stream: the gestures are another draw
+            rng = np.random.default_rng(
+                (seed, 1)
+            )  # not the head's own stream: the gestures are another draw
             pose = beats.pose_free(reference, face, head, spoken, rng, gestures)
         else:
             tracked = yield from self.track_pose(driving, fps, frames, detector)
-            pose, report = self._drive(tracked, reference, face, frames, length, splice, box, alignment)
-            noted = report is None or (isinstance(driving, (str, Path)) and pose_files.is_pose(driving))
-            warnings += tracked.notes if noted else ()  # of a detector a report says the same with figures
+            pose, report = self._drive(
+                tracked, reference, face, frames, length, splice, box, alignment
+            )
+            noted = report is None or (
+                isinstance(driving, (str, Path)) and pose_files.is_pose(driving)
+            )
+            warnings += (
+                tracked.notes if noted else ()
+            )  # of a detector a report says the same with figures
             warnings += report.warnings if report else ()
             people = tracked.people
         mask = found.masks[0] if found.masks else None
         plain = np.ones(frames)
         mesh = said.mesh_at(pose.face)
-        motion = Motion(pose, reference, mask, mesh, spoken.intensity, spoken.excitation, plain, said.tokens)
+        motion = Motion(
+            pose, reference, mask, mesh, spoken.intensity, spoken.excitation, plain, said.tokens
+        )
         return Analysis(motion, spoken, report, tuple(dict.fromkeys(warnings)), people)
 
     def _drive(
@@ -195,7 +219,9 @@ class AudioPosePipeline(DiffusionPipeline):
         """Yields progress and finished frames of `image` (H,W,3) uint8 moved by `motion`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement render")
 
-    def frame_size(self, picture: tuple[int, int], height: int | None, width: int | None) -> tuple[int, int]:
+    def frame_size(
+        self, picture: tuple[int, int], height: int | None, width: int | None
+    ) -> tuple[int, int]:
         """(H, W) of the output for a reference picture of (H, W)."""
         raise NotImplementedError(f"{type(self).__name__} does not implement frame_size")
 
@@ -225,14 +251,18 @@ class AudioPosePipeline(DiffusionPipeline):
         `prepare_motion` made, before refocusing; it belongs to the whole picture, which is then stretched.
         """
         if (motion is None) == (audio is None):
-            raise ValueError("give either audio or a motion from prepare_motion, not both and not neither")
+            raise InputError(
+                "give either audio or a motion from prepare_motion, not both and not neither"
+            )
         picture = media.to_picture(image)
         if motion is None:
             size = self.frame_size(picture.shape[:2], options.get("height"), options.get("width"))
             analysis = analysis or {}
             picture = self.framed(picture, size, analysis.get("detector", "holistic"))
             motion = (yield from self.analyse(picture, audio, driving, **analysis)).motion
-        yield from self.render(picture, refocus(motion, intensity, mode=mode or self.refocus_mode), **options)
+        yield from self.render(
+            picture, refocus(motion, intensity, mode=mode or self.refocus_mode), **options
+        )
 
     # ---- 4 the way diffusers calls
     @torch.no_grad()
@@ -264,7 +294,7 @@ class AudioPosePipeline(DiffusionPipeline):
         such as {"audio_guidance": 1.5} or {"min_guidance": 1, "max_guidance": 1}.
         """
         if output_type not in ("pil", "np"):
-            raise ValueError(f'output_type is {output_type!r}; give "pil" or "np"')
+            raise InputError(f'output_type is {output_type!r}; give "pil" or "np"')
         steps = self.stream(
             image,
             audio,

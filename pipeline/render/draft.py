@@ -15,7 +15,9 @@ from pipeline.render.tensors import mask_tensor, to_frames, to_tensor
 from pipeline.values import Motion, Pose
 
 
-def draft(image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8) -> Iterator[np.ndarray]:
+def draft(
+    image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8
+) -> Iterator[np.ndarray]:
     """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network.
 
     Arms that the image shows only in part rest (`motion.rest`).
@@ -48,7 +50,13 @@ class _Asked:
         size: tuple[int, int],
         device: str,
     ) -> None:
-        self.image, self.reference, self.mask, self.size, self.device = image, reference, mask, size, device
+        self.image, self.reference, self.mask, self.size, self.device = (
+            image,
+            reference,
+            mask,
+            size,
+            device,
+        )
         content = hashlib.sha256(repr((image.shape, size, device, reference.size)).encode())
         points = (reference.body, reference.hands, reference.face)
         arrays = [image, *(array for part in points for array in (part.xy, part.score))]

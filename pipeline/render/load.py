@@ -17,13 +17,20 @@ from pipeline.render.base import AudioPosePipeline
 from pipeline.render.runtime.placement import Placement, choose_attention, choose_device, place
 from pipeline.render.svd import from_published
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
+from pipeline.values import InputError
 
 __all__ = ["SETS", "ModelSet", "Placement", "choose_attention", "choose_device", "load"]
 
-SPEECH = {"aniportrait": Audio2Mesh.from_published}  # model sets that can move the mouth of any other
+SPEECH = {
+    "aniportrait": Audio2Mesh.from_published
+}  # model sets that can move the mouth of any other
 PIPELINES = {kind.__name__: kind for kind in (AudioPoseSVDPipeline,)}
 SVD = "StableVideoDiffusionPipeline"  # an index of SVD itself lies in a folder of published files, perhaps
-TRUSTED = ("diffusers", "transformers", "pipeline")  # packages whose classes a model_index.json may name
+TRUSTED = (
+    "diffusers",
+    "transformers",
+    "pipeline",
+)  # packages whose classes a model_index.json may name
 
 
 def load(
@@ -42,7 +49,7 @@ def load(
     choose_device(how.device)  # before seconds of reading
     diffusers_logging.disable_progress_bar()
     if audio2pose not in ("own", *SPEECH):
-        raise ValueError(f"audio2pose {audio2pose!r} is unknown; use own, {', '.join(SPEECH)}")
+        raise InputError(f"audio2pose {audio2pose!r} is unknown; use own, {', '.join(SPEECH)}")
     spoken = None if audio2pose == "own" else SPEECH[audio2pose](registry.located(audio2pose))
     pipe = _opened(name)
     if spoken is not None:
@@ -57,13 +64,15 @@ def _opened(name: str) -> AudioPosePipeline:
     known = {row.name: row for row in SETS}
     if name in known and known[name].folder is None:
         if "unet" not in {file.key for file in known[name].files}:
-            raise ValueError(
+            raise InputError(
                 f"{name} ({known[name].what}) makes no video by itself; use mini or {from_published.SET}"
             )
         return from_published.load(registry.located(name), known[name].settings)
     folder = known[name].folder if name in known else Path(name)
     if not folder.is_dir():
-        raise ValueError(f"there is no model set or folder named {name!r}; known sets: {', '.join(known)}")
+        raise InputError(
+            f"there is no model set or folder named {name!r}; known sets: {', '.join(known)}"
+        )
     files = None if _is_ours(folder) else from_published.in_folder(folder)
     if files is not None:
         return from_published.load(files)
@@ -71,7 +80,7 @@ def _opened(name: str) -> AudioPosePipeline:
     try:
         return kind.from_pretrained(str(folder), local_files_only=True)
     except (OSError, KeyError, RuntimeError, ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"the model folder {folder} could not be loaded: {error}") from error
+        raise InputError(f"the model folder {folder} could not be loaded: {error}") from error
 
 
 def _is_ours(folder: Path) -> bool:
@@ -86,15 +95,19 @@ def _check_index(folder: Path) -> type[AudioPosePipeline]:
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{folder} holds no model: model_index.json is missing") from None
+        raise InputError(f"{folder} holds no model: model_index.json is missing") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not readable as JSON ({error}); copy the model folder again") from error
+        raise InputError(
+            f"{path} is not readable as JSON ({error}); copy the model folder again"
+        ) from error
     named = index.get("_class_name") if isinstance(index, dict) else None
     if not isinstance(named, str) or named not in PIPELINES:
-        raise ValueError(f"{path} names the pipeline {named!r}; known: {', '.join(PIPELINES)}")
+        raise InputError(f"{path} names the pipeline {named!r}; known: {', '.join(PIPELINES)}")
     for part, entry in index.items():
         library = entry[0] if isinstance(entry, list) and entry else None
         if isinstance(library, str) and library.split(".")[0] not in TRUSTED:
             known = ", ".join(TRUSTED)
-            raise ValueError(f"{path} takes {part} from the package {library!r}; trusted are {known}")
+            raise InputError(
+                f"{path} takes {part} from the package {library!r}; trusted are {known}"
+            )
     return PIPELINES[named]

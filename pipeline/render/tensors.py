@@ -18,7 +18,9 @@ def mask_tensor(mask: np.ndarray | None, size: tuple[int, int]) -> torch.Tensor 
     """(1,1,H,W) float32 at `size`, or None where the detector gave no mask."""
     if mask is None:
         return None
-    return torch.from_numpy(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA))[None, None]
+    return torch.from_numpy(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA))[
+        None, None
+    ]
 
 
 def to_frames(pictures: torch.Tensor) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.motion.accents import checked
 from pipeline.motion.prosody import Prosody
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 MAX_ACCENTS_BYTES = 1 << 20
 
@@ -24,7 +24,7 @@ def read_accents(path: str, audio: Audio) -> np.ndarray:
     try:
         return checked(_accent_table(path), audio.seconds + 0.01)
     except ValueError as error:
-        raise ValueError(f"accents file {path}: {error}") from error
+        raise InputError(f"accents file {path}: {error}") from error
 
 
 def _accent_table(path: str) -> np.ndarray:
@@ -33,23 +33,33 @@ def _accent_table(path: str) -> np.ndarray:
             text = file.read(MAX_ACCENTS_BYTES + 1)
         table = json.loads(text.decode()) if len(text) <= MAX_ACCENTS_BYTES else None
     except FileNotFoundError:
-        raise ValueError("it does not exist; check the path") from None
+        raise InputError("it does not exist; check the path") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"it is not readable JSON ({error})") from error
+        raise InputError(f"it is not readable JSON ({error})") from error
     if not isinstance(table, list):
-        raise ValueError(f"it needs a list of accents, at most {MAX_ACCENTS_BYTES >> 20} MB")
+        raise InputError(f"it needs a list of accents, at most {MAX_ACCENTS_BYTES >> 20} MB")
     for row, accent in enumerate(table, 1):
-        values = [accent.get(key) for key in ("time", "strength")] if isinstance(accent, dict) else []
+        values = (
+            [accent.get(key) for key in ("time", "strength")] if isinstance(accent, dict) else []
+        )
         if not values or not all(type(v) in (int, float) and abs(v) < 1e6 for v in values):
-            raise ValueError(f'accent {row} needs numbers for "time", in seconds, and "strength", 0 to 1')
-    return np.array([(accent["time"], accent["strength"]) for accent in table], float).reshape(-1, 2)
+            raise InputError(
+                f'accent {row} needs numbers for "time", in seconds, and "strength", 0 to 1'
+            )
+    return np.array([(accent["time"], accent["strength"]) for accent in table], float).reshape(
+        -1, 2
+    )
 
 
 def write_accents(prosody: Prosody, path: str) -> None:
     """Writes the detected accents, to the millisecond, in the form that `read_accents` reads."""
     rows = prosody.accents if prosody.curve is None else prosody.curve.detected
-    lines = [json.dumps({"time": time, "strength": strength}) for time, strength in accent_rows(rows)]
+    lines = [
+        json.dumps({"time": time, "strength": strength}) for time, strength in accent_rows(rows)
+    ]
     try:
-        Path(path).write_text("[\n  " + ",\n  ".join(lines) + "\n]\n" if lines else "[]\n", encoding="utf-8")
+        Path(path).write_text(
+            "[\n  " + ",\n  ".join(lines) + "\n]\n" if lines else "[]\n", encoding="utf-8"
+        )
     except OSError as error:
-        raise ValueError(f"accents file {path} cannot be written ({error.strerror})") from error
+        raise InputError(f"accents file {path} cannot be written ({error.strerror})") from error

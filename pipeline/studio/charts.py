@@ -21,7 +21,11 @@ TOP, AXIS = 34, 34  # rows above and under the waveform for the legend and the s
 def waveform(audio: Audio, prosody: Prosody, size: tuple[int, int] = (300, 1200)) -> np.ndarray:
     """(H,W,3) uint8: waveform in grey, intensity in red, accents as blue bars as tall as they are strong."""
     whole = np.full((*size, 3), PAPER, np.uint8)
-    for left, text, colour in ((12, "intensity", CURVE), (160, "accents", ACCENT), (290, "waveform", INK)):
+    for left, text, colour in (
+        (12, "intensity", CURVE),
+        (160, "accents", ACCENT),
+        (290, "waveform", INK),
+    ):
         cv2.putText(whole, text, (left, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.75, colour, 2, cv2.LINE_AA)
     picture = whole[TOP:]
     height, width = size[0] - TOP - AXIS, size[1]
@@ -51,7 +55,9 @@ def _axis(picture: np.ndarray, seconds: float, height: int) -> None:
         text = f"{i * step:g} s"
         wide = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.75, 2)[0][0]
         left = min(x - wide // 2, picture.shape[1] - wide - 4)
-        cv2.putText(picture, text, (left, height + 27), cv2.FONT_HERSHEY_SIMPLEX, 0.75, INK, 2, cv2.LINE_AA)
+        cv2.putText(
+            picture, text, (left, height + 27), cv2.FONT_HERSHEY_SIMPLEX, 0.75, INK, 2, cv2.LINE_AA
+        )
     cv2.line(picture, (0, height), (picture.shape[1], height), GRID, 2)
 
 
@@ -84,7 +90,10 @@ def numbered(picture: np.ndarray, people: Sequence[Pose], row: int, chosen: int)
 def _label(picture: np.ndarray, pixels: np.ndarray, text: str, colour: tuple, scale: float) -> None:
     """A box around the points and, at its upper left corner, the text on the colour."""
     pad, thick, font = 12 * scale, max(1, round(2 * scale)), (cv2.FONT_HERSHEY_SIMPLEX, 1.3 * scale)
-    (left, top), (right, bottom) = (pixels.min(0) - pad).astype(int), (pixels.max(0) + pad).astype(int)
+    (left, top), (right, bottom) = (
+        (pixels.min(0) - pad).astype(int),
+        (pixels.max(0) + pad).astype(int),
+    )
     cv2.rectangle(picture, (left, top), (right, bottom), colour, thick, cv2.LINE_AA)
     (wide, high), _ = cv2.getTextSize(text, *font, 2 * thick)
     x = int(np.clip(left, 0, picture.shape[1] - wide - 2 * pad))

@@ -25,7 +25,9 @@ PICKER = 960  # pixels of the longer side of the picture to choose a person in, 
 def write_overlay(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
     """Writes the aligned skeleton over the dimmed reference image, with the sound."""
     frames = charts.overlay_clip(inputs.picture, motion.pose, inputs.size)
-    with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast") as writer:
+    with media.VideoWriter(
+        path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast"
+    ) as writer:
         for frame in frames:
             writer.write(frame[None])
             yield Progress("overlay", writer.frames, len(motion))
@@ -74,14 +76,18 @@ def write_comparison(
             yield Progress("side by side", writer.frames, total)
 
 
-def _sources(request: Request, inputs: Inputs, frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def _sources(
+    request: Request, inputs: Inputs, frames: int, size: tuple[int, int]
+) -> Iterator[np.ndarray]:
     """The picture that drives each frame: of the driving video as it was fitted, else the reference image."""
     if request.driving is None or pose_files.is_pose(request.driving):
         yield from itertools.repeat(_panel(inputs.picture, size), frames)
         return
     video = media.read_video(request.driving, fps=request.fps, seconds=frames / request.fps)
     kept = [  # as JPEG, 15 kB each: a clip may be played back and forth
-        cv2.imencode(".jpg", _panel(frame, size)[..., ::-1])[1] for chunk in video.chunks() for frame in chunk
+        cv2.imencode(".jpg", _panel(frame, size)[..., ::-1])[1]
+        for chunk in video.chunks()
+        for frame in chunk
     ]
     # a point that moves one unit a frame tells which frames are played
     clock = Pose.empty(len(kept), request.fps, size)
@@ -114,7 +120,9 @@ def write_skeleton(
 
 def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
     """Writes the warped reference image with its sound, yielding frames as they are made."""
-    with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast") as writer:
+    with media.VideoWriter(
+        path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast"
+    ) as writer:
         for frames in draft(inputs.picture, motion, inputs.size):
             writer.write(frames)
             yield Progress("draft", writer.frames, len(motion), frames=frames)

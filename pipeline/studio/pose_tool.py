@@ -10,7 +10,7 @@ from pipeline.analysis import detectors
 from pipeline.analysis.progress import finish
 from pipeline.media import pose_files
 from pipeline.motion import pose_edits, timing
-from pipeline.values import Detection, Pose
+from pipeline.values import Detection, InputError, Pose
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Edits:
 
     def __post_init__(self) -> None:
         if self.loop is not None and self.pingpong is not None:
-            raise ValueError("loop and pingpong both set the length; give one of them")
+            raise InputError("loop and pingpong both set the length; give one of them")
 
 
 def read(path: str, fps: float | None = None, detector: str = "holistic") -> Detection:
@@ -41,7 +41,7 @@ def read(path: str, fps: float | None = None, detector: str = "holistic") -> Det
     else:
         found = finish(detectors.load(detector).video(media.read_video(path, fps=fps)))
     if not found.people:
-        raise ValueError(f"{path}: {' '.join(found.notes) or 'no person was found'}")
+        raise InputError(f"{path}: {' '.join(found.notes) or 'no person was found'}")
     if fps is None or len(found.people[0]) == 1:
         return found
     return replace(found, people=tuple(timing.resample(person, fps) for person in found.people))
@@ -71,7 +71,9 @@ def convert(
     found = read(source, fps, detector)
     pose = apply(found.people[0], edits, detector)
     note = pose_files.write(pose, output, style)
-    shares = {part: float(getattr(pose, part).visible.any(1).mean()) for part in ("body", "hands", "face")}
+    shares = {
+        part: float(getattr(pose, part).visible.any(1).mean()) for part in ("body", "hands", "face")
+    }
     notes = [*found.notes, *([note] if note else [])]
     return {"output": output, "frames": len(pose), "fps": pose.fps, "people": len(found.people),
             "seen": shares, "warnings": notes}  # fmt: skip
@@ -81,9 +83,9 @@ def span(text: str) -> tuple[float | None, float | None]:
     """Seconds of "A:B", either of which may be left out."""
     parts = text.split(":")
     if len(parts) != 2:
-        raise ValueError(f"{text!r} is not A:B in seconds, such as 1.5:4 or 2:")
+        raise InputError(f"{text!r} is not A:B in seconds, such as 1.5:4 or 2:")
     try:
         start, stop = (float(part) if part.strip() else None for part in parts)
     except ValueError:
-        raise ValueError(f"{text!r} is not A:B in seconds, such as 1.5:4 or 2:") from None
+        raise InputError(f"{text!r} is not A:B in seconds, such as 1.5:4 or 2:") from None
     return start, stop

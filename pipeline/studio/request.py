@@ -10,6 +10,7 @@ from pipeline import __version__
 from pipeline.analysis import detectors
 from pipeline.motion import retarget
 from pipeline.motion.gestures import beats
+from pipeline.values import InputError
 
 FILES = ("reference", "audio", "driving", "accents")
 RANGES = {
@@ -59,7 +60,9 @@ class Request:
     window: int | None = None
     overlap: int | None = None
     accents: str | None = None
-    accent_rows: tuple[tuple[float, float], ...] | None = None  # seconds, strength; go before `accents`
+    accent_rows: tuple[tuple[float, float], ...] | None = (
+        None  # seconds, strength; go before `accents`
+    )
     arms_intensity: float = 1.0
     head_intensity: float = 1.0
     torso_intensity: float = 1.0
@@ -86,12 +89,14 @@ class Request:
             number = isinstance(value, kinds) and not isinstance(value, bool)
             if not (number and low <= value <= high):  # false for NaN, too
                 word = "whole number" if name in WHOLE else "number"
-                raise ValueError(f"{name} is {value!r}; give a {word} from {low:g} to {high:g}")
+                raise InputError(f"{name} is {value!r}; give a {word} from {low:g} to {high:g}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in (None, *known):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}")
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}"
+                )
         if self.pose_free == "network" and self.driving is not None:
-            raise ValueError("--pose-free network follows the sound alone; leave out --driving")
+            raise InputError("--pose-free network follows the sound alone; leave out --driving")
         if self.accent_rows is not None:
             object.__setattr__(self, "accent_rows", _pairs(self.accent_rows))
 
@@ -118,7 +123,9 @@ class Request:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Request:
         """A request from a dict or namespace that may hold more than is needed."""
-        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+        return cls(
+            **{field.name: values[field.name] for field in fields(cls) if field.name in values}
+        )
 
 
 def _pairs(rows: Any) -> tuple[tuple[float, float], ...]:
@@ -126,6 +133,10 @@ def _pairs(rows: Any) -> tuple[tuple[float, float], ...]:
     table = rows if isinstance(rows, (list, tuple)) else [None]
     for row in table:
         pair = row if isinstance(row, (list, tuple)) and len(row) == 2 else [None]
-        if not all(type(value) in (int, float) and abs(value) < 1e6 for value in pair):  # false for NaN
-            raise ValueError("accent_rows holds a row that is no pair of numbers; give seconds and strength")
+        if not all(
+            type(value) in (int, float) and abs(value) < 1e6 for value in pair
+        ):  # false for NaN
+            raise InputError(
+                "accent_rows holds a row that is no pair of numbers; give seconds and strength"
+            )
     return tuple((float(time), float(strength)) for time, strength in table)

@@ -40,10 +40,14 @@ def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
     return Inputs(pipe.framed(picture, size, request.detector), audio, size)
 
 
-def analyse(request: Request, pipe: AudioPosePipeline, inputs: Inputs) -> Generator[Progress, None, Analysis]:
+def analyse(
+    request: Request, pipe: AudioPosePipeline, inputs: Inputs
+) -> Generator[Progress, None, Analysis]:
     """The slow part that does not depend on the slider; see `AudioPosePipeline.analyse`."""
     person = retarget.parse_person(request.person) if request.person else None
-    accents = None if request.accent_rows is None else np.array(request.accent_rows, float).reshape(-1, 2)
+    accents = (
+        None if request.accent_rows is None else np.array(request.accent_rows, float).reshape(-1, 2)
+    )
     if accents is None and request.accents:
         accents = read_accents(request.accents, inputs.audio)
     found = (
@@ -64,7 +68,9 @@ def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motio
     """The analysed motion with the slider applied: the one call that preview and render share."""
     mode = request.refocus or pipe.refocus_mode
     regions = Regions(**{f.name: getattr(request, f"{f.name}_intensity") for f in fields(Regions)})
-    return refocus(analysis.motion, request.intensity, size=request.size, mode=mode, regions=regions)
+    return refocus(
+        analysis.motion, request.intensity, size=request.size, mode=mode, regions=regions
+    )
 
 
 def generate(
@@ -79,7 +85,11 @@ def generate(
 
     `render` stands in for `pipe.render` where that has to run elsewhere, as on a ZeroGPU Space.
     """
-    options = {"num_inference_steps": request.steps, "window": request.window, "overlap": request.overlap}
+    options = {
+        "num_inference_steps": request.steps,
+        "window": request.window,
+        "overlap": request.overlap,
+    }
     options = {name: value for name, value in options.items() if value is not None}
     options |= {"conditioning": given} if (given := request.conditioning()) else {}
     options |= {} if request.windows == Request.windows else {"schedule": request.windows}
@@ -89,7 +99,9 @@ def generate(
         inputs.picture, motion, height=height, width=width, generator=generator, **options
     )
     settings = replace(request, height=height, width=width).settings()
-    with media.VideoWriter(path, motion.pose.fps, inputs.size, inputs.audio, settings=settings) as writer:
+    with media.VideoWriter(
+        path, motion.pose.fps, inputs.size, inputs.audio, settings=settings
+    ) as writer:
         try:
             for step in steps:
                 if step.frames is not None:

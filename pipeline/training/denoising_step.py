@@ -21,13 +21,18 @@ from pipeline.training.data.clips import PER_CLIP, Clips
 from pipeline.training.losses import denoising_loss, region_weights, sharpness_loss
 
 POSE_DROPOUT, AUDIO_DROPOUT = 0.15, 0.1  # whole clips; 0.3 of the poses where a GPU trains
-GATED, FLOOR = 0.2, 0.2  # share of clips under the loudness gate, and w0: the strength left in silence
+GATED, FLOOR = (
+    0.2,
+    0.2,
+)  # share of clips under the loudness gate, and w0: the strength left in silence
 FREE_SCALE = 0.1  # share of clips with any constant strength
 SAMPLER_STEPS = 4
 TOP_SIGMA = 0.75  # share of clips at the sampler's first level; one step is what a CPU user runs
 OWN_STATE = 0.5  # of the lower levels: states as the sampler reaches them instead of noised truth
 LIPS_CROP = 0.7  # share of crops at the mouth where the lips are withheld; all of those of 8 cells
-LIPS_WEIGHT = 2.0  # times as much as elsewhere the mouth weighs there, as only the sound tells how it is
+LIPS_WEIGHT = (
+    2.0  # times as much as elsewhere the mouth weighs there, as only the sound tells how it is
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,9 @@ def choose(
     gate = FLOOR + (1 - FLOOR) * batch.loudness.cpu()
     free = (1.3 * chance[2]).repeat_interleave(frames, 0)
     kind = chance[3].repeat_interleave(frames, 0)
-    scale = torch.where(kind < GATED, gate, torch.where(kind > 1 - FREE_SCALE, free, torch.ones_like(free)))
+    scale = torch.where(
+        kind < GATED, gate, torch.where(kind > 1 - FREE_SCALE, free, torch.ones_like(free))
+    )
     return Chosen(levels, posed, heard, scale)
 
 
@@ -127,7 +134,12 @@ def denoised(
 
 
 def noisy(
-    mini: mini_model.Mini, injection: Injection, task: Task, levels: Tensor, noise: Tensor, own: Tensor
+    mini: mini_model.Mini,
+    injection: Injection,
+    task: Task,
+    levels: Tensor,
+    noise: Tensor,
+    own: Tensor,
 ) -> Tensor:
     """States (B,F,C,h,w): noised truth, or, where `own` (B,) is true, what the sampler itself arrives at.
 
@@ -147,7 +159,11 @@ def noisy(
 
 
 def task_of(
-    mini: mini_model.Mini, batch: Batch, chosen: Chosen, side: int | None, generator: torch.Generator
+    mini: mini_model.Mini,
+    batch: Batch,
+    chosen: Chosen,
+    side: int | None,
+    generator: torch.Generator,
 ) -> tuple[Task, Tensor, Tensor]:
     """The task, loss weights (N,1,h,w), and the share (N,1,h,w) of places that should stay as they are.
 
@@ -168,7 +184,9 @@ def task_of(
     far = clean.abs().mean((1, 2, 3)).clamp_min(1e-6)
     near = mini.vae.residual_of(truth, warped).abs().mean((1, 2, 3))
     sure = torch.where(on > 0, batch.validity, torch.ones_like(batch.validity))
-    weight = region_weights(sure, batch.face, batch.hands) * (near / far).clamp(max=1).view(-1, 1, 1, 1)
+    weight = region_weights(sure, batch.face, batch.hands) * (near / far).clamp(max=1).view(
+        -1, 1, 1, 1
+    )
     face, mouth = face_maps(batch.face, tuple(batch.truth.shape[-2:]))
     unseen = (1 - batch.lips).view(-1, 1, 1, 1)
     weight = weight * (1 + (LIPS_WEIGHT - 1) * unseen * F.avg_pool2d(mouth, CELL))
@@ -178,7 +196,15 @@ def task_of(
     shape = (batch.clips, frames, *clean.shape[1:])
     scale = torch.where(on > 0, scale, torch.ones_like(scale))
     task = Task(
-        base.view(shape), clean.view(shape), tokens, batch.control, extra, batch.audio, posed, heard, scale
+        base.view(shape),
+        clean.view(shape),
+        tokens,
+        batch.control,
+        extra,
+        batch.audio,
+        posed,
+        heard,
+        scale,
     )
     return task, weight, rest
 
@@ -194,7 +220,8 @@ def cropped(batch: Batch, corners: list[tuple[int, int]], side: int) -> Batch:
         return torch.cat([(points[..., :2] * size - corner) / (side * CELL), points[..., 2:]], -1)
 
     pictures = {
-        name: crop(getattr(batch, name), corners, side, CELL) for name in ("truth", "warped", "validity")
+        name: crop(getattr(batch, name), corners, side, CELL)
+        for name in ("truth", "warped", "validity")
     }
     control = crop(batch.control, corners, side, CELL * CONTROL_SCALE)
     return replace(batch, **pictures, control=control, face=own(batch.face), hands=own(batch.hands))
@@ -217,9 +244,12 @@ def corners_of(batch: Batch, side: int, generator: torch.Generator) -> list[tupl
         x, y = batch.face[row, 48:, :2].mean(0).tolist()
         middle = (y * batch.truth.shape[-2] / CELL, x * batch.truth.shape[-1] / CELL)
         place = [
-            m + (c - 0.5) * side * 0.5 - side / 2 for m, c in zip(middle, chance[1:].tolist(), strict=True)
+            m + (c - 0.5) * side * 0.5 - side / 2
+            for m, c in zip(middle, chance[1:].tolist(), strict=True)
         ]
-        corners[clip] = tuple(int(min(max(v, 0), limit)) for v, limit in zip(place, limits, strict=True))
+        corners[clip] = tuple(
+            int(min(max(v, 0), limit)) for v, limit in zip(place, limits, strict=True)
+        )
     return corners
 
 

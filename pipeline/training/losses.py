@@ -15,7 +15,9 @@ FACE_WEIGHT, HANDS_WEIGHT, MOUTH_WEIGHT = 4.0, 5.0, 6.0
 INVALID_WEIGHT, VALID_WEIGHT = 2.5, 0.6
 REST = 0.04  # weight of the change itself where the warp is valid: it keeps photos as they are
 CHARBONNIER = 1.5  # in whitened units: below it the loss is quadratic
-CHANNEL_POWER = 2.0  # of a channel's deviation: 1 is like an absolute, 2 like a squared error of pixels
+CHANNEL_POWER = (
+    2.0  # of a channel's deviation: 1 is like an absolute, 2 like a squared error of pixels
+)
 
 
 def hand_maps(hands: Tensor, size: tuple[int, int]) -> Tensor:
@@ -58,7 +60,9 @@ def sharpness_loss(made: Tensor, true: Tensor, weight: Tensor, channels: Tensor)
     """
     scale = channels.view(1, -1, 1, 1)
     fine = [c for c in range(made.shape[1]) if c % (CELL * CELL)]
-    rows = [F.avg_pool2d((x * scale)[:, fine].square().mean(1, True), 3, 1, 1) for x in (made, true)]
+    rows = [
+        F.avg_pool2d((x * scale)[:, fine].square().mean(1, True), 3, 1, 1) for x in (made, true)
+    ]
     one, other = ((row + 1e-5).sqrt() for row in rows)
     return (weight * (one - other).abs()).mean()
 

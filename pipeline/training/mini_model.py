@@ -38,7 +38,12 @@ WIDTHS = (64, 96, 128)
 TOKEN_WIDTH = 64
 CROSS, PLAIN = "CrossAttn{}BlockSpatioTemporal", "{}BlockSpatioTemporal"
 NOISE_GAIN = 0.2  # of the first layer for the noisy latents: at one step they are noise alone
-KEEP = (0.34, 0.8, 1.0, 0.5)  # applied share of the repair: valid pixels elsewhere, face, mouth; holes
+KEEP = (
+    0.34,
+    0.8,
+    1.0,
+    0.5,
+)  # applied share of the repair: valid pixels elsewhere, face, mouth; holes
 
 
 @dataclass
@@ -101,7 +106,9 @@ def build(vae: HaarLatent, seed: int, widths: tuple[int, ...] = WIDTHS) -> Mini:
         unet.conv_in.weight[:, :CHANNELS] *= NOISE_GAIN
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)
-    return Mini(unet, controlnext, tokens, vae, make_scheduler(), new_interaction(unet, controlnext, seed))
+    return Mini(
+        unet, controlnext, tokens, vae, make_scheduler(), new_interaction(unet, controlnext, seed)
+    )
 
 
 def new_interaction(
@@ -128,7 +135,9 @@ def lend_ears(interaction: AudioVideoInteraction, heard: Audio2Pose) -> None:
     Mouth parameters and visemes are linear in the tokens: to find them anew takes thousands of steps.
     """
     heads = [(heard.params.weight, 2.0), (heard.visemes.weight, 0.5)]  # the mouth's parameters lead
-    heads = torch.cat([w.squeeze(-1) / w.squeeze(-1).norm(dim=1, keepdim=True) * k for w, k in heads])
+    heads = torch.cat(
+        [w.squeeze(-1) / w.squeeze(-1).norm(dim=1, keepdim=True) * k for w, k in heads]
+    )
     interaction.audio_in.weight[: len(heads)] = heads[: interaction.config.dim]
 
 
@@ -165,7 +174,14 @@ def generate(mini: Mini, batch: Batch, steps: int, seed: int) -> Tensor:
                 control = mini.controlnext(batch.control[None, rows], time, extra)
                 scaled = scheduler.scale_model_input(latents, time)
                 output = predict(
-                    mini.unet, injection, scaled, time, base[None], tokens, control, audio=batch.audio[rows]
+                    mini.unet,
+                    injection,
+                    scaled,
+                    time,
+                    base[None],
+                    tokens,
+                    control,
+                    audio=batch.audio[rows],
                 )
                 latents = scheduler.step(output, time, latents).prev_sample
             clean = mini.vae.add_residual(base, latents[0])
@@ -200,9 +216,13 @@ def evaluate(mini: Mini, held: list[Clips], steps: int = 1, seed: int = 0) -> di
                 rows.setdefault(f"{name}_{place}", []).append(psnr(picture, batch.truth, box))
         valid = (batch.validity > 0.9).float()
         change = (result - batch.warped).abs().mean(1, keepdim=True)
-        rows.setdefault("changed_valid", []).append(float((change * valid).sum() / valid.sum() * 255))
+        rows.setdefault("changed_valid", []).append(
+            float((change * valid).sum() / valid.sum() * 255)
+        )
     return {
-        name: float(np.nanmean(values)) for name, values in rows.items() if not all(map(math.isnan, values))
+        name: float(np.nanmean(values))
+        for name, values in rows.items()
+        if not all(map(math.isnan, values))
     }
 
 
@@ -229,20 +249,26 @@ def hearing(mini: Mini, withheld: list[Clips], steps: int = 1, seed: int = 0) ->
     found = {f"mouth_{name}": float(np.nanmean(values)) for name, values in rows.items()}
     for name in rows:
         still = joined[name].std() < 1e-7 or joined["truth"].std() < 1e-7
-        found[f"r_{name}"] = 0.0 if still else float(np.corrcoef(joined[name], joined["truth"])[0, 1])
+        found[f"r_{name}"] = (
+            0.0 if still else float(np.corrcoef(joined[name], joined["truth"])[0, 1])
+        )
     return found
 
 
 def _mouth_curve(pictures: Tensor, mouth: Tensor, frames: int) -> Tensor:
     """(B,F) mean brightness inside the mouth's box (N,1,H,W), each clip's mean taken off."""
-    curve = (pictures.mean(1, keepdim=True) * mouth).sum((1, 2, 3)) / mouth.sum((1, 2, 3)).clamp_min(1)
+    curve = (pictures.mean(1, keepdim=True) * mouth).sum((1, 2, 3)) / mouth.sum(
+        (1, 2, 3)
+    ).clamp_min(1)
     curve = curve.view(-1, frames)
     return curve - curve.mean(1, keepdim=True)
 
 
 def applied(mini: Mini, batch: Batch, repaired: Tensor) -> Tensor:
     """The pictures that a user gets of repaired ones (N,3,H,W), in [0,1]."""
-    return blend(batch.warped, repaired, batch.validity, batch.face, mini.vae.config.keep).clamp(0, 1)
+    return blend(batch.warped, repaired, batch.validity, batch.face, mini.vae.config.keep).clamp(
+        0, 1
+    )
 
 
 @torch.no_grad()
@@ -273,7 +299,9 @@ def export(mini: Mini, folder: Path) -> None:
         half.half().save_pretrained(folder / name)
     mini.vae.save_pretrained(folder / "vae")
     mini.scheduler.save_pretrained(folder / "scheduler")
-    for path in folder.glob("*/config.json"):  # diffusers notes the folder that the weights began from
+    for path in folder.glob(
+        "*/config.json"
+    ):  # diffusers notes the folder that the weights began from
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.pop("_name_or_path", None) is not None:
             path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -14,6 +14,7 @@ from pipeline.render import load
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.warped_reference import WarpedReference
 from pipeline.training import mini_model
+from pipeline.values import InputError
 
 LIMIT_MB = 40
 
@@ -23,11 +24,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline train release", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--out", type=Path, default=Path("checkpoints/mini"), help="folder of the components")
+    parser.add_argument(
+        "--out", type=Path, default=Path("checkpoints/mini"), help="folder of the components"
+    )
     folder = parser.parse_args(argv).out
-    missing = [name for name in ("audio2pose", "unet", "controlnext", "vae") if not (folder / name).is_dir()]
+    missing = [
+        name
+        for name in ("audio2pose", "unet", "controlnext", "vae")
+        if not (folder / name).is_dir()
+    ]
     if missing:
-        raise ValueError(f"{folder} lacks {', '.join(missing)}; train audio2pose and video first")
+        raise InputError(f"{folder} lacks {', '.join(missing)}; train audio2pose and video first")
     parts = mini_model.load(folder)
     condition = WarpedReference(gated_validity=0.0 if parts.interaction is None else 1.0)
     condition.save_pretrained(folder / "condition")

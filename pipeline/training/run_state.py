@@ -16,7 +16,9 @@ from torch import Tensor
 from pipeline.training import mini_model
 
 RATE, WARM_UP, LAST = 1.0e-3, 40, 0.03  # learning rate, its first iterations, its last share
-NEW_RATE = 4.0  # times as fast: an interaction that begins at zero beside networks that know their task
+NEW_RATE = (
+    4.0  # times as fast: an interaction that begins at zero beside networks that know their task
+)
 EMA = 0.995
 CLIP_NORM = 1.0
 MEET_SECONDS = 60.0
@@ -34,7 +36,9 @@ class Run:
         fast = [p for k, p in self.parameters.items() if k.startswith("interaction.")]
         rest = [p for k, p in self.parameters.items() if not k.startswith("interaction.")]
         groups = [{"params": rest, "pace": 1.0}, {"params": fast, "pace": NEW_RATE}]
-        self.optimiser = torch.optim.AdamW(groups, RATE, betas=(0.9, 0.98), weight_decay=1e-3, fused=True)
+        self.optimiser = torch.optim.AdamW(
+            groups, RATE, betas=(0.9, 0.98), weight_decay=1e-3, fused=True
+        )
 
     def update(self, loss: Tensor, share: float, rate: float = RATE) -> None:
         """One optimiser step at `share` of the run, whose learning rate begins at `rate`."""
@@ -49,7 +53,9 @@ class Run:
         keep = min(EMA, (1 + self.step) / (10 + self.step))
         state = self.networks.state_dict()
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), [state[k] for k in self.average], 1 - keep)
+            torch._foreach_lerp_(
+                list(self.average.values()), [state[k] for k in self.average], 1 - keep
+            )
 
     def save(self) -> None:
         """Networks, average and optimiser state as safetensors, progress as JSON; no pickles."""
@@ -70,7 +76,9 @@ class Run:
         if not path.exists():
             return
         tensors = load_file(path, device=str(self.mini.unet.device))
-        self.networks.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
+        self.networks.load_state_dict(
+            {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}
+        )
         self.average = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
         for name, parameter in self.parameters.items():
             state = {f: tensors.get(f"opt.{f}.{name}") for f in ("step", "exp_avg", "exp_avg_sq")}
@@ -85,7 +93,9 @@ class Run:
         draft = self.folder / f"worker{worker}.tmp"
         save_file({k: v.contiguous() for k, v in state.items()}, draft)
         others = [self.folder / f"worker{i}.safetensors" for i in range(workers) if i != worker]
-        fresh = [p for p in others if p.exists() and time.time() - p.stat().st_mtime < 3 * MEET_SECONDS]
+        fresh = [
+            p for p in others if p.exists() and time.time() - p.stat().st_mtime < 3 * MEET_SECONDS
+        ]
         for number, path in enumerate(fresh, 2):
             for name, value in load_file(path).items():
                 state[name].lerp_(value, 1 / number)

@@ -34,7 +34,11 @@ from pipeline.training.data.speech.visemes import PARAMETERS, labels
 
 log = logging.getLogger(__name__)
 SECONDS, BATCH, SILENT, MUSIC = 3.0, 24, 2, 3  # crops a batch; of them noise, music alone
-BED_SHARE, SUNG_SHARE, HELD_SHARE = 0.4, 0.15, 0.15  # of the voices: over a bed, sung, with held vowels
+BED_SHARE, SUNG_SHARE, HELD_SHARE = (
+    0.4,
+    0.15,
+    0.15,
+)  # of the voices: over a bed, sung, with held vowels
 RECORDED_SHARE = 0.6  # flite and festival (built from recordings) against espeak (formants)
 PEAK_RATE, INIT_RATE, AVERAGING = 2e-3, 1e-3, 0.995
 GAP, CLOSE = PARAMETERS.index("gap"), PARAMETERS.index("close")
@@ -51,7 +55,13 @@ class Corpus:
         for row in rows:
             phones = [tuple(p) for p in row["phones"]]
             params, classes = labels(phones, row["length"] / RATE)
-            item = (row["offset"], row["length"], params.astype(np.float16), classes.astype(np.int8), row)
+            item = (
+                row["offset"],
+                row["length"],
+                params.astype(np.float16),
+                classes.astype(np.int8),
+                row,
+            )
             (self.held_out if row["voice"] in engines.HELD_OUT else self.train).append(item)
         voices = [item[4]["voice"] for item in self.train]
         self.sung = [k for k, voice in enumerate(voices) if voice.endswith(engines.SINGING.name)]
@@ -62,7 +72,9 @@ class Corpus:
     def sound(self, item: tuple) -> np.ndarray:
         return self.samples[item[0] : item[0] + item[1]].astype(np.float32) / 32768
 
-    def crop(self, rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def crop(
+        self, rng: np.random.Generator, seconds: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Samples, parameters (100 Hz) and classes of a random stretch; silence fills what is missing."""
         if self.sung and rng.random() < SUNG_SHARE:
             pool = self.sung
@@ -70,18 +82,26 @@ class Corpus:
             pool = self.recorded if rng.random() < RECORDED_SHARE else self.espeak
         item = self.train[int(rng.choice(pool))]
         frames = int(seconds * 100) + 1
-        sound, params, classes = self.sound(item), item[2].astype(np.float32), item[3].astype(np.int64)
+        sound, params, classes = (
+            self.sound(item),
+            item[2].astype(np.float32),
+            item[3].astype(np.int64),
+        )
         start = int(rng.integers(min(0, len(params) - frames), max(1, len(params) - frames + 1)))
         before, after = max(0, -start), max(0, start + frames - len(params))
         rows = slice(max(0, start), start + frames)
         params = np.pad(params[rows], ((before, after), (0, 0)), mode="edge")
         classes = np.pad(classes[rows], (before, after))
         cut = sound[max(0, start) * 160 : (start + frames) * 160]
-        cut = np.pad(cut, (before * 160, max(0, frames * 160 - before * 160 - len(cut))))[: frames * 160]
+        cut = np.pad(cut, (before * 160, max(0, frames * 160 - before * 160 - len(cut))))[
+            : frames * 160
+        ]
         return cut, params, classes
 
 
-def quiet_crop(rng: np.random.Generator, n: int, musical: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quiet_crop(
+    rng: np.random.Generator, n: int, musical: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A bed or a noise alone, n frames long, with labels of a closed mouth that does not speak."""
     if musical:
         sound = augment.degrade(0.1 * music.music(rng, n * 160), rng, None)
@@ -92,7 +112,9 @@ def quiet_crop(rng: np.random.Generator, n: int, musical: bool) -> tuple[np.ndar
     return sound, params, np.zeros(n, np.int64)
 
 
-def voice_crop(corpus: Corpus, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def voice_crop(
+    corpus: Corpus, rng: np.random.Generator, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A degraded voice, n frames long, spoken or sung, with or without music, and its labels."""
     pace = float(rng.uniform(0.82, 1.22))
     sound, params, classes = corpus.crop(rng, SECONDS * pace + 0.05)
@@ -119,10 +141,16 @@ def make_batch(
         sounds.append(sound[: (n - 1) * 160])
         params.append(target[::2])
         classes.append(kind[::2])
-        bank.append(banks[int(rng.integers(len(banks)))] if rng.random() < 0.7 else banks[len(banks) // 2])
+        bank.append(
+            banks[int(rng.integers(len(banks)))] if rng.random() < 0.7 else banks[len(banks) // 2]
+        )
     mel = log_mel(torch.from_numpy(np.stack(sounds).astype(np.float32)), torch.stack(bank))
     mel = torch.from_numpy(augment.mask(normalise(mel).numpy(), rng))
-    return mel, torch.from_numpy(np.stack(params)).transpose(1, 2), torch.from_numpy(np.stack(classes))
+    return (
+        mel,
+        torch.from_numpy(np.stack(params)).transpose(1, 2),
+        torch.from_numpy(np.stack(classes)),
+    )
 
 
 def loss(model: Audio2Pose, mel: Tensor, params: Tensor, classes: Tensor) -> Tensor:
@@ -131,7 +159,12 @@ def loss(model: Audio2Pose, mel: Tensor, params: Tensor, classes: Tensor) -> Ten
     error = (predicted - params).square()
     step = (predicted[..., 2:] - predicted[..., :-2]) - (params[..., 2:] - params[..., :-2])
     gap = (error[:, GAP] * (1 + 1.5 * params[:, CLOSE])).mean()
-    return 10 * error.mean() + 20 * gap + 5 * step.square().mean() + 0.25 * F.cross_entropy(logits, classes)
+    return (
+        10 * error.mean()
+        + 20 * gap
+        + 5 * step.square().mean()
+        + 0.25 * F.cross_entropy(logits, classes)
+    )
 
 
 def learning_rate(share: float, peak: float = PEAK_RATE) -> float:
@@ -153,7 +186,9 @@ def beginning(args: argparse.Namespace) -> Audio2Pose:
         if args.init is None:
             return Audio2Pose(channels=args.channels)
         model = Audio2Pose.from_config(Audio2Pose.load_config(args.init))
-    model.load_state_dict(load_file(args.init / WEIGHTS))  # not from_pretrained: the config would name --init
+    model.load_state_dict(
+        load_file(args.init / WEIGHTS)
+    )  # not from_pretrained: the config would name --init
     return model
 
 
@@ -174,7 +209,9 @@ def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2P
     saved, mean = time.monotonic(), None
     while (share := step / args.steps if args.steps else spent / (args.minutes * 60)) < 1:
         began = time.process_time()  # a busy machine trains longer, not less
-        rng = np.random.default_rng((args.seed, step))  # a resumed run sees an unbroken run's batches
+        rng = np.random.default_rng(
+            (args.seed, step)
+        )  # a resumed run sees an unbroken run's batches
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(share, peak)
         batch = make_batch(corpus, rng, banks)
@@ -241,7 +278,9 @@ def held_out_report(model: Audio2Pose, corpus: Corpus) -> dict[str, dict[str, fl
         params, logits, _ = (y[0].numpy() for y in model(mel))
         n = min(params.shape[1], (len(item[2]) + 1) // 2)
         gap, truth = params[GAP, :n], item[2][::2][:n, GAP].astype(np.float32)
-        row = found.setdefault(item[4]["voice"], {"r": [], "accuracy": [], "closed": [], "false": []})
+        row = found.setdefault(
+            item[4]["voice"], {"r": [], "accuracy": [], "closed": [], "false": []}
+        )
         row["r"].append(np.corrcoef(gap, truth)[0, 1])
         row["accuracy"].append((logits.argmax(0)[:n] == item[3][::2][:n]).mean())
         level = np.percentile(gap, 90)
@@ -252,14 +291,17 @@ def held_out_report(model: Audio2Pose, corpus: Corpus) -> dict[str, dict[str, fl
             elif name in ("aa", "ae", "ah", "eh", "iy", "ey", "ay"):
                 row["false"].append(gap[(a + b) // 2] < 0.25 * level)
     return {
-        voice: {k: round(float(np.mean(x)), 4) for k, x in row.items()} | {"closures": len(row["closed"])}
+        voice: {k: round(float(np.mean(x)), 4) for k, x in row.items()}
+        | {"closures": len(row["closed"])}
         for voice, row in found.items()
     }
 
 
 def main(argv: list[str]) -> int:
     """Makes the corpus if it is not there, trains, writes the checkpoint, prints the held-out figures."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline train audio2pose", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline train audio2pose", description=__doc__
+    )
     parser.add_argument("--out", required=True, help="folder for config.json and the weights")
     parser.add_argument("--minutes", type=float, default=35, help="processor time to train for")
     parser.add_argument(
@@ -268,7 +310,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--channels", type=int, default=160)
     parser.add_argument("--init", type=Path, help="begin with the weights of this exported folder")
-    parser.add_argument("--corpus", type=Path, help="folder of the corpus (default: in the user's cache)")
+    parser.add_argument(
+        "--corpus", type=Path, help="folder of the corpus (default: in the user's cache)"
+    )
     parser.add_argument("--corpus-scale", type=float, default=1.0, help="1 = about 6 h of speech")
     parser.add_argument("--checkpoint-minutes", type=float, default=3.0)
     args = parser.parse_args(argv)
@@ -283,7 +327,9 @@ def main(argv: list[str]) -> int:
     if not (folder / "utterances.json").exists():
         engines.make_corpus(folder, args.seed, args.corpus_scale)
     corpus = Corpus(folder)
-    print(f"{len(corpus.train)} utterances to train on, {len(corpus.held_out)} held out", flush=True)
+    print(
+        f"{len(corpus.train)} utterances to train on, {len(corpus.held_out)} held out", flush=True
+    )
     model = train(corpus, args, folder / state_name(args))
     print(json.dumps(held_out_report(model, corpus), indent=1))
     return 0

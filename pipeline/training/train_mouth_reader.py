@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pipeline.models.mouth_reader import SHIPPED, MouthReader, mouth_crops
 from pipeline.training.data import clips, held_out, talks
+from pipeline.values import InputError
 
 PEOPLE, FRAMES = 400, 4  # presenters to learn from, frames of each
 STEPS, BATCH, RATE = 1500, 64, 3e-3
@@ -70,10 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Trains a reader and writes it."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.training.train_mouth_reader")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="safetensors file to write")
-    parser.add_argument("--people", type=int, default=PEOPLE, help="training presenters to learn from")
+    parser.add_argument(
+        "--people", type=int, default=PEOPLE, help="training presenters to learn from"
+    )
     args = parser.parse_args(argv)
     if args.people < 1:
-        raise ValueError(f"--people {args.people} teaches nothing; give 1 or more")
+        raise InputError(f"--people {args.people} teaches nothing; give 1 or more")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     save_file(fitted(*lessons(args.people)).state_dict(), args.out)

@@ -22,12 +22,15 @@ from pipeline.training.data import clips, presenters, talks
 from pipeline.training.data import held_out as heldout
 from pipeline.training.data.presenters import acting
 from pipeline.training.data.speech import engines
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 SCALE = 0.5  # of the training bank: 180 espeak-ng talks, 55 of flite where it is installed
 STEPS, CLIPS, WINDOWS = 900, 8, 16
 RATE, TEMPERATURE = 2e-3, 0.1
-CUTS, SECONDS = 3, (1.6, 4.0)  # pieces of each talk and their length, which is that of talks to be judged
+CUTS, SECONDS = (
+    3,
+    (1.6, 4.0),
+)  # pieces of each talk and their length, which is that of talks to be judged
 LIKE = (192, 128)  # size of the drawing, which nobody paints
 
 
@@ -42,7 +45,12 @@ class Lesson:
 def lessons(bank: talks.Bank, seed: int, cuts: int = CUTS) -> list[Lesson]:
     """Pieces of a bank's talks, each said by another drawn presenter."""
     generator = torch.Generator().manual_seed(seed)
-    return [made for row in range(len(bank)) for _ in range(cuts) if (made := _piece(bank, row, generator))]
+    return [
+        made
+        for row in range(len(bank))
+        for _ in range(cuts)
+        if (made := _piece(bank, row, generator))
+    ]
 
 
 def _piece(bank: talks.Bank, row: int, generator: torch.Generator) -> Lesson | None:
@@ -56,7 +64,9 @@ def _piece(bank: talks.Bank, row: int, generator: torch.Generator) -> Lesson | N
     moments = (start / engines.RATE + first + torch.arange(frames) / sync_mini.FPS)[None]
     cast = clips.cast_of(generator, 1, bank)
     cues = bank.cues(torch.tensor([row]), moments)
-    dofs = acting.act(cast.moves, cast.manner, cues, moments + 600 * torch.rand(1, generator=generator))
+    dofs = acting.act(
+        cast.moves, cast.manner, cues, moments + 600 * torch.rand(1, generator=generator)
+    )
     gap = heldout.aperture(presenters.points(cast.people, dofs, LIKE)[2][0], LIKE)
     if np.ptp(np.quantile(gap, (0.02, 0.98))) < 0.02:
         return None
@@ -99,7 +109,9 @@ def held_out(network: sync_mini.SyncMini) -> dict[str, dict[str, float]]:
         frames = int(said.seconds * sync_mini.FPS)
         moments = (torch.arange(frames) + sync_mini.PHASE)[None] / sync_mini.FPS
         cast = clips.cast_of(generator, 1, bank)
-        dofs = acting.act(cast.moves, cast.manner, bank.cues(torch.tensor([row]), moments), moments + 100)
+        dofs = acting.act(
+            cast.moves, cast.manner, bank.cues(torch.tensor([row]), moments), moments + 100
+        )
         gap = heldout.aperture(presenters.points(cast.people, dofs, LIKE)[2][0], LIKE)
         spread = np.ptp(np.quantile(gap, (0.02, 0.98)))
         audio = Audio(said.samples.astype(np.float32) / 32767, engines.RATE)
@@ -129,12 +141,14 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline train sync", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for config.json and the weights")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for config.json and the weights"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=STEPS)
     args = parser.parse_args(argv)
     if args.steps < 1:
-        raise ValueError(f"--steps {args.steps} trains nothing; give 1 or more")
+        raise InputError(f"--steps {args.steps} trains nothing; give 1 or more")
     torch.set_num_threads(1)
     network = trained(lessons(talks.make(args.seed, SCALE), args.seed), args.seed, args.steps)
     network.save_pretrained(args.out)

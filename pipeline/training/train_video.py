@@ -28,7 +28,15 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.temporal import restore_temporal, skip_idle_temporal
 from pipeline.training import denoising_step, mini_model
 from pipeline.training.data.batches import WITHHELD_CHANCE, Pool, augmented, rng_of
-from pipeline.training.data.clips import FRAMES, HELD_OUT, SHARDS, Clips, draw_clips, shards, start_filling
+from pipeline.training.data.clips import (
+    FRAMES,
+    HELD_OUT,
+    SHARDS,
+    Clips,
+    draw_clips,
+    shards,
+    start_filling,
+)
 from pipeline.training.denoising_step import framed, loss_of
 from pipeline.training.run_state import MEET_SECONDS, RATE, Run
 
@@ -36,7 +44,10 @@ log = logging.getLogger(__name__)
 
 # latents of a crop's side (None: whole pictures), clips of a batch, share of steps; each costs about the same
 SIDES = ((16, 24, 0.65), (24, 12, 0.25), (None, 6, 0.1))
-MOUTHS = (8, 64)  # the same of a step for mouths that only the sound moves: six cells of a small crop
+MOUTHS = (
+    8,
+    64,
+)  # the same of a step for mouths that only the sound moves: six cells of a small crop
 MOUTH_SHARE, ALL_WITHHELD = 0.3, 1000.0
 WHOLE = 0.9  # share of the run after which whole pictures are trained
 SAVE_SECONDS, TEST_SECONDS = 180.0, 600.0
@@ -82,7 +93,9 @@ def prepared(mini: mini_model.Mini, device: str) -> mini_model.Mini:
     return mini
 
 
-def step_loss(run: Run, pool: Pool, recipe: Recipe, share: float, seed: int) -> tuple[Tensor, Tensor]:
+def step_loss(
+    run: Run, pool: Pool, recipe: Recipe, share: float, seed: int
+) -> tuple[Tensor, Tensor]:
     """The loss, and the warp's, of one batch at `share` of the run."""
     generator = rng_of(seed, run.step)
     side, count, frames = _shape(recipe, share, generator)
@@ -128,14 +141,18 @@ def test(run: Run, held: tuple[list[Clips], list[Clips]], out: Path | None) -> d
     with run.averaged() as mini:
         figures = mini_model.evaluate(mini, held[0])
         one, four = (
-            mini_model.evaluate(mini, held[0][:2], steps) for steps in (1, denoising_step.SAMPLER_STEPS)
+            mini_model.evaluate(mini, held[0][:2], steps)
+            for steps in (1, denoising_step.SAMPLER_STEPS)
         )
-        figures |= {f"four_less_one_{k}": four[f"result_{k}"] - one[f"result_{k}"] for k in ("psnr", "face")}
+        figures |= {
+            f"four_less_one_{k}": four[f"result_{k}"] - one[f"result_{k}"] for k in ("psnr", "face")
+        }
         if held[1]:
             figures |= mini_model.hearing(mini, held[1])
         sheet = mini_model.contact_sheet(mini, Clips.join([held[0][0], *held[1][:1]]))
         better = (
-            figures["result_psnr"] > figures["warp_psnr"] and figures["result_face"] > figures["warp_face"]
+            figures["result_psnr"] > figures["warp_psnr"]
+            and figures["result_face"] > figures["warp_face"]
         )
         if out is not None and better:
             mini_model.export(mini, out)
@@ -160,7 +177,9 @@ def prepare(
         time.sleep(1)
     vae_folder = folder / "vae"
     if not (vae_folder / "config.json").exists():
-        codec = mini_model.HaarLatent.from_pretrained(init / "vae") if init else measured(pool, first)
+        codec = (
+            mini_model.HaarLatent.from_pretrained(init / "vae") if init else measured(pool, first)
+        )
         codec.save_pretrained(vae_folder)
     run = Run(prepared(networks(folder, seed, init, ears), device), folder)
     run.resume()
@@ -232,7 +251,9 @@ def train(
         run.save()
 
 
-def join(folder: Path, recipe: Recipe, init: Path | None, ears: Path, worker: int, workers: int) -> None:
+def join(
+    folder: Path, recipe: Recipe, init: Path | None, ears: Path, worker: int, workers: int
+) -> None:
     """What a further worker process does: begins with the saved run and meets the others every minute."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -292,20 +313,44 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--fillers", type=int, default=1, help="processes that draw data")
     add("--shards", type=int, default=SHARDS, help="training shards of 32 frames, 6 MB each")
     add("--device", default="cpu", help="cpu or cuda")
-    add("--precision", choices=("auto", *PRECISIONS), default="auto", help="of the networks' products")
+    add(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="auto",
+        help="of the networks' products",
+    )
     add("--batch", type=int, default=1, help="factor on the batch sizes that suit a CPU")
     add("--pose-dropout", type=float, default=denoising_step.POSE_DROPOUT, help="share of clips")
     add("--sharpness", type=float, default=0.0, help="weight of the loss of local contrast")
-    add("--clip-share", type=float, default=0.0, help="last share of the run: clips, temporal layers on")
+    add(
+        "--clip-share",
+        type=float,
+        default=0.0,
+        help="last share of the run: clips, temporal layers on",
+    )
     add(
         "--mouth-share",
         type=float,
         default=MOUTH_SHARE,
         help="share of steps: mouths that only the sound moves",
     )
-    add("--rate", type=float, default=RATE, help="learning rate at the start; it falls to 3 %% of that")
+    add(
+        "--rate",
+        type=float,
+        default=RATE,
+        help="learning rate at the start; it falls to 3 %% of that",
+    )
     arguments = parser.parse_args(argv)
-    if min(arguments.minutes, arguments.shards, arguments.workers, arguments.fillers, arguments.batch) <= 0:
+    if (
+        min(
+            arguments.minutes,
+            arguments.shards,
+            arguments.workers,
+            arguments.fillers,
+            arguments.batch,
+        )
+        <= 0
+    ):
         parser.error("--minutes, --shards, --workers, --fillers and --batch must be positive")
     shares = arguments.pose_dropout, arguments.clip_share, arguments.mouth_share
     if not 0 < arguments.rate < 0.1:
@@ -325,7 +370,9 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     options = _arguments(argv)
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # with denormals the first hundred iterations are several times slower
+    torch.set_flush_denormal(
+        True
+    )  # with denormals the first hundred iterations are several times slower
     auto = options.precision == "auto"
     recipe = Recipe(
         options.seed, options.minutes * 60,
@@ -334,7 +381,13 @@ def main(argv: list[str] | None = None) -> int:
         options.rate,
     )  # fmt: skip
     run = prepare(
-        options.run, options.seed, options.shards, options.init, options.ears, options.device, options.fillers
+        options.run,
+        options.seed,
+        options.shards,
+        options.init,
+        options.ears,
+        options.device,
+        options.fillers,
     )
     held = held_out(options.run)
     if options.workers > 1:
@@ -346,5 +399,7 @@ def main(argv: list[str] | None = None) -> int:
     train(run, recipe, options.out, held, (0, options.workers))
     restore_temporal(run.mini.unet)
     figures = test(run, held, options.out)
-    print(json.dumps({"better": figures["result_face"] > figures["warp_face"]} | figures), flush=True)
+    print(
+        json.dumps({"better": figures["result_face"] > figures["warp_face"]} | figures), flush=True
+    )
     return 0

@@ -51,7 +51,8 @@ def still(frames: int) -> gesture.HeadMotion:
 
 def moved(frames: int, offsets: np.ndarray | float) -> MeshMotion:
     return MeshMotion(
-        np.broadcast_to(offsets, (frames, 468, 3)).astype(np.float32), np.zeros((frames, 1, 8), np.float32)
+        np.broadcast_to(offsets, (frames, 468, 3)).astype(np.float32),
+        np.zeros((frames, 1, 8), np.float32),
     )
 
 
@@ -59,7 +60,9 @@ def test_the_detectors_mesh_agrees_with_its_68_points(photo, person):
     found = facemesh.landmarks(photo, person.face)
     assert found.shape == (478, 3)
     tall = np.ptp(person.face.xy[0, :, 1]) * photo.shape[0]
-    apart = np.linalg.norm((face_mesh.face68(found)[:, :2] - person.face.xy[0]) * photo.shape[1::-1], axis=1)
+    apart = np.linalg.norm(
+        (face_mesh.face68(found)[:, :2] - person.face.xy[0]) * photo.shape[1::-1], axis=1
+    )
     assert apart.mean() < 0.03 * tall
 
 
@@ -138,7 +141,9 @@ def test_the_slider_moves_mesh_and_face_alike(pipe, photo):
     motion = pipe.prepare_motion(photo, speech(2.0), figure(50))
     strong = refocus(motion, 2.0)
     assert refocus(motion, 0.0).mesh is motion.mesh
-    before, after = (face_mesh.face68(m.mesh.astype(float)) - m.pose.face.xy for m in (motion, strong))
+    before, after = (
+        face_mesh.face68(m.mesh.astype(float)) - m.pose.face.xy for m in (motion, strong)
+    )
     assert np.nanmax(np.abs(after - before)) < 0.01
     assert strong.mesh.dtype == motion.mesh.dtype
 
@@ -167,5 +172,6 @@ def test_head_turns_come_from_the_speech(paths):
     assert np.abs(np.diff(turned.angles, axis=0)).max() < np.abs(np.diff(raw[:, :3], axis=0)).max()
     with torch.no_grad():
         assert not np.array_equal(
-            turned.angles, talking_face.head_from_speech(network, audio, 25.0, head, identity=7).angles
+            turned.angles,
+            talking_face.head_from_speech(network, audio, 25.0, head, identity=7).angles,
         )

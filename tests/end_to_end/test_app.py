@@ -58,9 +58,18 @@ def address(files, tmp_path_factory):
 
 
 def analyse(client: Client, files: dict[str, str], **changes):
-    given = {"image": files["face.png"], "audio": files["speech.wav"], "pose": files["pose.npz"]} | changes
-    sent = {name: handle_file(value) if value in files.values() else value for name, value in given.items()}
-    return client.predict(**{"video": None, "height": 128, "width": 128} | sent, api_name="/analyse")
+    given = {
+        "image": files["face.png"],
+        "audio": files["speech.wav"],
+        "pose": files["pose.npz"],
+    } | changes
+    sent = {
+        name: handle_file(value) if value in files.values() else value
+        for name, value in given.items()
+    }
+    return client.predict(
+        **{"video": None, "height": 128, "width": 128} | sent, api_name="/analyse"
+    )
 
 
 def video_of(value) -> str:
@@ -83,7 +92,11 @@ def test_three_steps_over_the_api(address, files) -> None:
     made = media.probe(video_of(result))
     assert made.frames == 25 and made.has_audio and (made.width, made.height) == (128, 128)
     settings = media.read_settings(video_of(result))
-    assert settings["intensity"] == 2 and settings["steps"] == 2 and settings["reference"] == "face.png"
+    assert (
+        settings["intensity"] == 2
+        and settings["steps"] == 2
+        and settings["reference"] == "face.png"
+    )
     both = media.probe(video_of(client.predict(api_name="/compare")))
     assert both.frames == 25 and (both.width, both.height) == (384, 128) and both.has_audio
     loaded = client.predict(handle_file(video_of(result)), api_name="/load_settings")
@@ -220,8 +233,19 @@ def test_the_page_asks_for_nothing_elsewhere(address) -> None:
 
 
 def test_every_endpoint_has_a_name(address) -> None:
-    named = Client(address, verbose=False).view_api(return_format="dict", print_info=False)["named_endpoints"]
-    wanted = {"/analyse", "/people", "/accents", "/detected", "/tune", "/excerpt", "/pose", "/overlay"}
+    named = Client(address, verbose=False).view_api(return_format="dict", print_info=False)[
+        "named_endpoints"
+    ]
+    wanted = {
+        "/analyse",
+        "/people",
+        "/accents",
+        "/detected",
+        "/tune",
+        "/excerpt",
+        "/pose",
+        "/overlay",
+    }
     wanted |= {"/generate", "/cancel", "/compare", "/load_settings"}
     assert wanted <= set(named) <= wanted | {"/example"}
     json.dumps(named)

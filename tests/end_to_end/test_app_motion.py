@@ -41,7 +41,8 @@ def spoken(files) -> str:
 
 def moved(pose: Pose, x: float) -> Pose:
     parts = {
-        n: Keypoints(getattr(pose, n).xy + (x, 0), getattr(pose, n).score) for n in ("body", "hands", "face")
+        n: Keypoints(getattr(pose, n).xy + (x, 0), getattr(pose, n).score)
+        for n in ("body", "hands", "face")
     }
     return Pose(**parts, fps=pose.fps, size=pose.size)
 
@@ -67,14 +68,20 @@ def drawn(client: Client, **knobs) -> Pose:
     return Pose.load(client.predict(**knobs, api_name="/pose"))
 
 
-def written(files, folder: Path, *words: str, driving: str = "pose.npz", audio: str = "voice.wav") -> Pose:
+def written(
+    files, folder: Path, *words: str, driving: str = "pose.npz", audio: str = "voice.wav"
+) -> Pose:
     """The pose that the command line draws."""
     out = folder / "pose.npz"
     named = {"reference": files["face.png"], "audio": files[audio], "driving": files[driving]}
     named |= {"model": files["model"], "height": "128", "width": "128", "pose-out": str(out)}
     named |= {"output": str(folder / "s.mp4")}
     done = main(
-        ["preview", *words, *(word for name, value in named.items() for word in (f"--{name}", value))]
+        [
+            "preview",
+            *words,
+            *(word for name, value in named.items() for word in (f"--{name}", value)),
+        ]
     )
     assert done == 0
     return Pose.load(out)
@@ -82,12 +89,17 @@ def written(files, folder: Path, *words: str, driving: str = "pose.npz", audio: 
 
 def same(one: Pose, other: Pose) -> bool:
     return all(
-        np.array_equal(getattr(one, part).xy, getattr(other, part).xy) for part in ("body", "hands", "face")
+        np.array_equal(getattr(one, part).xy, getattr(other, part).xy)
+        for part in ("body", "hands", "face")
     )
 
 
 def table(rows) -> dict:
-    return {"headers": ["seconds", "strength"], "data": [list(row) for row in rows], "metadata": None}
+    return {
+        "headers": ["seconds", "strength"],
+        "data": [list(row) for row in rows],
+        "metadata": None,
+    }
 
 
 def rows_of(shown) -> list[list[float]]:
@@ -111,7 +123,9 @@ def test_edited_accents_move_the_skeleton_and_are_kept(address, files, spoken, t
     assert not same(before, after)
     listed = [{"time": time, "strength": strength} for time, strength in wanted[:-1]]
     (tmp_path / "a.json").write_text(json.dumps(listed))
-    assert same(after, written(files, tmp_path, "--intensity", "2", "--accents", str(tmp_path / "a.json")))
+    assert same(
+        after, written(files, tmp_path, "--intensity", "2", "--accents", str(tmp_path / "a.json"))
+    )
 
     *_, result = client.predict(intensity=2, api_name="/generate")
     assert media.read_settings(video_of(result))["accent_rows"] == sorted(wanted[:-1])
@@ -122,7 +136,11 @@ def test_edited_accents_move_the_skeleton_and_are_kept(address, files, spoken, t
     assert rows_of(shown) == sorted(wanted[:-1]) and same(drawn(other, intensity=2), after)
 
     status, _, shown, _ = client.predict(api_name="/detected")
-    assert rows_of(shown) == found and "as detected" in status and same(drawn(client, intensity=2), before)
+    assert (
+        rows_of(shown) == found
+        and "as detected" in status
+        and same(drawn(client, intensity=2), before)
+    )
 
 
 def test_edits_stay_with_their_speech(address, files, spoken) -> None:
@@ -167,7 +185,9 @@ def test_a_bad_accent_is_one_sentence_and_changes_nothing(address, files, row, w
 def test_a_half_filled_row_waits_and_no_row_means_no_accent(address, files, spoken) -> None:
     client = Client(address, verbose=False)
     analyse(client, files, audio=spoken)
-    status, _, _, hint = client.predict(accents=table([[1.0, 0.9], [2.0, None]]), api_name="/accents")
+    status, _, _, hint = client.predict(
+        accents=table([[1.0, 0.9], [2.0, None]]), api_name="/accents"
+    )
     assert "1 accents" in status and "Row 2 lacks" in hint
     status, _, _, hint = client.predict(accents=table([[None, ""]]), api_name="/accents")
     assert "0 accents" in status and "Double-click" in hint
@@ -204,7 +224,9 @@ def test_regions_act_at_once_and_as_in_the_command_line(address, files, spoken, 
         client.predict(intensity=2, arms_intensity=2, api_name="/tune")
 
 
-def test_mouth_offset_retarget_and_framing_are_the_command_lines(address, files, spoken, tmp_path) -> None:
+def test_mouth_offset_retarget_and_framing_are_the_command_lines(
+    address, files, spoken, tmp_path
+) -> None:
     client = Client(address, verbose=False)
     analyse(client, files, audio=spoken)
     plain = drawn(client)
@@ -217,7 +239,7 @@ def test_mouth_offset_retarget_and_framing_are_the_command_lines(address, files,
         analyse(client, files, audio=spoken, **{name: value})
         assert not same(drawn(client), plain), name
     analyse(client, files, audio=spoken, mouth=0.2, audio_offset=300, retarget="similar")
-    words = "--mouth 0.2 --audio-offset 300 --retarget similar".split()
+    words = ["--mouth", "0.2", "--audio-offset", "300", "--retarget", "similar"]
     assert same(drawn(client), written(files, tmp_path, *words))
     with pytest.raises(AppError, match="framing"):
         analyse(client, files, retarget="similar", framing="driving")
@@ -269,11 +291,15 @@ def test_a_person_is_chosen_by_number_or_point(address, files, pair) -> None:
     for person in ("1", "0.75,0.5", "2"):
         _, _, notes, _ = analyse(client, files, pose=pair, person=person)
         poses[person] = drawn(client)
-        assert ("the point" in notes) == ("," in person)  # in the first frame, where number 1 is alone
+        assert ("the point" in notes) == (
+            "," in person
+        )  # in the first frame, where number 1 is alone
     assert same(poses[""], poses["1"]) and same(poses["1"], poses["0.75,0.5"])
     assert not same(poses["1"], poses["2"])
     second = np.array(Image.open(client.predict(api_name="/people")).convert("RGB"))
-    assert first.shape == second.shape and not np.array_equal(first, second)  # the chosen one is green
+    assert first.shape == second.shape and not np.array_equal(
+        first, second
+    )  # the chosen one is green
     for person, word in (("3", "choose 1 to 2"), ("left", "not understood")):
         with pytest.raises(AppError, match=word):
             analyse(client, files, pose=pair, person=person)
@@ -291,7 +317,11 @@ def test_a_click_finds_the_person_under_it(pair) -> None:
         assert outputs.person_at(people, (x, 0.5)) == number
     picture = outputs.people_picture(jobs.Request("a", "b", pair), people, right[0])
     green = (picture == (64, 220, 120)).all(-1).any(0)
-    assert max(picture.shape) == outputs.PICKER and not green[: picture.shape[1] // 2].any() and green.any()
+    assert (
+        max(picture.shape) == outputs.PICKER
+        and not green[: picture.shape[1] // 2].any()
+        and green.any()
+    )
 
 
 def test_another_driving_clip_forgets_the_person() -> None:
@@ -312,7 +342,9 @@ def test_pose_files_of_every_kind_are_read(address, files, tmp_path, kind) -> No
     if kind == "echomimic":
         arrays = {"candidate": pose.body, "hands": pose.hands, "faces": pose.face}
         scores = {"body_score": pose.body, "hands_score": pose.hands, "faces_score": pose.face}
-        np.savez(path, **{n: p.xy for n, p in arrays.items()}, **{n: p.score for n, p in scores.items()})
+        np.savez(
+            path, **{n: p.xy for n, p in arrays.items()}, **{n: p.score for n, p in scores.items()}
+        )
     else:
         pose_files.write(pose, path)
     files["own"] = str(path)
@@ -320,7 +352,11 @@ def test_pose_files_of_every_kind_are_read(address, files, tmp_path, kind) -> No
     status, *_ = analyse(client, files, pose=str(path))
     assert "25 frames" in status
     again = drawn(client, intensity=0)
-    assert len(again) == 25 and again.body.visible[:, [3, 4]].all() and np.ptp(again.body.xy[:, 4, 0]) > 0.01
+    assert (
+        len(again) == 25
+        and again.body.visible[:, [3, 4]].all()
+        and np.ptp(again.body.xy[:, 4, 0]) > 0.01
+    )
 
 
 def test_the_overlay_clip_is_the_command_lines(address, files, tmp_path) -> None:
@@ -330,4 +366,8 @@ def test_the_overlay_clip_is_the_command_lines(address, files, tmp_path) -> None
     theirs = str(tmp_path / "over.mp4")
     written(files, tmp_path, "--overlay", theirs, audio="speech.wav")
     shown, told = (np.concatenate(list(media.read_video(path).chunks())) for path in (mine, theirs))
-    assert shown.shape == (25, 128, 128, 3) and np.array_equal(shown, told) and media.probe(theirs).has_audio
+    assert (
+        shown.shape == (25, 128, 128, 3)
+        and np.array_equal(shown, told)
+        and media.probe(theirs).has_audio
+    )

@@ -17,10 +17,16 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
 SECONDS = 240_000  # milliseconds for one step on a busy machine
 PLAYED = """() => {
     const video = document.querySelector('#result video');
@@ -28,7 +34,9 @@ PLAYED = """() => {
             sound: video.webkitAudioDecodedByteCount, error: video.error && video.error.message};
 }"""
 CHANGED = "([name, before]) => document.querySelector(name)?.getAttribute('src') !== before"
-CELL = "(text) => document.querySelectorAll('#accents [role=gridcell]')[1]?.innerText.trim() === text"
+CELL = (
+    "(text) => document.querySelectorAll('#accents [role=gridcell]')[1]?.innerText.trim() === text"
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +52,16 @@ def address(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"APV_CACHE": str(folder / "cache"), "GRADIO_TEMP_DIR": str(folder / "gradio")}
+    environment = os.environ | {
+        "APV_CACHE": str(folder / "cache"),
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+    }
     environment["OMP_NUM_THREADS"] = str(os.cpu_count())
     words = [sys.executable, "app.py", "--model", name, "--port", str(port)]
     with open(folder / "app.log", "w+") as log:
-        server = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
         try:
             yield _ready(f"http://127.0.0.1:{port}", server, Path(log.name))
         finally:
@@ -80,7 +93,9 @@ def page(address):
         page.complaints, page.foreign = [], []
         page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("request", lambda r: page.foreign.append(r.url) if _elsewhere(r.url, address) else None)
+        page.on(
+            "request", lambda r: page.foreign.append(r.url) if _elsewhere(r.url, address) else None
+        )
         page.goto(address)
         page.wait_for_selector("#analyse")
         yield page
@@ -100,10 +115,14 @@ def test_an_example_becomes_a_video_that_plays_with_sound(page) -> None:
     page.wait_for_selector("#result video")
     page.wait_for_function("document.querySelector('#result video').readyState === 4")
     page.evaluate("document.querySelector('#result video').play()")
-    page.wait_for_function("document.querySelector('#result video').webkitAudioDecodedByteCount > 0")
+    page.wait_for_function(
+        "document.querySelector('#result video').webkitAudioDecodedByteCount > 0"
+    )
     page.wait_for_function("document.querySelector('#result video').currentTime > 0.2")
     seen = page.evaluate(PLAYED)
-    assert seen["error"] is None and seen["ready"] == 4 and seen["width"] >= 64 and seen["seconds"] > 1
+    assert (
+        seen["error"] is None and seen["ready"] == 4 and seen["width"] >= 64 and seen["seconds"] > 1
+    )
     assert "Done" in page.inner_text("#status")
     assert page.is_enabled("#generate") and not page.is_enabled("#cancel")
     page.get_by_role("tab", name="Side by side").click()
@@ -133,7 +152,9 @@ def test_an_accent_typed_into_the_table_moves_the_picture_and_the_skeleton(page)
     assert page.locator("#accents [role=gridcell]").nth(1).inner_text().strip().startswith("0.05")
     strengthen(page, 1, "loud")
     page.wait_for_selector(".toast-body")
-    assert page.locator(".toast-body").inner_text().count("holds") == 1  # though Gradio tells it twice
+    assert (
+        page.locator(".toast-body").inner_text().count("holds") == 1
+    )  # though Gradio tells it twice
     page.click("#detected")
     page.wait_for_function(CELL, arg=old.strip())
     page.get_by_role("tab", name="Overlay clip").click()
@@ -142,7 +163,9 @@ def test_an_accent_typed_into_the_table_moves_the_picture_and_the_skeleton(page)
 
 
 def test_a_click_on_a_person_chooses_who_drives(page, tmp_path) -> None:
-    page.set_input_files("#reference input[type=file]", str(ROOT / "assets/reference/half_jacket.png"))
+    page.set_input_files(
+        "#reference input[type=file]", str(ROOT / "assets/reference/half_jacket.png")
+    )
     page.set_input_files("#speech input[type=file]", str(ROOT / "assets/speech/accents_no.wav"))
     page.get_by_role("tab", name="Pose file").click()
     page.set_input_files("#pose input[type=file]", write_pair(tmp_path / "pair.json"))
@@ -169,7 +192,16 @@ def test_an_error_is_a_visible_sentence_and_the_buttons_recover(page) -> None:
 
 
 def test_everything_needed_is_on_the_first_screen(page) -> None:
-    for name in ("reference", "speech", "driving", "analyse", "intensity", "skeleton", "generate", "result"):
+    for name in (
+        "reference",
+        "speech",
+        "driving",
+        "analyse",
+        "intensity",
+        "skeleton",
+        "generate",
+        "result",
+    ):
         box = page.locator(f"#{name}").bounding_box()
         assert box["y"] + box["height"] <= 900 and box["x"] + box["width"] <= 1440, (name, box)
     page.set_viewport_size({"width": 390, "height": 844})

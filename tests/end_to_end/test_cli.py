@@ -56,7 +56,11 @@ def test_generate_writes_a_video_as_long_as_the_speech(files, capsys, driving) -
     video = media.probe(facts["output"])
     assert facts["frames"] == 25 and abs(video.seconds - 1.0) <= 0.04 and video.has_audio
     assert (video.width, video.height) == (128, 128)
-    assert facts["device"] == "cpu" and facts["attention"] == "sdpa" and facts["timings"]["denoise"] > 0
+    assert (
+        facts["device"] == "cpu"
+        and facts["attention"] == "sdpa"
+        and facts["timings"]["denoise"] > 0
+    )
     assert media.read_settings(facts["output"])["intensity"] == 1.0
     assert (facts["alignment"] is None) == (driving is None)
 
@@ -174,6 +178,12 @@ def test_an_interrupt_keeps_the_finished_frames(files, tmp_path, monkeypatch, ca
 
 def test_the_module_runs_as_a_program(files) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "generate", "--reference", "x"], capture_output=True, text=True
+        [sys.executable, "-m", "pipeline", "generate", "--reference", "x"],
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and done.stderr.startswith("error: ")
+        and "Traceback" not in done.stderr
+    )

@@ -28,7 +28,9 @@ def swinging(size: np.ndarray, noise: float = 0.0, seed: int = 0) -> Pose:
     xy[:, [4, 7], 0] += swing[:, None]
     xy[:, gestures.WRISTS] += noise * np.random.default_rng(seed).standard_normal((FRAMES, 2, 2))
     body = Keypoints(xy, np.ones((FRAMES, 18)))
-    return Pose(body, Keypoints.missing(FRAMES, 42), Keypoints.missing(FRAMES, 68), slider.FPS, slider.SIZE)
+    return Pose(
+        body, Keypoints.missing(FRAMES, 42), Keypoints.missing(FRAMES, 68), slider.FPS, slider.SIZE
+    )
 
 
 def taken(gain: float, noise: float = 0.0) -> slider.Take:
@@ -45,7 +47,9 @@ def unseen(take: slider.Take, frames: int) -> slider.Take:
     for pose in take.read:
         score = pose.body.score.copy()
         score[:frames] = 0
-        poses.append(Pose(Keypoints(pose.body.xy, score), pose.hands, pose.face, pose.fps, pose.size))
+        poses.append(
+            Pose(Keypoints(pose.body.xy, score), pose.hands, pose.face, pose.fps, pose.size)
+        )
     return slider.Take(take.drawn, tuple(poses), take.intensity, take.excitation)
 
 
@@ -67,7 +71,10 @@ def test_takes_that_lose_the_gain_or_the_wrists_fail():
     assert "wrists read in frames, of those drawn" not in failed(unseen(taken(1.0), 10))
     nobody = Pose.empty(FRAMES, slider.FPS, slider.SIZE)
     lost = slider.Take(taken(1.0).drawn, (nobody, nobody), INTENSITY, EXCITATION)
-    assert failed(lost) == {"wrists read in frames, of those drawn", "wrists' displacement kept, slope"}
+    assert failed(lost) == {
+        "wrists read in frames, of those drawn",
+        "wrists' displacement kept, slope",
+    }
     assert all(row.passed is None and row.why == slider.LEFT_OUT for row in slider.table([]))
 
 
@@ -79,7 +86,9 @@ def test_a_picture_without_anybody_is_read_as_nobody():
 def enlarging(seed: int = 0) -> Enlarged:
     """A textured truth that stands still; sources blurred and shifted; a gate that trusts the left half."""
     generator = torch.Generator().manual_seed(seed)
-    truth = F.avg_pool2d(torch.rand((1, 3, 68, 68), generator=generator), 3, 1).expand(4, -1, -1, -1)
+    truth = F.avg_pool2d(torch.rand((1, 3, 68, 68), generator=generator), 3, 1).expand(
+        4, -1, -1, -1
+    )
     plain = F.avg_pool2d(truth, 5, 1, 2, count_include_pad=False)
     warp = truth.roll(1, 3)
     gate = ((36 - torch.arange(66.0)) / 6).clamp(0, 1).expand(4, 1, 66, 66)
@@ -120,12 +129,19 @@ def test_haloes_and_contrast_are_counted_as_planted():
 
 
 def test_the_frames_that_are_measured_are_those_of_the_pipeline():
-    talk, pipe = tiny_talk(0, frames=10), tiny_pipeline()  # three windows of four with one frame in common
+    talk, pipe = (
+        tiny_talk(0, frames=10),
+        tiny_pipeline(),
+    )  # three windows of four with one frame in common
     given = cases.case(talk, talk)
     found = resolution.made(pipe, given)
-    assert (found.result - cases.rendered(pipe, given, given.motion)).abs().max() < 0.51 / 255 + 1e-6
+    assert (
+        found.result - cases.rendered(pipe, given, given.motion)
+    ).abs().max() < 0.51 / 255 + 1e-6
     assert (found.warp - cases.warped(given, given.motion)).abs().mean() < 0.1 / 255
-    assert found.plain.shape == found.truth.shape and 0 <= found.trust.min() <= found.trust.max() <= 1
+    assert (
+        found.plain.shape == found.truth.shape and 0 <= found.trust.min() <= found.trust.max() <= 1
+    )
 
 
 @pytest.mark.slow

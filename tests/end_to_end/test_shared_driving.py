@@ -15,7 +15,9 @@ from pipeline.values import Detection, Pose
 pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
 pytestmark = pytest.mark.slow
 
-LARGEST_MOVE = 0.3  # shoulder widths a frame; measured 0.05 to 0.21, a jump to somebody else is over 1
+LARGEST_MOVE = (
+    0.3  # shoulder widths a frame; measured 0.05 to 0.21, a jump to somebody else is over 1
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ def test_people_and_faces_are_counted_and_said(clip):
     assert least <= found.people[0].face.visible.any(1).mean() <= most
     assert all(part in text for part in facts.said), text
     assert not any(part in text for part in facts.unsaid), text
-    for part in (out.body, out.hands, out.face):  # what is not seen is nowhere, not at its last place
+    for part in (
+        out.body,
+        out.hands,
+        out.face,
+    ):  # what is not seen is nowhere, not at its last place
         assert not part.xy[part.score == 0].any()
 
 
@@ -80,7 +86,9 @@ def test_the_chosen_person_never_jumps(clip):
     scale = np.array([pose.size[1], pose.size[0]]) / shoulders(pose)
     for joint in (1, 8):
         seen = np.flatnonzero(pose.body.visible[:, joint])
-        step = np.linalg.norm(np.diff(pose.body.xy[seen, joint] * scale, axis=0), axis=1) / np.diff(seen)
+        step = np.linalg.norm(np.diff(pose.body.xy[seen, joint] * scale, axis=0), axis=1) / np.diff(
+            seen
+        )
         assert step.max() <= LARGEST_MOVE
     for other in found.people[1:]:
         both = found.people[0].body.visible[:, 1] & other.body.visible[:, 1]

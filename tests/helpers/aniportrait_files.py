@@ -24,7 +24,9 @@ def tiny_state(name: str) -> dict[str, Tensor]:
             model, seed = Audio2Mesh(settings, latent_dim=32), MESH_SEED
         else:
             model, seed = Audio2HeadPose(settings, latent_dim=32, feedforward=64), POSE_SEED
-    state = {key: recipe(key, shape, seed) for key, shape in shapes(model).items() if key != "PPE.pe"}
+    state = {
+        key: recipe(key, shape, seed) for key, shape in shapes(model).items() if key != "PPE.pe"
+    }
     for key, value in state.items():
         if key.endswith("weight_g"):
             state[key] = (value.abs() + 0.5).half().float()

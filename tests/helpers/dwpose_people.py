@@ -64,7 +64,9 @@ def grey(*levels: int) -> np.ndarray:
 class Runtime:
     """Stands in for onnxruntime: `find(pixel)` and `pose(crop)` answer for each picture of a batch."""
 
-    def __init__(self, find, pose, batch: int | str = "batch", available=("CPUExecutionProvider",)) -> None:
+    def __init__(
+        self, find, pose, batch: int | str = "batch", available=("CPUExecutionProvider",)
+    ) -> None:
         self.answers = {"yolox_l.onnx": find, "dw-ll_ucoco_384.onnx": pose}
         self.batch, self.available = batch, list(available)
         self.calls: list[tuple[str, int]] = []
@@ -76,7 +78,9 @@ class Runtime:
     def get_available_providers(self) -> list[str]:
         return self.available
 
-    def InferenceSession(self, path: str, options: SimpleNamespace, providers: list[str]) -> SimpleNamespace:
+    def InferenceSession(
+        self, path: str, options: SimpleNamespace, providers: list[str]
+    ) -> SimpleNamespace:
         name = Path(path).name
         self.opened.append((name, options, providers))
         shapes = [[self.batch, 133, 576], [self.batch, 133, 768]]

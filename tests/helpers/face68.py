@@ -2,7 +2,14 @@
 
 import numpy as np
 
-_HALF_JAW = [(-1.11, 0.12), (-1.10, 0.35), (-1.08, 0.59), (-1.05, 0.85), (-0.93, 1.22), (-0.77, 1.47)]
+_HALF_JAW = [
+    (-1.11, 0.12),
+    (-1.10, 0.35),
+    (-1.08, 0.59),
+    (-1.05, 0.85),
+    (-0.93, 1.22),
+    (-0.77, 1.47),
+]
 _HALF_JAW += [(-0.56, 1.65), (-0.28, 1.80)]
 _HALF_BROW = [(-0.90, -0.20), (-0.80, -0.29), (-0.64, -0.34), (-0.44, -0.34), (-0.20, -0.25)]
 _NOSE = [
@@ -17,7 +24,15 @@ _NOSE = [
     (0.26, 0.72),
 ]
 _EYE = [(-0.70, 0.0), (-0.60, -0.06), (-0.43, -0.06), (-0.29, 0.0), (-0.42, 0.06), (-0.58, 0.06)]
-_OUTER = [(-0.39, 1.13), (-0.23, 1.01), (-0.11, 0.98), (0, 0.99), (0.11, 0.98), (0.23, 1.01), (0.39, 1.13)]
+_OUTER = [
+    (-0.39, 1.13),
+    (-0.23, 1.01),
+    (-0.11, 0.98),
+    (0, 0.99),
+    (0.11, 0.98),
+    (0.23, 1.01),
+    (0.39, 1.13),
+]
 _OUTER += [(0.26, 1.24), (0.12, 1.30), (0, 1.30), (-0.12, 1.30), (-0.26, 1.24)]
 _INNER = [
     (-0.34, 1.12),
@@ -31,7 +46,25 @@ _INNER = [
 ]
 
 # The point that each point becomes when the picture is mirrored
-MIRROR = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46]
+MIRROR = [
+    *range(16, -1, -1),
+    *range(26, 16, -1),
+    27,
+    28,
+    29,
+    30,
+    35,
+    34,
+    33,
+    32,
+    31,
+    45,
+    44,
+    43,
+    42,
+    47,
+    46,
+]
 MIRROR += [
     39,
     38,
@@ -85,10 +118,14 @@ def template(gap: float = 0.0) -> np.ndarray:
     return out
 
 
-def placed(size: tuple[int, int], unit: float = 60.0, tilt: float = 0.0, gap: float = 0.0) -> np.ndarray:
+def placed(
+    size: tuple[int, int], unit: float = 60.0, tilt: float = 0.0, gap: float = 0.0
+) -> np.ndarray:
     """The template as fractions of a picture of `size` (H, W): `unit` pixels of eye distance, tilted by
     degrees.
     """
     c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
-    pixels = template(gap) * unit @ np.array([[c, s], [-s, c]]) + np.array([size[1] / 2, size[0] / 2.5])
+    pixels = template(gap) * unit @ np.array([[c, s], [-s, c]]) + np.array(
+        [size[1] / 2, size[0] / 2.5]
+    )
     return pixels / np.array(size[::-1], float)

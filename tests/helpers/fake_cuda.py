@@ -34,7 +34,9 @@ class There(Tensor):
     """A tensor on the device."""
 
     @classmethod
-    def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        cls, func: Callable, types: Any, args: tuple = (), kwargs: Any = None
+    ) -> Any:
         return _run(func, args, kwargs or {})
 
 
@@ -62,9 +64,13 @@ class Stream:
 
 
 class _Mode(TorchFunctionMode):
-    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: Any = None
+    ) -> Any:
         given = kwargs or {}
-        watched = any(isinstance(x, (There, Generator)) or _named(x) for x in tree_leaves((args, given)))
+        watched = any(
+            isinstance(x, (There, Generator)) or _named(x) for x in tree_leaves((args, given))
+        )
         if func in PLAIN or not (watched or func in PINNED):
             return func(*args, **given)
         return _run(func, args, given)
@@ -123,8 +129,14 @@ def _check(func: Callable, args: tuple, kwargs: dict[str, Any], leaves: list, fa
     if func in (Tensor.numpy, Tensor.__array__):
         raise TypeError("can't convert cuda:0 device type tensor to numpy")
     with torch._C.DisableTorchFunction():
-        near = [x.shape for x in leaves if isinstance(x, Tensor) and not isinstance(x, There) and x.dim()]
-        if near and (func not in BOTH or (func is Tensor.__getitem__ and not isinstance(args[0], There))):
+        near = [
+            x.shape
+            for x in leaves
+            if isinstance(x, Tensor) and not isinstance(x, There) and x.dim()
+        ]
+        if near and (
+            func not in BOTH or (func is Tensor.__getitem__ and not isinstance(args[0], There))
+        ):
             raise RuntimeError(f"{func.__name__} has tensors on cuda:0 and on the CPU {near}")
         weight = kwargs.get("weight") if func in NORMS else None
         if weight is not None and weight.dtype != args[0].dtype:

@@ -26,7 +26,13 @@ def tone(seconds: float, rate: int = 16000) -> Audio:
 
 
 def save_sound(
-    path, samples: np.ndarray, rate: int, codec="pcm_s16le", fmt="s16", layout="mono", container="wav"
+    path,
+    samples: np.ndarray,
+    rate: int,
+    codec="pcm_s16le",
+    fmt="s16",
+    layout="mono",
+    container="wav",
 ):
     """`samples` (channels, n) in the sample format `fmt`."""
     with av.open(str(path), "w", format=container) as out:
@@ -41,7 +47,14 @@ def save_sound(
 
 
 def save_clip(
-    path, clip: np.ndarray, *, times=None, codec="libx264", rotation=None, aspect=None, container="mp4"
+    path,
+    clip: np.ndarray,
+    *,
+    times=None,
+    codec="libx264",
+    rotation=None,
+    aspect=None,
+    container="mp4",
 ):
     """`times` are presentation times in hundredths of a second."""
     with av.open(str(path), "w", format=container) as out:
@@ -50,7 +63,9 @@ def save_clip(
         if codec == "mpeg4":
             stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, 100)
-        stream.codec_context.options = {"crf": "10", "x265-params": "log-level=none"} if "26" in codec else {}
+        stream.codec_context.options = (
+            {"crf": "10", "x265-params": "log-level=none"} if "26" in codec else {}
+        )
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
         if rotation is not None:

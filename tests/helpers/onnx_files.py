@@ -47,7 +47,9 @@ def write(
     gain: float = 0.0,
 ) -> Path:
     """A network whose outputs are fixed arrays (rows, columns) plus `gain` times the mean of each picture."""
-    axes = _field(1, "axes") + b"".join(_field(8, axis) for axis in (1, 2, 3)) + _field(20, INTEGERS)
+    axes = (
+        _field(1, "axes") + b"".join(_field(8, axis) for axis in (1, 2, 3)) + _field(20, INTEGERS)
+    )
     keep = _field(1, "keepdims") + _field(3, 1) + _field(20, INTEGER)
     graph = _field(1, _node("ReduceMean", ["images"], "mean", axes, keep))
     graph += _field(1, _node("Reshape", ["mean", "shape"], "flat"))

@@ -8,7 +8,9 @@ from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 def person(file: np.lib.npyio.NpzFile, name: str, size: tuple[int, int], k: int = 0) -> Pose:
     """Person k of a parity record as a pose of one frame."""
     people = len(file[f"{name}_faces"])
-    body = Keypoints(file[f"{name}_candidate"][None, 18 * k : 18 * k + 18], file[f"{name}_score"][None, k])
+    body = Keypoints(
+        file[f"{name}_candidate"][None, 18 * k : 18 * k + 18], file[f"{name}_score"][None, k]
+    )
     sides = [k, people + k]
     hands = Keypoints(
         file[f"{name}_hands"][sides].reshape(1, HANDS, 2),
@@ -28,5 +30,8 @@ def still_person(frames: int = 1) -> Pose:
     face[48:60] = np.stack([0.5 + 0.02 * np.cos(lips), 0.23 + 0.012 * np.sin(lips)], 1)
     face[60:68] = 0.5 + 0.006 * np.stack([np.cos(lips[:8]), np.sin(lips[:8])], 1) - (0, 0.27)
     hands = np.concatenate([np.linspace(body[k], body[k] + (0.03, 0.05), 21) for k in (7, 4)])
-    parts = [Keypoints(np.repeat(p[None], frames, 0), np.ones((frames, len(p)))) for p in (body, hands, face)]
+    parts = [
+        Keypoints(np.repeat(p[None], frames, 0), np.ones((frames, len(p))))
+        for p in (body, hands, face)
+    ]
     return Pose(*parts, 25, (384, 256))

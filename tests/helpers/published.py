@@ -9,7 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+from diffusers import (
+    AutoencoderKLTemporalDecoder,
+    EulerDiscreteScheduler,
+    UNetSpatioTemporalConditionModel,
+)
 from safetensors.torch import save_file
 from torch import nn
 
@@ -45,7 +49,9 @@ CLIP = {
 
 def recipe(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     """The weights of the parity files, made anew from key, shape and seed."""
-    noise = np.random.RandomState((zlib.crc32(key.encode()) + seed) & 0xFFFFFFFF).standard_normal(shape)
+    noise = np.random.RandomState((zlib.crc32(key.encode()) + seed) & 0xFFFFFFFF).standard_normal(
+        shape
+    )
     if len(shape) >= 2:
         noise = noise / np.sqrt(np.prod(shape[1:]))
     elif key.endswith(".weight"):
@@ -56,7 +62,9 @@ def recipe(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
 
 
 def fill(model: nn.Module, seed: int) -> nn.Module:
-    state = {k: recipe(k, tuple(v.shape), seed).reshape(v.shape) for k, v in model.state_dict().items()}
+    state = {
+        k: recipe(k, tuple(v.shape), seed).reshape(v.shape) for k, v in model.state_dict().items()
+    }
     model.load_state_dict(state)
     return model.eval().requires_grad_(False)
 

@@ -16,7 +16,9 @@ def hand(wrist: np.ndarray, towards: tuple[float, float]) -> np.ndarray:
     along = np.array(towards) / np.hypot(*towards)
     across = along[::-1] * [-1, 1]
     fingers = [
-        wrist + along * (28 + 12 * k) + across * 7 * (finger - 2) for finger in range(5) for k in range(4)
+        wrist + along * (28 + 12 * k) + across * 7 * (finger - 2)
+        for finger in range(5)
+        for k in range(4)
     ]
     return np.array([wrist, *fingers])
 
@@ -62,7 +64,10 @@ def without(pose: Pose, body: tuple[int, ...] = (), hands: slice = slice(0)) -> 
 
 
 def spoken(
-    seconds: float, fps: float = 25.0, every: float = 1.0, pauses: tuple[tuple[float, float], ...] = ()
+    seconds: float,
+    fps: float = 25.0,
+    every: float = 1.0,
+    pauses: tuple[tuple[float, float], ...] = (),
 ) -> Prosody:
     """Speech throughout but for `pauses`, with an accent of strength 0.8 `every` so many seconds."""
     time = (np.arange(max(1, round(seconds * fps))) + 0.5) / fps
@@ -81,5 +86,10 @@ def spoken(
 
 def motion(pose: Pose, reference: Pose, speech: Prosody) -> Motion:
     """A motion for the slider."""
-    curves = speech.intensity, speech.excitation, np.ones(len(pose)), np.zeros((len(pose), 1, 1), np.float32)
+    curves = (
+        speech.intensity,
+        speech.excitation,
+        np.ones(len(pose)),
+        np.zeros((len(pose), 1, 1), np.float32),
+    )
     return Motion(pose, reference, None, None, *curves)

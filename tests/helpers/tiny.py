@@ -51,7 +51,9 @@ def figure(frames: int = 1, fps: float = 25.0, size: tuple[int, int] = (128, 96)
     body[:, 4, 0] -= np.abs(swing) * 2
     around = np.linspace(0, 1, 68)
     angle = np.pi * np.linspace(0, 1, 17)
-    face = np.stack([0.5 + 0.08 * np.cos(2 * np.pi * around), 0.2 + 0.06 * np.sin(2 * np.pi * around)], -1)
+    face = np.stack(
+        [0.5 + 0.08 * np.cos(2 * np.pi * around), 0.2 + 0.06 * np.sin(2 * np.pi * around)], -1
+    )
     face[:17] = np.stack([0.5 - 0.09 * np.cos(angle), 0.2 + 0.1 * np.sin(angle)], -1)
     lips = 2 * np.pi * np.linspace(0, 1, 20)
     face[48:] = np.stack([0.5 - 0.035 * np.cos(lips), 0.255 + 0.008 * np.sin(lips)], -1)
@@ -62,7 +64,9 @@ def figure(frames: int = 1, fps: float = 25.0, size: tuple[int, int] = (128, 96)
     hands = hands + 0.02 * np.stack([np.cos(np.arange(42)), np.sin(np.arange(42))], -1)
     inside = (body[..., 1] <= 1).astype(float)
     ones = [np.ones(points.shape[:2]) for points in (hands, face)]
-    return Pose(Keypoints(body, inside), Keypoints(hands, ones[0]), Keypoints(face, ones[1]), fps, size)
+    return Pose(
+        Keypoints(body, inside), Keypoints(hands, ones[0]), Keypoints(face, ones[1]), fps, size
+    )
 
 
 def motion(frames: int = 10, fps: float = 25.0) -> Motion:

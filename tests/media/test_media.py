@@ -32,13 +32,17 @@ def test_sixteen_bit_colour_is_scaled(tmp_path, suffix):
 
 def test_cmyk_jpeg_keeps_its_colours(tmp_path):
     colours = np.zeros((64, 128, 3), np.uint8) + np.array([200, 60, 20], np.uint8)
-    Image.fromarray(colours).convert("CMYK").save(tmp_path / "adobe.jpg", quality=95)  # stored inverted
+    Image.fromarray(colours).convert("CMYK").save(
+        tmp_path / "adobe.jpg", quality=95
+    )  # stored inverted
     assert np.abs(media.read_image(tmp_path / "adobe.jpg").astype(int) - colours).max() <= 4
 
 
 def test_exif_turns_the_picture(tmp_path):
     image = Image.new("RGB", (128, 64), (0, 0, 0))
-    image.paste((255, 0, 0), (0, 0, 32, 64))  # red on the left, the top once turned by a quarter clockwise
+    image.paste(
+        (255, 0, 0), (0, 0, 32, 64)
+    )  # red on the left, the top once turned by a quarter clockwise
     exif = Image.Exif()
     exif[0x0112] = 6
     image.save(tmp_path / "phone.png", exif=exif)
@@ -49,7 +53,11 @@ def test_exif_turns_the_picture(tmp_path):
 
 @pytest.mark.parametrize(
     ("hidden", "ground"),
-    [((0, 0, 0), (255, 255, 255)), ((255, 255, 255), (255, 255, 255)), ((10, 120, 40), (10, 120, 40))],
+    [
+        ((0, 0, 0), (255, 255, 255)),
+        ((255, 255, 255), (255, 255, 255)),
+        ((10, 120, 40), (10, 120, 40)),
+    ],
 )
 def test_alpha_goes_on_white_or_on_the_pictures_own_colour(tmp_path, hidden, ground):
     rgba = np.zeros((64, 96, 4), np.uint8)
@@ -91,7 +99,10 @@ def test_common_formats(tmp_path, suffix, mode, slack):
     image = Image.new("RGB", (96, 64), (40, 40, 40))
     image.paste((200, 200, 200), (0, 0, 48, 64))
     (image.quantize(4) if mode == "P" else image.convert(mode)).save(tmp_path / f"p.{suffix}")
-    assert np.abs(media.read_image(tmp_path / f"p.{suffix}").astype(int) - np.asarray(image)).max() <= slack
+    assert (
+        np.abs(media.read_image(tmp_path / f"p.{suffix}").astype(int) - np.asarray(image)).max()
+        <= slack
+    )
 
 
 def test_the_first_frame_of_an_animation_is_the_picture(tmp_path):
@@ -107,7 +118,11 @@ def test_arrays_of_several_types(scale):
     half = np.zeros((64, 96, 3), scale.dtype)
     half[:, 48:] = scale
     picture = media.to_picture(half)
-    assert picture.dtype == np.uint8 and (picture[:, 48:] == 255).all() and (picture[:, :48] == 0).all()
+    assert (
+        picture.dtype == np.uint8
+        and (picture[:, 48:] == 255).all()
+        and (picture[:, :48] == 0).all()
+    )
     np.testing.assert_array_equal(media.to_picture(half[..., 0]), picture)
 
 
@@ -153,7 +168,9 @@ def test_a_damaged_picture_gets_a_sentence(tmp_path):
         media.read_image(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("read", [media.read_image, media.read_audio, media.probe, media.read_settings])
+@pytest.mark.parametrize(
+    "read", [media.read_image, media.read_audio, media.probe, media.read_settings]
+)
 def test_missing_empty_and_wrong_files_get_a_sentence(tmp_path, read):
     (tmp_path / "empty").touch()
     (tmp_path / "text").write_text("hello " * 99)
@@ -172,17 +189,29 @@ def test_missing_empty_and_wrong_files_get_a_sentence(tmp_path, read):
 def test_sound_is_resampled_and_keeps_its_length(tmp_path, rate):
     save_sound(tmp_path / "a.wav", (tone(2.0, rate).samples[None] * 32767).astype(np.int16), rate)
     audio = media.read_audio(tmp_path / "a.wav")
-    assert audio.rate == 16000 and audio.samples.dtype == np.float32 and abs(audio.seconds - 2.0) <= 0.002
+    assert (
+        audio.rate == 16000
+        and audio.samples.dtype == np.float32
+        and abs(audio.seconds - 2.0) <= 0.002
+    )
     middle = slice(8000, 24000)
     assert np.abs(audio.samples[middle] - tone(2.0).samples[middle]).max() < 0.01
 
 
 def test_an_mp3_named_wav_is_read(tmp_path):
     save_sound(
-        tmp_path / "a.wav", tone(1.0, 44100).samples[None], 44100, "libmp3lame", "fltp", container="mp3"
+        tmp_path / "a.wav",
+        tone(1.0, 44100).samples[None],
+        44100,
+        "libmp3lame",
+        "fltp",
+        container="mp3",
     )
     audio = media.read_audio(tmp_path / "a.wav")
-    assert abs(audio.seconds - 1.0) < 0.06 and 0.3 < np.sqrt((audio.samples[4000:12000] ** 2).mean()) < 0.4
+    assert (
+        abs(audio.seconds - 1.0) < 0.06
+        and 0.3 < np.sqrt((audio.samples[4000:12000] ** 2).mean()) < 0.4
+    )
 
 
 def test_stereo_is_mixed_by_the_mean(tmp_path):
@@ -225,7 +254,11 @@ def test_short_sound_is_refused(tmp_path):
 def test_sound_over_ten_minutes_is_refused_and_ten_minutes_are_not(tmp_path, codec, container):
     for seconds in (600, 602):
         save_sound(
-            tmp_path / f"{seconds}", np.zeros((1, seconds * 8000), np.int16), 8000, codec, container=container
+            tmp_path / f"{seconds}",
+            np.zeros((1, seconds * 8000), np.int16),
+            8000,
+            codec,
+            container=container,
         )
     assert abs(media.read_audio(tmp_path / "600", 8000).seconds - 600) < 0.2
     with pytest.raises(ValueError, match="602 lasts .* over the limit of 600 s; cut it"):

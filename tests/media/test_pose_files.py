@@ -67,12 +67,32 @@ def test_body_25_and_coco_layouts_give_the_same_person(tmp_path):
     x = {name: 10.0 + k for k, name in enumerate(names)}
     x["neck"] = (x["rsho"] + x["lsho"]) / 2
     body25 = [*names[:8], "midhip", *names[8:], *(f"foot{k}" for k in range(6))]
-    coco = "nose leye reye lear rear lsho rsho lelb relb lwri rwri lhip rhip lkne rkne lank rank".split()
+    coco = [
+        "nose",
+        "leye",
+        "reye",
+        "lear",
+        "rear",
+        "lsho",
+        "rsho",
+        "lelb",
+        "relb",
+        "lwri",
+        "rwri",
+        "lhip",
+        "rhip",
+        "lkne",
+        "rkne",
+        "lank",
+        "rank",
+    ]
     for k, order in enumerate((names, body25, coco)):
         numbers = [v for name in order for v in (x.get(name, 90.0), 50.0, 0.8)]
         file = written(tmp_path / f"{k}.json", [{"people": [{"pose_keypoints_2d": numbers}]}])
         pose = pose_files.read(file).people[0]
-        assert np.allclose(pose.body.xy[0, :, 0] * pose.size[1], [x[name] for name in names]), len(order)
+        assert np.allclose(pose.body.xy[0, :, 0] * pose.size[1], [x[name] for name in names]), len(
+            order
+        )
         assert np.allclose(pose.body.score, 0.8) and not pose.hands.score.any()
 
 
@@ -83,7 +103,12 @@ def test_an_unknown_picture_size_and_rate_are_said_and_do_not_matter(tmp_path):
             del frame[key]
     found = pose_files.read(written(tmp_path / "a.json", frames))
     pose = found.people[0]
-    assert pose.fps == 25 and len(found.notes) == 2 and "size" in found.notes[0] and "rate" in found.notes[1]
+    assert (
+        pose.fps == 25
+        and len(found.notes) == 2
+        and "size" in found.notes[0]
+        and "rate" in found.notes[1]
+    )
     wanted = figure(4).body.xy * (96, 128)
     seen = pose.body.score > 0
     assert np.abs((pose.body.xy * (pose.size[1], pose.size[0]) - wanted)[seen]).max() < 1e-3
@@ -177,10 +202,14 @@ def test_endings_and_missing_files(tmp_path):
 def test_a_skeleton_video_finds_only_its_own_pose(tmp_path):
     pose, video = figure(5), tmp_path / "skel.mp4"
     assert pose_files.write_skeleton(pose, video, (128, 96), "controlnext") is None
-    assert media.probe(video).frames == 5 and media.read_settings(video)["skeleton"] == "controlnext"
+    assert (
+        media.probe(video).frames == 5 and media.read_settings(video)["skeleton"] == "controlnext"
+    )
     assert np.array_equal(pose_files.read(video).people[0].body.xy, pose.body.xy)
     other = pose_edits.mirror(pose)
-    assert pose_files.write_skeleton(other, video, (128, 96)) is None  # written anew with its own pose
+    assert (
+        pose_files.write_skeleton(other, video, (128, 96)) is None
+    )  # written anew with its own pose
     assert np.array_equal(pose_files.read(video).people[0].body.xy, other.body.xy)
     pose.save(tmp_path / "skel.npz")  # someone puts another pose there
     assert skeleton_video.find(video) is None and not pose_files.is_pose(video)
@@ -192,7 +221,9 @@ def test_a_file_of_the_user_is_not_overwritten(tmp_path):
     mine = figure(3)
     mine.save(tmp_path / "dance.npz")
     note = pose_files.write_skeleton(pose_edits.mirror(mine), tmp_path / "dance.mp4", (128, 96))
-    assert "dance.npz" in note and np.array_equal(Pose.load(tmp_path / "dance.npz").body.xy, mine.body.xy)
+    assert "dance.npz" in note and np.array_equal(
+        Pose.load(tmp_path / "dance.npz").body.xy, mine.body.xy
+    )
 
 
 def test_a_plain_video_with_a_pose_of_its_name_stays_a_video(root):
@@ -207,7 +238,9 @@ def test_echomimic_arrays(tmp_path):
     arrays = {name: rng.random(shape).astype(np.float32) for name, shape in shapes.items()}
     np.savez(tmp_path / "e.npz", **arrays)
     pose = pose_files.read(tmp_path / "e.npz").people[0]
-    assert np.array_equal(pose.hands.xy[:, 21:], arrays["hands"][:, 1].astype(float)) and pose.size == (
+    assert np.array_equal(
+        pose.hands.xy[:, 21:], arrays["hands"][:, 1].astype(float)
+    ) and pose.size == (
         768,
         768,
     )

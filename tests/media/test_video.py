@@ -26,7 +26,12 @@ def test_frames_come_back_in_small_chunks(tmp_path, codec, size):
     assert [len(c) for c in chunks] == [16, 4] and video.fps == 25 and video.audio is None
     assert np.abs(np.concatenate(chunks).astype(int) - clip)[:, 4:-4, 4:50].mean() < 4
     facts = media.probe(tmp_path / "a.mp4")
-    assert (facts.width, facts.height, facts.frames, facts.has_audio) == (size[1], size[0], 20, False)
+    assert (facts.width, facts.height, facts.frames, facts.has_audio) == (
+        size[1],
+        size[0],
+        20,
+        False,
+    )
 
 
 def levels(clip: np.ndarray) -> list[int]:
@@ -39,7 +44,9 @@ def test_a_variable_frame_rate_is_resampled_by_time(tmp_path):
     save_clip(tmp_path / "a.mp4", disc(6), times=times)
     clip = frames_of(tmp_path / "a.mp4", fps=25)
     shown = [max(k for k, t in enumerate(times) if t <= 4 * i + 2) for i in range(len(clip))]
-    assert levels(clip) == shown and 20 <= len(clip) <= 21 + 9  # the last frame's own length is the muxer's
+    assert (
+        levels(clip) == shown and 20 <= len(clip) <= 21 + 9
+    )  # the last frame's own length is the muxer's
 
 
 @pytest.mark.parametrize(("fps", "count"), [(12.5, 10), (25, 20), (50, 40), (30, 24)])
@@ -112,7 +119,10 @@ def test_a_clock_that_jumps_back_goes_on():
 
 
 def test_a_clip_without_one_good_frame_is_refused(tmp_path):
-    save_clip(tmp_path / "a.mp4", np.random.default_rng(0).integers(0, 255, (5, 96, 128, 3), dtype=np.uint8))
+    save_clip(
+        tmp_path / "a.mp4",
+        np.random.default_rng(0).integers(0, 255, (5, 96, 128, 3), dtype=np.uint8),
+    )
     whole = bytearray((tmp_path / "a.mp4").read_bytes())
     start, stop = whole.index(b"mdat") + 4, whole.index(b"moov") - 4
     whole[start:stop] = bytes(stop - start)

@@ -35,7 +35,10 @@ def test_picture_and_sound_last_equally_long(tmp_path, seconds, fps):
     assert (
         np.corrcoef(back[1000:n], audio.samples[1000:n])[0, 1] > 0.99
     )  # in step: the encoder's delay is taken off
-    assert np.abs(back[round(seconds * 16000) + 2000 : round(frames / fps * 16000)]).max(initial=0) < 0.02
+    assert (
+        np.abs(back[round(seconds * 16000) + 2000 : round(frames / fps * 16000)]).max(initial=0)
+        < 0.02
+    )
 
 
 def test_frames_survive_writing(tmp_path):
@@ -47,7 +50,9 @@ def test_frames_survive_writing(tmp_path):
         codec = file.streams.video[0].codec_context
         assert (codec.name, codec.pix_fmt) == ("h264", "yuv420p")
         assert (
-            file.streams.video[0].metadata.get("creation_time") is None is file.metadata.get("creation_time")
+            file.streams.video[0].metadata.get("creation_time")
+            is None
+            is file.metadata.get("creation_time")
         )
     start = (tmp_path / "a.mp4").read_bytes()
     assert start.index(b"moov") < start.index(b"mdat")  # plays while it loads
@@ -57,7 +62,9 @@ def test_odd_sizes_repeat_their_edge(tmp_path):
     clip = disc(3, (95, 127))
     media.write_video(tmp_path / "a.mp4", Video(clip, 25))
     back = frames_of(tmp_path / "a.mp4")
-    assert back.shape == (3, 96, 128, 3) and np.abs(back[:, -1].astype(int) - back[:, -2]).max() <= 6
+    assert (
+        back.shape == (3, 96, 128, 3) and np.abs(back[:, -1].astype(int) - back[:, -2]).max() <= 6
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,10 @@ def test_chunking_does_not_change_the_picture(tmp_path):
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, GeneratorExit])
 def test_an_interrupt_keeps_the_frames_written(tmp_path, stop):
-    with pytest.raises(stop), media.VideoWriter(tmp_path / "a.mp4", 25, (96, 128), tone(4)) as writer:
+    with (
+        pytest.raises(stop),
+        media.VideoWriter(tmp_path / "a.mp4", 25, (96, 128), tone(4)) as writer,
+    ):
         writer.write(disc(7))
         raise stop
     assert writer.frames == 7 and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
@@ -107,7 +117,9 @@ def test_an_interrupt_before_the_first_frame_leaves_what_was_there(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"old")
     with pytest.raises(KeyboardInterrupt), media.VideoWriter(tmp_path / "a.mp4", 25, (96, 128)):
         raise KeyboardInterrupt
-    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"] and (
+        tmp_path / "a.mp4"
+    ).read_bytes() == b"old"
 
 
 def test_a_full_disk_gets_a_sentence_and_leaves_no_file(tmp_path, monkeypatch):

@@ -40,12 +40,16 @@ def io(data):
 @pytest.fixture(scope="module")
 def minute(root) -> Audio:
     """60 s of the shipped speech, repeated."""
-    clips = [read_audio(path).samples for path in sorted((root / "assets" / "speech").glob("*.wav"))]
+    clips = [
+        read_audio(path).samples for path in sorted((root / "assets" / "speech").glob("*.wav"))
+    ]
     return Audio(np.resize(np.concatenate(clips), 60 * 16000), 16000)
 
 
 def noise(samples: int) -> Audio:
-    return Audio((0.1 * np.random.default_rng(samples).standard_normal(samples)).astype(np.float32), 16000)
+    return Audio(
+        (0.1 * np.random.default_rng(samples).standard_normal(samples)).astype(np.float32), 16000
+    )
 
 
 # ---- the published code's numbers
@@ -59,7 +63,9 @@ def test_audio2mesh_equals_the_published_code(mesh, io):
         states, out = wav2vec.whole(mesh.audio_encoder, values, rows), mesh(values, rows)
     assert np.abs(states.numpy() - io["encoder_last"]).max() <= 1e-5
     assert np.abs(out.numpy() - io["a2m_out"]).max() <= 1e-5
-    spoken = mesh.predict(Audio(io["wave"], 16000), 30, rows)  # the bounded path, at the network's own rate
+    spoken = mesh.predict(
+        Audio(io["wave"], 16000), 30, rows
+    )  # the bounded path, at the network's own rate
     assert np.abs(spoken.offsets.reshape(1, rows, -1) - io["a2m_out"]).max() <= 1e-5
     assert np.abs(spoken.tokens[:, 0] - io["encoder_last"][0]).max() <= 1e-5
 
@@ -100,7 +106,9 @@ def test_kept_keys_equal_the_quadratic_loop(head):
     assert (head.decode(memory, 5) - out).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Audio2Mesh, "audio2mesh"), (Audio2HeadPose, "audio2pose")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(Audio2Mesh, "audio2mesh"), (Audio2HeadPose, "audio2pose")]
+)
 def test_default_networks_have_the_published_keys_and_shapes(data, kind, name):
     published = json.loads((data / "full_keys.json").read_text())[name]
     with torch.device("meta"):
@@ -135,7 +143,9 @@ def test_every_length_gives_every_frame(mesh, head, samples, fps):
 
 
 def test_the_silent_clip_is_finite(mesh):
-    assert np.isfinite(mesh.predict(Audio(np.zeros(16000, np.float32), 16000), 25, 25).offsets).all()
+    assert np.isfinite(
+        mesh.predict(Audio(np.zeros(16000, np.float32), 16000), 25, 25).offsets
+    ).all()
 
 
 def test_frames_are_taken_by_time():
@@ -194,7 +204,9 @@ def test_memory_is_bounded_for_ten_minutes(mesh, head, monkeypatch):
     def attention(module, given):
         longest["attention"] = max(longest["attention"], given[0].shape[1])
 
-    hooks = [mesh.audio_encoder.feature_extractor.conv_layers[0].conv.register_forward_pre_hook(conv)]
+    hooks = [
+        mesh.audio_encoder.feature_extractor.conv_layers[0].conv.register_forward_pre_hook(conv)
+    ]
     hooks.append(mesh.audio_encoder.encoder.register_forward_pre_hook(attention))
     spoken = mesh.predict(noise(600 * 16000), 25, 15000)
     for hook in hooks:
@@ -245,7 +257,9 @@ def test_saved_networks_come_back(kind, paths, tmp_path):
 def test_safetensors_and_stored_positions_load_as_well(paths, tmp_path):
     state = tiny_state("audio2pose") | {"PPE.pe": aniportrait.sinusoids(32)}
     save_file(state, tmp_path / "audio2pose.safetensors")
-    stored = Audio2HeadPose.from_published(paths | {"audio2pose": tmp_path / "audio2pose.safetensors"})
+    stored = Audio2HeadPose.from_published(
+        paths | {"audio2pose": tmp_path / "audio2pose.safetensors"}
+    )
     assert torch.equal(stored.PPE.pe, Audio2HeadPose.from_published(paths).PPE.pe)
     assert not stored.training and not any(p.requires_grad for p in stored.parameters())
 

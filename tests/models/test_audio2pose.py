@@ -36,7 +36,9 @@ def engine() -> engines.Espeak:
         pytest.skip("neither the system's espeak-ng nor espeakng-loader is installed")
 
 
-def said(engine: engines.Espeak, text: str, voice: str = "en-us+max") -> tuple[Audio, visemes.Phones]:
+def said(
+    engine: engines.Espeak, text: str, voice: str = "en-us+max"
+) -> tuple[Audio, visemes.Phones]:
     """Speech of a voice that training never heard, with half a second of silence around it."""
     samples, phones = engine.say(text, voice, 150, 50, 50)
     made = engines._padded(samples, phones, voice)
@@ -49,19 +51,23 @@ def babble(seconds: float, seed: int = 0) -> Audio:
     buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
     noise = np.random.default_rng(seed).standard_normal(len(t))
     return Audio(
-        (0.1 * (buzz + 0.1 * noise) * np.maximum(0, np.sin(2 * np.pi * 2 * t))).astype(np.float32), RATE
+        (0.1 * (buzz + 0.1 * noise) * np.maximum(0, np.sin(2 * np.pi * 2 * t))).astype(np.float32),
+        RATE,
     )
 
 
 # ---- the shipped network
 
 
-def test_the_checkpoint_is_small_half_precision_and_has_the_order_of_the_face_basis(folder, model) -> None:
+def test_the_checkpoint_is_small_half_precision_and_has_the_order_of_the_face_basis(
+    folder, model
+) -> None:
     files = sorted(folder.iterdir())
     assert [f.name for f in files] == ["config.json", "diffusion_pytorch_model.safetensors"]
     assert sum(f.stat().st_size for f in files) <= 2_000_000
     assert (
-        face_animation.PARAMETERS == visemes.PARAMETERS and len(face_animation.PARAMETERS) == net.PARAMETERS
+        face_animation.PARAMETERS == visemes.PARAMETERS
+        and len(face_animation.PARAMETERS) == net.PARAMETERS
     )
     assert len(visemes.VISEMES) == net.VISEMES and visemes.VISEMES[0] == "sil"
     assert all(torch.isfinite(p).all() for p in model.parameters())
@@ -83,9 +89,14 @@ def test_the_same_sound_gives_the_same_bytes_and_rates_agree(model, engine) -> N
     audio, _ = said(engine, "My brother brings five purple apples.")
     frames = audio.frames(25)
     one, two = (model.predict(audio, 25, frames) for _ in range(2))
-    assert one.params.tobytes() == two.params.tobytes() and one.tokens.tobytes() == two.tokens.tobytes()
+    assert (
+        one.params.tobytes() == two.params.tobytes()
+        and one.tokens.tobytes() == two.tokens.tobytes()
+    )
     fine = model.predict(audio, 100, frames * 4).params
-    place = (np.arange(frames) + net.PHASE) * 4 - net.PHASE  # the coarse frames' times among the fine rows
+    place = (
+        np.arange(frames) + net.PHASE
+    ) * 4 - net.PHASE  # the coarse frames' times among the fine rows
     middle = np.stack([np.interp(place, np.arange(len(fine)), curve) for curve in fine.T], axis=1)
     assert np.abs(middle - one.params).max() < 0.1
 
@@ -271,9 +282,13 @@ def test_held_vowels_stretch_sound_and_labels_alike() -> None:
     rng = np.random.default_rng(0)
     time = np.arange(301 * 160) / RATE
     sound = np.where(
-        (time >= 0.5) & (time < 0.8), np.sin(2 * np.pi * 150 * time), 0.3 * rng.normal(size=len(time))
+        (time >= 0.5) & (time < 0.8),
+        np.sin(2 * np.pi * 150 * time),
+        0.3 * rng.normal(size=len(time)),
     )
-    classes = np.where((np.arange(301) >= 50) & (np.arange(301) < 80), visemes.VISEMES.index("a"), 5)
+    classes = np.where(
+        (np.arange(301) >= 50) & (np.arange(301) < 80), visemes.VISEMES.index("a"), 5
+    )
     params = np.repeat((classes != 5)[:, None].astype(np.float32), 10, 1)
     longest = 0
     for seed in range(12):
@@ -295,11 +310,19 @@ def test_music_alone_is_labelled_shut_and_voices_keep_their_labels_under_it(
     engine, tmp_path, monkeypatch
 ) -> None:
     """Labels under a bed are bit for bit those of the dry voice; the sound is not the voice's alone."""
-    sound, params, classes = train_audio2pose.quiet_crop(np.random.default_rng(0), 301, musical=True)
+    sound, params, classes = train_audio2pose.quiet_crop(
+        np.random.default_rng(0), 301, musical=True
+    )
     assert len(sound) == 301 * 160 and np.sqrt(np.mean(sound**2)) > 1e-4
-    assert not classes.any() and np.allclose(params[:, GAP], 0.05) and not np.delete(params, GAP, 1).any()
+    assert (
+        not classes.any()
+        and np.allclose(params[:, GAP], 0.05)
+        and not np.delete(params, GAP, 1).any()
+    )
     monkeypatch.setattr(
-        engines, "sources", lambda seed, scale: iter([engines.espeak(6, False, np.random.default_rng(seed))])
+        engines,
+        "sources",
+        lambda seed, scale: iter([engines.espeak(6, False, np.random.default_rng(seed))]),
     )
     engines.make_corpus(tmp_path, 0)
     corpus = train_audio2pose.Corpus(tmp_path)
@@ -361,7 +384,9 @@ def test_training_repeats_to_the_bit_and_resumes(engine, tmp_path, monkeypatch, 
     begun = run("d", 1, "--init", str(tmp_path / "a"))
     tuned = net.Audio2Pose.from_pretrained(tmp_path / "d")
     assert str(tmp_path) not in (tmp_path / "d" / "config.json").read_text()
-    assert begun != first and torch.load(state, weights_only=True)["step"] == 3, "its state is its own"
+    assert begun != first and torch.load(state, weights_only=True)["step"] == 3, (
+        "its state is its own"
+    )
     for old, new in zip(small.parameters(), tuned.parameters(), strict=True):
         assert old.shape == new.shape and (old.float() - new.float()).abs().max() < 5e-3
     assert small.predict(babble(1.0), 25, 25).tokens.shape == (25, 5, 16)

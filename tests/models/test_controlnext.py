@@ -44,13 +44,18 @@ def test_network_equals_the_published_code(io, padding, name, time):
 
 
 def test_cross_normalisation_equals_the_published_code(io):
-    got = cross_normalise(io["xnorm_hidden"], io["xnorm_control"], io["xnorm_scale"].view(-1, 1, 1, 1))
+    got = cross_normalise(
+        io["xnorm_hidden"], io["xnorm_control"], io["xnorm_scale"].view(-1, 1, 1, 1)
+    )
     assert (got - io["xnorm_out"]).abs().max() <= 1e-5
 
 
 def test_stock_unet_with_the_hook_equals_the_published_unet(calls):
     """In float64, the same on every machine; the stored float32 numbers err by 1.5e-4 themselves."""
-    calls = {name: value.double() if value.is_floating_point() else value for name, value in calls.items()}
+    calls = {
+        name: value.double() if value.is_floating_point() else value
+        for name, value in calls.items()
+    }
     unet = fill(small_unet(), 12).double()
     with inject(unet, "down_blocks.0") as injection:
         for i in range(3):
@@ -155,7 +160,9 @@ def test_noise_is_one_pattern_for_all_frames():
     make = lambda: torch.Generator().manual_seed(3)  # noqa: E731
     noise = shared_noise((1, 4, 48, 6, 4), make(), torch.device("cpu"), torch.float32)
     assert torch.equal(noise[:, 0], noise[:, 3])
-    assert torch.equal(noise, shared_noise((1, 4, 48, 6, 4), make(), torch.device("cpu"), torch.float32))
+    assert torch.equal(
+        noise, shared_noise((1, 4, 48, 6, 4), make(), torch.device("cpu"), torch.float32)
+    )
 
 
 def test_gate_repairs_what_is_invalid_and_spares_what_is_valid():
@@ -172,12 +179,16 @@ def test_gate_repairs_what_is_invalid_and_spares_what_is_valid():
     middle = gate[0, 0, 42, 22]
     assert 0.45 < middle <= 1.0
     face[..., 2] = 0
-    assert repair_gate(validity, face, (0.2, 0.5, 1.0))[0, 0, 20:].max() == pytest.approx(0.2, abs=1e-5)
+    assert repair_gate(validity, face, (0.2, 0.5, 1.0))[0, 0, 20:].max() == pytest.approx(
+        0.2, abs=1e-5
+    )
     assert face_maps(face, (64, 48))[0].max() == 0
     warped, made = torch.zeros(1, 3, 64, 48), torch.ones(1, 3, 64, 48)
     blended = blend(warped, made, validity, face, (0.2, 0.5, 1.0))[:, :1]
     assert torch.allclose(blended, repair_gate(validity, face, (0.2, 0.5, 1.0)), atol=1e-6)
     spotted = torch.zeros_like(made)
-    spotted[:, :, 4, 4] = 1  # a speck where the warp holds nothing is smoothed, where it is sure it is not
+    spotted[:, :, 4, 4] = (
+        1  # a speck where the warp holds nothing is smoothed, where it is sure it is not
+    )
     assert blend(warped, spotted, validity, face, (0.2, 0.5, 1.0)).max() < 0.2
     assert blend(warped, spotted, torch.ones_like(validity), face, (1.0, 1.0, 1.0)).max() == 1

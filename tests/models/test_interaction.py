@@ -18,7 +18,9 @@ FRAMES, CHANNELS, HEIGHT, WIDTH = 3, 48, 8, 12
 def mini() -> mini_model.Mini:
     """The embedded model's shape in small, whose last layer is not zero."""
     model = mini_model.build(HaarLatent(), 0, widths=(32, 64, 96))
-    torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(
+        model.unet.conv_out.weight, std=0.1, generator=torch.Generator().manual_seed(1)
+    )
     return model
 
 
@@ -59,7 +61,9 @@ def test_untrained_it_leaves_the_output_as_it_is_to_the_bit(mini, inputs) -> Non
     with torch.no_grad():
         plain = run(mini, None, inputs, None)
         assert torch.equal(run(mini, mini.interaction, inputs, inputs["audio"]), plain)
-    hooked = run(mini, mini.interaction, inputs, inputs["audio"])  # with gradients the hooks are there
+    hooked = run(
+        mini, mini.interaction, inputs, inputs["audio"]
+    )  # with gradients the hooks are there
     assert hooked.requires_grad and torch.equal(hooked.detach(), plain)
     assert not mini.unet.mid_block._forward_hooks
 
@@ -82,7 +86,9 @@ def test_the_pose_prior_reaches_the_picture_through_the_sound(mini, inputs) -> N
     site, hidden = interaction.exchanges[1], torch.randn(FRAMES, 96, 2, 3)
     poses = [interaction.pose(inputs["control"] * k, 1.0) for k in (1, 2)]
     assert not torch.equal(site(hidden, tokens, poses[0]), site(hidden, tokens, poses[1]))
-    assert torch.equal(interaction.pose(inputs["control"], 0.0), interaction.pose(inputs["control"] * 0))
+    assert torch.equal(
+        interaction.pose(inputs["control"], 0.0), interaction.pose(inputs["control"] * 0)
+    )
 
 
 def test_tokens_of_another_speech_network_count_as_none(mini, inputs) -> None:
@@ -109,7 +115,9 @@ def test_gradients_reach_gates_first_and_then_everything(mini, inputs) -> None:
             )  # fmt: skip
         out.square().mean().backward()
         assert all(site.gate.weight.grad.abs().max() > 0 for site in interaction.exchanges)
-    missing = [name for name, p in interaction.named_parameters() if p.grad is None or not p.grad.any()]
+    missing = [
+        name for name, p in interaction.named_parameters() if p.grad is None or not p.grad.any()
+    ]
     assert missing == []
     mini.networks.zero_grad()
 
@@ -132,13 +140,24 @@ def test_a_site_that_the_unet_lacks_is_named(mini) -> None:
 
 def test_it_fits_svds_own_unet() -> None:
     """Shapes only, on the meta device: 1.5 billion parameters."""
-    sites, widths = ("down_blocks.2", "mid_block", "up_blocks.1", "up_blocks.2"), (1280, 1280, 1280, 640)
+    sites, widths = (
+        ("down_blocks.2", "mid_block", "up_blocks.1", "up_blocks.2"),
+        (1280, 1280, 1280, 640),
+    )
     with torch.device("meta"):
-        unet = UNetSpatioTemporalConditionModel().to("meta")  # its mix factors heed no device context
-        interaction = AudioVideoInteraction(sites=sites, widths=widths, pose_channels=320, dim=256, heads=8)
+        unet = UNetSpatioTemporalConditionModel().to(
+            "meta"
+        )  # its mix factors heed no device context
+        interaction = AudioVideoInteraction(
+            sites=sites, widths=widths, pose_channels=320, dim=256, heads=8
+        )
         network = ControlNeXt()
         sample, image = torch.randn(1, 2, 4, 16, 8), torch.randn(1, 2, 4, 16, 8)
-        tokens, control, audio = torch.randn(1, 1, 1024), torch.randn(2, 320, 8, 4), torch.randn(2, 5, 160)
+        tokens, control, audio = (
+            torch.randn(1, 1, 1024),
+            torch.randn(2, 320, 8, 4),
+            torch.randn(2, 5, 160),
+        )
         with controlled(unet, network, interaction) as injection:
             time = torch.ones(1)
             out = predict(unet, injection, sample, time, image, tokens, control, audio=audio)

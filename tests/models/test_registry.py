@@ -57,7 +57,9 @@ def test_a_download_yields_progress_and_is_found_afterwards(place, served, monke
     steps = list(download.download("dwpose"))
     assert [step.done for step in steps[:3]] == [9, len(content), len(content)] and steps[2].path
     assert asked == [("yzd-v/DWPose", "yolox_l.onnx"), ("yzd-v/DWPose", "dw-ll_ucoco_384.onnx")]
-    assert registry.located("dwpose") == {file.key: place / "dwpose" / file.path for file in row.files}
+    assert registry.located("dwpose") == {
+        file.key: place / "dwpose" / file.path for file in row.files
+    }
     assert row.installed and row.megabytes == pytest.approx(2 * len(content) / 1e6)
     assert list(download.download("dwpose")) == []
 
@@ -168,11 +170,20 @@ def test_what_goes_wrong_at_the_hub_is_one_sentence(place, monkeypatch, capsys, 
 def test_the_table_is_shown_whole(place, capsys):
     assert main(["models", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
-    assert set(rows) == {"mini", "controlnext-svd", "svd-xt-1-1", "aniportrait", "dwpose", "animatelcm-svd"}
+    assert set(rows) == {
+        "mini",
+        "controlnext-svd",
+        "svd-xt-1-1",
+        "aniportrait",
+        "dwpose",
+        "animatelcm-svd",
+    }
     assert rows["mini"]["installed"] and rows["mini"]["missing"] == []
     svd = rows["svd-xt-1-1"]
     assert svd["gated"] and not svd["installed"] and "unet/config.json" in svd["missing"]
-    assert not any("unet/diffusion" in path for path in svd["missing"])  # SVD's own UNet is never fetched
+    assert not any(
+        "unet/diffusion" in path for path in svd["missing"]
+    )  # SVD's own UNet is never fetched
     assert rows["controlnext-svd"]["needs"] == ["svd-xt-1-1"]
     assert main(["models"]) == 0
     assert "3057 MB, not installed" in capsys.readouterr().out

@@ -29,7 +29,9 @@ def moved(
 
 
 def lips(pixels: np.ndarray) -> float:
-    return float(np.mean([np.hypot(*(pixels[a] - pixels[b])) for a, b in ((61, 67), (62, 66), (63, 65))]))
+    return float(
+        np.mean([np.hypot(*(pixels[a] - pixels[b])) for a, b in ((61, 67), (62, 66), (63, 65))])
+    )
 
 
 def test_a_closed_reference_at_rest_stays_as_it_is() -> None:
@@ -58,7 +60,9 @@ def test_the_opening_grows_with_the_gap_and_with_the_amplitude() -> None:
 def test_a_closure_shuts_the_lips_whatever_the_gap_says() -> None:
     reference = placed(SIZE)
     assert lips(moved(reference, gap=0.6, close=0.9, amplitude=2.0)) < 1e-6
-    assert lips(moved(reference, gap=0.6, close=0.2)) == pytest.approx(lips(moved(reference, gap=0.6)))
+    assert lips(moved(reference, gap=0.6, close=0.2)) == pytest.approx(
+        lips(moved(reference, gap=0.6))
+    )
 
 
 def test_the_open_mouth_is_no_wedge() -> None:
@@ -87,7 +91,7 @@ def test_speaking_moves_only_the_mouth_and_the_jaw() -> None:
 def test_a_tilted_reference_speaks_along_its_own_tilt(tilt: float) -> None:
     c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
     turn = np.array([[c, s], [-s, c]])
-    values = dict(gap=0.7, jaw=0.6, pucker=0.3, upperup=0.4, blink=0.7, brow=0.5)
+    values = {"gap": 0.7, "jaw": 0.6, "pucker": 0.3, "upperup": 0.4, "blink": 0.7, "brow": 0.5}
     pivot = np.array([SIZE[1] / 2, SIZE[0] / 2.5])
     straight = (moved(placed(SIZE), **values) - pivot) @ turn + pivot
     assert np.abs(moved(placed(SIZE, tilt=tilt), **values) - straight).max() < 1e-6
@@ -95,14 +99,16 @@ def test_a_tilted_reference_speaks_along_its_own_tilt(tilt: float) -> None:
 
 def test_the_shape_of_the_picture_does_not_matter() -> None:
     wide = (300, 900)
-    values = dict(gap=0.7, jaw=0.6, stretch=0.5)
+    values = {"gap": 0.7, "jaw": 0.6, "stretch": 0.5}
     here = moved(placed(SIZE), **values) - placed(SIZE)[30] * SIZE[::-1]
     there = moved(placed(wide), size=wide, **values) - placed(wide)[30] * wide[::-1]
     assert np.abs(here - there).max() < 1e-6
 
 
 def test_the_basis_is_symmetric() -> None:
-    pixels = moved(placed(SIZE), gap=0.7, jaw=0.6, funnel=0.5, bite=0.3, press=0.2, blink=0.5, brow=0.3)
+    pixels = moved(
+        placed(SIZE), gap=0.7, jaw=0.6, funnel=0.5, bite=0.3, press=0.2, blink=0.5, brow=0.3
+    )
     mirrored = pixels[MIRROR]
     mirrored[:, 0] = SIZE[1] - mirrored[:, 0]
     assert np.abs(mirrored - pixels).max() < 1e-6
@@ -119,7 +125,8 @@ def test_turning_by_nothing_changes_nothing_and_directions_are_as_documented() -
     still = placed(SIZE)[None]
     assert np.abs(face_animation.turn(still, np.zeros((1, 3)), SIZE) - still).max() < 1e-12
     turned = [
-        face_animation.turn(still, np.array([angles]), SIZE)[0] for angles in ((15.0, 0, 0), (0, 10.0, 0))
+        face_animation.turn(still, np.array([angles]), SIZE)[0]
+        for angles in ((15.0, 0, 0), (0, 10.0, 0))
     ]
     nose = [points[30] - still[0, 30] for points in turned]
     assert nose[0][0] > 0.02 and abs(nose[0][1]) < 1e-6
@@ -138,21 +145,37 @@ def test_turning_narrows_the_far_cheek() -> None:
     ("call", "words"),
     [
         (
-            lambda: face_animation.animate(placed(SIZE)[:60], SIZE, rows(), np.zeros(1), np.zeros(1)),
+            lambda: face_animation.animate(
+                placed(SIZE)[:60], SIZE, rows(), np.zeros(1), np.zeros(1)
+            ),
             "68 finite points",
         ),
         (
-            lambda: face_animation.animate(placed(SIZE), SIZE, np.zeros((3, 4)), np.zeros(3), np.zeros(3)),
+            lambda: face_animation.animate(
+                placed(SIZE), SIZE, np.zeros((3, 4)), np.zeros(3), np.zeros(3)
+            ),
             "shape",
         ),
-        (lambda: face_animation.animate(placed(SIZE), SIZE, rows(), np.zeros(2), np.zeros(1)), "blink"),
         (
-            lambda: face_animation.animate(placed(SIZE), SIZE, rows(), np.zeros(1), np.zeros(1), -1.0),
+            lambda: face_animation.animate(placed(SIZE), SIZE, rows(), np.zeros(2), np.zeros(1)),
+            "blink",
+        ),
+        (
+            lambda: face_animation.animate(
+                placed(SIZE), SIZE, rows(), np.zeros(1), np.zeros(1), -1.0
+            ),
             "amplitude",
         ),
-        (lambda: face_animation.animate(np.zeros((68, 2)), SIZE, rows(), np.zeros(1), np.zeros(1)), "eyes"),
         (
-            lambda: face_animation.animate(1 - placed(SIZE, tilt=90), SIZE, rows(), np.zeros(1), np.zeros(1)),
+            lambda: face_animation.animate(
+                np.zeros((68, 2)), SIZE, rows(), np.zeros(1), np.zeros(1)
+            ),
+            "eyes",
+        ),
+        (
+            lambda: face_animation.animate(
+                1 - placed(SIZE, tilt=90), SIZE, rows(), np.zeros(1), np.zeros(1)
+            ),
             "!",
         ),
         (lambda: face_animation.turn(placed(SIZE)[None], np.zeros((2, 3)), SIZE), "rows"),

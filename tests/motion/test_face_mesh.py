@@ -39,7 +39,9 @@ def test_projection_equals_aniportrait(numbers, sample):
     height, width = size = size_of(numbers, sample)
     vertices = numbers[f"{sample}_lmks3d"]
     head = face_mesh.Head(numbers[f"{sample}_trans_mat"], vertices, size, (0, 0, width, height))
-    seen = face_mesh.project(head, vertices + numbers[f"{sample}_offsets"], numbers[f"{sample}_pose"])
+    seen = face_mesh.project(
+        head, vertices + numbers[f"{sample}_offsets"], numbers[f"{sample}_pose"]
+    )
     assert np.abs(seen * (width, height) - numbers[f"{sample}_projected"]).max() <= 1e-4
 
 
@@ -63,9 +65,17 @@ def test_the_canonical_head_is_googles(shared):
 
 def test_smoothing_and_euler_angles_equal_aniportrait(numbers):
     for window in (5, 7):
-        assert np.array_equal(face_mesh.smooth(numbers["smooth_in"], window), numbers[f"smooth_w{window}"])
-    assert np.abs(face_mesh.to_matrices(numbers["euler_in"][None])[0] - numbers["euler_mat"]).max() <= 1e-9
-    assert np.abs(face_mesh.to_poses(numbers["euler_mat"][None])[0] - numbers["euler_in"]).max() <= 1e-9
+        assert np.array_equal(
+            face_mesh.smooth(numbers["smooth_in"], window), numbers[f"smooth_w{window}"]
+        )
+    assert (
+        np.abs(face_mesh.to_matrices(numbers["euler_in"][None])[0] - numbers["euler_mat"]).max()
+        <= 1e-9
+    )
+    assert (
+        np.abs(face_mesh.to_poses(numbers["euler_mat"][None])[0] - numbers["euler_in"]).max()
+        <= 1e-9
+    )
 
 
 @given(st.lists(st.floats(-80, 80), min_size=6, max_size=6))
@@ -83,12 +93,16 @@ def test_the_crop_is_around_a_small_face_and_central_for_a_large_one():
 
 
 def test_the_68_points_are_mirror_symmetric():
-    assert len(face_mesh.IBUG) == 68 and all(0 <= i < 468 for group in face_mesh.IBUG for i in group)
+    assert len(face_mesh.IBUG) == 68 and all(
+        0 <= i < 468 for group in face_mesh.IBUG for i in group
+    )
     own = face_mesh.face68(geometry().vertices)
     pairs = [(i, 16 - i) for i in range(17)] + [(17 + i, 26 - i) for i in range(10)]
     for a, b in [*pairs, (36, 45), (39, 42), (48, 54), (60, 64)]:
         assert np.abs(own[a] * (-1, 1, 1) - own[b]).max() < 1e-3
-    assert own[36, 0] < 0 < own[45, 0] and own[8, 1] < own[27, 1]  # right eye on the image's left, y up
+    assert (
+        own[36, 0] < 0 < own[45, 0] and own[8, 1] < own[27, 1]
+    )  # right eye on the image's left, y up
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -112,7 +126,9 @@ def test_blinks_shut_lids_and_brows_rise_as_with_68_points():
     assert np.array_equal(out[0], rest[0])
     for upper, lower in face_animation.LIDS.items():
         gap = moved[:, upper, 1] - moved[:, lower, 1]
-        assert gap[1] / gap[0] == pytest.approx(1 - face_animation.LID_DOWN - face_animation.LID_UP, abs=1e-6)
+        assert gap[1] / gap[0] == pytest.approx(
+            1 - face_animation.LID_DOWN - face_animation.LID_UP, abs=1e-6
+        )
     eyes = own[0, 36:42].mean(0) - own[0, 42:48].mean(0)
     rise = (moved[2] - own[2])[17:27, 1]
     assert rise == pytest.approx(face_animation.BROW * np.linalg.norm(eyes), rel=0.05)
@@ -125,7 +141,9 @@ def test_a_carried_mesh_follows_a_splice_exactly_and_a_turned_head_nearly():
     still = np.repeat((vertices[:, :2] * (0.02, -0.02) + 0.5)[None], 4, 0)
     face = points(face_mesh.face68(still))
     a, b = np.array([0.5, 0.7]), np.array([0.2, -0.1])
-    assert np.abs(face_mesh.carry(still, face, points(face.xy * a + b)) - (still * a + b)).max() < 1e-9
+    assert (
+        np.abs(face_mesh.carry(still, face, points(face.xy * a + b)) - (still * a + b)).max() < 1e-9
+    )
     angles = np.array([[0, 0, 0], [8, 0, 0], [0, 6, 0], [5, -4, 7.0]])
     turned = vertices * (1, -1, 1) @ np.swapaxes(face_animation.rotation(angles), 1, 2)
     wanted = turned[..., :2] * 0.02 + 0.5

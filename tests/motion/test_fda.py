@@ -14,9 +14,15 @@ def shape() -> np.ndarray:
     """A plain 68-point face (68,2) in units of its half width, centred on the nose, y down."""
     turn = np.linspace(np.pi, 0, 17)
     jaw = np.stack([np.cos(turn), 0.1 + 1.1 * np.sin(turn)], 1)
-    brows = np.array([(x, -0.55) for x in (-0.8, -0.65, -0.5, -0.35, -0.2, 0.2, 0.35, 0.5, 0.65, 0.8)])
-    nose = np.array([(0, -0.4), (0, -0.2), (0, 0), (0, 0.2), *((x, 0.3) for x in (-0.2, -0.1, 0, 0.1, 0.2))])
-    eye = np.array([(-0.15, 0), (-0.05, -0.08), (0.05, -0.08), (0.15, 0), (0.05, 0.08), (-0.05, 0.08)])
+    brows = np.array(
+        [(x, -0.55) for x in (-0.8, -0.65, -0.5, -0.35, -0.2, 0.2, 0.35, 0.5, 0.65, 0.8)]
+    )
+    nose = np.array(
+        [(0, -0.4), (0, -0.2), (0, 0), (0, 0.2), *((x, 0.3) for x in (-0.2, -0.1, 0, 0.1, 0.2))]
+    )
+    eye = np.array(
+        [(-0.15, 0), (-0.05, -0.08), (0.05, -0.08), (0.15, 0), (0.05, 0.08), (-0.05, 0.08)]
+    )
     outer = np.linspace(np.pi, 3 * np.pi, 12, endpoint=False)
     inner = np.linspace(np.pi, 3 * np.pi, 8, endpoint=False)
     lips = [
@@ -158,7 +164,9 @@ def test_splice_is_finite_and_keeps_scores_in_range(seed, frames, share, region,
     kinds = []
     for _ in range(2):
         xy = rng.normal(0.5, 10 ** rng.uniform(-6, 1), (frames, FACE, 2))
-        kinds.append(Keypoints(xy, rng.random((frames, FACE)) * (rng.random((frames, FACE)) < share)))
+        kinds.append(
+            Keypoints(xy, rng.random((frames, FACE)) * (rng.random((frames, FACE)) < share))
+        )
     out = fda.splice(posed(kinds[0]), kinds[1], region, box).face
     assert np.isfinite(out.xy).all() and (out.score >= 0).all() and (out.score <= 1).all()
 
@@ -269,7 +277,9 @@ def test_a_pulsating_box_gives_a_steady_face_in_its_place() -> None:
     assert np.abs((middles[0] - middles[1]) * (SIZE[1], SIZE[0])).max() < 0.5
     lips = fda.splice(posed(driving), face(60, gap=0.3), "lips").face
     width = lips.xy[:, 54, 0] - lips.xy[:, 48, 0]
-    assert np.std(np.diff(width, 2)) < 0.3 * np.std(np.diff(driving.xy[:, 54, 0] - driving.xy[:, 48, 0], 2))
+    assert np.std(np.diff(width, 2)) < 0.3 * np.std(
+        np.diff(driving.xy[:, 54, 0] - driving.xy[:, 48, 0], 2)
+    )
 
 
 def test_a_smoothed_fit_keeps_boxes_concentric_and_the_papers_has_no_smoothing() -> None:

@@ -49,7 +49,9 @@ def waving(reference: Pose, frames: int = 5) -> Motion:
     hands[:, RIGHT_HAND] += (wrist - xy[:, 4])[:, None]
     xy[:, 3] += up * (-0.14, -0.2)
     xy[:, 4] = wrist
-    pose = replace(pose, body=Keypoints(xy, pose.body.score), hands=Keypoints(hands, pose.hands.score))
+    pose = replace(
+        pose, body=Keypoints(xy, pose.body.score), hands=Keypoints(hands, pose.hands.score)
+    )
     return replace(motion(frames), pose=pose, reference=reference)
 
 
@@ -64,14 +66,20 @@ def test_an_arm_is_whole_with_its_joints_and_hand() -> None:
     assert partial_arms.whole_arms(without(one, [6], LEFT_HAND)) == (True, False)
     some = one.hands.score.copy()
     some[0, 21:32] = 0  # 10 of 21 points left
-    assert partial_arms.whole_arms(replace(one, hands=Keypoints(one.hands.xy, some))) == (True, True)
+    assert partial_arms.whole_arms(replace(one, hands=Keypoints(one.hands.xy, some))) == (
+        True,
+        True,
+    )
 
 
 def test_without_points_a_hand_counts_where_it_would_lie_in_the_picture() -> None:
     bare = without(figure(1), [])
     unit = partial_arms.head_height(bare)[0]  # 1.55 times brow to chin
     tall = unit / 128
-    inside, below = 1 - 0.84 * tall, 1 - 0.80 * tall  # hand 0.7 and half its width 0.12 head heights
+    inside, below = (
+        1 - 0.84 * tall,
+        1 - 0.80 * tall,
+    )  # hand 0.7 and half its width 0.12 head heights
     for height, expected in ((inside, True), (below, False)):
         hanging = placed(bare, {3: (0.34, height - 0.16), 4: (0.34, height)})
         assert partial_arms.whole_arms(hanging) == (expected, True)
@@ -140,7 +148,9 @@ def test_bones_keep_their_length_times_the_torsos_on_the_frames_own_shoulder() -
     ratio = spread(pixels(out)[:, core]) / spread(pixels(reference)[:, core])
     assert np.ptp(ratio) > 0.01
     for a, b in ((2, 3), (3, 4)):
-        bones = [np.linalg.norm(pixels(p)[:, b] - pixels(p)[:, a], axis=1) for p in (out, reference)]
+        bones = [
+            np.linalg.norm(pixels(p)[:, b] - pixels(p)[:, a], axis=1) for p in (out, reference)
+        ]
         assert np.allclose(bones[0], bones[1] * ratio)
 
 
@@ -157,7 +167,10 @@ def test_scores_are_the_references_and_none_without_a_shoulder() -> None:
     )
     assert out.pose.body.score[:, 3].tolist() == [0.7, 0.7, 0, 0.7, 0.7]
     hidden = partial_arms.rested(waving(without(figure(1), RIGHT_ARM)))
-    assert not hidden.pose.body.score[:, RIGHT_ARM].any() and not hidden.pose.hands.score[:, RIGHT_HAND].any()
+    assert (
+        not hidden.pose.body.score[:, RIGHT_ARM].any()
+        and not hidden.pose.hands.score[:, RIGHT_HAND].any()
+    )
     assert hidden.pose.body.score[:, 2].all()
 
 
@@ -165,7 +178,9 @@ def test_an_arm_whose_shoulder_the_reference_lacks_goes_with_the_rest_of_the_tor
     reference = without(figure(1), [2])
     driver = moved(figure(1), 1.1, 3 + 2j)
     out = partial_arms.rested(replace(motion(1), pose=driver, reference=reference)).pose
-    assert np.allclose(out.body.xy[:, RIGHT_ARM], moved(reference, 1.1, 3 + 2j).body.xy[:, RIGHT_ARM])
+    assert np.allclose(
+        out.body.xy[:, RIGHT_ARM], moved(reference, 1.1, 3 + 2j).body.xy[:, RIGHT_ARM]
+    )
     apart = without(figure(1), [1, 2, 5, 8, 11])
     out = partial_arms.rested(replace(motion(1), pose=driver, reference=apart)).pose
     assert np.isfinite(out.body.xy).all() and not out.body.score[:, RIGHT_ARM].any()
@@ -174,7 +189,9 @@ def test_an_arm_whose_shoulder_the_reference_lacks_goes_with_the_rest_of_the_tor
 def test_a_point_is_one_picture_whatever_size_the_driver_says() -> None:
     driven = waving(without(figure(1), [4]))
     odd = replace(driven, pose=replace(driven.pose, size=(64, 640)))
-    assert np.array_equal(partial_arms.rested(odd).pose.body.xy, partial_arms.rested(driven).pose.body.xy)
+    assert np.array_equal(
+        partial_arms.rested(odd).pose.body.xy, partial_arms.rested(driven).pose.body.xy
+    )
 
 
 # ---- what is shown
@@ -215,7 +232,10 @@ def test_the_draft_leaves_a_cut_off_arm_where_it_is(mask: np.ndarray | None) -> 
 def test_a_resting_arm_is_cut_out_only_where_no_mask_is_known() -> None:
     driven = waving(without(figure(1), [4]))
     cut = layers(sleeved(), driven, (128, 96)).arms[0, :, 3].amax((1, 2)) > 0.5
-    uncut = layers(sleeved(), replace(driven, mask=outline()), (128, 96)).arms[0, :, 3].amax((1, 2)) > 0.5
+    uncut = (
+        layers(sleeved(), replace(driven, mask=outline()), (128, 96)).arms[0, :, 3].amax((1, 2))
+        > 0.5
+    )
     assert cut[[0, 2]].tolist() == [True, False] and uncut[[0, 2]].tolist() == [False, False]
     assert uncut[1] and uncut[3]  # the other arm as ever
 

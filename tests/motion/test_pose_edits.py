@@ -17,7 +17,9 @@ def clock(frames: int = 50, fps: float = 25.0) -> Pose:
     seconds = (np.arange(frames) + 0.5) / fps
 
     def points(count: int) -> Keypoints:
-        return Keypoints(np.repeat(seconds[:, None, None], count, 1).repeat(2, 2), np.ones((frames, count)))
+        return Keypoints(
+            np.repeat(seconds[:, None, None], count, 1).repeat(2, 2), np.ones((frames, count))
+        )
 
     return Pose(points(18), points(42), points(68), fps, SIZE)
 
@@ -33,7 +35,9 @@ def moved(
     turn, parts = scale * np.exp(1j * np.radians(degrees)), {}
     for name in ("body", "hands", "face"):
         part = getattr(pose, name)
-        z = turn * (part.xy[..., 0] * pose.size[1] + 1j * part.xy[..., 1] * pose.size[0]) + complex(*shift)
+        z = turn * (part.xy[..., 0] * pose.size[1] + 1j * part.xy[..., 1] * pose.size[0]) + complex(
+            *shift
+        )
         parts[name] = Keypoints(np.stack([z.real / size[1], z.imag / size[0]], 2), part.score)
     return replace(pose, size=size, **parts)
 
@@ -41,7 +45,9 @@ def moved(
 def test_trim_keeps_the_frames_between_two_times():
     pose = clock()
     assert np.array_equal(pose_edits.trim(pose, 0.4, 1.2).body.xy, pose.body.xy[10:30])
-    assert len(pose_edits.trim(pose, stop=1.0)) == 25 and len(pose_edits.trim(pose, start=1.0)) == 25
+    assert (
+        len(pose_edits.trim(pose, stop=1.0)) == 25 and len(pose_edits.trim(pose, start=1.0)) == 25
+    )
     assert np.array_equal(pose_edits.trim(pose).body.xy, pose.body.xy)
 
 
@@ -56,7 +62,9 @@ def test_trim_refuses_what_the_clip_does_not_hold(times):
 def test_mirror_swaps_sides_and_twice_is_the_same():
     pose = figure(5)
     seen = pose_edits.mirror(pose)
-    assert np.allclose(seen.body.xy[:, 4, 0], 1 - pose.body.xy[:, 7, 0])  # the right wrist was the left one
+    assert np.allclose(
+        seen.body.xy[:, 4, 0], 1 - pose.body.xy[:, 7, 0]
+    )  # the right wrist was the left one
     assert np.allclose(seen.hands.xy[:, :21, 0], 1 - pose.hands.xy[:, 21:, 0])
     again = pose_edits.mirror(seen)
     for name in ("body", "hands", "face"):
@@ -66,7 +74,20 @@ def test_mirror_swaps_sides_and_twice_is_the_same():
 
 def test_mirror_of_a_face_keeps_the_order_of_ibug():
     """On a symmetric face each point must land on its own place; a wrong pair would not."""
-    half = {0: -8, 17: -7, 21: -2, 31: -2, 36: -6, 37: -5, 38: -4, 39: -3, 40: -4, 41: -5, 48: -4, 50: -1}
+    half = {
+        0: -8,
+        17: -7,
+        21: -2,
+        31: -2,
+        36: -6,
+        37: -5,
+        38: -4,
+        39: -3,
+        40: -4,
+        41: -5,
+        48: -4,
+        50: -1,
+    }
     half |= {
         49: -2.5,
         32: -1,
@@ -83,7 +104,20 @@ def test_mirror_of_a_face_keeps_the_order_of_ibug():
         62: 0,
         66: 0,
     }
-    other = {0: 16, 17: 26, 21: 22, 31: 35, 36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46, 48: 54, 50: 52}
+    other = {
+        0: 16,
+        17: 26,
+        21: 22,
+        31: 35,
+        36: 45,
+        37: 44,
+        38: 43,
+        39: 42,
+        40: 47,
+        41: 46,
+        48: 54,
+        50: 52,
+    }
     other |= {49: 53, 32: 34, 60: 64, 61: 63, 67: 65, 59: 55, 58: 56}
     pose = figure(1)
     xy = pose.face.xy.copy()
@@ -97,7 +131,7 @@ def test_mirror_of_a_face_keeps_the_order_of_ibug():
         assert np.allclose(seen.face.xy[0, left], xy[0, left])
     assert (
         sorted(pose_edits.MIRROR_FACE) == list(range(68))
-        and (pose_edits.MIRROR_FACE != np.arange(68)).sum() == 58
+        and (np.arange(68) != pose_edits.MIRROR_FACE).sum() == 58
     )
 
 
@@ -132,7 +166,9 @@ def test_loop_and_pingpong_have_no_jump():
         assert len(made) == 130
         assert np.abs(np.diff(made.body.xy, axis=0)).max() < 2 * step
     ends = clock(40)
-    assert np.abs(np.diff(pose_edits.loop(ends, 130).body.xy[:, 0, 0])).max() < 0.5 * 40 / 25  # no hard cut
+    assert (
+        np.abs(np.diff(pose_edits.loop(ends, 130).body.xy[:, 0, 0])).max() < 0.5 * 40 / 25
+    )  # no hard cut
 
 
 def test_arms_of_the_same_person_filmed_otherwise_come_back():

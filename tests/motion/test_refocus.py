@@ -16,7 +16,10 @@ from pipeline.values import Keypoints, Motion, Pose
 
 FPS = 25.0
 SIZE = (768, 512)  # height, width: not square, so that angles in fractions would be wrong
-ARMS = {2: (0.12, 0.95, 21), 5: (-0.12, 2.19, 0)}  # shoulder: (side, hanging angle, first hand point)
+ARMS = {
+    2: (0.12, 0.95, 21),
+    5: (-0.12, 2.19, 0),
+}  # shoulder: (side, hanging angle, first hand point)
 
 
 def planted(frames=250, seed=0, swing=0.5, size=SIZE, scale=170.0, place=(0.5, 0.33)) -> Pose:
@@ -50,7 +53,9 @@ def planted(frames=250, seed=0, swing=0.5, size=SIZE, scale=170.0, place=(0.5, 0
         angle = np.pi - hang + swing * upper * 0.5
         for bone, (add, length) in enumerate(((0, 0.55), (swing * fore - side * 8, 0.45))):
             angle = angle + add
-            body[:, shoulder + 1 + bone] = body[:, shoulder + bone] + length * scale * np.exp(1j * angle)
+            body[:, shoulder + 1 + bone] = body[:, shoulder + bone] + length * scale * np.exp(
+                1j * angle
+            )
         hand = np.exp(1j * (angle + 0.3 * swing * palm))
         hands[:, first : first + 21] = body[:, shoulder + 2, None] + scale * fingers * hand[:, None]
 
@@ -71,7 +76,14 @@ def beat(frames=250) -> np.ndarray:
 def as_motion(pose: Pose, excitation: np.ndarray | None = None) -> Motion:
     e = beat(len(pose)) if excitation is None else excitation
     return Motion(
-        pose, pose[:1], None, None, (e + 1) / 2, e, np.ones(len(e)), np.zeros((len(e), 2, 4), np.float32)
+        pose,
+        pose[:1],
+        None,
+        None,
+        (e + 1) / 2,
+        e,
+        np.ones(len(e)),
+        np.zeros((len(e), 2, 4), np.float32),
     )
 
 
@@ -138,7 +150,9 @@ def test_monotone_in_the_slider():
     pose = planted(scale=110.0)
     motion = as_motion(pose, np.clip(beat(), -1, 0.6))
     for top, share in ((1, 0.02), (2, 0.15)):
-        angles = np.stack([bone_angle(refocus(motion, s).pose, 2, 3) for s in np.linspace(0, top, 9)])
+        angles = np.stack(
+            [bone_angle(refocus(motion, s).pose, 2, 3) for s in np.linspace(0, top, 9)]
+        )
         steps = np.diff(angles, axis=0)
         opposed = (steps.max(0) > 1e-4) & (steps.min(0) < -1e-4)
         assert opposed.mean() <= share
@@ -164,7 +178,9 @@ def test_safety_rows(seed, strength, size, scale, x, y, missing):
     pose = planted(60, seed, 0.9, scale=scale, place=(x, y))
     rng = np.random.default_rng(seed)
     gone = (rng.random((60, 18)) < 0.3) & (missing > 0.6)
-    body = Keypoints(np.where(gone[..., None], 0.0, pose.body.xy), np.where(gone, 0.0, pose.body.score))
+    body = Keypoints(
+        np.where(gone[..., None], 0.0, pose.body.xy), np.where(gone, 0.0, pose.body.score)
+    )
     before = as_motion(replace(pose, body=body), rng.uniform(-1, 1, 60))
     after = refocus(before, strength, size).pose
     limbs, torso = gestures.drift(before.pose, after)
@@ -172,12 +188,18 @@ def test_safety_rows(seed, strength, size, scale, x, y, missing):
     assert gestures.lower_body_shift(before.pose, after) == 0
     assert gestures.newly_outside(before.pose, after) == 0
     assert gestures.lip_shift(before.pose, after) <= 1e-6
-    assert np.array_equal(after.body.xy[gone], body.xy[gone]) and np.array_equal(after.body.score, body.score)
+    assert np.array_equal(after.body.xy[gone], body.xy[gone]) and np.array_equal(
+        after.body.score, body.score
+    )
     assert all(np.isfinite(p.xy).all() for p in (after.body, after.hands, after.face))
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from(["random", "one place", "missing", "nan"]))
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 12),
+    st.sampled_from(["random", "one place", "missing", "nan"]),
+)
 def test_degenerate_poses_stay_finite_where_they_were(seed, frames, kind):
     rng = np.random.default_rng(seed)
     parts = []
@@ -244,7 +266,9 @@ def slow_arms(frames: int = 375) -> Pose:
     for shoulder in (2, 5):
         arm = [shoulder + 1, shoulder + 2]
         z[:, arm] = z[:, [shoulder]] + (z[:, arm] - z[:, [shoulder]]) * turn
-    return replace(pose, body=Keypoints(np.stack([z.real / SIZE[1], z.imag / SIZE[0]], 2), pose.body.score))
+    return replace(
+        pose, body=Keypoints(np.stack([z.real / SIZE[1], z.imag / SIZE[0]], 2), pose.body.score)
+    )
 
 
 def accents(frames: int) -> np.ndarray:
@@ -283,7 +307,9 @@ def test_guard_holds_a_low_hand_and_frees_the_other():
     pose = planted(scale=150.0)
     lowest = pose.hands.xy[:, 21:, 1].max()
     lift = 0.999 - lowest
-    parts = [Keypoints(p.xy + np.array([0, lift]), p.score) for p in (pose.body, pose.hands, pose.face)]
+    parts = [
+        Keypoints(p.xy + np.array([0, lift]), p.score) for p in (pose.body, pose.hands, pose.face)
+    ]
     moved = replace(pose, body=parts[0], hands=parts[1], face=parts[2])
     before = as_motion(moved)
     after = refocus(before, 2.0).pose
@@ -314,7 +340,9 @@ def test_no_bone_turns_further_than_its_limit():
     pose = planted(swing=2.5)
 
     def turned(after: Pose, a: int, b: int) -> np.ndarray:
-        return np.degrees((bone_angle(after, a, b) - bone_angle(pose, a, b) + np.pi) % (2 * np.pi) - np.pi)
+        return np.degrees(
+            (bone_angle(after, a, b) - bone_angle(pose, a, b) + np.pi) % (2 * np.pi) - np.pi
+        )
 
     for e in (-1.0, 1.0):
         after = refocus(as_motion(pose, np.full(250, e)), 2.0).pose
@@ -322,7 +350,9 @@ def test_no_bone_turns_further_than_its_limit():
         assert 20 < own.max() <= TUNING.limits[2] + 1e-6
 
 
-@pytest.mark.parametrize("strength, size", [(-0.1, 0), (2.1, 0), (np.nan, 0), (1, 0.6), (1, np.inf)])
+@pytest.mark.parametrize(
+    "strength, size", [(-0.1, 0), (2.1, 0), (np.nan, 0), (1, 0.6), (1, np.inf)]
+)
 def test_numbers_out_of_range_are_refused(strength, size):
     with pytest.raises(ValueError, match="must lie between"):
         refocus(as_motion(planted(10)), strength, size)
@@ -353,7 +383,8 @@ def real_pairs(shared) -> list[Motion]:
 
     folder = shared / "media"
     sounds = [
-        read_audio(p) for p in sorted(folder.glob("speech/a0[12456]*")) + sorted(folder.glob("speech/a12*"))
+        read_audio(p)
+        for p in sorted(folder.glob("speech/a0[12456]*")) + sorted(folder.glob("speech/a12*"))
     ]
     poses = [gestures.read_pose(p) for p in sorted(folder.glob("pose/echomimic*.npz"))]
     assert len(sounds) == 6 and len(poses) == 3
@@ -385,6 +416,9 @@ def test_another_speech_gives_no_rise(real_pairs):
     for motion in real_pairs:
         shifted = replace(motion, excitation=np.roll(motion.excitation, len(motion) // 2))
         after = refocus(shifted, 1.0)
-        r = [gestures.correlation(gestures.speed(m.pose), motion.intensity, FPS)[0] for m in (motion, after)]
+        r = [
+            gestures.correlation(gestures.speed(m.pose), motion.intensity, FPS)[0]
+            for m in (motion, after)
+        ]
         rises.append(r[1] - r[0])
     assert abs(np.mean(rises)) <= 0.05

@@ -17,7 +17,10 @@ def turned(before, after, start, stop) -> np.ndarray:
 
     def bone(motion):
         pose = motion.pose
-        xy = np.concatenate([pose.body.xy, pose.hands.xy, pose.face.xy], 1) * (pose.size[1], pose.size[0])
+        xy = np.concatenate([pose.body.xy, pose.hands.xy, pose.face.xy], 1) * (
+            pose.size[1],
+            pose.size[0],
+        )
         return (xy[:, stop] - xy[:, start]) @ (1, 1j)
 
     return np.abs(np.angle(bone(after) * np.conj(bone(before)))).max()
@@ -27,7 +30,10 @@ HEAD, TORSO, ARM, HAND = (1, 0), (1, 2), (2, 3), (4, 18 + 21 + 9)
 
 
 def test_ones_change_no_bit(motion):
-    plain, even = refocus(motion, 1.3, 0.2, "both"), refocus(motion, 1.3, 0.2, "both", regions=Regions())
+    plain, even = (
+        refocus(motion, 1.3, 0.2, "both"),
+        refocus(motion, 1.3, 0.2, "both", regions=Regions()),
+    )
     for part in ("body", "hands", "face"):
         assert np.array_equal(getattr(plain.pose, part).xy, getattr(even.pose, part).xy)
     assert np.array_equal(plain.guidance, even.guidance)
@@ -47,7 +53,9 @@ def test_one_region_moves_alone(motion, name):
     turn = {"head": turned(motion, only, *HEAD), "torso": turned(motion, only, *TORSO)}
     turn |= {"arms": turned(motion, only, *ARM), "hands": turned(motion, only, *HAND)}
     assert turn[name] > np.radians(0.3)
-    carried = {"torso": ("arms", "hands", "head", "torso"), "arms": ("arms", "hands")}.get(name, (name,))
+    carried = {"torso": ("arms", "hands", "head", "torso"), "arms": ("arms", "hands")}.get(
+        name, (name,)
+    )
     assert all(turn[other] < 1e-9 for other in turn if other not in carried), turn
 
 

@@ -99,7 +99,9 @@ def test_stream_reuses_one_buffer(style: str) -> None:
     st.sampled_from(skeleton.STYLES),
     st.tuples(st.integers(32, 64), st.integers(32, 64)),
 )
-def test_far_and_broken_points_never_crash(seed: int, far: float, style: str, size: tuple[int, int]) -> None:
+def test_far_and_broken_points_never_crash(
+    seed: int, far: float, style: str, size: tuple[int, int]
+) -> None:
     rng = np.random.default_rng(seed)
     parts = []
     for k in (BODY, HANDS, FACE):
@@ -126,7 +128,9 @@ def test_preview_moves_by_fractions_of_a_pixel() -> None:
     centres = []
     for shift in (0.0, 0.25, 0.5):
         step = (shift / size[1], 0)
-        moved = Pose(*(Keypoints(p.xy + step, p.score) for p in (pose.body, pose.hands, pose.face)), 25, size)
+        moved = Pose(
+            *(Keypoints(p.xy + step, p.score) for p in (pose.body, pose.hands, pose.face)), 25, size
+        )
         light = skeleton.draw(moved, size)[0].astype(float).sum(2)
         centres.append((light * np.arange(size[1])).sum() / light.sum())
     assert centres[1] - centres[0] == pytest.approx(0.25, abs=0.08)
@@ -137,11 +141,13 @@ def test_preview_shows_all_face_dots_and_an_opening_mouth() -> None:
     size = (384, 256)
     pose = still_person()
     angle = np.linspace(0, 2 * np.pi, FACE, endpoint=False)
-    circle = np.stack([0.5 + 0.3 * np.cos(angle), 0.5 + 0.2 * np.sin(angle)], 1)[None]  # dots 6 pixels apart
+    circle = np.stack([0.5 + 0.3 * np.cos(angle), 0.5 + 0.2 * np.sin(angle)], 1)[
+        None
+    ]  # dots 6 pixels apart
     face = Keypoints(circle, np.ones((1, FACE)))
-    dots = skeleton.draw(Pose(Keypoints.missing(1, BODY), Keypoints.missing(1, HANDS), face, 25, size), size)[
-        0
-    ]
+    dots = skeleton.draw(
+        Pose(Keypoints.missing(1, BODY), Keypoints.missing(1, HANDS), face, 25, size), size
+    )[0]
     rows, cols = np.rint(circle[0] * (size[1], size[0]) - 0.5).astype(int).T[::-1]
     assert (dots[rows, cols].min(1) > 90).all()
     openings = []

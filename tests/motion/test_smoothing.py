@@ -21,7 +21,9 @@ def beating(milliseconds: float, size: float) -> tuple[Pose, np.ndarray, list[in
     reach = milliseconds / 1000 * FPS
     apexes = [round(a) for a in np.arange(112, 190, max(15, 1.7 * reach))]
     x = sum(
-        np.where(np.abs(frames - a) < reach, size * (1 + np.cos(np.pi * (frames - a) / reach)) / 2, 0.0)
+        np.where(
+            np.abs(frames - a) < reach, size * (1 + np.cos(np.pi * (frames - a) / reach)) / 2, 0.0
+        )
         for a in apexes
     )
     body = np.zeros((FRAMES, BODY, 2))
@@ -33,7 +35,10 @@ def beating(milliseconds: float, size: float) -> tuple[Pose, np.ndarray, list[in
 
 
 def trembling(pose: Pose, seed: int) -> Pose:
-    noise = np.random.default_rng(seed).normal(0, NOISE * WIDTH, pose.body.xy.shape) / (SIZE[1], SIZE[0])
+    noise = np.random.default_rng(seed).normal(0, NOISE * WIDTH, pose.body.xy.shape) / (
+        SIZE[1],
+        SIZE[0],
+    )
     return replace(pose, body=Keypoints(pose.body.xy + noise, pose.body.score))
 
 
@@ -41,7 +46,9 @@ def wrist(pose: Pose) -> np.ndarray:
     return (pose.body.xy[:, 4, 0] * SIZE[1] - 226) / WIDTH
 
 
-@pytest.mark.parametrize("milliseconds, size", [(120, 0.3), (160, 0.3), (160, 0.1), (240, 0.3), (400, 0.3)])
+@pytest.mark.parametrize(
+    "milliseconds, size", [(120, 0.3), (160, 0.3), (160, 0.1), (240, 0.3), (400, 0.3)]
+)
 def test_rest_is_stilled_and_strokes_keep_peak_and_speed(milliseconds, size):
     """At most 40 % of the tremble is left; peak and fastest move of the strokes lose at most 5 %."""
     rest, peaks, speeds = [], [], []
@@ -52,7 +59,8 @@ def test_rest_is_stilled_and_strokes_keep_peak_and_speed(milliseconds, size):
         rest.append(np.std(after[REST]) / np.std(before[REST]))
         peaks.append(np.mean(after[apexes]) / size)
         speeds.append(
-            np.mean([np.abs(np.diff(after[a - 8 : a + 8])).max() for a in apexes]) / np.abs(np.diff(x)).max()
+            np.mean([np.abs(np.diff(after[a - 8 : a + 8])).max() for a in apexes])
+            / np.abs(np.diff(x)).max()
         )
     assert np.mean(rest) <= 0.4 and np.mean(peaks) >= 0.95 and np.mean(speeds) >= 0.95
 
@@ -80,7 +88,9 @@ def test_a_jump_cut_stays_a_jump():
     pose, *_ = beating(160, 0.0)
     xy = pose.body.xy.copy()
     xy[100:, 4] += 0.3
-    out = smoothing.still(trembling(replace(pose, body=Keypoints(xy, pose.body.score)), 0)).body.xy[:, 4, 0]
+    out = smoothing.still(trembling(replace(pose, body=Keypoints(xy, pose.body.score)), 0)).body.xy[
+        :, 4, 0
+    ]
     step = np.diff(out)[99]
     assert step > 0.95 * 0.3
 

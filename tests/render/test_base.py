@@ -31,9 +31,11 @@ def photo() -> np.ndarray:
 @given(st.integers(64, 4000), st.integers(64, 4000))
 def test_default_sizes_are_multiples_near_the_area_and_the_aspect(height: int, width: int) -> None:
     h, w = output_size((height, width), 512 * 768, 16)
-    assert h % 16 == w % 16 == 0 and 64 <= min(h, w) and max(h, w) <= 2048
+    assert h % 16 == w % 16 == 0 and min(h, w) >= 64 and max(h, w) <= 2048
     if 0.25 < height / width < 4:
-        assert abs(np.log(h * w / (512 * 768))) < 0.1 and abs(np.log((h / w) / (height / width))) < 0.1
+        assert (
+            abs(np.log(h * w / (512 * 768))) < 0.1 and abs(np.log((h / w) / (height / width))) < 0.1
+        )
 
 
 def test_one_given_side_keeps_the_aspect() -> None:
@@ -51,7 +53,11 @@ def test_a_crop_keeps_the_face_and_is_central_where_it_may() -> None:
     assert np.array_equal(crop_to_aspect(picture, (200, 80), face, body), picture[:, 20:60])
     aside = face + [0.35, 0]
     assert np.array_equal(crop_to_aspect(picture, (200, 80), aside, body), picture[:, 40:])
-    assert crop_to_aspect(picture, (10, 80), face, body).shape == (10, 80, 3)  # smaller than the face
+    assert crop_to_aspect(picture, (10, 80), face, body).shape == (
+        10,
+        80,
+        3,
+    )  # smaller than the face
 
 
 def test_framing_looks_for_the_person_only_where_something_is_cut_off(pipe, photo) -> None:
@@ -64,14 +70,18 @@ def test_framing_looks_for_the_person_only_where_something_is_cut_off(pipe, phot
     assert abs(found - nose) < 0.35 * photo.shape[1] and 0 < found < photo.shape[1]
 
 
-def test_a_longer_speech_on_the_same_clip_detects_nothing_anew(pipe, photo, tmp_path, monkeypatch) -> None:
+def test_a_longer_speech_on_the_same_clip_detects_nothing_anew(
+    pipe, photo, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setenv("APV_CACHE", str(tmp_path))
     clip = tmp_path / "clip.mp4"
     media.write_video(clip, Video(np.repeat(photo[None], 8, 0), 25.0))
     first = finish(pipe.track_pose(clip, 25.0, 20))
     monkeypatch.setattr("pipeline.analysis.detectors.load", lambda name: Unused)
     again = finish(pipe.track_pose(clip, 25.0, 200))
-    assert len(again.people[0]) == 8 and np.array_equal(again.people[0].face.xy, first.people[0].face.xy)
+    assert len(again.people[0]) == 8 and np.array_equal(
+        again.people[0].face.xy, first.people[0].face.xy
+    )
 
 
 class Unused:
@@ -112,20 +122,33 @@ def test_without_driving_the_head_moves_and_the_seed_decides_how(pipe, photo) ->
     one, same, other = (pipe.prepare_motion(photo, speech(2.0), seed=seed) for seed in (1, 1, 2))
     nose = one.pose.body.xy[:, 0]
     assert np.ptp(nose, axis=0).max() > 0
-    assert np.abs(nose - same.pose.body.xy[:, 0]).max() < 1e-12 < np.ptp(nose - other.pose.body.xy[:, 0])
+    assert (
+        np.abs(nose - same.pose.body.xy[:, 0]).max()
+        < 1e-12
+        < np.ptp(nose - other.pose.body.xy[:, 0])
+    )
 
 
 def test_a_still_body_only_speaks_and_a_head_leaves_the_arms(pipe, photo) -> None:
-    still, head = (pipe.prepare_motion(photo, speech(2.0), gestures=mode) for mode in ("still", "head"))
+    still, head = (
+        pipe.prepare_motion(photo, speech(2.0), gestures=mode) for mode in ("still", "head")
+    )
     assert np.ptp(still.pose.body.xy, axis=0).max() == 0 < np.ptp(still.pose.face.xy, axis=0).max()
-    assert np.ptp(head.pose.body.xy[:, 0], axis=0).max() > 0 == np.ptp(head.pose.hands.xy, axis=0).max()
+    assert (
+        np.ptp(head.pose.body.xy[:, 0], axis=0).max()
+        > 0
+        == np.ptp(head.pose.hands.xy, axis=0).max()
+    )
 
 
 def test_a_driving_clip_without_a_person_becomes_black_frames_and_says_so(pipe, photo) -> None:
     empty = Video(np.full((6, 96, 128, 3), 90, np.uint8), 25.0)
     found = finish(pipe.analyse(photo, speech(0.5), empty))
     assert not found.motion.pose.body.visible.any() and found.report is None
-    assert any("no person" in sentence.lower() or "nobody" in sentence.lower() for sentence in found.warnings)
+    assert any(
+        "no person" in sentence.lower() or "nobody" in sentence.lower()
+        for sentence in found.warnings
+    )
 
 
 def test_analysis_can_be_closed_at_any_step(pipe, photo) -> None:

@@ -42,7 +42,9 @@ def test_a_folder_without_an_index_says_so(tmp_path) -> None:
         ({"unet": ["os.path", "Thing"]}, "os.path"),
     ],
 )
-def test_an_index_that_names_strange_classes_is_refused(folder, tmp_path, change: dict, word: str) -> None:
+def test_an_index_that_names_strange_classes_is_refused(
+    folder, tmp_path, change: dict, word: str
+) -> None:
     index = json.loads((folder / "model_index.json").read_text())
     (tmp_path / "model_index.json").write_text(json.dumps({**index, **change}))
     with pytest.raises(ValueError, match=word):
@@ -61,10 +63,19 @@ def test_a_damaged_index_and_missing_weights_name_the_folder(folder, tmp_path) -
 def test_an_export_does_not_tell_the_folder_that_its_networks_were_loaded_from(tmp_path) -> None:
     pipe, first, second = tiny_pipeline(), tmp_path / "first", tmp_path / "second"
     interaction = mini_model.new_interaction(pipe.unet, pipe.controlnext, 0)
-    parts = (pipe.unet, pipe.controlnext, pipe.reference_tokens, pipe.vae, pipe.scheduler, interaction)
+    parts = (
+        pipe.unet,
+        pipe.controlnext,
+        pipe.reference_tokens,
+        pipe.vae,
+        pipe.scheduler,
+        interaction,
+    )
     mini_model.export(mini_model.Mini(*parts), first)
     mini_model.export(mini_model.load(first), second)
-    configs = {path.parent.name: path.read_text(encoding="utf-8") for path in second.glob("*/config.json")}
+    configs = {
+        path.parent.name: path.read_text(encoding="utf-8") for path in second.glob("*/config.json")
+    }
     assert set(configs) == {"unet", "controlnext", "reference_tokens", "vae", "interaction"}
     assert not [name for name, text in configs.items() if "_name_or_path" in text]
 

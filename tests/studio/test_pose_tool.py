@@ -37,15 +37,26 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_detector(monkeypatch):
     """The portrait's person stands where `figure` stands."""
-    monkeypatch.setattr(AudioPosePipeline, "detect_pose", lambda *_: Detection((figure(1, size=(256, 192)),)))
+    monkeypatch.setattr(
+        AudioPosePipeline, "detect_pose", lambda *_: Detection((figure(1, size=(256, 192)),))
+    )
 
 
 def preview(folder, out, **flags) -> Pose:
     """The drawn pose of a preview."""
-    given = {"reference": folder / "face.png", "audio": folder / "speech.wav", "model": folder / "model"}
+    given = {
+        "reference": folder / "face.png",
+        "audio": folder / "speech.wav",
+        "model": folder / "model",
+    }
     given |= {"driving": folder / "pose.npz", "height": 128, "width": 96, "output": out / "s.mp4"}
-    given |= {"pose-out": out / "p.npz"} | {name.replace("_", "-"): value for name, value in flags.items()}
-    assert main(["preview", *(word for name, v in given.items() for word in (f"--{name}", str(v)))]) == 0
+    given |= {"pose-out": out / "p.npz"} | {
+        name.replace("_", "-"): value for name, value in flags.items()
+    }
+    assert (
+        main(["preview", *(word for name, v in given.items() for word in (f"--{name}", str(v)))])
+        == 0
+    )
     return Pose.load(out / "p.npz")
 
 
@@ -89,7 +100,10 @@ def test_edits_come_in_their_order(folder, tmp_path):
 @pytest.mark.parametrize("style", ["controlnext", "openpose"])
 def test_skeleton_videos_for_other_tools(folder, tmp_path, style):
     out = str(tmp_path / "skeleton.mp4")
-    assert main(["pose", str(folder / "pose.npz"), "--output", out, "--style", style, "--loop", "60"]) == 0
+    assert (
+        main(["pose", str(folder / "pose.npz"), "--output", out, "--style", style, "--loop", "60"])
+        == 0
+    )
     video = media.probe(out)
     assert (video.frames, video.width, video.height) == (60, 96, 128)
     assert media.read_settings(out)["skeleton"] == style
@@ -105,7 +119,9 @@ def test_skeleton_videos_for_other_tools(folder, tmp_path, style):
     ],
 )  # fmt: skip
 def test_bad_edits_are_one_sentence(folder, tmp_path, capsys, words, said):
-    assert main(["pose", str(folder / "pose.npz"), "--output", str(tmp_path / "x.npz"), *words]) == 2
+    assert (
+        main(["pose", str(folder / "pose.npz"), "--output", str(tmp_path / "x.npz"), *words]) == 2
+    )
     error = capsys.readouterr().err
     assert error.count("error: ") == 1 and said in error
 
@@ -120,14 +136,19 @@ def test_all_formats_drive_alike(folder, tmp_path):
     )  # fmt: skip
     plain = preview(folder, tmp_path)
     for name in ("frames", "skeleton.mp4"):
-        assert np.abs(preview(folder, tmp_path, driving=tmp_path / name).body.xy - plain.body.xy).max() < 1e-4
+        assert (
+            np.abs(preview(folder, tmp_path, driving=tmp_path / name).body.xy - plain.body.xy).max()
+            < 1e-4
+        )
     assert preview(folder, tmp_path, driving=tmp_path / "echo.npz").body.visible[:, :8].all()
 
 
 def test_a_written_skeleton_drives_the_next_run(folder, tmp_path):
     first = preview(folder, tmp_path)
     assert np.array_equal(pose_files.read(tmp_path / "s.mp4").people[0].body.xy, first.body.xy)
-    again = preview(folder, tmp_path, driving=tmp_path / "s.mp4", intensity=0, output=tmp_path / "t.mp4")
+    again = preview(
+        folder, tmp_path, driving=tmp_path / "s.mp4", intensity=0, output=tmp_path / "t.mp4"
+    )
     assert len(again) == len(first)
     assert main(["preview", "--reference", "x", "--audio", "y", "--driving", str(tmp_path / "s.npz"),
                  "--output", str(tmp_path / "s.mp4")]) == 2  # fmt: skip
@@ -199,7 +220,9 @@ def test_sound_is_shifted_by_samples():
 def test_the_mouth_is_shifted_and_nothing_else(root, milliseconds):
     """Three frames at 25 fps, with the shipped network on shipped speech."""
     pipe = tiny_pipeline()
-    pipe.audio2pose = Audio2Pose.from_pretrained(root / "checkpoints" / "mini" / "audio2pose").eval()
+    pipe.audio2pose = Audio2Pose.from_pretrained(
+        root / "checkpoints" / "mini" / "audio2pose"
+    ).eval()
     audio = media.read_audio(root / "assets" / "speech" / "weather.wav")
     audio = Audio(audio.samples[: 4 * audio.rate], audio.rate)
     runs = [

@@ -13,13 +13,18 @@ from pipeline.training.data import batches
 from pipeline.training.data import clips as pool
 
 
-def tiny_clips(count: int = 2, size: tuple = (64, 64), frames: int = 2, seed: int = 0) -> pool.Clips:
+def tiny_clips(
+    count: int = 2, size: tuple = (64, 64), frames: int = 2, seed: int = 0
+) -> pool.Clips:
     """Grey ramps whose warp is the truth but for a dark square, which is marked invalid."""
     generator = torch.Generator().manual_seed(seed)
     height, width = size
     ramp = torch.linspace(60, 200, width).expand(3, height, width).to(torch.uint8)
     truth = ramp.expand(count, frames, 3, height, width).clone()
-    warped, validity = truth.clone(), torch.full((count, frames, 1, height, width), 255, dtype=torch.uint8)
+    warped, validity = (
+        truth.clone(),
+        torch.full((count, frames, 1, height, width), 255, dtype=torch.uint8),
+    )
     warped[..., 8:40, 8:40] = 20
     validity[..., 8:40, 8:40] = 0
 
@@ -30,7 +35,9 @@ def tiny_clips(count: int = 2, size: tuple = (64, 64), frames: int = 2, seed: in
     sound = torch.rand((count, frames, *pool.TOKENS), generator=generator).half()
     loudness = torch.rand((count, frames), generator=generator)
     pictures = (truth[:, 0].clone(), truth, warped, validity)
-    return pool.Clips(*pictures, points(18), points(42), points(68), sound, loudness, torch.ones(count))
+    return pool.Clips(
+        *pictures, points(18), points(42), points(68), sound, loudness, torch.ones(count)
+    )
 
 
 @pytest.fixture()
@@ -118,7 +125,12 @@ def test_frames_and_batches_carry_the_sound_and_withheld_lips_are_not_drawn():
     assert torch.equal(frame.audio[:, 0], clips.audio[:, 1]) and frame.lips.shape == (2,)
     batch = batches.plain(clips)
     assert batch.audio.shape == (4, *pool.TOKENS) and batch.audio.dtype == torch.float32
-    assert torch.equal(batch.loudness, clips.loudness.flatten()) and batch.lips.tolist() == [1, 1, 0, 0]
+    assert torch.equal(batch.loudness, clips.loudness.flatten()) and batch.lips.tolist() == [
+        1,
+        1,
+        0,
+        0,
+    ]
     moved = clips[[0, 1]]
     moved.face = clips.face.clone()
     moved.face[:, :, pool.WITHHELD, :2] += 0.05
@@ -141,7 +153,9 @@ def test_loss_weighs_regions_and_punishes_needless_change():
     batch = batches.plain(clips)
     weight = losses.region_weights(batch.validity, batch.face, batch.hands)
     assert weight.shape == (4, 1, 16, 16)
-    assert weight.max() == pytest.approx(losses.MOUTH_WEIGHT) and weight.min() >= losses.VALID_WEIGHT
+    assert (
+        weight.max() == pytest.approx(losses.MOUTH_WEIGHT) and weight.min() >= losses.VALID_WEIGHT
+    )
     clean, ones, channels = torch.zeros(4, 3, 16, 16), torch.ones(4, 1, 16, 16), torch.ones(3)
     still = losses.denoising_loss(clean, clean, weight, ones, channels)
     assert still == 0
@@ -209,7 +223,9 @@ def test_a_clip_without_pose_gets_another_of_its_frames_as_reference():
     clips.loudness[:] = torch.arange(3.0)
     seen = set()
     for seed in range(12):
-        one = denoising_step.framed(clips, torch.tensor([1.0, 0.0]), torch.Generator().manual_seed(seed))
+        one = denoising_step.framed(
+            clips, torch.tensor([1.0, 0.0]), torch.Generator().manual_seed(seed)
+        )
         assert one.truth.shape[1] == one.audio.shape[1] == 1 and torch.equal(
             one.reference[0], clips.reference[0]
         )
@@ -223,7 +239,9 @@ def test_a_clip_without_pose_gets_another_of_its_frames_as_reference():
 
 def test_own_states_are_those_that_euler_steps_reach():
     model = new_run(None).mini
-    torch.nn.init.normal_(model.unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(
+        model.unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(0)
+    )
     batch, generator = batches.plain(tiny_clips()), torch.Generator().manual_seed(0)
     chosen = denoising_step.choose(batch, torch.ones(2), model.scheduler, generator)
     task, _, _ = denoising_step.task_of(model, batch, chosen, None, generator)
@@ -234,7 +252,9 @@ def test_own_states_are_those_that_euler_steps_reach():
         torch.no_grad(),
         controlled(model.unet, model.controlnext, model.interaction) as injection,
     ):
-        state = denoising_step.noisy(model, injection, task, levels, noise, torch.tensor([True, False]))
+        state = denoising_step.noisy(
+            model, injection, task, levels, noise, torch.tensor([True, False])
+        )
         start = noise * 80
         guess = denoising_step.denoised(model, injection, task, start, torch.full((2,), 80.0))
     scheduler.scale_model_input(start, scheduler.timesteps[0])
@@ -262,9 +282,13 @@ def test_mouth_steps_draw_withheld_clips_and_all_their_crops_hold_the_mouth(fold
     side, count, frames = train_video._shape(recipe, 0.0, torch.Generator().manual_seed(0))
     assert (side, count) == train_video.MOUTHS and frames == 1
     assert train_video._shape(recipe, 0.95, torch.Generator())[0] is None
-    drawn = batches.Pool(folder / "pool", torch.Generator().manual_seed(1)).draw(30, train_video.ALL_WITHHELD)
+    drawn = batches.Pool(folder / "pool", torch.Generator().manual_seed(1)).draw(
+        30, train_video.ALL_WITHHELD
+    )
     assert drawn.lips.sum() <= 2
-    batch = batches.plain(denoising_step.framed(drawn, torch.ones(30), torch.Generator().manual_seed(0)))
+    batch = batches.plain(
+        denoising_step.framed(drawn, torch.ones(30), torch.Generator().manual_seed(0))
+    )
     corners = denoising_step.corners_of(batch, side, torch.Generator().manual_seed(0))
     held = [row <= 8 <= row + 8 and column <= 24 <= column + 8 for row, column in corners]
     assert all(h for h, lips in zip(held, batch.lips, strict=True) if not lips)
@@ -310,7 +334,9 @@ def test_weights_of_version_one_are_taken_on_and_hear_nothing_at_first(tmp_path)
     assert new.interaction is not None and new.interaction.idle
     batch = batches.plain(tiny_clips())
     again = mini_model.load(tmp_path / "old")
-    assert torch.equal(mini_model.generate(new, batch, 1, 0), mini_model.generate(again, batch, 1, 0))
+    assert torch.equal(
+        mini_model.generate(new, batch, 1, 0), mini_model.generate(again, batch, 1, 0)
+    )
     mini_model.export(new, tmp_path / "new")
     kept = mini_model.load(tmp_path / "new").interaction
     assert torch.allclose(kept.null_pose, new.interaction.null_pose, atol=1e-2)
@@ -323,9 +349,9 @@ def test_lent_ears_begin_with_what_audio2pose_hears():
     mini_model.lend_ears(interaction, heard)
     tokens = torch.randn((3, 5, 160), generator=torch.Generator().manual_seed(0))
     own = interaction.audio_in(tokens)[..., 0] - interaction.audio_in.bias[0]
-    assert np.corrcoef(own.detach().flatten(), (tokens @ heard.params.weight[0, :, 0]).detach().flatten())[
-        0, 1
-    ] == pytest.approx(1, abs=1e-4)
+    assert np.corrcoef(
+        own.detach().flatten(), (tokens @ heard.params.weight[0, :, 0]).detach().flatten()
+    )[0, 1] == pytest.approx(1, abs=1e-4)
 
 
 def test_new_networks_return_the_warp_itself():
@@ -362,12 +388,17 @@ def test_training_lowers_the_loss_and_resumes_to_the_same_weights(folder, monkey
     assert steps(again, 2) == pytest.approx(after, rel=1e-4)
     for name, value in run.average.items():
         assert torch.allclose(again.average[name], value, atol=1e-5), name
-    assert not list(folder.glob("*.pt")) and json.loads((folder / "progress.json").read_text())["step"] == 12
+    assert (
+        not list(folder.glob("*.pt"))
+        and json.loads((folder / "progress.json").read_text())["step"] == 12
+    )
 
 
 def test_export_is_half_precision_and_loads_to_the_same_pictures(tmp_path):
     run = new_run(tmp_path)
-    torch.nn.init.normal_(run.mini.unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(
+        run.mini.unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(0)
+    )
     batch = batches.plain(tiny_clips())
     before = mini_model.generate(run.mini, batch, 1, 0)
     mini_model.export(run.mini, tmp_path / "model")

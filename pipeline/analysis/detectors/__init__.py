@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.values import Detection, Video
+from pipeline.values import Detection, InputError, Video
 
 DEFAULT = "holistic"
 CLASSES = {
@@ -34,6 +34,8 @@ class Detector(Protocol):
 def load(name: str = DEFAULT) -> Detector:
     """The detector of that name, its library imported and checked."""
     if name not in CLASSES:
-        raise ValueError(f"detector {name!r} is not one of {', '.join(CLASSES)}; choose one of these")
+        raise InputError(
+            f"detector {name!r} is not one of {', '.join(CLASSES)}; choose one of these"
+        )
     module, cls = CLASSES[name]
     return getattr(import_module(f".{module}", __name__), cls)()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pipeline.values import Detection, Pose, Video
+from pipeline.values import Detection, InputError, Pose, Video
 
 if TYPE_CHECKING:
     from pipeline.analysis.detectors import Detector
@@ -45,7 +45,9 @@ def image(detector: Detector, picture: np.ndarray) -> Detection:
     kept = _read(entry)
     if kept is None:
         found = detector.image(picture)
-        kept = replace(found, masks=tuple(_rounded(mask) / np.float32(MASK_LEVELS) for mask in found.masks))
+        kept = replace(
+            found, masks=tuple(_rounded(mask) / np.float32(MASK_LEVELS) for mask in found.masks)
+        )
         _write(entry, kept)
     return kept
 
@@ -90,7 +92,7 @@ def _read(entry: Path) -> Detection | None:
 def _read_mask(path: Path) -> np.ndarray:
     mask = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
     if mask is None:
-        raise ValueError(f"{path.name} is not a picture")
+        raise InputError(f"{path.name} is not a picture")
     return mask / np.float32(MASK_LEVELS)
 
 
@@ -114,7 +116,10 @@ def _write(entry: Path, found: Detection) -> None:
         index = {"people": len(found.people), "masks": len(found.masks), "notes": list(found.notes)}
         (work / "index.json").write_text(json.dumps(index), encoding="utf-8")
         work.rename(entry)
-    except (OSError, ValueError) as error:  # also where another process was first: its entry is as good
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # also where another process was first: its entry is as good
         log.info("a detection is not kept: %s", error)
         shutil.rmtree(work, ignore_errors=True)
     _trim(entry.parent, keep=entry)

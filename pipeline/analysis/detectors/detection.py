@@ -12,17 +12,19 @@ import numpy as np
 
 from pipeline.analysis.detectors import skeleton_check
 from pipeline.motion import smoothing
-from pipeline.values import VISIBLE, Pose
+from pipeline.values import VISIBLE, InputError, Pose
 
 OTHER_SIDE = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]  # of the OpenPose body
-TREND = 6  # frames over which a person's walk is measured, and after which it is not believed any more
+TREND = (
+    6  # frames over which a person's walk is measured, and after which it is not believed any more
+)
 MIN_PRESENCE = 0.05  # share of a clip's frames in which a person must be seen to count
 
-NO_PERSON = (
-    "no person found in the picture: use one that shows a person from the head to at least the shoulders"
-)
+NO_PERSON = "no person found in the picture: use one that shows a person from the head to at least the shoulders"
 NO_FRAMES = "the driving clip has no frames; give a clip that plays"
-NO_PERSON_CLIP = "no person found in the clip: its skeleton stays black, so the body is not driven by it"
+NO_PERSON_CLIP = (
+    "no person found in the clip: its skeleton stays black, so the body is not driven by it"
+)
 NO_FACE = (
     "the person's face is not visible in the picture (turned away, covered or too small), "
     "so the mouth cannot be moved in its place"
@@ -112,7 +114,11 @@ def pose(sightings: list[Sighting | None], fps: float, size: tuple[int, int]) ->
     made = Pose.empty(len(sightings), fps, size)
     for t, sighting in enumerate(sightings):
         if sighting is not None:
-            for keypoints, part in ((made.body, "body"), (made.hands, "hands"), (made.face, "face")):
+            for keypoints, part in (
+                (made.body, "body"),
+                (made.hands, "hands"),
+                (made.face, "face"),
+            ):
                 points = getattr(sighting, part)
                 keypoints.xy[t], keypoints.score[t] = points[:, :2], points[:, 2]
     return made
@@ -124,7 +130,9 @@ def rank(
     """One stilled pose per person who is seen long enough, largest (area summed over the frames) first."""
     stayed = [seen for seen in histories if len(seen) >= max(1.0, MIN_PRESENCE * frames)]
     stayed.sort(key=lambda seen: sum(s.area() for s in seen.values()), reverse=True)
-    return tuple(smoothing.still(pose([seen.get(i) for i in range(frames)], fps, size)) for seen in stayed)
+    return tuple(
+        smoothing.still(pose([seen.get(i) for i in range(frames)], fps, size)) for seen in stayed
+    )
 
 
 def shrunk(image: np.ndarray, max_side: int) -> np.ndarray:
@@ -138,11 +146,11 @@ def shrunk(image: np.ndarray, max_side: int) -> np.ndarray:
 def check(image: np.ndarray) -> None:
     """Raises ValueError where a picture is not RGB bytes or is an already drawn skeleton."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(
+        raise InputError(
             f"the detector needs an RGB picture (H, W, 3) of bytes, got {image.shape} {image.dtype}"
         )
     if skeleton_check.is_skeleton(image):
-        raise ValueError(f"the picture {skeleton_check.SAID}")
+        raise InputError(f"the picture {skeleton_check.SAID}")
 
 
 def notes(people: tuple[Pose, ...]) -> tuple[str, ...]:

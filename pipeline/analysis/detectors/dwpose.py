@@ -146,7 +146,9 @@ def crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return ((cut - MEAN) / STD).transpose(2, 0, 1).astype(np.float32)
 
 
-def _taps(count: int, centre: float, size: float, side: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _taps(
+    count: int, centre: float, size: float, side: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For the pixels before and after each of `count` places along an axis: which (count,), their shares."""
     place = (np.arange(count) / count - 0.5) * size + centre
     before = np.floor(place)
@@ -159,10 +161,14 @@ def _window(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centre and size in pixels of the box with its margin, widened or heightened to 3:4."""
     width, height = (box[2:] - box[:2]) * MARGIN
     aspect = CROP[0] / CROP[1]
-    return (box[:2] + box[2:]) / 2, np.array([max(width, height * aspect), max(height, width / aspect)])
+    return (box[:2] + box[2:]) / 2, np.array(
+        [max(width, height * aspect), max(height, width / aspect)]
+    )
 
 
-def decode(simcc_x: np.ndarray, simcc_y: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def decode(
+    simcc_x: np.ndarray, simcc_y: np.ndarray, box: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Points (133, 2) in pixels of the picture and scores (133,) of SimCC (133, 576) and (133, 768)."""
     place = np.stack([simcc_x.argmax(1), simcc_y.argmax(1)], 1).astype(np.float64)
     score = np.minimum(simcc_x.max(1), simcc_y.max(1))
@@ -178,7 +184,10 @@ def with_neck(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     sides = [LEFT_SHOULDER, RIGHT_SHOULDER]
     seen = float((scores[sides] > VISIBLE).all())
-    points, scores = np.insert(points, NECK, points[sides].mean(0), 0), np.insert(scores, NECK, seen)
+    points, scores = (
+        np.insert(points, NECK, points[sides].mean(0), 0),
+        np.insert(scores, NECK, seen),
+    )
     order = [*OPENPOSE, *range(len(OPENPOSE), POINTS + 1)]
     return points[order], scores[order]
 
@@ -200,6 +209,8 @@ def _plausible(people: list[Sighting]) -> Iterator[Sighting]:
     """Those with a shoulder in sight, each once: the whole picture may hold nobody, two boxes one person."""
     kept: list[Sighting] = []
     for person in people:
-        if person.body[[2, 5], 2].max() > VISIBLE and not any(person.same_person(other) for other in kept):
+        if person.body[[2, 5], 2].max() > VISIBLE and not any(
+            person.same_person(other) for other in kept
+        ):
             kept.append(person)
             yield person

@@ -25,10 +25,14 @@ from pipeline.analysis.detectors.detection import (
 from pipeline.analysis.detectors.mediapipe_graphs import Follower, Locator, Region, mediapipe
 from pipeline.analysis.detectors.person_mask import to_edges
 from pipeline.analysis.detectors.stderr import quiet
-from pipeline.values import Detection, Pose, Video
+from pipeline.values import Detection, InputError, Pose, Video
 
-MAX_SIDE = 2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
-MAX_INSIDE = 0.5  # a find in a tile that lies further inside a known person is a part of that person
+MAX_SIDE = (
+    2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
+)
+MAX_INSIDE = (
+    0.5  # a find in a tile that lies further inside a known person is a part of that person
+)
 LOOK_EVERY = 12  # frames between two counts of the people in a clip
 SEARCH_EVERY = 96  # frames between two searches in tiles (0.25 s each) while somebody is in sight
 MAX_PEOPLE = 4  # followed at a time: each costs as much as the first
@@ -57,7 +61,7 @@ class Holistic:
         with quiet():
             people = sorted(_everyone(shrunk(image, MAX_SIDE)), key=Sighting.area, reverse=True)
         if not people:
-            raise ValueError(NO_PERSON)
+            raise InputError(NO_PERSON)
         poses = tuple(pose([person], 1.0, size) for person in people)
         masks = tuple(to_edges(image, person.mask) for person in people)
         return Detection(poses, masks, notes(poses))
@@ -79,7 +83,7 @@ class Holistic:
         finally:
             crowd.close()
         if size is None:
-            raise ValueError(NO_FRAMES)
+            raise InputError(NO_FRAMES)
         poses = crowd.poses(size)
         return Detection(poses, (), clip_notes(poses))
 
@@ -90,7 +94,11 @@ def _everyone(image: np.ndarray) -> list[Sighting]:
     locator, follower = Locator(), Follower(want_mask=True)
     people: list[Sighting] = []
     try:
-        searches = ((locator.people, 1.0), (locator.around_faces, 1.0), (locator.in_tiles, MAX_INSIDE))
+        searches = (
+            (locator.people, 1.0),
+            (locator.around_faces, 1.0),
+            (locator.in_tiles, MAX_INSIDE),
+        )
         for search, most_inside in searches:
             for region in search(image):
                 if any(_same_place(region, person.rect, size) for person in people):
@@ -98,7 +106,8 @@ def _everyone(image: np.ndarray) -> list[Sighting]:
                 first = follower.see(image, region.rect(size))
                 found = None if first is None else follower.see(image, first.rect) or first
                 if found is not None and not any(
-                    found.same_person(other) or found.inside(other) > most_inside for other in people
+                    found.same_person(other) or found.inside(other) > most_inside
+                    for other in people
                 ):
                     people.append(found)
     finally:
@@ -177,7 +186,9 @@ class _Crowd:
 
         alive = sorted(self._alive(), key=claim)
         for i, track in enumerate(alive):
-            if any(o.rect is not None and track.last().same_person(o.last(), DOUBLE) for o in alive[:i]):
+            if any(
+                o.rect is not None and track.last().same_person(o.last(), DOUBLE) for o in alive[:i]
+            ):
                 track.rect = None
                 del track.seen[self.frames]
 
@@ -188,11 +199,15 @@ class _Crowd:
         """Gives a region in which nobody is followed yet to the person last lost there, or to a new one."""
         size = image.shape[:2]
         alive = self._alive()
-        if len(alive) >= MAX_PEOPLE or any(_same_place(region, track.rect, size) for track in alive):
+        if len(alive) >= MAX_PEOPLE or any(
+            _same_place(region, track.rect, size) for track in alive
+        ):
             return
         found = self._graph(Follower).see(image, region.rect(size))
         known = [track.last() for track in alive]
-        if found is None or any(found.same_person(k) or found.inside(k) > most_inside for k in known):
+        if found is None or any(
+            found.same_person(k) or found.inside(k) > most_inside for k in known
+        ):
             return
         lost = [track for track in self.tracks if track.rect is None]
         track = min(lost, key=lambda t: distance(t.last(), found), default=None)

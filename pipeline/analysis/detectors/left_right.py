@@ -57,7 +57,9 @@ class Steady:
         if self._before is None or frontal or not seen.any() or self._lost >= PATIENCE:
             return AS_SEEN
         apart = np.linalg.norm(points[LIMBS, :2] - self._before[LIMBS], axis=1)[seen].mean()
-        crossed = np.linalg.norm(points[OTHER_SIDE][LIMBS, :2] - self._before[LIMBS], axis=1)[seen].mean()
+        crossed = np.linalg.norm(points[OTHER_SIDE][LIMBS, :2] - self._before[LIMBS], axis=1)[
+            seen
+        ].mean()
         if apart > JUMP * side and crossed > NEARER * apart:
             return None
         return OTHER_SIDE if apart > JUMP * side else AS_SEEN

@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.analysis.detectors.detection import Sighting, in_picture
 from pipeline.analysis.detectors.left_right import OTHER_SIDE, Steady
 from pipeline.motion.face_mesh import face68
-from pipeline.values import BODY, FACE, HANDS, VISIBLE
+from pipeline.values import BODY, FACE, HANDS, VISIBLE, InputError
 
 MIN_PERSON = 0.5  # score of the pose detection graph, its own default
 MIN_TILE = 0.6  # the same in a tile, where a detail of the picture may look like a person
@@ -93,7 +93,7 @@ def mediapipe() -> ModuleType:
         import mediapipe
         from mediapipe.python import solution_base  # noqa: F401  (absent from 0.10.30 on)
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"the holistic detector needs mediapipe 0.10.21, which cannot be imported ({error}); "
             "use Python 3.11 or 3.12 and run `pip install -r requirements.txt`"
         ) from error
@@ -225,18 +225,25 @@ class Follower:
     def __init__(self, fps: float | None = None, want_mask: bool = False) -> None:
         self._mask = want_mask
         self._steady = None if fps is None else Steady()
-        threshold = (
-            "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__ThresholdingCalculator.threshold"
-        )
-        sides = {"complexity": 1, "smooth": fps is not None, "want_mask": want_mask, "refine": False}
+        threshold = "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__ThresholdingCalculator.threshold"
+        sides = {
+            "complexity": 1,
+            "smooth": fps is not None,
+            "want_mask": want_mask,
+            "refine": False,
+        }
         outputs = ["raw", "next_rect", "left", "right", "face", *(["mask"] if want_mask else [])]
-        self._graph = _graph(FOLLOW, outputs, side_inputs=sides, calculator_params={threshold: MIN_POSE})
+        self._graph = _graph(
+            FOLLOW, outputs, side_inputs=sides, calculator_params={threshold: MIN_POSE}
+        )
 
     def see(self, image: np.ndarray, rect: Any) -> Sighting | None:
         """The person inside the NormalizedRect of the picture, or None where nobody plausible is there."""
         result = self._graph.process({"image": image, "rect": rect})
         pose = (
-            None if result.raw is None else np.array([(p.x, p.y, p.visibility) for p in result.raw.landmark])
+            None
+            if result.raw is None
+            else np.array([(p.x, p.y, p.visibility) for p in result.raw.landmark])
         )
         if pose is None or pose[[11, 12], 2].max() < MIN_SHOULDER:
             if self._steady is not None:
@@ -254,7 +261,11 @@ class Follower:
                 hands = hands[::-1] if order is OTHER_SIDE else hands
                 pose = pose[order]
         body = _with_head(_body(in_picture(pose)), face)
-        mask = np.asarray(result.mask, np.float32).copy() if self._mask and result.mask is not None else None
+        mask = (
+            np.asarray(result.mask, np.float32).copy()
+            if self._mask and result.mask is not None
+            else None
+        )
         return Sighting(body, np.concatenate(hands), face, mask, result.next_rect)
 
     def close(self) -> None:

@@ -13,12 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.values import InputError
+
 BATCHES = range(1, 65)  # that a file may be made for
 MAX_BYTES = 2**30  # the published files have 217 and 134 MB
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}  # the default measures anew for every batch size
+CUDA_OPTIONS = {
+    "cudnn_conv_algo_search": "HEURISTIC"
+}  # the default measures anew for every batch size
 AT_ONCE = {CUDA: 16, CPU: 4}  # pictures in a call: on a CPU more only delays progress and Cancel
-REMEDY = "delete it and run `python -m pipeline models --download dwpose`, or use --detector holistic"
+REMEDY = (
+    "delete it and run `python -m pipeline models --download dwpose`, or use --detector holistic"
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,9 @@ class Network:
 
     path: Path
     picture: tuple[int, ...]  # shape of one picture
-    outputs: tuple[tuple[int, ...], ...]  # shape of each output for one picture, in the file's order
+    outputs: tuple[
+        tuple[int, ...], ...
+    ]  # shape of each output for one picture, in the file's order
 
     @property
     def mark(self) -> str:
@@ -57,7 +65,9 @@ class Network:
             raise self._broken(f"fails on a picture ({_short(error)})") from error
         for result, shape in zip(results, self.outputs, strict=True):
             if result.shape != (len(batch) + missing, *shape):
-                raise self._broken(f"gave an output of shape {result.shape} instead of (N, {_text(shape)})")
+                raise self._broken(
+                    f"gave an output of shape {result.shape} instead of (N, {_text(shape)})"
+                )
         return zip(*(result[: len(batch)] for result in results), strict=True)
 
     @cached_property
@@ -72,7 +82,9 @@ class Network:
         try:
             session = library.InferenceSession(str(self.path), options, providers=providers)
         except errors() as error:
-            raise self._broken(f"is not an ONNX network that can be run ({_short(error)})") from error
+            raise self._broken(
+                f"is not an ONNX network that can be run ({_short(error)})"
+            ) from error
         self._check_shapes(session)
         return session
 
@@ -108,7 +120,7 @@ def runtime() -> ModuleType:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"the dwpose detector needs onnxruntime, which cannot be imported ({error}); "
             "run `pip install -r requirements.txt`, or use --detector holistic"
         ) from error
@@ -131,13 +143,17 @@ def errors() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     names = "EPFail Fail InvalidArgument InvalidGraph InvalidProtobuf NoModel NoSuchFile NotFound"
-    known = [getattr(state, name, None) for name in f"{names} NotImplemented RuntimeException".split()]
+    known = [
+        getattr(state, name, None) for name in f"{names} NotImplemented RuntimeException".split()
+    ]
     return tuple(kind for kind in known if kind is not None)
 
 
 def _fits(declared: list[int | str | None], wanted: tuple[int, ...]) -> bool:
     """Whether a declared shape, batch first, can hold `wanted`."""
-    if len(declared) != len(wanted) + 1 or (isinstance(declared[0], int) and declared[0] not in BATCHES):
+    if len(declared) != len(wanted) + 1 or (
+        isinstance(declared[0], int) and declared[0] not in BATCHES
+    ):
         return False
     return all(d == w for d, w in zip(declared[1:], wanted, strict=True) if isinstance(d, int))
 

@@ -13,10 +13,12 @@ import numpy as np
 
 from pipeline.analysis.detectors import tracking
 from pipeline.analysis.detectors.detection import Sighting, shrunk
-from pipeline.values import BODY, FACE, HANDS, VISIBLE, Detection, Video
+from pipeline.values import BODY, FACE, HANDS, VISIBLE, Detection, InputError, Video
 
 WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
-MAX_SIDE = 1024  # the body network itself works on 184 rows; hands and face are cut from this picture
+MAX_SIDE = (
+    1024  # the body network itself works on 184 rows; hands and face are cut from this picture
+)
 # Without network or files; torch on a file cut off or scrambled; the library on one with other keys
 UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError)
 REMEDY = "run `pip install -r requirements-gpu.txt`, or use --detector holistic"
@@ -45,7 +47,9 @@ class OpenPose:
         return tracking.clip(video, lambda frames: [self._people(frame) for frame in frames], 1)
 
     def _people(self, image: np.ndarray) -> list[Sighting]:
-        found = self._network.detect_poses(shrunk(image, MAX_SIDE), include_hand=True, include_face=True)
+        found = self._network.detect_poses(
+            shrunk(image, MAX_SIDE), include_hand=True, include_face=True
+        )
         return [sighting(person) for person in found]
 
 
@@ -58,7 +62,9 @@ def sighting(person: Any) -> Sighting:
     else:
         body[1] = 0
     return Sighting(
-        body, np.concatenate(hands), _points(None if person.face is None else person.face[:FACE], FACE)
+        body,
+        np.concatenate(hands),
+        _points(None if person.face is None else person.face[:FACE], FACE),
     )
 
 
@@ -76,7 +82,7 @@ def _library() -> ModuleType:
     try:
         import controlnet_aux
     except (ImportError, RuntimeError, AttributeError) as error:
-        raise ValueError(
+        raise InputError(
             f"the openpose detector needs controlnet-aux and a matching torchvision ({error}); {REMEDY}"
         ) from error
     return controlnet_aux
@@ -90,7 +96,7 @@ def _network(library: ModuleType) -> Any:
     try:
         network = library.OpenposeDetector.from_pretrained(source)
     except UNREADABLE as error:
-        raise ValueError(
+        raise InputError(
             f"the weights of the openpose detector cannot be read from {source} ({type(error).__name__}); "
             "connect to the network once, set APV_OPENPOSE to a folder with them, or use --detector holistic"
         ) from error

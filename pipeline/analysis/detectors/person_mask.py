@@ -12,7 +12,10 @@ import numpy as np
 ROWS = 768  # of the picture on which the coefficients are found
 RADIUS = 6  # pixels there: a mask of 256 x 256 is about as blurred
 EPSILON = 1e-4  # of colours in [0, 1]: weaker edges, a hundredth of the range, do not count
-SOFT = (0.3, 0.7)  # what lies between becomes the edge; a veil below is no person, a thin place above is one
+SOFT = (
+    0.3,
+    0.7,
+)  # what lies between becomes the edge; a veil below is no person, a thin place above is one
 
 
 def to_edges(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -37,7 +40,9 @@ def _coefficients(guide: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.n
     covariance = np.empty((*mask.shape, 3, 3), np.float32)
     for i in range(3):
         for j in range(i + 1):
-            covariance[..., i, j] = _mean(guide[..., i] * guide[..., j]) - mean[..., i] * mean[..., j]
+            covariance[..., i, j] = (
+                _mean(guide[..., i] * guide[..., j]) - mean[..., i] * mean[..., j]
+            )
             covariance[..., j, i] = covariance[..., i, j]
     covariance += EPSILON * np.eye(3, dtype=np.float32)
     middle = _mean(mask)

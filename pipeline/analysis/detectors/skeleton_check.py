@@ -11,7 +11,9 @@ SAID = (
 )
 CLIP_SAID = f"the driving clip {SAID}; the skeleton stays black"
 BLACK = 24  # brightest channel of a black pixel, with room for video noise
-BLACK_SHARE = 0.7  # skeletons measured: 0.93 and more; night scenes: below 0.7 at this level of black
+BLACK_SHARE = (
+    0.7  # skeletons measured: 0.93 and more; night scenes: below 0.7 at this level of black
+)
 SATURATION = 150  # of 255: limb colours are pure hues, dimmed by their alpha only
 PURE_SHARE = 0.5  # of the lit pixels; the rest are grey face dots and anti-aliased rims
 HUES = 12  # bins of 30 degrees: the 17 limb colours run once round the circle

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import IO
 
 # Notices (I) and warnings (W) of absl and TensorFlow Lite; errors (E, F) and all other text pass.
-NOTICE = re.compile(rb"^([IW]\d{4} |INFO: Created TensorFlow|WARNING: All log messages before absl)")
+NOTICE = re.compile(
+    rb"^([IW]\d{4} |INFO: Created TensorFlow|WARNING: All log messages before absl)"
+)
 
 _lock = threading.Lock()
 _users = 0  # threads inside `quiet`: the first turns stderr away, the last gives it back
@@ -36,9 +38,11 @@ def _enter() -> None:
         if _users > 1:
             return
         try:
-            _kept = tempfile.TemporaryFile()
+            _kept = tempfile.TemporaryFile()  # noqa: SIM115
             _saved = os.dup(2)
-        except OSError:  # no room to hold it back, or a process without stderr: nothing is kept clean
+        except (
+            OSError
+        ):  # no room to hold it back, or a process without stderr: nothing is kept clean
             _saved, _kept = -1, None
             return
         os.dup2(_kept.fileno(), 2)

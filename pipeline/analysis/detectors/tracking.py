@@ -22,9 +22,11 @@ from pipeline.analysis.detectors.detection import (
     rank,
     strayed,
 )
-from pipeline.values import Detection, Video
+from pipeline.values import Detection, InputError, Video
 
-SAME_PERSON = 0.25  # farthest a person may be from where they are expected, in picture widths and heights
+SAME_PERSON = (
+    0.25  # farthest a person may be from where they are expected, in picture widths and heights
+)
 
 
 def picture(image: np.ndarray, people: Callable[[np.ndarray], list[Sighting]]) -> Detection:
@@ -32,7 +34,7 @@ def picture(image: np.ndarray, people: Callable[[np.ndarray], list[Sighting]]) -
     check(image)
     found = sorted(people(image), key=Sighting.area, reverse=True)
     if not found:
-        raise ValueError(NO_PERSON)
+        raise InputError(NO_PERSON)
     poses = tuple(pose([person], 1.0, image.shape[:2]) for person in found)
     return Detection(poses, (), notes(poses))
 
@@ -56,7 +58,7 @@ def clip(
                 done += 1
             yield done
     if size is None:
-        raise ValueError(NO_FRAMES)
+        raise InputError(NO_FRAMES)
     poses = rank(histories, done, video.fps, size)
     return Detection(poses, (), clip_notes(poses))
 

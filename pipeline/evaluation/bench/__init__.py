@@ -81,13 +81,19 @@ def stages(pipe, reference: Path, speech: Path, driving: Path) -> dict[str, floa
             3, lambda: (prosody.analyse(audio, FPS), pipe.audio2pose.predict(audio, FPS, frames))
         )
     }
-    analysis = progress.Meter().drain(pipe.analyse(media.read_image(reference), audio, driving, fps=FPS))
+    analysis = progress.Meter().drain(
+        pipe.analyse(media.read_image(reference), audio, driving, fps=FPS)
+    )
     with tempfile.TemporaryDirectory() as folder:
 
         def preview() -> None:
             accents = prosody.analyse(audio, FPS)
-            motion = replace(analysis.motion, intensity=accents.intensity, excitation=accents.excitation)
-            pose_files.draw_video(refocus(motion, 1.0).pose, Path(folder) / "skeleton.mp4", SIZE, audio=audio)
+            motion = replace(
+                analysis.motion, intensity=accents.intensity, excitation=accents.excitation
+            )
+            pose_files.draw_video(
+                refocus(motion, 1.0).pose, Path(folder) / "skeleton.mp4", SIZE, audio=audio
+            )
 
         figures["preview_10s_s"] = best_of(3, preview)
     figures["slider_10s_s"] = best_of(3, lambda: refocus(analysis.motion, 1.0))
@@ -120,7 +126,9 @@ def detection_ms(driving: Path, frames: int = 50) -> float:
 def denoiser_seconds(pipe, reference: Path, speech: Path, driving: Path, frames: int = 40) -> float:
     """Seconds per output frame of the embedded denoiser at 512x768, warp and detail included."""
     image = media.read_image(reference)
-    motion = pipe.prepare_motion(image, ten_seconds(media.read_audio(speech)), driving, fps=FPS)[:frames]
+    motion = pipe.prepare_motion(image, ten_seconds(media.read_audio(speech)), driving, fps=FPS)[
+        :frames
+    ]
 
     def run() -> None:
         noise = torch.Generator().manual_seed(0)
@@ -130,7 +138,9 @@ def denoiser_seconds(pipe, reference: Path, speech: Path, driving: Path, frames:
     return best_of(1, run) / frames
 
 
-def generation(reference: Path, speech: Path, driving: Path, seconds: float, fps: float) -> dict[str, float]:
+def generation(
+    reference: Path, speech: Path, driving: Path, seconds: float, fps: float
+) -> dict[str, float]:
     """Wall seconds and peak memory of a whole `generate` in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         sound, out = Path(folder) / "speech.wav", Path(folder) / "out.mp4"
@@ -140,14 +150,21 @@ def generation(reference: Path, speech: Path, driving: Path, seconds: float, fps
         began = time.perf_counter()
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True)
         facts = json.loads(done.stdout.splitlines()[-1])
-        return {"seconds": time.perf_counter() - began, "peak_gb": facts["peak_memory"]["resident_gb"]}
+        return {
+            "seconds": time.perf_counter() - began,
+            "peak_gb": facts["peak_memory"]["resident_gb"],
+        }
 
 
 def main(argv: Sequence[str]) -> int:
     """Prints one flat object of named figures with the hardware."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline bench", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--memory", action="store_true", help="also generate whole clips; takes minutes")
+    parser.add_argument(
+        "--memory", action="store_true", help="also generate whole clips; takes minutes"
+    )
     add_large(parser)
     args = parser.parse_args(list(argv))
     if args.model is not None:
@@ -172,9 +189,21 @@ def add_large(parser: argparse.ArgumentParser) -> None:
     """Options of the bench of a large backbone."""
     add = parser.add_argument
     add("--model", metavar="NAME|FOLDER", help="bench this backbone's denoiser and codec instead")
-    add("--random-weights", action="store_true", help="of the published architecture, without any download")
-    add("--config", metavar="FOLDER", help="with --random-weights: configurations in the published layout")
-    add("--peer", metavar="FOLDER", help="a checkout's ControlNeXt-SVD-v2: its code is timed as well")
+    add(
+        "--random-weights",
+        action="store_true",
+        help="of the published architecture, without any download",
+    )
+    add(
+        "--config",
+        metavar="FOLDER",
+        help="with --random-weights: configurations in the published layout",
+    )
+    add(
+        "--peer",
+        metavar="FOLDER",
+        help="a checkout's ControlNeXt-SVD-v2: its code is timed as well",
+    )
     add("--device", default="auto")
     add("--dtype", default="auto", choices=("auto", "float32", "float16", "bfloat16"))
     add("--sizes", nargs="+", default=["576x1024", "512x768"], metavar="WIDTHxHEIGHT")
@@ -188,7 +217,9 @@ def add_large(parser: argparse.ArgumentParser) -> None:
 
 def show(figures: dict[str, object], as_json: bool) -> int:
     """Prints the figures with the hardware; the exit code."""
-    rounded = {name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()} | hardware()
+    rounded = {
+        name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()
+    } | hardware()
     lines = "\n".join(f"{name:44} {value}" for name, value in rounded.items())
     print(json.dumps(rounded) if as_json else lines)
     return 0

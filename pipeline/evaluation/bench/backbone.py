@@ -32,7 +32,7 @@ from pipeline.render import load
 from pipeline.render.runtime.cost import estimate
 from pipeline.render.runtime.placement import DTYPES, Placement, choose_device, place
 from pipeline.render.svd import from_published
-from pipeline.values import Motion, Pose
+from pipeline.values import InputError, Motion, Pose
 
 DRIVING = registry.ROOT / "assets" / "driving" / "beats.npz"
 SEED = 0
@@ -105,7 +105,11 @@ def measured(pipe: Any, motion: Motion, size: tuple[int, int], **options: Any) -
         torch.cuda.reset_peak_memory_stats()
     meter, began = progress.Meter(), time.perf_counter()
     noise = torch.Generator().manual_seed(SEED)
-    meter.drain(pipe.render(picture(size), motion, height=size[0], width=size[1], generator=noise, **options))
+    meter.drain(
+        pipe.render(
+            picture(size), motion, height=size[0], width=size[1], generator=noise, **options
+        )
+    )
     if cuda:
         torch.cuda.synchronize()
     figures = {"s_per_frame": (time.perf_counter() - began) / len(motion)}
@@ -138,7 +142,9 @@ def run(args: argparse.Namespace) -> dict[str, object]:
                 found, kept[text] = compared(pipe, motion, size, options)
                 figures |= {f"{text}_{attention}_{name}": value for name, value in found.items()}
         place(pipe, how)
-        guess = estimate(pipe, size, args.frames, steps=args.steps, window=args.window, overlap=args.overlap)
+        guess = estimate(
+            pipe, size, args.frames, steps=args.steps, window=args.window, overlap=args.overlap
+        )
         figures[f"{text}_estimate_s_per_frame"] = guess.seconds / args.frames
         figures[f"{text}_estimate_gb"] = guess.gigabytes
     figures |= offloaded(pipe, motion, how, args.sizes, options)
@@ -156,7 +162,9 @@ def sizes(texts: Sequence[str]) -> list[tuple[str, tuple[int, int]]]:
         sides = [[int(side) for side in text.split("x")] for text in texts]
         return [(text, (height, width)) for text, (width, height) in zip(texts, sides, strict=True)]
     except ValueError:
-        raise ValueError(f"sizes are {' '.join(texts)}; give each as WIDTHxHEIGHT, as in 576x1024") from None
+        raise InputError(
+            f"sizes are {' '.join(texts)}; give each as WIDTHxHEIGHT, as in 576x1024"
+        ) from None
 
 
 def compared(
@@ -182,7 +190,7 @@ def check_peer(folder: str) -> None:
     """ValueError where a folder holds no published code."""
     code = Path(folder) / "pipeline" / "pipeline_stable_video_diffusion_controlnext.py"
     if not code.is_file():
-        raise ValueError(
+        raise InputError(
             f"--peer {folder} lacks {code.relative_to(folder)}; name the folder ControlNeXt-SVD-v2 "
             "of a checkout of github.com/dvlab-research/ControlNeXt"
         )
@@ -198,13 +206,20 @@ def published_loop(
     figures = {}
     with tempfile.TemporaryDirectory() as made:
         home = Path(args.config) if args.config else write_configs(Path(made))
-        files = {name: "scheduler_config.json" if name == "scheduler" else "config.json" for name in CONFIGS}
-        configs = {name: from_published.read_json(home / name / file) for name, file in files.items()}
+        files = {
+            name: "scheduler_config.json" if name == "scheduler" else "config.json"
+            for name in CONFIGS
+        }
+        configs = {
+            name: from_published.read_json(home / name / file) for name, file in files.items()
+        }
         asked = {name: getattr(args, name) for name in ("frames", "steps", "window", "overlap")}
         asked |= {"device": device, "dtype": kind, "configs": configs, "seed": SEED}
         asked |= {"pictures": f"{made}/pictures.npz", "latents": f"{made}/latents.npy"}
         for text, size in sizes(args.sizes):
-            poses = [skeleton.draw(pose, size, "controlnext") for pose in (motion.reference, motion.pose)]
+            poses = [
+                skeleton.draw(pose, size, "controlnext") for pose in (motion.reference, motion.pose)
+            ]
             np.savez(asked["pictures"], image=picture(size), skeletons=np.concatenate(poses))
             try:
                 found = _peer(args.peer, asked | {"size": size}, Path(made) / "options.json")
@@ -231,7 +246,7 @@ def _peer(folder: str, asked: Mapping[str, Any], given: Path) -> dict[str, float
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ValueError(f"the published code in {folder} stopped: {last}")
+        raise InputError(f"the published code in {folder} stopped: {last}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -43,10 +43,14 @@ def randomise(network: nn.Module, device: torch.device, dtype: torch.dtype) -> n
 def assembled(options: dict) -> object:
     """Their pipeline, by the configurations of the four parts."""
     from models.controlnext_vid_svd import ControlNeXtSDVModel
-    from models.unet_spatio_temporal_condition_controlnext import UNetSpatioTemporalConditionControlNeXtModel
+    from models.unet_spatio_temporal_condition_controlnext import (
+        UNetSpatioTemporalConditionControlNeXtModel,
+    )
     from utils.scheduling_euler_discrete_karras_fix import EulerDiscreteScheduler
 
-    from pipeline.pipeline_stable_video_diffusion_controlnext import StableVideoDiffusionPipelineControlNeXt
+    from pipeline.pipeline_stable_video_diffusion_controlnext import (
+        StableVideoDiffusionPipelineControlNeXt,
+    )
 
     device, dtype = torch.device(options["device"]), getattr(torch, options["dtype"])
     configs = options["configs"]
@@ -73,7 +77,9 @@ def called(pipe: object, options: dict, steps: int) -> tuple[float, Tensor]:
     """Seconds of one call as the published command makes it, and its latents (1,F,C,h,w)."""
     height, width = options["size"]
     with np.load(options["pictures"]) as given:
-        picture, *skeletons = (Image.fromarray(rows) for rows in (given["image"], *given["skeletons"]))
+        picture, *skeletons = (
+            Image.fromarray(rows) for rows in (given["image"], *given["skeletons"])
+        )
     noise = torch.Generator().manual_seed(options["seed"])
     torch.randn((1, 3, height, width), generator=noise)  # what the call will add to the picture
     start = torch.randn((1, len(skeletons), 4, height // 8, width // 8), generator=noise)
@@ -112,7 +118,9 @@ def main(folder: str, given: str) -> None:
     seconds, latents = called(pipe, options, options["steps"])
     np.save(options["latents"], latents.float().cpu().numpy())
     figures = {"s_per_frame": seconds / options["frames"]}
-    print(json.dumps(figures | ({"peak_gb": torch.cuda.max_memory_allocated() / 1e9} if cuda else {})))
+    print(
+        json.dumps(figures | ({"peak_gb": torch.cuda.max_memory_allocated() / 1e9} if cuda else {}))
+    )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ def bootstrap(
     found: dict[str, tuple[float, float] | None] = {}
     for name, column in zip(names, values.T, strict=True):
         known = column[np.isfinite(column)]
-        found[name] = tuple(map(float, np.percentile(known, tails))) if len(known) >= ENOUGH * draws else None
+        found[name] = (
+            tuple(map(float, np.percentile(known, tails))) if len(known) >= ENOUGH * draws else None
+        )
     return found
 
 
@@ -50,8 +52,19 @@ def commit(root: Path = ROOT) -> tuple[str | None, str]:
     """(commit of the code, marked `-dirty` where files differ from it; why there is none)."""
     if not (root / ".git").exists():
         return None, "the code does not lie in a git checkout"
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(), ""
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout.strip(), ""
     except (OSError, subprocess.CalledProcessError) as error:
         return None, f"git does not tell the commit: {error}"

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from pipeline.media import pose_files, read_audio
 from pipeline.motion import prosody
 from pipeline.motion.refocus import TUNING, Tuning, refocus
-from pipeline.values import Audio, Keypoints, Motion, Pose
+from pipeline.values import Audio, InputError, Keypoints, Motion, Pose
 
 WRISTS, SHOULDERS, HIPS, NECK = [4, 7], [2, 5], [8, 11], 1
 LIMBS = ((2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13))
@@ -50,7 +50,9 @@ def wrists(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     pixels = pose.body.xy * np.array([pose.size[1], pose.size[0]])
     both = pose.body.visible[:, SHOULDERS].all(1)
     if not both.any():
-        raise ValueError("no frame shows both shoulders, so wrist motion has no scale; choose another clip")
+        raise InputError(
+            "no frame shows both shoulders, so wrist motion has no scale; choose another clip"
+        )
     width = np.median(np.linalg.norm(pixels[both, 2] - pixels[both, 5], axis=1))
     return pixels[:, WRISTS] / max(width, 1e-6), pose.body.visible[:, WRISTS]
 
@@ -141,7 +143,9 @@ def drift(before: Pose, after: Pose) -> tuple[float, float]:
 
     worst = []
     for pairs in (LIMBS, ((NECK, HIPS[0]), (NECK, HIPS[1]))):
-        seen = np.stack([before.body.visible[:, a] & before.body.visible[:, b] for a, b in pairs], 1)
+        seen = np.stack(
+            [before.body.visible[:, a] & before.body.visible[:, b] for a, b in pairs], 1
+        )
         old, new = lengths(before, pairs), lengths(after, pairs)
         seen &= old > 1e-6
         worst.append(float(np.abs(new[seen] / old[seen] - 1).max()) if seen.any() else 0.0)
@@ -218,11 +222,20 @@ def pair(pose: Pose, audio: Audio, start: int = 0, speech: prosody.Prosody | Non
     tokens = np.zeros((frames, 1, 1), np.float32)
     one = np.ones(frames)
     return Motion(
-        there_and_back, there_and_back[:1], None, None, speech.intensity, speech.excitation, one, tokens
+        there_and_back,
+        there_and_back[:1],
+        None,
+        None,
+        speech.intensity,
+        speech.excitation,
+        one,
+        tokens,
     )
 
 
-def against(motion: Motion, strength: float, tuning: Tuning = TUNING) -> dict[str, float | np.ndarray]:
+def against(
+    motion: Motion, strength: float, tuning: Tuning = TUNING
+) -> dict[str, float | np.ndarray]:
     """Figures of one motion refocused at `strength` against the same motion at 0, whose rest serves both."""
     home = rest(motion.pose, motion.excitation)
     base = figures(motion, home)
@@ -290,7 +303,9 @@ def table(motions: Sequence[Motion]) -> str:
     lines = [f"| constants | {head} |", "|---" * (1 + 2 * len(COLUMNS)) + "|"]
     for name, tuning in TRIED:
         rows = [pooled(motions, s, tuning) for s in (1.0, 2.0)]
-        lines.append(f"| {name} | " + " | ".join(f"{row[c]:.2f}" for row in rows for c in COLUMNS) + " |")
+        lines.append(
+            f"| {name} | " + " | ".join(f"{row[c]:.2f}" for row in rows for c in COLUMNS) + " |"
+        )
     names = ("r", *COLUMNS, "lag", *WORST)
     lines += ["", "| strength | " + " | ".join(names) + " |", "|---" * (1 + len(names)) + "|"]
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
@@ -309,7 +324,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--poses", type=Path, nargs="+", required=True, help="pose files (.npz)")
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="sound files")
-    parser.add_argument("--starts", type=int, default=2, help="start frames per pair, spread over the clip")
+    parser.add_argument(
+        "--starts", type=int, default=2, help="start frames per pair, spread over the clip"
+    )
     options = parser.parse_args(arguments)
     sounds = [read_audio(path) for path in options.speech]
     motions = [
@@ -318,7 +335,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for k, sound in enumerate(sounds)
         for turn in range(options.starts)
     ]
-    print(f"{len(motions)} pairs of {len(options.poses)} poses and {len(sounds)} sounds\n\n{table(motions)}")
+    print(
+        f"{len(motions)} pairs of {len(options.poses)} poses and {len(sounds)} sounds\n\n{table(motions)}"
+    )
 
 
 if __name__ == "__main__":

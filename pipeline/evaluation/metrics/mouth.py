@@ -115,7 +115,11 @@ def sharpness(pictures: Tensor, box: Tensor) -> float:
 
 def flicker(pictures: Tensor, still: Tensor) -> float:
     """Mean |I_t - I_{t-1}| in grey levels of 255 of pictures (N,3,H,W), where `still` (N-1,H,W)."""
-    return float(pictures.diff(dim=0).abs().mean(1)[still].mean() * 255) if still.any() else float("nan")
+    return (
+        float(pictures.diff(dim=0).abs().mean(1)[still].mean() * 255)
+        if still.any()
+        else float("nan")
+    )
 
 
 def still_pixels(truth: Tensor) -> Tensor:

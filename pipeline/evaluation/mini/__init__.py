@@ -39,7 +39,7 @@ from pipeline.render import load
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.training.data import clips, held_out, talks
 from pipeline.training.losses import boxes, psnr
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ DEFINITION = 3  # raise it when a row's meaning changes
 SHIPPED = ROOT / "checkpoints" / "mini"
 STEPS = 4
 EVERY, SPOKEN = 8, 2.6  # frames, seconds: of the picture rows' talks every eighth frame is made
-LEAST_FACE = 15.0  # pixels from points 27 to 8: a smaller face's mouth opens by a pixel that none can read
+LEAST_FACE = (
+    15.0  # pixels from points 27 to 8: a smaller face's mouth opens by a pixel that none can read
+)
 MIN_SOUND = 3.0  # seconds: shorter speech has no shift a second away from itself
 
 
@@ -58,7 +60,9 @@ class Scale(NamedTuple):
     seconds: float  # of each of these talks
     speeches: int  # on each of which the prior moves every reference, for its z
     inexact: int  # people of the picture rows with inexact points
-    whole: int  # talks that are drawn large, and as many clips on which the slider is read in frames
+    whole: (
+        int  # talks that are drawn large, and as many clips on which the slider is read in frames
+    )
 
 
 PLAIN = Scale(talks=6, seconds=2.6, speeches=16, inexact=24, whole=2)
@@ -164,7 +168,11 @@ class Measure:
             free["network"] = (motion, {"pose_guidance": 0.0})
         for name, (driven, values) in free.items():
             frames = held.rendered(self.pipe, given, driven, conditioning=values)
-            pose = driven.pose if name == "prior" else given.motion.reference[np.zeros(len(given), int)]
+            pose = (
+                driven.pose
+                if name == "prior"
+                else given.motion.reference[np.zeros(len(given), int)]
+            )
             self._read(found, name, frames, held.points_of(pose))
             energy = mouth.motion_energy(F.avg_pool2d(frames, 4))
             found.swing[f"pixels {name}"] = float(energy.mean())
@@ -179,7 +187,7 @@ class Measure:
 def opened(folder: Path, device: str) -> AudioPoseSVDPipeline:
     """The pipeline of a model folder."""
     if not (folder / "model_index.json").is_file():
-        raise ValueError(f"{folder} holds no model; name a folder such as checkpoints/mini")
+        raise InputError(f"{folder} holds no model; name a folder such as checkpoints/mini")
     return load.load(str(folder), device=device)
 
 
@@ -209,14 +217,21 @@ def strip(given: Case, shown: dict[str, Tensor]) -> np.ndarray:
     """(2H,4W,3) uint8: reference | warp | result | truth where the mouth is widest and in the last frame."""
     rows = []
     for frame in (int(given.talk.aperture.argmax()), len(given) - 1):
-        parts = (shown["copy"][frame], shown["warp"][frame], shown["result"][frame], given.truth[frame])
+        parts = (
+            shown["copy"][frame],
+            shown["warp"][frame],
+            shown["result"][frame],
+            given.truth[frame],
+        )
         rows.append(torch.cat(parts, 2))
     return (torch.cat(rows, 1).permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 
 def follows(cases: Sequence[Case], count: int) -> tuple[float, float]:
     """(pooled r, z) of the prior's wrist speed and the intensity: every reference with `count` speeches."""
-    people = [c.motion.reference for c in cases if arm_ik.find(c.motion.reference) and shouldered(c)]
+    people = [
+        c.motion.reference for c in cases if arm_ik.find(c.motion.reference) and shouldered(c)
+    ]
     said = [t for t in talks.held_out().talks if t.seconds >= MIN_SOUND][:count]
     pairs = []
     for k, talk in enumerate(said):
@@ -238,7 +253,9 @@ def checksum(folder: Path) -> str:
     return total.hexdigest()
 
 
-def evaluate(folder: Path, previous: Path | None, scale: Scale, device: str) -> tuple[dict, np.ndarray]:
+def evaluate(
+    folder: Path, previous: Path | None, scale: Scale, device: str
+) -> tuple[dict, np.ndarray]:
     """The report and the contact sheet."""
     measured = Measure(folder, previous, device)
     count = scale.talks
@@ -253,7 +270,9 @@ def evaluate(folder: Path, previous: Path | None, scale: Scale, device: str) -> 
     inexact = held_out.held_talks(scale.inexact, SPOKEN, jitter=clips.JITTER, every=EVERY)
     seen = [measured.pictures(held.case(talk, talk)) for talk in inexact]
 
-    def rows_of(found: Sequence[Figures], seen: Sequence[Figures], z: tuple[float, float]) -> list[Row]:
+    def rows_of(
+        found: Sequence[Figures], seen: Sequence[Figures], z: tuple[float, float]
+    ) -> list[Row]:
         return [*table_rows(found, seen, z, measured.why), *lip_table.rows(found)]
 
     rows = rows_of(found, seen, follows(cases, scale.speeches))
@@ -313,7 +332,11 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--model", type=Path, default=SHIPPED, help="folder of the model")
     add("--previous", type=Path, help="folder of an older release, measured side by side")
-    add("--quick", action="store_true", help="fewer and shorter talks: under 2 minutes on a quiet core")
+    add(
+        "--quick",
+        action="store_true",
+        help="fewer and shorter talks: under 2 minutes on a quiet core",
+    )
     add("--talks", type=int, help=f"held-out talks, {PLAIN.talks} by default")
     add("--talk-seconds", type=float, help=f"of each talk, {PLAIN.seconds:g} by default")
     add("--device", default="cpu", help="cpu, cuda or auto")
@@ -324,13 +347,15 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     given = {"talks": args.talks, "seconds": args.talk_seconds}
     scale = scale._replace(**{name: value for name, value in given.items() if value is not None})
     if not 2 <= scale.talks <= talks.HELD:
-        raise ValueError(
+        raise InputError(
             f"--talks {scale.talks} lies outside 2 to {talks.HELD}: a talk needs another's speech"
         )
     if not 1 <= scale.seconds <= 10:
-        raise ValueError(f"--talk-seconds {scale.seconds:g} lies outside 1 to 10")
+        raise InputError(f"--talk-seconds {scale.seconds:g} lies outside 1 to 10")
     if args.sheet is not None and not args.sheet.resolve().parent.is_dir():
-        raise ValueError(f"--sheet {args.sheet} cannot be written: its folder does not exist; make it")
+        raise InputError(
+            f"--sheet {args.sheet} cannot be written: its folder does not exist; make it"
+        )
     args.scale = scale
     return args
 

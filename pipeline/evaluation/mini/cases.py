@@ -67,7 +67,9 @@ class Case:
     def sharpness(self) -> float:
         """Of the truth's face."""
         clips = self.talk.clips
-        return mouth.sharpness(self.truth, boxes(self.talk.face, clips.hands[0], clips.size)["face"])
+        return mouth.sharpness(
+            self.truth, boxes(self.talk.face, clips.hands[0], clips.size)["face"]
+        )
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -93,7 +95,9 @@ def case(talk: HeldTalk, hidden: HeldTalk) -> Case:
 # ---- what drives the mouth and the body
 
 
-def said(given: Case, pipe: AudioPoseSVDPipeline, audio: Audio | None = None) -> talking_face.SpokenFace:
+def said(
+    given: Case, pipe: AudioPoseSVDPipeline, audio: Audio | None = None
+) -> talking_face.SpokenFace:
     """The face that Audio2Pose speaks, of this talk's sound or of `audio`, in the reference's place."""
     return pipe.predict_face(
         audio or given.audio, given.motion.reference, len(given), given.head, 1.0, given.image
@@ -121,7 +125,9 @@ def loud(given: Case, pipe: AudioPoseSVDPipeline) -> Motion:
     for name, share in LOUD.items():
         params[:, PARAMETERS.index(name)] = share * level
     moved = replace(heard, params=params)
-    return on_body(given, talking_face.on_face(moved, given.motion.reference, given.head, 1.0, given.image))
+    return on_body(
+        given, talking_face.on_face(moved, given.motion.reference, given.head, 1.0, given.image)
+    )
 
 
 def shuffled(given: Case) -> Audio:
@@ -161,7 +167,9 @@ def warped(given: Case, motion: Motion) -> Tensor:
     return _floats(np.concatenate(list(draft.draft(given.image, motion, given.size))))
 
 
-def denoised(mini: mini_model.Mini, talk: HeldTalk, audio: Tensor | None = None, every: int = 1) -> Tensor:
+def denoised(
+    mini: mini_model.Mini, talk: HeldTalk, audio: Tensor | None = None, every: int = 1
+) -> Tensor:
     """(ceil(F/every),3,H,W) in [0,1]: each `every`-th frame of the talk's own clip.
 
     The speech tokens are the talk's, or `audio` (F,5,160).

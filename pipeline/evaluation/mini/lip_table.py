@@ -19,7 +19,10 @@ from pipeline.models.sync_mini import SyncMini, Verdict
 from pipeline.training.data.speech.visemes import Phones
 from pipeline.values import Audio
 
-OPEN, WIDE = ("aa", "ae", "ay", "aw"), 0.30  # vowels, and the least opening within each, of the truth's range
+OPEN, WIDE = (
+    ("aa", "ae", "ay", "aw"),
+    0.30,
+)  # vowels, and the least opening within each, of the truth's range
 PAUSE = 0.2  # s: shorter ones are part of the speech
 TRUTH, RESULT = "reader on held-out truth", "result, Audio2Pose's lips"
 SYNC = {
@@ -117,13 +120,16 @@ def lag_spread(found: Sequence[Figures], name: str) -> float:
 
 def speed_r(found: Sequence[Figures], name: str) -> float:
     """Mean velocity r."""
-    return mean([f.once("speed", name, lambda f=f: velocity_r(f.gaps[name], f.gaps["true"])) for f in found])
+    return mean(
+        [f.once("speed", name, lambda f=f: velocity_r(f.gaps[name], f.gaps["true"])) for f in found]
+    )
 
 
 def open_vowels(found: Sequence[Figures], name: str) -> float:
     """Share of the open vowels in which the mouth opens, over all talks."""
     counts = [
-        f.once("open", name, lambda f=f: opened(f.gaps[name], f.gaps["truth"], f.phones)) for f in found
+        f.once("open", name, lambda f=f: opened(f.gaps[name], f.gaps["truth"], f.phones))
+        for f in found
     ]
     return sum(counts, Share()).value
 
@@ -179,7 +185,9 @@ def reached(value: float, rule: str, level: float) -> bool:
 def judged(found: Figures, network: SyncMini, audio: Audio) -> dict[str, Verdict]:
     """The network's verdicts on one talk's mouths with its sound, in the range of the truth as read."""
     return {
-        name: network.judge(found.gaps[name], found.gaps["true" if name == "true" else "truth"], audio)
+        name: network.judge(
+            found.gaps[name], found.gaps["true" if name == "true" else "truth"], audio
+        )
         for name in SYNC
         if name in found.gaps
     }
@@ -190,10 +198,16 @@ def rows(found: Sequence[Figures]) -> list[Row]:
     seen, made = [f for f in found if f.gaps], []
     for title, (measure, rule, level) in ASKED.items():
         truth, result = measure(seen, "truth"), measure(seen, "spoken")
-        made += asked(title, {TRUTH: truth, RESULT: result}, rule, level, reached(truth, rule, level))
-    fits = all(reached(measure(seen, "truth"), rule, level) for measure, rule, level in SYNC_ASKED.values())
+        made += asked(
+            title, {TRUTH: truth, RESULT: result}, rule, level, reached(truth, rule, level)
+        )
+    fits = all(
+        reached(measure(seen, "truth"), rule, level) for measure, rule, level in SYNC_ASKED.values()
+    )
     for title, (measure, rule, level) in SYNC_ASKED.items():
-        made += asked(title, {words: measure(seen, name) for name, words in SYNC.items()}, rule, level, fits)
+        made += asked(
+            title, {words: measure(seen, name) for name, words in SYNC.items()}, rule, level, fits
+        )
     trivial = max(confidence(seen, name) for name in ("frozen", "loud", "shuffled"))
     margins = {SYNC[name]: confidence(seen, name) - trivial for name in ("truth", "spoken")}
     beats = reached(margins[TRUTH], ">", 0.0)
@@ -205,7 +219,5 @@ def asked(title: str, values: dict[str, float], rule: str, level: float, fits: b
     made = [row(f"{title}: {words}", value) for words, value in values.items() if words != RESULT]
     if fits or not math.isfinite(values[RESULT]):
         return [*made, row(f"{title}: {RESULT}", values[RESULT], level, rule)]
-    why = (
-        f"no level ({rule} {level:g}): the truth, read by the same reader, does not reach all of this measure"
-    )
+    why = f"no level ({rule} {level:g}): the truth, read by the same reader, does not reach all of this measure"
     return [*made, Row(f"{title}: {RESULT}", values[RESULT], why=why)]

@@ -55,13 +55,17 @@ def made(pipe: AudioPoseSVDPipeline, given: Case) -> Enlarged:
     """The frames that `pipe.render` makes of a talk of one segment, with the small repair that it hides."""
     generator = torch.Generator().manual_seed(0)
     condition, frames = pipe.condition, len(given)
-    shot = condition.shot(given.image, given.motion, given.size, pipe.vae, pipe.reference_tokens, generator)
+    shot = condition.shot(
+        given.image, given.motion, given.size, pipe.vae, pipe.reference_tokens, generator
+    )
     task = Task(shot, frames, SCHEDULES["joint"], 1, generator, None)
     known = shot.conditions(0, frames)
     room = pipe.room(None, None, condition.lead)
     (latents,) = task.schedule.sample(pipe, task, known, room, None)
     low = shot.repaired(latents, known)
-    warp = torch.cat([shot.moved(shot.motion.pose[k : k + 1], given.size)[0] for k in range(frames)])
+    warp = torch.cat(
+        [shot.moved(shot.motion.pose[k : k + 1], given.size)[0] for k in range(frames)]
+    )
     return Enlarged(
         truth=given.truth,
         warp=warp.cpu(),
@@ -120,7 +124,9 @@ def figures(one: Enlarged) -> dict[str, float]:
         found[f"PSNR {place}: result less plain"] = dB["result"] - dB["plain"]
     true = mouth.sharpness(one.truth, one.face)
     sharp = {name: mouth.sharpness(p, one.face) / max(true, 1e-9) for name, p in pictures.items()}
-    found |= {f"sharpness of the face over the truth's: {name}": value for name, value in sharp.items()}
+    found |= {
+        f"sharpness of the face over the truth's: {name}": value for name, value in sharp.items()
+    }
     away = {name: abs(math.log(max(value, 1e-6))) for name, value in sharp.items()}
     found["sharpness, |ln ratio|, plain less result"] = away["plain"] - away["result"]
     still = mouth.still_pixels(one.truth)
@@ -128,7 +134,9 @@ def figures(one: Enlarged) -> dict[str, float]:
         found[f"flicker, grey levels: {name}"] = mouth.flicker(shown, still)
     beyond = {name: halo(p, one.truth) for name, p in pictures.items()}
     found |= {f"halo, share of pixels: {name}": value for name, value in beyond.items()}
-    found["halo: result less its sources' larger"] = beyond["result"] - max(beyond["plain"], beyond["warp"])
+    found["halo: result less its sources' larger"] = beyond["result"] - max(
+        beyond["plain"], beyond["warp"]
+    )
     edge = border(one)
     true = max(contrast(one.truth, edge), 1e-6)
     found |= {

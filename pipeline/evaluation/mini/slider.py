@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 ASSETS = ROOT / "assets"
 # portrait, clip, speech: of the pairs tried, two whose r rises by 0.3 or more on the skeleton
 TAKES = (("half_jacket", "beats", "accents_win"), ("three_quarter", "steps", "weather"))
-SIZE, FPS = (384, 256), 12.5  # wrists are found as well as at 576 x 384 and 25 fps, in a fifth of the time
+SIZE, FPS = (
+    (384, 256),
+    12.5,
+)  # wrists are found as well as at 576 x 384 and 25 fps, in a fifth of the time
 KEPT = 0.7
 READ = 0.5  # share of the drawn wrists that must be read: fewer would leave the judgement to chance
 LEFT_OUT = "left out of --quick: it renders and reads two clips twice"
@@ -107,7 +110,10 @@ def gains(takes: Sequence[Take]) -> dict[str, tuple[float, float]]:
     take has no shoulders, which are the unit, or the speech lacks accents or pauses.
     """
     return {
-        name: tuple(float(np.mean([_gain(one, poses, name) for one in takes])) for poses in ("drawn", "read"))
+        name: tuple(
+            float(np.mean([_gain(one, poses, name) for one in takes]))
+            for poses in ("drawn", "read")
+        )
         for name in MEASURES
     }
 
@@ -118,7 +124,9 @@ def _gain(one: Take, which: str, name: str) -> float:
         return math.nan
     home = gestures.rest(poses[0], one.excitation)
     if name == "on/off ratio":
-        ratios = [gestures.accent_ratio(gestures.amplitude(pose, home), one.excitation) for pose in poses]
+        ratios = [
+            gestures.accent_ratio(gestures.amplitude(pose, home), one.excitation) for pose in poses
+        ]
         return math.log(ratios[1] / ratios[0]) if min(ratios) > 0 else math.nan
     curve = gestures.speed if name == "speed-intensity r" else lambda pose: distance(pose, home)
     before, after = (gestures.correlation(curve(p), one.intensity, p.fps)[0] for p in poses)
@@ -132,7 +140,9 @@ def table(takes: Sequence[Take], why: str = LEFT_OUT) -> list[Row]:
     why = FLAT if takes else why
 
     def row(name: str, value: float, level: float | None = None) -> Row:
-        return Row(f"slider end to end: {name}", value, level, ">=", "" if math.isfinite(value) else why)
+        return Row(
+            f"slider end to end: {name}", value, level, ">=", "" if math.isfinite(value) else why
+        )
 
     lines = [
         row("wrists read in frames, of those drawn", share, READ),
@@ -141,7 +151,10 @@ def table(takes: Sequence[Take], why: str = LEFT_OUT) -> list[Row]:
     ]
     for name, (drawn, read) in found.items():
         gain = read / drawn if drawn > LEAST_GAIN else math.nan
-        lines += [row(f"{name}, gain at 1, skeleton", drawn), row(f"{name}, gain at 1, frames", read)]
+        lines += [
+            row(f"{name}, gain at 1, skeleton", drawn),
+            row(f"{name}, gain at 1, frames", read),
+        ]
         lines.append(row(f"{name}, share of the gain kept", gain, KEPT))
     return lines
 

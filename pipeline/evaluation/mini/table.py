@@ -31,7 +31,9 @@ PICTURES = {
 }
 HEARD = 2  # frames: r at lag 0 needs no run of them, and neighbours tell the same
 LEAST_FLICKER = 0.1  # grey levels: a perfectly still truth allows no ratio
-NO_SOUND = "these weights have no interaction component, or no talk's mouth is large enough to be read"
+NO_SOUND = (
+    "these weights have no interaction component, or no talk's mouth is large enough to be read"
+)
 NO_PREVIOUS = "no --previous folder was given"
 T = TypeVar("T")
 
@@ -74,7 +76,9 @@ class Figures:
 
     def products(self, name: str) -> Products:
         """What r at lag 0 needs of one that was made at each `HEARD`-th frame."""
-        return self.once("products", name, lambda: products(self.gaps[name], self.gaps["true"][::HEARD]))
+        return self.once(
+            "products", name, lambda: products(self.gaps[name], self.gaps["true"][::HEARD])
+        )
 
     def error(self) -> float:
         """The reader's mean error on the truth, of the mouth's range."""
@@ -99,11 +103,15 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(finite) if finite else math.nan
 
 
-def row(name: str, value: float, level: float | None = None, rule: str = ">=", why: str = "") -> Row:
+def row(
+    name: str, value: float, level: float | None = None, rule: str = ">=", why: str = ""
+) -> Row:
     """A row; a value that is not finite is null and says why."""
     if math.isfinite(value):
         return Row(name, value, level, rule)
-    return Row(name, math.nan, level, rule, why or "the held-out talks show nothing to measure it on")
+    return Row(
+        name, math.nan, level, rule, why or "the held-out talks show nothing to measure it on"
+    )
 
 
 def picture_rows(found: Sequence[Figures], points: str, levels: bool) -> list[Row]:
@@ -127,7 +135,11 @@ def picture_rows(found: Sequence[Figures], points: str, levels: bool) -> list[Ro
         less("result less previous release", "result", "previous", "face"),
         less("result less previous release", "result", "previous", "hands"),
     ]
-    return [*rows, less("4 steps less 1 step", "four", "result", "whole", -1.0)] if "four" in made else rows
+    return (
+        [*rows, less("4 steps less 1 step", "four", "result", "whole", -1.0)]
+        if "four" in made
+        else rows
+    )
 
 
 def detail_rows(found: Sequence[Figures], inexact: Sequence[Figures]) -> list[Row]:
@@ -243,7 +255,11 @@ def free_rows(found: Sequence[Figures], z: tuple[float, float], network_why: str
         why = network_why if name == "network" else ""
         follows = mean([f.follows[name] for f in found if name in f.follows])
         rows.append(
-            row(f"pose-free {name}: pixels' motion energy over truth's", energy("pixels", name), why=why)
+            row(
+                f"pose-free {name}: pixels' motion energy over truth's",
+                energy("pixels", name),
+                why=why,
+            )
         )
         rows.append(row(f"pose-free {name}: speed-intensity r, pixels", follows, why=why))
     rows.append(row("pose-free network: mouth r", mouth_r(found, "network"), why=network_why))

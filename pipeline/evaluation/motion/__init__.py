@@ -19,9 +19,11 @@ from pipeline.evaluation.metrics import gestures
 from pipeline.evaluation.report import ASSETS, Row
 from pipeline.media import read_audio
 from pipeline.motion import prosody
-from pipeline.values import Audio, Motion, Pose
+from pipeline.values import Audio, InputError, Motion, Pose
 
-DEFINITION = 1  # raise it when a row's meaning changes, so that old figures are not compared with new ones
+DEFINITION = (
+    1  # raise it when a row's meaning changes, so that old figures are not compared with new ones
+)
 SLIDER = (0.25, 0.5, 0.75, 1.0, 2.0)
 ENOUGH_PAIRS = 20  # fewer leave the effect to chance: the correlation of one pair scatters by 0.1
 MIN_SPEECH = 3.0  # seconds; a shorter loop has no shift that is a second away from its repeats
@@ -104,10 +106,14 @@ def rise_with(found: Sequence[Pair], excitations: Callable[[Pair], Sequence[np.n
     rises = []
     for pair in found:
         motion = pair.motion
-        base = gestures.correlation(gestures.speed(motion.pose), motion.intensity, motion.pose.fps)[0]
+        base = gestures.correlation(gestures.speed(motion.pose), motion.intensity, motion.pose.fps)[
+            0
+        ]
         for excitation in excitations(pair):
             after = gestures.refocus(replace(motion, excitation=excitation), 1.0)
-            now = gestures.correlation(gestures.speed(after.pose), motion.intensity, motion.pose.fps)[0]
+            now = gestures.correlation(
+                gestures.speed(after.pose), motion.intensity, motion.pose.fps
+            )[0]
             rises.append(now - base)
     return float(np.mean(rises))
 
@@ -153,7 +159,10 @@ def rows(found: Sequence[Pair]) -> list[Row]:
         Row("points newly outside the frame", worst["outside"], 0),
         Row("feet, knees and hips moved", worst["feet"], 0),
         Row("lips in face coordinates", worst["lips"], 1e-6),
-        Row("jerk at 0, shoulder widths", float(np.mean([gestures.figures(m).jerk for m in motions]))),
+        Row(
+            "jerk at 0, shoulder widths",
+            float(np.mean([gestures.figures(m).jerk for m in motions])),
+        ),
         Row("jerk ratio at 1", one["jerk"], 1.5),
         Row("jerk ratio at 1, 99th percentile", one["jerk99"], 1.5),
         Row("jerk ratio at 2", two["jerk"]),
@@ -170,7 +179,9 @@ def _effects(found: Sequence[Pair], slider: dict[float, dict[str, float]]) -> li
     after = [gestures.refocus(pair.motion, 1.0).pose for pair in found]
     r0, z0 = pooled_z(found, [gestures.speed(pair.motion.pose) for pair in found])
     r, z = pooled_z(found, [gestures.speed(pose) for pose in after])
-    far0, far_z0 = pooled_z(found, [distance(p.motion.pose, h) for p, h in zip(found, homes, strict=True)])
+    far0, far_z0 = pooled_z(
+        found, [distance(p.motion.pose, h) for p, h in zip(found, homes, strict=True)]
+    )
     far, far_z = pooled_z(found, [distance(p, h) for p, h in zip(after, homes, strict=True)])
     to_one = [row for s, row in sorted(slider.items()) if s <= 1]
     steps = {name: float(np.diff([row[name] for row in to_one]).min()) for name in ("r", "ratio")}
@@ -193,7 +204,9 @@ def _effects(found: Sequence[Pair], slider: dict[float, dict[str, float]]) -> li
         Row("rise at 1 by shuffled speech", rise_with(found, shuffled(found, rng)), 0.05, "|x| <="),
     ]
     measured = [row if np.isfinite(row.value) else replace(row, level=None) for row in effects]
-    return measured if len(found) >= ENOUGH_PAIRS else [replace(row, level=None) for row in measured]
+    return (
+        measured if len(found) >= ENOUGH_PAIRS else [replace(row, level=None) for row in measured]
+    )
 
 
 def speed_rows(pose: Pose, audio: Audio) -> list[Row]:
@@ -218,9 +231,13 @@ def evaluate(found: Sequence[Pair], more: Sequence[Row] = ()) -> dict[str, objec
     table = [*rows(found), *more]
     notes = []
     if len(found) < ENOUGH_PAIRS:
-        notes.append(f"{len(found)} pairs are too few to judge effects; at least {ENOUGH_PAIRS} are needed")
+        notes.append(
+            f"{len(found)} pairs are too few to judge effects; at least {ENOUGH_PAIRS} are needed"
+        )
     if not all(np.isfinite(row.value) for row in table if row.name.startswith("on/off")):
-        notes.append("no pair has wrists in sight both at accents and in pauses, so there is no on/off ratio")
+        notes.append(
+            "no pair has wrists in sight both at accents and in pauses, so there is no on/off ratio"
+        )
     return {
         "rows": [row.to_dict() for row in table],
         "pass": all(row.passed for row in table if row.level is not None),
@@ -237,11 +254,15 @@ def read_clips(paths: Sequence[Path]) -> list[Pose]:
     for path in paths:
         pose = gestures.read_pose(path)
         if len(pose) < pose.fps:
-            raise ValueError(f"{path} has {len(pose)} frames; give a clip of at least one second")
-        if not (pose.body.visible[:, gestures.WRISTS] & pose.body.visible[:, [gestures.NECK]]).any():
-            raise ValueError(f"{path} never shows a wrist with the neck; choose a clip with gestures")
+            raise InputError(f"{path} has {len(pose)} frames; give a clip of at least one second")
+        if not (
+            pose.body.visible[:, gestures.WRISTS] & pose.body.visible[:, [gestures.NECK]]
+        ).any():
+            raise InputError(
+                f"{path} never shows a wrist with the neck; choose a clip with gestures"
+            )
         if not pose.body.visible[:, gestures.SHOULDERS].all(1).any():
-            raise ValueError(f"{path} has no frame with both shoulders; choose another clip")
+            raise InputError(f"{path} has no frame with both shoulders; choose another clip")
         poses.append(pose)
     return poses
 
@@ -252,9 +273,13 @@ def read_sounds(paths: Sequence[Path]) -> dict[str, Audio]:
     for path in paths:
         audio = read_audio(path)
         if audio.seconds < MIN_SPEECH:
-            raise ValueError(f"{path} lasts {audio.seconds:.1f} s; give speech of at least {MIN_SPEECH:g} s")
+            raise InputError(
+                f"{path} lasts {audio.seconds:.1f} s; give speech of at least {MIN_SPEECH:g} s"
+            )
         if not prosody.analyse(audio, 25.0, "rms").intensity.any():
-            raise ValueError(f"{path} holds no speech, so nothing can follow it; give a recording of speech")
+            raise InputError(
+                f"{path} holds no speech, so nothing can follow it; give a recording of speech"
+            )
         sounds[str(path)] = audio
     return sounds
 
@@ -273,12 +298,14 @@ def text(report: dict) -> str:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
-        raise ValueError(f"{message}; see `{self.prog} --help`")
+        raise InputError(f"{message}; see `{self.prog} --help`")
 
 
 def main(argv: Sequence[str]) -> int:
     """Prints the report; 0 when every row with a level passes, 1 when one fails. ValueError for bad input."""
-    parser = _Parser(prog="python -m pipeline evaluate motion", description=__doc__.split("`: ", 1)[1])
+    parser = _Parser(
+        prog="python -m pipeline evaluate motion", description=__doc__.split("`: ", 1)[1]
+    )
     parser.add_argument(
         "--poses",
         type=Path,
@@ -292,15 +319,17 @@ def main(argv: Sequence[str]) -> int:
         nargs="+",
         help="sound files of at least 3 s, looped to 10 s; default: the shipped speeches",
     )
-    parser.add_argument("--starts", type=int, default=2, help="start frames per pair, spread over the clip")
+    parser.add_argument(
+        "--starts", type=int, default=2, help="start frames per pair, spread over the clip"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
     args = parser.parse_args(list(argv))
     if not 1 <= args.starts <= 100:
-        raise ValueError(f"--starts {args.starts} lies outside 1 to 100")
+        raise InputError(f"--starts {args.starts} lies outside 1 to 100")
     clips = args.poses or sorted((ASSETS / "driving").glob("*.npz"))
     speech = args.speech or sorted((ASSETS / "speech").glob("*.wav"))
     if not clips or not speech:
-        raise ValueError("the shipped clips are missing; name files with --poses and --speech")
+        raise InputError("the shipped clips are missing; name files with --poses and --speech")
     poses, sounds = read_clips(clips), read_sounds(speech)
     longest = max(sounds.values(), key=lambda audio: audio.seconds)
     report = evaluate(pairs(poses, sounds, args.starts), speed_rows(poses[0], longest))

@@ -46,7 +46,9 @@ class Case:
 def speak(reference: Pose, spoken: prosody.Prosody, seed: int) -> Case:
     """The pose-free prior of the pipeline with a face that does not speak, which moves no wrist."""
     frames = len(spoken)
-    face = Keypoints(*(np.repeat(part, frames, 0) for part in (reference.face.xy, reference.face.score)))
+    face = Keypoints(
+        *(np.repeat(part, frames, 0) for part in (reference.face.xy, reference.face.score))
+    )
     head = gesture.head_motion(spoken, frames, spoken.fps, np.random.default_rng(seed))
     pose = beats.pose_free(reference, face, head, spoken, np.random.default_rng((seed, 1)))
     tokens = np.zeros((frames, 1, 1), np.float32)
@@ -65,8 +67,12 @@ def apexes(pose: Pose) -> np.ndarray:
         low = np.flatnonzero((speed[1:-1] <= speed[:-2]) & (speed[1:-1] < speed[2:])) + 1
         before, at, after = speed[low - 1], speed[low], speed[low + 1]
         exact = low + (before - after) / 2 / np.maximum(before - 2 * at + after, 1e-9)
-        seconds = (exact + 1) / pose.fps  # a difference lies between two frames, whose middles are at t + 0.5
-        path = np.array([speed[a : b + 1].sum() / pose.fps for a, b in zip(low, low[1:], strict=False)])
+        seconds = (
+            exact + 1
+        ) / pose.fps  # a difference lies between two frames, whose middles are at t + 0.5
+        path = np.array(
+            [speed[a : b + 1].sum() / pose.fps for a, b in zip(low, low[1:], strict=False)]
+        )
         length = np.diff(seconds)
         is_stroke = (length <= LONGEST) & (path >= LEAST_PATH)
         found.append(np.stack([seconds[1:], path / np.maximum(length, 1e-9)], 1)[is_stroke])
@@ -173,10 +179,12 @@ def rows(people: Sequence[Pose], sounds: dict[str, Audio]) -> list[Row]:
     again = speak(people[0], spoken[0], SEEDS[0]).motion.pose
     first = cases[0][0].motion.pose
     same = max(
-        float(np.abs(a.xy - b.xy).max()) for a, b in ((again.body, first.body), (again.hands, first.hands))
+        float(np.abs(a.xy - b.xy).max())
+        for a, b in ((again.body, first.body), (again.hands, first.hands))
     )
     equal = sum(
-        np.array_equal(a.motion.pose.body.xy, b.motion.pose.body.xy) for a, b in zip(*cases, strict=True)
+        np.array_equal(a.motion.pose.body.xy, b.motion.pose.body.xy)
+        for a, b in zip(*cases, strict=True)
     )
     every = [case for seed in cases for case in seed]
     return [
@@ -184,7 +192,9 @@ def rows(people: Sequence[Pose], sounds: dict[str, Audio]) -> list[Row]:
         Row("pose-free: same seed, largest difference", same, ROUNDING),
         Row("pose-free: pairs of seeds with equal motion", float(equal), 0),
         *_figures(
-            [replace(c, motion=refocus(c.motion, 1.0)) for c in every], "pose-free at 1", levels=(None,) * 6
+            [replace(c, motion=refocus(c.motion, 1.0)) for c in every],
+            "pose-free at 1",
+            levels=(None,) * 6,
         ),
     ]
 
@@ -193,7 +203,11 @@ def _figures(cases: Sequence[Case], name: str, levels: Sequence[float | None]) -
     on_time, control, accents, quiet, loud = [], [], 0, [], []
     drift, joints, outside = 0.0, 0, 0
     for case in cases:
-        pose, reference, moments = case.motion.pose, case.motion.reference, case.spoken.accents[:, 0]
+        pose, reference, moments = (
+            case.motion.pose,
+            case.motion.reference,
+            case.spoken.accents[:, 0],
+        )
         accents += len(moments)
         on_time.append(offsets(pose, moments))
         control.append(offsets(pose, moments + SHIFT))

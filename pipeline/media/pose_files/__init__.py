@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.media.files import checked_file
 from pipeline.media.pose_files import echomimic, openpose, skeleton_video
 from pipeline.media.pose_files.skeleton_video import draw_video, write_skeleton
-from pipeline.values import Detection, Pose
+from pipeline.values import Detection, InputError, Pose
 
 __all__ = ["check_target", "draw_video", "is_pose", "read", "write", "write_skeleton"]
 
@@ -37,12 +37,12 @@ def read(path: str | Path, fps: float | None = None) -> Detection:
     checked_file(source, "pose file")
     beside = source if source.suffix.lower() == ".npz" else skeleton_video.find(source)
     if beside is None:
-        raise ValueError(
+        raise InputError(
             f"{path} is not a pose file; give .npz, OpenPose JSON or a skeleton video with its .npz"
         )
     pose = echomimic.read(beside) if echomimic.is_one(beside) else Pose.load(beside)
     if not len(pose):
-        raise ValueError(f"pose file {path} holds no frame; give one with frames")
+        raise InputError(f"pose file {path} holds no frame; give one with frames")
     return Detection((pose,))
 
 
@@ -51,7 +51,9 @@ def check_target(path: str | Path) -> None:
     target = Path(path)
     kind = target.suffix.lower()
     if kind not in KINDS:
-        raise ValueError(f"{path}: {kind} is no ending of a pose; use .npz, .json, .mp4 or a folder")
+        raise InputError(
+            f"{path}: {kind} is no ending of a pose; use .npz, .json, .mp4 or a folder"
+        )
     if not kind:
         openpose.check_folder(target)
 

@@ -13,21 +13,53 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.media.files import checked_file
-from pipeline.values import BODY, FACE, HANDS, Detection, Keypoints, Pose
+from pipeline.values import BODY, FACE, HANDS, Detection, InputError, Keypoints, Pose
 
 POINTS = BODY + HANDS + FACE
 FPS = 25.0  # of files that do not tell their frame rate
 MAX_FRAMES = 10 * 60 * 60  # ten minutes at 60 fps, as long as the longest speech
 MAX_PEOPLE = 8  # in one frame; bounds the memory to 1 GB
-MAX_FRAME_BYTES, MAX_LIST_BYTES = 1 << 20, 128 << 20  # of one frame's file; of a file that holds a whole clip
+MAX_FRAME_BYTES, MAX_LIST_BYTES = (
+    1 << 20,
+    128 << 20,
+)  # of one frame's file; of a file that holds a whole clip
 MAX_SIDE = 65536
 FRACTION = 2.0  # where no coordinate is larger, they are fractions of the picture, not pixels
 FRAME = re.compile(r"(?!\.)(?:(.*)_)?(\d+)_keypoints\.json")
 
-BODY_25 = [*range(8), *range(9, 15), 15, 16, 17, 18]  # where the 18 points stand among OpenPose's 25
-COCO_17 = [0, 0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]  # and among COCO's 17, without neck
+BODY_25 = [
+    *range(8),
+    *range(9, 15),
+    15,
+    16,
+    17,
+    18,
+]  # where the 18 points stand among OpenPose's 25
+COCO_17 = [
+    0,
+    0,
+    6,
+    8,
+    10,
+    5,
+    7,
+    9,
+    12,
+    14,
+    16,
+    11,
+    13,
+    15,
+    2,
+    1,
+    4,
+    3,
+]  # and among COCO's 17, without neck
 COCO_SHOULDERS = [5, 6]
-EYES = ([*range(36, 42)], [*range(42, 48)])  # OpenPose's points 69 and 70 of the face are the pupils
+EYES = (
+    [*range(36, 42)],
+    [*range(42, 48)],
+)  # OpenPose's points 69 and 70 of the face are the pupils
 
 
 def read(path: Path, fps: float | None = None) -> Detection:
@@ -37,18 +69,24 @@ def read(path: Path, fps: float | None = None) -> Detection:
     for where, frame in frames:
         found.append(_frame(frame, where))
         first = first or frame
-        total += 1
+        total += 1  # noqa: SIM113
         if total > MAX_FRAMES:
-            raise ValueError(f"{path} holds over {MAX_FRAMES} frames; split it, ten minutes can be read")
+            raise InputError(
+                f"{path} holds over {MAX_FRAMES} frames; split it, ten minutes can be read"
+            )
     if not any((people[..., 2] > 0).any() for people in found):
-        raise ValueError(f"{path} holds no person in any frame; check what the detector saw")
+        raise InputError(f"{path} holds no person in any frame; check what the detector saw")
     size, notes = _canvas(first, found, path)
     rate = first.get("fps", fps)
     if rate is None:
         rate = FPS
-        notes.append(f"{path.name} does not tell its frame rate; {FPS:g} frames a second are assumed.")
+        notes.append(
+            f"{path.name} does not tell its frame rate; {FPS:g} frames a second are assumed."
+        )
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate <= 1000:
-        raise ValueError(f"{path} claims {rate!r} frames a second; give a number above 0 and up to 1000")
+        raise InputError(
+            f"{path} claims {rate!r} frames a second; give a number above 0 and up to 1000"
+        )
     scale = np.ones(2) if _are_fractions(found) else np.array([size[1], size[0]], float)
     people = [_pose(track, scale, float(rate), size) for track in _tracks(found)]
     return Detection(tuple(sorted(people, key=_presence, reverse=True)), notes=tuple(notes))
@@ -63,7 +101,7 @@ def _frames(path: Path) -> Iterator[tuple[str, Any]]:
     content = _json(path, MAX_LIST_BYTES)
     frames = content if isinstance(content, list) else [content]
     if not frames:
-        raise ValueError(f"{path} is an empty list; give a list of frames")
+        raise InputError(f"{path} is an empty list; give a list of frames")
     for t, frame in enumerate(frames):
         yield f"{path}, frame {t}", frame
 
@@ -72,30 +110,40 @@ def _frame_files(folder: Path) -> list[Path]:
     """The files of one clip in order of their frame numbers."""
     found = [(match, file) for file in folder.iterdir() if (match := FRAME.fullmatch(file.name))]
     if not found:
-        raise ValueError(f"folder {folder} holds no *_keypoints.json; give OpenPose's output folder")
+        raise InputError(
+            f"folder {folder} holds no *_keypoints.json; give OpenPose's output folder"
+        )
     clips = sorted({match[1] or "" for match, _ in found})
     if len(clips) > 1:
-        raise ValueError(f"folder {folder} mixes the clips {clips[0]} and {clips[1]}; keep one in a folder")
+        raise InputError(
+            f"folder {folder} mixes the clips {clips[0]} and {clips[1]}; keep one in a folder"
+        )
     return [file for _, file in sorted(found, key=lambda pair: int(pair[0][2]))]
 
 
 def _json(path: Path, limit: int) -> Any:
     size = checked_file(path, "pose file").stat().st_size
     if size > limit:
-        raise ValueError(f"pose file {path} has {size / 1e6:.1f} MB; at most {limit / 1e6:.0f} MB are read")
+        raise InputError(
+            f"pose file {path} has {size / 1e6:.1f} MB; at most {limit / 1e6:.0f} MB are read"
+        )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not readable JSON ({error}); give OpenPose key points") from error
+        raise InputError(
+            f"{path} is not readable JSON ({error}); give OpenPose key points"
+        ) from error
 
 
 def _frame(frame: Any, where: str) -> np.ndarray:
     """(people, 128, 3) x, y, score of one frame, in the file's units, of those with any point."""
     people = frame.get("people") if isinstance(frame, dict) else None
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
-        raise ValueError(f"{where} has no list of people; give OpenPose key points")
+        raise InputError(f"{where} has no list of people; give OpenPose key points")
     if len(people) > MAX_PEOPLE:
-        raise ValueError(f"{where} has {len(people)} people; at most {MAX_PEOPLE} are followed, remove some")
+        raise InputError(
+            f"{where} has {len(people)} people; at most {MAX_PEOPLE} are followed, remove some"
+        )
     points = [_person(person, where) for person in people]
     points = [person for person in points if (person[:, 2] > 0).any()]
     return np.stack(points) if points else np.zeros((0, POINTS, 3))
@@ -110,7 +158,9 @@ def _person(person: dict, where: str) -> np.ndarray:
         shoulders = body[COCO_SHOULDERS]
         body = body[COCO_17]
         body[1] = (*shoulders[:, :2].mean(0), shoulders[:, 2].min())
-    hands = [_triples(person, f"hand_{side}_keypoints_2d", (21,), where) for side in ("left", "right")]
+    hands = [
+        _triples(person, f"hand_{side}_keypoints_2d", (21,), where) for side in ("left", "right")
+    ]
     face = _triples(person, "face_keypoints_2d", (70, 68), where)[:FACE]
     return np.concatenate([body, *hands, face])
 
@@ -123,9 +173,11 @@ def _triples(person: dict, name: str, counts: tuple[int, ...], where: str) -> np
     if not isinstance(values, list) or len(values) not in [3 * count for count in counts]:
         found = len(values) if isinstance(values, list) else type(values).__name__
         wanted = " or ".join(str(3 * count) for count in counts)
-        raise ValueError(f"{where}: {name} needs {wanted} numbers, got {found}")
-    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e9 for v in values):
-        raise ValueError(f"{where}: {name} holds something that is not a usable number")
+        raise InputError(f"{where}: {name} needs {wanted} numbers, got {found}")
+    if not all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e9 for v in values
+    ):
+        raise InputError(f"{where}: {name} holds something that is not a usable number")
     points = np.array(values, float).reshape(-1, 3)
     points[:, 2] = np.clip(points[:, 2], 0, 1)  # OpenPose's scores exceed 1 by a little
     return points
@@ -140,10 +192,12 @@ def _canvas(first: dict, found: list[np.ndarray], path: Path) -> tuple[tuple[int
     height, width = (first.get(f"canvas_{side}") for side in ("height", "width"))
     if height is not None or width is not None:
         if not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in (height, width)):
-            raise ValueError(f"{path} claims a picture of {width}x{height}; give pixels from 1 to {MAX_SIDE}")
+            raise InputError(
+                f"{path} claims a picture of {width}x{height}; give pixels from 1 to {MAX_SIDE}"
+            )
         return (height, width), []
     if _are_fractions(found):
-        raise ValueError(
+        raise InputError(
             f"{path} holds fractions of an unknown picture; add canvas_width and "
             "canvas_height to its first frame"
         )
@@ -160,7 +214,9 @@ def _tracks(found: list[np.ndarray]) -> list[np.ndarray]:
     for t, people in enumerate(found):
         centres = [person[person[:, 2] > 0][:, :2].mean(0) for person in people]
         old = np.array(last).reshape(-1, 1, 2)
-        rows, cols = linear_sum_assignment(np.linalg.norm(old - np.array(centres).reshape(1, -1, 2), axis=2))
+        rows, cols = linear_sum_assignment(
+            np.linalg.norm(old - np.array(centres).reshape(1, -1, 2), axis=2)
+        )
         for row, col in zip(rows, cols, strict=True):
             tracks[row][t], last[row] = people[col], centres[col]
         for col in sorted(set(range(len(people))) - set(cols.tolist())):
@@ -173,7 +229,9 @@ def _tracks(found: list[np.ndarray]) -> list[np.ndarray]:
 def _pose(track: np.ndarray, scale: np.ndarray, fps: float, size: tuple[int, int]) -> Pose:
     parts = []
     for points in np.split(track, [BODY, BODY + HANDS], axis=1):
-        parts.append(Keypoints(np.where(points[..., 2:] > 0, points[..., :2] / scale, 0.0), points[..., 2]))
+        parts.append(
+            Keypoints(np.where(points[..., 2:] > 0, points[..., :2] / scale, 0.0), points[..., 2])
+        )
     return Pose(*parts, fps, size)
 
 
@@ -222,9 +280,11 @@ def write_list(pose: Pose, path: Path) -> None:
 def check_folder(folder: Path) -> None:
     """ValueError where frames would mix with those of another clip, or the name is a file's."""
     if folder.is_dir() and any(FRAME.fullmatch(file.name) for file in folder.iterdir()):
-        raise ValueError(f"folder {folder} already holds *_keypoints.json; give a new or an empty folder")
+        raise InputError(
+            f"folder {folder} already holds *_keypoints.json; give a new or an empty folder"
+        )
     if folder.is_file():
-        raise ValueError(f"{folder} is a file; give the name of a folder for the frames")
+        raise InputError(f"{folder} is a file; give the name of a folder for the frames")
 
 
 def write_folder(pose: Pose, folder: Path) -> None:
@@ -233,7 +293,9 @@ def write_folder(pose: Pose, folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise ValueError(f"folder {folder} cannot be written ({error.strerror}); choose another") from error
+        raise InputError(
+            f"folder {folder} cannot be written ({error.strerror}); choose another"
+        ) from error
     for row in range(len(pose)):
         _save(folder / f"{folder.name}_{row:012d}_keypoints.json", json.dumps(frame(pose, row)))
 
@@ -245,4 +307,6 @@ def _save(path: Path, text: str) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise ValueError(f"pose file {path} cannot be written ({error.strerror}); choose another") from error
+        raise InputError(
+            f"pose file {path} cannot be written ({error.strerror}); choose another"
+        ) from error

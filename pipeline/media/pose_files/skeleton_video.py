@@ -27,12 +27,16 @@ def draw_video(
 ) -> None:
     """Writes the drawn pose, drawing the next frames while the last ones are encoded."""
     frames = skeleton.stream(pose, size, style)
-    with media.VideoWriter(path, pose.fps, size, audio, settings=settings, preset="ultrafast") as writer:
-        with ThreadPoolExecutor(1) as pool:
+    with (
+        media.VideoWriter(
+            path, pose.fps, size, audio, settings=settings, preset="ultrafast"
+        ) as writer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        drawn = pool.submit(_copies, frames)
+        while chunk := drawn.result():
             drawn = pool.submit(_copies, frames)
-            while chunk := drawn.result():
-                drawn = pool.submit(_copies, frames)
-                writer.write(np.stack(chunk))
+            writer.write(np.stack(chunk))
 
 
 def _copies(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
@@ -41,7 +45,11 @@ def _copies(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
 
 
 def write_skeleton(
-    pose: Pose, path: str | Path, size: tuple[int, int], style: str = "preview", audio: Audio | None = None
+    pose: Pose,
+    path: str | Path,
+    size: tuple[int, int],
+    style: str = "preview",
+    audio: Audio | None = None,
 ) -> str | None:
     """Writes a skeleton video and keeps its pose as NAME.npz beside it, where `find` looks.
 

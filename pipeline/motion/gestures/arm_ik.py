@@ -20,20 +20,29 @@ import numpy as np
 
 from pipeline.values import Keypoints, Pose
 
-RIGHT, LEFT = (2, 3, 4, 21), (5, 6, 7, 0)  # shoulder, elbow, wrist, first hand point; the person's own sides
+RIGHT, LEFT = (
+    (2, 3, 4, 21),
+    (5, 6, 7, 0),
+)  # shoulder, elbow, wrist, first hand point; the person's own sides
 MIDDLE_ROOT = 9  # of a hand's 21 points, the one that tells where the hand points
 ABDUCTION, FLEXION, WRIST = (-30.0, 120.0), 150.0, 20.0  # degrees; the table above
-STRAIGHT = 8.0  # degrees of bend under which the elbow's side is not known: the forearm then bends inwards
+STRAIGHT = (
+    8.0  # degrees of bend under which the elbow's side is not known: the forearm then bends inwards
+)
 FORESHORTENED = 0.5  # forearm over upper arm: a shorter one points at the camera
 POINTING_ELBOW = 25.0  # degrees that such a forearm may turn either way
 HOME, CARRY, CARRIED = 1.05, 0.5, (-0.12, 0.18)  # see `carry`
 ROOM = 0.008  # of the frame: an elbow stays this far from its edge
 LEAST_UNIT = 0.8  # upper arms: the shoulders of a person who is seen from the side look narrow
 
-SIDEWAYS = 0.45  # weight of a miss to the side against one in height: bones of fixed length cannot do both
+SIDEWAYS = (
+    0.45  # weight of a miss to the side against one in height: bones of fixed length cannot do both
+)
 EFFORT = (0.16, 0.05)  # cost of a turn of shoulder and elbow, in arm lengths a radian
 STEPS, LONGEST_STEP = 14, np.radians(12)  # of the solver
-START = np.radians((6.0, 14.0))  # where it starts: a straight arm cannot tell which way lifts its hand
+START = np.radians(
+    (6.0, 14.0)
+)  # where it starts: a straight arm cannot tell which way lifts its hand
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,9 @@ class Arm:
             swung = upper * np.exp(1j * turns[:, 0])
             bent = fore * np.exp(1j * turns.sum(1))
             miss, slopes = swung + bent - goal, np.stack([1j * (swung + bent), 1j * bent], 1)
-            rows = np.stack([slopes.real, slopes.imag], 1) * weight[:, None]  # (N, x y, shoulder elbow)
+            rows = (
+                np.stack([slopes.real, slopes.imag], 1) * weight[:, None]
+            )  # (N, x y, shoulder elbow)
             errors = np.stack([miss.real, miss.imag], 1) * weight
             a, c = ((rows**2).sum(1) + effort**2).T
             b = rows.prod(2).sum(1)
@@ -117,7 +128,9 @@ def _arm(reference: Pose, joints: tuple[int, int, int, int]) -> Arm | None:
     unit = max(float(abs(shoulders[0] - shoulders[1])), LEAST_UNIT * float(abs(upper)))
     if not _seen(body, which).all() or min(abs(upper), abs(fore), unit) < 1:
         return None
-    side = 1.0 if points[0].real <= shoulders.real.mean() else -1.0  # clockwise at the picture's left
+    side = (
+        1.0 if points[0].real <= shoulders.real.mean() else -1.0
+    )  # clockwise at the picture's left
     angle = float(np.degrees(np.angle(fore * np.conj(upper))))
     bend = float(np.sign(angle)) if abs(angle) > STRAIGHT else -side
     seen = float(_seen(hands, fingers).mean())
@@ -139,7 +152,9 @@ def _raising(vector: complex, otherwise: float) -> float:
     return otherwise if abs(level) < 0.2 else -float(np.sign(level))
 
 
-def _limits(upper: complex, fore: complex, side: float, bend: float) -> tuple[np.ndarray, np.ndarray]:
+def _limits(
+    upper: complex, fore: complex, side: float, bend: float
+) -> tuple[np.ndarray, np.ndarray]:
     """(3,) least and most degrees that shoulder, elbow and wrist may turn; 0 always lies between."""
     out = side * np.degrees(np.angle(upper / 1j))
     shoulder = np.sort(side * (np.array(ABDUCTION) - out))

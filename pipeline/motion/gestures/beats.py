@@ -21,7 +21,7 @@ from pipeline.motion import timing
 from pipeline.motion.gestures import arm_ik
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.gestures.arm_ik import LEFT, RIGHT, Arm
-from pipeline.values import Keypoints, Pose
+from pipeline.values import InputError, Keypoints, Pose
 
 if TYPE_CHECKING:
     from pipeline.motion.prosody import Prosody
@@ -38,15 +38,28 @@ EARLY, LATE = 0.20, 0.15  # s by which a phrase's gestures may reach into the si
 LEAD = (0.022, 0.058)  # s from apex to accent; half a frame at 25 fps more stays within 0 to 80 ms
 STROKE, PREPARATION, HOLD, RETRACTION = (0.18, 0.26), (0.36, 0.52), (0.14, 0.36), (0.45, 0.70)
 LEAST_PREPARATION, LEAST_HOLD = 0.26, 0.10
-LINKED = 1.2  # s at rest between two gestures for which the hand goes back; else it waits where it is
+LINKED = (
+    1.2  # s at rest between two gestures for which the hand goes back; else it waits where it is
+)
 LONG_PAUSE = 1.5  # s of silence in which a hand goes back to rest; in shorter ones it waits
 RELAXED = 0.72  # of the apex is left at the end of the hold
 SWITCH = 0.35  # chance that the other arm leads the next gesture
-SIZE, SIZE_SPREAD = (0.75, 0.40), 0.12  # amplitude = 0.75 + 0.40 strength, and its log-normal spread
+SIZE, SIZE_SPREAD = (
+    (0.75, 0.40),
+    0.12,
+)  # amplitude = 0.75 + 0.40 strength, and its log-normal spread
 UNSEEN_HAND = 0.2  # of the size: an arm whose hand is hidden or cut off hardly moves
 
-SWAY, SWAY_LIMIT, CALM = 0.7, 1.8, 0.15  # degrees (deviation, most) of the torso, share left in pauses
-LIFE = (0.5, 1.0, 1.2)  # degrees of deviation by which shoulder, elbow and wrist are never quite still
+SWAY, SWAY_LIMIT, CALM = (
+    0.7,
+    1.8,
+    0.15,
+)  # degrees (deviation, most) of the torso, share left in pauses
+LIFE = (
+    0.5,
+    1.0,
+    1.2,
+)  # degrees of deviation by which shoulder, elbow and wrist are never quite still
 PIVOT = 1.4  # shoulder widths under the neck where hips are not seen
 MARGIN = 0.004  # of the frame: gestures stay this far inside, or where the reference already is
 SHRINK, ROUNDS = 0.75, 12  # steps by which a gesture is made smaller until it stays in the frame
@@ -121,7 +134,7 @@ def pose_free(
     """
     mode = mode or default_mode(reference)
     if mode not in MODES:
-        raise ValueError(f"gestures {mode!r} are not known; choose one of {', '.join(MODES)}")
+        raise InputError(f"gestures {mode!r} are not known; choose one of {', '.join(MODES)}")
     if mode == "still":
         return replace(timing.hold(reference, len(face), prosody.fps), face=face)
     pose = gesture.talking_head(reference, face, head, prosody.fps)
@@ -142,7 +155,9 @@ def gesturing(pose: Pose, reference: Pose, prosody: Prosody, rng: np.random.Gene
     clock = np.cumsum(CALM + (1 - CALM) * speech) / pose.fps  # it nearly stands still in pauses
     waves = gesture.waves(clock, rng, 1 + 3 * len(linkages))
     sway = SWAY_LIMIT * np.tanh(SWAY / SWAY_LIMIT * waves[:, 0])
-    limits = [np.array([getattr(arm, end) for arm in linkages]).reshape(-1, 3) for end in ("low", "high")]
+    limits = [
+        np.array([getattr(arm, end) for arm in linkages]).reshape(-1, 3) for end in ("low", "high")
+    ]
     life = np.tanh(waves[:, 1:].reshape(len(time), -1, 3) / 2) * 2 * LIFE
 
     def moved(sizes: np.ndarray, swing: float) -> tuple[Pose, np.ndarray]:
@@ -166,7 +181,9 @@ def gesturing(pose: Pose, reference: Pose, prosody: Prosody, rng: np.random.Gene
 def phrases(speech: np.ndarray, fps: float) -> list[tuple[float, float]]:
     """Seconds (start, stop) of the stretches of speech between pauses of at least 0.3 s."""
     spoken = np.concatenate([[False], np.asarray(speech) > 0.5, [False]])
-    starts, stops = (np.flatnonzero(e) / fps for e in (spoken[1:] & ~spoken[:-1], spoken[:-1] & ~spoken[1:]))
+    starts, stops = (
+        np.flatnonzero(e) / fps for e in (spoken[1:] & ~spoken[:-1], spoken[:-1] & ~spoken[1:])
+    )
     found: list[tuple[float, float]] = []
     for start, stop in zip(starts, stops, strict=True):
         if found and start - found[-1][1] < PAUSE:
@@ -177,7 +194,9 @@ def phrases(speech: np.ndarray, fps: float) -> list[tuple[float, float]]:
 
 def _chosen(accents: np.ndarray, span: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """(n,2) the accents of a phrase that get a stroke: strong ones first, apart, not too many."""
-    within = accents[(accents[:, 0] >= span[0]) & (accents[:, 0] < span[1]) & (accents[:, 1] >= WEAKEST)]
+    within = accents[
+        (accents[:, 0] >= span[0]) & (accents[:, 0] < span[1]) & (accents[:, 1] >= WEAKEST)
+    ]
     liking = within[:, 1] + rng.normal(0, TASTE, len(within))
     most, taken = int(np.ceil((span[1] - span[0]) * RATE)), []
     first = max(span[0] - EARLY, 0) + LEAST_PREPARATION + STROKE[0] + LEAD[1]
@@ -188,34 +207,51 @@ def _chosen(accents: np.ndarray, span: tuple[float, float], rng: np.random.Gener
     return within[sorted(taken)]
 
 
-def plan(prosody: Prosody, linkages: list[Arm], rng: np.random.Generator, seconds: float) -> list[Stroke]:
+def plan(
+    prosody: Prosody, linkages: list[Arm], rng: np.random.Generator, seconds: float
+) -> list[Stroke]:
     """The strokes of a speech, in order of time; none without accents or arms."""
     accents = np.asarray(prosody.accents, float).reshape(-1, 2)
     chances = np.array([row[2] for row in BANK])
     able = [k for k, arm in enumerate(linkages) if arm.hand > 0.5] or list(range(len(linkages)))
     leading, free = int(rng.integers(max(len(able), 1))), 0.0
     found: list[Stroke] = []
-    spans = [(a, min(b, seconds)) for a, b in phrases(prosody.speech, prosody.fps)] if linkages else []
+    spans = (
+        [(a, min(b, seconds)) for a, b in phrases(prosody.speech, prosody.fps)] if linkages else []
+    )
     for span in spans:
         for moment, strength in _chosen(accents, span, rng):
             leading += int(rng.random() < SWITCH)
             lead, other, _ = BANK[rng.choice(len(BANK), p=chances / chances.sum())]
-            shapes = [lead if k == able[leading % len(able)] else other for k in range(len(linkages))]
+            shapes = [
+                lead if k == able[leading % len(able)] else other for k in range(len(linkages))
+            ]
             size = (SIZE[0] + SIZE[1] * strength) * np.exp(rng.normal(0, SIZE_SPREAD))
             apex = moment - rng.uniform(*LEAD)
             stroke, before, hold = (rng.uniform(*s) for s in (STROKE, PREPARATION, HOLD))
             start = max(apex - stroke - before, free, span[0] - EARLY)
             ready = max(apex - stroke, start + LEAST_PREPARATION)
             relax = max(apex + LEAST_HOLD, min(apex + hold, span[1] + LATE))
-            hurried = min(1.0, (ready - start) / before)  # little time before an accent: a small gesture
+            hurried = min(
+                1.0, (ready - start) / before
+            )  # little time before an accent: a small gesture
             found.append(
-                Stroke(start, ready, apex, relax, float(moment), *_turns(linkages, shapes, size * hurried))
+                Stroke(
+                    start,
+                    ready,
+                    apex,
+                    relax,
+                    float(moment),
+                    *_turns(linkages, shapes, size * hurried),
+                )
             )
             free = relax + 0.04
     return [_back(found, k, spans, seconds) for k in range(len(found))]
 
 
-def _back(strokes: list[Stroke], k: int, spans: list[tuple[float, float]], seconds: float) -> Stroke:
+def _back(
+    strokes: list[Stroke], k: int, spans: list[tuple[float, float]], seconds: float
+) -> Stroke:
     """Stroke k with its way back to rest, longer after a wide stroke, while speaking or in a long pause.
 
     It stays where it is if there is no time for that before the next stroke or the end.
@@ -226,7 +262,9 @@ def _back(strokes: list[Stroke], k: int, spans: list[tuple[float, float]], secon
     until = strokes[k + 1].start - LINKED if k + 1 < len(strokes) else seconds
     for (first, last), (following, _) in zip(spans, [*spans[1:], (seconds, seconds)], strict=True):
         begin = max(stroke.relax, first)
-        fits = begin + length <= last + LATE or (begin <= last + LATE and following - last >= LONG_PAUSE)
+        fits = begin + length <= last + LATE or (
+            begin <= last + LATE and following - last >= LONG_PAUSE
+        )
         if fits and begin + length <= until:
             return replace(stroke, retract=begin, rested=begin + length)
     return stroke
@@ -251,7 +289,10 @@ def _tracks(strokes: list[Stroke], sizes: np.ndarray, time: np.ndarray, count: i
     keys: list[tuple[float, np.ndarray]] = [(-1.0, still)]
     for stroke, size in zip(strokes, sizes, strict=True):
         keys += [(stroke.start, keys[-1][1]), (stroke.ready, size * stroke.preparation)]
-        keys += [(stroke.apex, size * stroke.reached), (stroke.relax, RELAXED * size * stroke.reached)]
+        keys += [
+            (stroke.apex, size * stroke.reached),
+            (stroke.relax, RELAXED * size * stroke.reached),
+        ]
         if np.isfinite(stroke.rested):
             keys += [(stroke.retract, keys[-1][1]), (stroke.rested, still)]
     moments, poses = np.array([key[0] for key in keys]), np.array([key[1] for key in keys])
@@ -268,9 +309,13 @@ def _covers(strokes: list[Stroke], k: int, time: np.ndarray) -> np.ndarray:
     return (time >= strokes[k].start) & (time <= min(strokes[k].rested, following))
 
 
-def _moved(pose: Pose, reference: Pose, linkages: list[Arm], turns: np.ndarray, sway: np.ndarray) -> Pose:
+def _moved(
+    pose: Pose, reference: Pose, linkages: list[Arm], turns: np.ndarray, sway: np.ndarray
+) -> Pose:
     """The pose with arms turned by `turns` (T,arms,3) and the upper body swayed by `sway` (T,) degrees."""
-    body, hands, face = (arm_ik.plane(points.xy, pose.size) for points in (pose.body, pose.hands, pose.face))
+    body, hands, face = (
+        arm_ik.plane(points.xy, pose.size) for points in (pose.body, pose.hands, pose.face)
+    )
     rest = arm_ik.plane(reference.body.xy[0], pose.size)
     for shoulder, elbow, wrist, first in (RIGHT, LEFT):  # the arm rises with its shoulder's breath
         breath = (body[:, shoulder] - rest[shoulder])[:, None]

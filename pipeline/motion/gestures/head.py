@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.motion import face_animation
-from pipeline.values import BODY, Keypoints, Pose
+from pipeline.values import BODY, InputError, Keypoints, Pose
 
 if TYPE_CHECKING:
     from pipeline.motion.prosody import Prosody
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 # Standard deviation of yaw, pitch, roll while speaking; real heads: 4, 4.4, 3.2
 SWAY_DEGREES = (2.6, 1.8, 1.6)
 SWAY_HERTZ, SWAY_WAVES = (0.12, 0.9), 10
-SHIFT = (0.012, 0.007)  # standard deviation, of the face's height; the turn about the neck adds its own
+SHIFT = (
+    0.012,
+    0.007,
+)  # standard deviation, of the face's height; the turn about the neck adds its own
 SILENT_SWAY = 0.55  # of the speaking sway (real heads move 1.5 times as fast while speaking)
 NOD_DEGREES, NOD_SECONDS, NOD_DELAY = (1.2, 2.6), (0.32, 0.50), 0.03
 BROW_SHARE = 0.4  # of the accents
@@ -50,7 +53,9 @@ class HeadMotion:
 def head_motion(prosody: Prosody, frames: int, fps: float, rng: np.random.Generator) -> HeadMotion:
     """Sway, nods at the accents, blinks and brow raises for `frames` frames; the rng alone decides."""
     if frames < 1 or not fps > 0:
-        raise ValueError(f"head motion needs at least one frame and a positive fps, got {frames} and {fps}")
+        raise InputError(
+            f"head motion needs at least one frame and a positive fps, got {frames} and {fps}"
+        )
     time = (np.arange(frames) + 0.5) / fps
     speech = fitted(prosody.speech, frames)
     active = SILENT_SWAY + (1 - SILENT_SWAY) * smooth(speech, 0.5 * fps)
@@ -60,7 +65,9 @@ def head_motion(prosody: Prosody, frames: int, fps: float, rng: np.random.Genera
     brow = np.zeros(frames)
     for second, strength in np.asarray(prosody.accents, float).reshape(-1, 2):
         nod = _bump(time, second + NOD_DELAY, rng.uniform(*NOD_SECONDS)) * strength
-        angles += nod[:, None] * np.array([rng.normal(0, 0.6), rng.uniform(*NOD_DEGREES), rng.normal(0, 0.5)])
+        angles += nod[:, None] * np.array(
+            [rng.normal(0, 0.6), rng.uniform(*NOD_DEGREES), rng.normal(0, 0.5)]
+        )
         height, length = rng.uniform(0.4, 1.0), rng.uniform(0.4, 0.7)
         if rng.random() < BROW_SHARE:
             brow = np.maximum(brow, height * strength * _bump(time, second, length))
@@ -95,7 +102,9 @@ def waves(time: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
     return (weight * np.sin(2 * np.pi * hertz * time[:, None, None] + phase)).sum(1)
 
 
-def _blinks(time: np.ndarray, speech: np.ndarray, fps: float, rng: np.random.Generator) -> np.ndarray:
+def _blinks(
+    time: np.ndarray, speech: np.ndarray, fps: float, rng: np.random.Generator
+) -> np.ndarray:
     """(T,) lid closure in [0, 1]."""
     quiet = speech < 0.5
     pauses = time[1:][quiet[1:] & ~quiet[:-1]]
@@ -132,9 +141,13 @@ def talking_head(reference: Pose, face: Keypoints, head: HeadMotion, fps: float)
     """
     frames = len(face)
     if len(reference) < 1 or not reference.face.visible[0].any():
-        raise ValueError("the reference shows no face; give a reference image in which the face is seen")
+        raise InputError(
+            "the reference shows no face; give a reference image in which the face is seen"
+        )
     if len(head.angles) != frames:
-        raise ValueError(f"head motion has {len(head.angles)} frames but the face {frames}; make them equal")
+        raise InputError(
+            f"head motion has {len(head.angles)} frames but the face {frames}; make them equal"
+        )
     axes = face_animation.Axes.of(reference.face.xy[0], reference.size)
     known = reference.face.xy[0, reference.face.visible[0]]  # a missing point may lie anywhere
     tall = float(np.ptp(axes.inside(known)[:, 1]))

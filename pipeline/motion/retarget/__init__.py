@@ -18,7 +18,7 @@ from pipeline.motion.retarget import bones, proportions, report
 from pipeline.motion.retarget.bones import HEAD
 from pipeline.motion.retarget.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
 from pipeline.motion.retarget.report import Report
-from pipeline.values import Keypoints, Pose
+from pipeline.values import InputError, Keypoints, Pose
 
 METHODS, FRAMINGS = ("bones", "similar", "published"), bones.FRAMINGS
 FIT_IDS = np.array([0, 1, 2, 5, *range(8, 18)])  # the published fit leaves elbows and wrists out
@@ -56,11 +56,11 @@ def retarget(
     one who stays. framing "driving" keeps the clip's own camera (for "bones"). Driving scores are kept.
     """
     if not people or len(reference) < 1:
-        raise ValueError("alignment needs at least one driving person and a reference pose")
+        raise InputError("alignment needs at least one driving person and a reference pose")
     if method not in METHODS:
-        raise ValueError(f"unknown way {method!r} to retarget; choose one of {', '.join(METHODS)}")
+        raise InputError(f"unknown way {method!r} to retarget; choose one of {', '.join(METHODS)}")
     if framing not in FRAMINGS or (framing == "driving" and method != "bones"):
-        raise ValueError(
+        raise InputError(
             f"framing {framing!r} does not go with retargeting by {method}; choose reference, "
             "or driving with bones"
         )
@@ -82,15 +82,28 @@ def retarget(
         gain = fit.scale * pose.size[0] / reference.size[0] if fit.anchor else 1.0
         offset = fit.offset / np.array([reference.size[1], reference.size[0]])
     if not fit.anchor:
-        notes.append("The driving clip and the reference share no visible joints, so nothing was aligned.")
+        notes.append(
+            "The driving clip and the reference share no visible joints, so nothing was aligned."
+        )
     if fit.held:
         names = " and ".join(fit.held)
         notes.append(
             f"The {names} of the two people differ too much to be believed; held at a factor of two."
         )
     out = _blank_missing(out)
-    known = {"people": len(people), "chosen": chosen, "why": why, "method": method, "framing": framing}
-    known |= {"bone_ratios": fit.ratios, "corrected": fit.corrected, "anchor": fit.anchor, "notes": notes}
+    known = {
+        "people": len(people),
+        "chosen": chosen,
+        "why": why,
+        "method": method,
+        "framing": framing,
+    }
+    known |= {
+        "bone_ratios": fit.ratios,
+        "corrected": fit.corrected,
+        "anchor": fit.anchor,
+        "notes": notes,
+    }
     return out, report.examine(out, reference, pose, gain, offset, **known)
 
 
@@ -100,9 +113,13 @@ def choose(people: Sequence[Pose], person: Person | None = None) -> tuple[int, s
         best = int(np.argmax([_presence(pose) for pose in people]))
         return best, "the only person" if len(people) == 1 else "the largest one who stays"
     if isinstance(person, tuple):
-        return _nearest(people, person), f"the one nearest to the point {person[0]:.2f}, {person[1]:.2f}"
+        return _nearest(
+            people, person
+        ), f"the one nearest to the point {person[0]:.2f}, {person[1]:.2f}"
     if not 1 <= person <= len(people):
-        raise ValueError(f"person {person} was asked for and {len(people)} found; choose 1 to {len(people)}")
+        raise InputError(
+            f"person {person} was asked for and {len(people)} found; choose 1 to {len(people)}"
+        )
     return person - 1, f"number {person} was asked for"
 
 
@@ -117,7 +134,9 @@ def parse_person(text: str) -> Person:
         return int(text)
     if len(parts) == 2 and len(point) == 2 and all(0 <= value <= 1 for value in point):
         return point[0], point[1]
-    raise ValueError(f"person {text!r} is not understood; give a number from 1, or a point like 0.3,0.5")
+    raise InputError(
+        f"person {text!r} is not understood; give a number from 1, or a point like 0.3,0.5"
+    )
 
 
 def _nearest(people: Sequence[Pose], point: tuple[float, float]) -> int:
@@ -141,12 +160,14 @@ def published_fit(people: Sequence[Pose], reference: Pose) -> tuple[np.ndarray, 
     A least-squares line over all frames with exactly one person; x keeps the pixel aspect of y's scale.
     """
     present = (
-        np.stack([(pose.body.score > 0).any(1) for pose in people]) if people else np.zeros((0, 0), bool)
+        np.stack([(pose.body.score > 0).any(1) for pose in people])
+        if people
+        else np.zeros((0, 0), bool)
     )
     alone = np.flatnonzero(present.sum(0) == 1)
     ids = FIT_IDS[reference.body.visible[0, FIT_IDS]]
     if not len(alone) or not len(ids):
-        raise ValueError(
+        raise InputError(
             "the published alignment needs a frame with exactly one person and visible joints in the "
             "reference; use the default alignment"
         )
@@ -161,13 +182,19 @@ def published_fit(people: Sequence[Pose], reference: Pose) -> tuple[np.ndarray, 
 def apply_fit(pose: Pose, a: np.ndarray, b: np.ndarray, size: tuple[int, int]) -> Pose:
     """Returns the pose with all points mapped to a x + b, in a picture of the given (H,W)."""
     parts = {n: getattr(pose, n) for n in ("body", "hands", "face")}
-    return replace(pose, size=size, **{n: Keypoints(p.xy * a + b, p.score) for n, p in parts.items()})
+    return replace(
+        pose, size=size, **{n: Keypoints(p.xy * a + b, p.score) for n, p in parts.items()}
+    )
 
 
 def _blank_missing(pose: Pose) -> Pose:
     parts = {n: getattr(pose, n) for n in ("body", "hands", "face")}
     return replace(
-        pose, **{n: Keypoints(np.where(p.score[..., None] > 0, p.xy, 0.0), p.score) for n, p in parts.items()}
+        pose,
+        **{
+            n: Keypoints(np.where(p.score[..., None] > 0, p.xy, 0.0), p.score)
+            for n, p in parts.items()
+        },
     )
 
 
@@ -189,12 +216,16 @@ def _similar(pose: Pose, reference: Pose, framing: str) -> tuple[Pose, bones.Fit
     if scale is None:
         return replace(pose, size=reference.size), bones.Fit(1.0, np.zeros(2), found)
     gain = scale * np.array([pose.size[1] / reference.size[1], pose.size[0] / reference.size[0]])
-    out = _size_head(apply_fit(pose, gain, offset, reference.size), reference, found.get("face", 0) / scale)
+    out = _size_head(
+        apply_fit(pose, gain, offset, reference.size), reference, found.get("face", 0) / scale
+    )
     pixels = np.array([reference.size[1], reference.size[0]])
     return out, bones.Fit(scale, offset * pixels, found, anchor="neck and hips")
 
 
-def _similarity(pose: Pose, reference: Pose, ratios: dict[str, float]) -> tuple[float | None, np.ndarray]:
+def _similarity(
+    pose: Pose, reference: Pose, ratios: dict[str, float]
+) -> tuple[float | None, np.ndarray]:
     """Scale in pixels and offset (2,) in fractions; None when the two share nothing to align by."""
     anchors = _anchors(pose, reference)
     if not ratios or not anchors:
@@ -239,4 +270,6 @@ def _size_head(pose: Pose, reference: Pose, gain: float) -> Pose:
         step = np.clip(wanted - found, -most, most)  # more than that is posture, not anatomy
         body[:, HEAD, 1] += step
         face[..., 1] += step
-    return replace(pose, body=Keypoints(body, pose.body.score), face=Keypoints(face, pose.face.score))
+    return replace(
+        pose, body=Keypoints(body, pose.body.score), face=Keypoints(face, pose.face.score)
+    )

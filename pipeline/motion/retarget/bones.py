@@ -14,10 +14,13 @@ import numpy as np
 from pipeline.motion.fda import EYES_NOSE, bridge
 from pipeline.motion.retarget import proportions
 from pipeline.motion.retarget.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
-from pipeline.values import BODY, Keypoints, Pose
+from pipeline.values import BODY, InputError, Keypoints, Pose
 
 HEAD = np.array([0, 14, 15, 16, 17])  # nose, eyes, ears
-ANKLES, WRISTS = (10, 13), (7, 4)  # ankles right, left; wrists in the order of the hands: left, right
+ANKLES, WRISTS = (
+    (10, 13),
+    (7, 4),
+)  # ankles right, left; wrists in the order of the hands: left, right
 MID_HIP = BODY  # a point of our own between the hips
 # (parent, child, bone) from the neck outwards
 TREE = (
@@ -28,8 +31,12 @@ TREE = (
 )  # fmt: skip
 FRAMINGS = ("reference", "driving")
 FEET_SHARE = 0.5  # of the frames that must show a foot for the body to stand on it
-SUPPORT = 0.03  # of the leg's length: a foot this much higher than the other carries 1/e of its weight
-POSTURE = 0.5  # of the nose's height over the chin: a head further from its place is bowed, not built so
+SUPPORT = (
+    0.03  # of the leg's length: a foot this much higher than the other carries 1/e of its weight
+)
+POSTURE = (
+    0.5  # of the nose's height over the chin: a head further from its place is bowed, not built so
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Fit:
 def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[Pose, Fit]:
     """Returns the driving pose with the reference's bone lengths in the reference's picture, and the fit."""
     if framing not in FRAMINGS:
-        raise ValueError(f"unknown framing {framing!r}; choose one of {', '.join(FRAMINGS)}")
+        raise InputError(f"unknown framing {framing!r}; choose one of {', '.join(FRAMINGS)}")
     alike = proportions.same_frames(pose, reference)
     found, corrected = proportions.ratios(pose, reference, alike)
     scale = proportions.body_scale(found)
@@ -108,7 +115,11 @@ def _points(pose: Pose) -> _Source:
     face = pose.face.xy * pixels
     if not known[NECK]:
         body[:, NECK] = _stand_in(pose, body, known, face)
-    for parent, child, _ in TREE:  # a joint that is never seen lies on its parent: a bone of no length
+    for (
+        parent,
+        child,
+        _,
+    ) in TREE:  # a joint that is never seen lies on its parent: a bone of no length
         if not known[child]:
             body[:, child] = body[:, parent]
     return _Source(body, face, pose.hands.xy * pixels, known, pose)
@@ -126,7 +137,9 @@ def _stand_in(pose: Pose, body: np.ndarray, known: np.ndarray, face: np.ndarray)
 # ---- bones
 
 
-def _chain(source: _Source, ratios: dict[str, float], scale: float) -> tuple[np.ndarray, np.ndarray]:
+def _chain(
+    source: _Source, ratios: dict[str, float], scale: float
+) -> tuple[np.ndarray, np.ndarray]:
     """((T,18,2) body, (T,19,2) the same with the mid-hip), relative to the neck, every bone at its length."""
     base = np.zeros_like(source.body)
     for parent, child, bone in TREE:
@@ -136,7 +149,12 @@ def _chain(source: _Source, ratios: dict[str, float], scale: float) -> tuple[np.
 
 
 def _rise(
-    source: _Source, ratios: dict[str, float], scale: float, reference: Pose, zoom: float, frames: np.ndarray
+    source: _Source,
+    ratios: dict[str, float],
+    scale: float,
+    reference: Pose,
+    zoom: float,
+    frames: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Head points and face relative to the neck: the reference's face size at its height over the neck.
 
@@ -148,11 +166,15 @@ def _rise(
     both = pose.body.visible[:, NECK] & pose.face.visible[:, NOSE_ROOT]
     alike = both & np.isin(np.arange(len(pose)), frames)
     both = alike if alike.any() else both
-    if not (both.any() and reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]):
+    if not (
+        both.any() and reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]
+    ):
         return {"body": body, "face": face}
     height = zoom * reference.size[0]
     wanted = (reference.face.xy[0, NOSE_ROOT, 1] - reference.body.xy[0, NECK, 1]) * height
-    most = POSTURE * abs(reference.face.xy[0, CHIN, 1] - reference.face.xy[0, NOSE_ROOT, 1]) * height
+    most = (
+        POSTURE * abs(reference.face.xy[0, CHIN, 1] - reference.face.xy[0, NOSE_ROOT, 1]) * height
+    )
     step = np.clip(wanted - np.median(face[both, NOSE_ROOT, 1]), -most, most)
     return {"body": body + (0.0, step), "face": face + (0.0, step)}
 
@@ -164,7 +186,9 @@ def _hands(source: _Source, base: np.ndarray, ratios: dict[str, float], scale: f
     out = np.empty_like(source.hands)
     for side, wrist in enumerate(WRISTS):
         rows = slice(21 * side, 21 * side + 21)
-        out[:, rows] = base[:, wrist, None] + gain * (source.hands[:, rows] - source.body[:, wrist, None])
+        out[:, rows] = base[:, wrist, None] + gain * (
+            source.hands[:, rows] - source.body[:, wrist, None]
+        )
     return out
 
 
@@ -195,7 +219,9 @@ def _root(
     gain = float(np.mean(legs))
     ankles = source.body[:, ANKLES]
     seen = source.pose.body.visible[:, ANKLES]
-    leg = max(float(np.percentile(np.abs(np.ptp(source.body[:, (NECK, *ANKLES), 1], axis=1)), 90)), 1.0)
+    leg = max(
+        float(np.percentile(np.abs(np.ptp(source.body[:, (NECK, *ANKLES), 1], axis=1)), 90)), 1.0
+    )
     low = np.where(seen, ankles[..., 1], -np.inf)
     weight = np.exp((low - low.max(1, keepdims=True, where=seen, initial=-1e9)) / (SUPPORT * leg))
     total = weight.sum(1, keepdims=True)
@@ -206,7 +232,9 @@ def _root(
     return gain * source.body[:, NECK] + excess, True
 
 
-def _offset(out: Pose, pose: Pose, goal: Pose, frames: np.ndarray, feet: bool) -> tuple[np.ndarray, str]:
+def _offset(
+    out: Pose, pose: Pose, goal: Pose, frames: np.ndarray, feet: bool
+) -> tuple[np.ndarray, str]:
     """((2,) pixels to move `out` by, what it was anchored on). `goal` has one frame, or as many as `out`."""
     rows = frames if len(frames) else np.arange(len(out))
     pixels = np.array([goal.size[1], goal.size[0]], float)
@@ -254,10 +282,15 @@ def _ground(pose: Pose) -> float:
 
 def _contained(pose: Pose, size: tuple[int, int], gain: float) -> Pose:
     """The driving pose with its whole frame fitted into a picture of `size`, centred."""
-    pixels, frame = np.array([size[1], size[0]], float), np.array([pose.size[1], pose.size[0]], float)
+    pixels, frame = (
+        np.array([size[1], size[0]], float),
+        np.array([pose.size[1], pose.size[0]], float),
+    )
     parts = {"body": pose.body, "face": pose.face, "hands": pose.hands}
     margin = (pixels - gain * frame) / 2
-    return _pose(pose, size, {name: gain * part.xy * frame + margin for name, part in parts.items()})
+    return _pose(
+        pose, size, {name: gain * part.xy * frame + margin for name, part in parts.items()}
+    )
 
 
 def _median(points: Keypoints, k: int) -> np.ndarray:

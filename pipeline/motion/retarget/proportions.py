@@ -27,16 +27,23 @@ SEGMENTS = {
 STATURE = {"torso": 0.288, "shoulders": 0.8 * 0.259, "upper arms": 0.186, "forearms": 0.146}
 STATURE |= {"thighs": 0.245, "shins": 0.246}
 FULL_LENGTH = 90  # percentile over time taken as a bone's length: shorter ones are foreshortened
-STATURE_LEVEL = 75  # percentile over the bones taken as the stature: foreshortened ones claim too little
+STATURE_LEVEL = (
+    75  # percentile over the bones taken as the stature: foreshortened ones claim too little
+)
 SHORT, FLAT = (
     0.60,
     0.85,
 )  # of the expected length: below, the bone points at the camera; above, it is measured
 LEG = ("thighs", "shins")
-ALIKE = 0.25  # legs whose two bones are short by the same share are short legs, not foreshortened ones
+ALIKE = (
+    0.25  # legs whose two bones are short by the same share are short legs, not foreshortened ones
+)
 INSIDE = 0.05  # of the picture: joints further outside it are guesses and measure nothing
 MIN_LENGTH = 1.0  # pixels
-SAME_SHAPE, SAME_JOINTS = 0.03, 6  # mean distance over body radius under which two bodies stand alike
+SAME_SHAPE, SAME_JOINTS = (
+    0.03,
+    6,
+)  # mean distance over body radius under which two bodies stand alike
 MOST = 2.0  # bone ratios further than this from the whole body's scale are not believed
 
 
@@ -57,7 +64,10 @@ def spans(pose: Pose, seen: np.ndarray) -> dict[str, float]:
     hips = body[:, [R_HIP, L_HIP]].mean(1)
     trunk = {
         "torso": (hips - body[:, NECK], seen[:, [NECK, R_HIP, L_HIP]].all(1)),
-        "face": (face[:, CHIN] - face[:, NOSE_ROOT], pose.face.visible[:, [NOSE_ROOT, CHIN]].all(1)),
+        "face": (
+            face[:, CHIN] - face[:, NOSE_ROOT],
+            pose.face.visible[:, [NOSE_ROOT, CHIN]].all(1),
+        ),
     }
     out = {}
     for name, (span, both) in trunk.items():
@@ -86,7 +96,9 @@ def corrected(visible: dict[str, float]) -> tuple[dict[str, float], tuple[str, .
         return visible, ()
     stature = float(np.percentile(claims, STATURE_LEVEL))
     out, names = dict(visible), []
-    share = {name: visible[name] / (part * stature) for name, part in STATURE.items() if name in visible}
+    share = {
+        name: visible[name] / (part * stature) for name, part in STATURE.items() if name in visible
+    }
     legs = _legs_are_measured(share)
     for name, seen in share.items():
         if seen < FLAT and not (legs and name in LEG):
@@ -100,7 +112,9 @@ def _legs_are_measured(share: dict[str, float]) -> bool:
     if not set(LEG) <= share.keys():
         return False
     thigh, shin = (share[name] for name in LEG)
-    whole = (STATURE["thighs"] * thigh + STATURE["shins"] * shin) / (STATURE["thighs"] + STATURE["shins"])
+    whole = (STATURE["thighs"] * thigh + STATURE["shins"] * shin) / (
+        STATURE["thighs"] + STATURE["shins"]
+    )
     return whole > FLAT or abs(thigh / shin - 1) < ALIKE
 
 
@@ -121,13 +135,17 @@ def same_frames(pose: Pose, reference: Pose) -> np.ndarray:
         radius = np.sqrt((pixels**2).sum(2).mean(1))[:, None, None]
         return pixels / np.maximum(radius, MIN_LENGTH)
 
-    away = shape(pose.body.xy[rows][:, ids], pose.size) - shape(reference.body.xy[:, ids], reference.size)
+    away = shape(pose.body.xy[rows][:, ids], pose.size) - shape(
+        reference.body.xy[:, ids], reference.size
+    )
     distance = np.linalg.norm(away, axis=2).mean(1)
     best = float(distance.min())
     return rows[distance <= best * 1.05 + 1e-9] if best < SAME_SHAPE else rows[:0]
 
 
-def ratios(pose: Pose, reference: Pose, frames: np.ndarray) -> tuple[dict[str, float], tuple[str, ...]]:
+def ratios(
+    pose: Pose, reference: Pose, frames: np.ndarray
+) -> tuple[dict[str, float], tuple[str, ...]]:
     """Returns reference over driving full length in pixels for bones that both show, and the corrected ones.
 
     `frames` are those in which both stand alike: there visible lengths are compared as they are.
@@ -150,5 +168,7 @@ def body_scale(found: dict[str, float]) -> float | None:
 
 def believable(found: dict[str, float], scale: float) -> tuple[dict[str, float], tuple[str, ...]]:
     """Returns the ratios held within a factor of two of the body's scale, and the names of those held."""
-    held = {name: float(np.clip(value, scale / MOST, scale * MOST)) for name, value in found.items()}
+    held = {
+        name: float(np.clip(value, scale / MOST, scale * MOST)) for name, value in found.items()
+    }
     return held, tuple(name for name in found if held[name] != found[name])

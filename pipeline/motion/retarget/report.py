@@ -12,12 +12,20 @@ from pipeline.motion.retarget.proportions import NECK
 from pipeline.values import VISIBLE, Pose
 
 READABLE_FACE = 60  # pixels of face height; below it lips are a few pixels and cannot be read
-LIPS = ((120, "good"), (READABLE_FACE, "fair"), (30, "poor"), (0, "none"))  # from this face height on
+LIPS = (
+    (120, "good"),
+    (READABLE_FACE, "fair"),
+    (30, "poor"),
+    (0, "none"),
+)  # from this face height on
 NOMINAL_AREA = 512 * 768  # picture area for which face heights are reported
 SHOULDERS, ANKLES = (2, 5), (10, 13)
 JAW_ENDS, EYE_ENDS, NOSE_TIP = (0, 16), (36, 45), 30  # of the 68 face points
 SOME = 0.05  # share of frames from which missing hands, or hands at the face, are said
-AT_FACE, FINGERS = 0.15, 5  # of the face's box, and points of a hand in it: measured at a cheek and a brow
+AT_FACE, FINGERS = (
+    0.15,
+    5,
+)  # of the face's box, and points of a hand in it: measured at a cheek and a brow
 SMALL = 0.05  # of the picture's height: smaller driving faces give the head's turn only roughly
 NOSE_DEPTH = 1.1  # distance of the nose's tip from the head's axis over half the width between the jaw's ends
 YAW_APART, BODY_APART = 30.0, 45.0  # degrees between driving and reference from which it is said
@@ -74,7 +82,10 @@ class Report:
 
     def summary(self) -> tuple[str, ...]:
         """Returns the whole report as sentences, good news included; `warnings` come after it."""
-        bones = ", ".join(f"{name} {ratio:.2f}" for name, ratio in self.bone_ratios.items()) or "none shared"
+        bones = (
+            ", ".join(f"{name} {ratio:.2f}" for name, ratio in self.bone_ratios.items())
+            or "none shared"
+        )
         x, y = self.offset
         lines = [
             f"Person {self.chosen + 1} of {self.people} drives: {self.why}.",
@@ -186,7 +197,12 @@ def lips_quality(height: float) -> str:
 
 
 def examine(
-    pose: Pose, reference: Pose, source: Pose, scale: float, offset: Sequence[float], **given: object
+    pose: Pose,
+    reference: Pose,
+    source: Pose,
+    scale: float,
+    offset: Sequence[float],
+    **given: object,
 ) -> Report:
     """Returns the report on a `pose` aligned from `source`; `given` are fields known beforehand."""
     frames = max(1, len(pose))
@@ -236,7 +252,9 @@ def _warnings(report: Report) -> list[str]:
     notes = []
     if report.corrected:
         names = " and ".join(report.corrected)
-        notes.append(f"The reference's {names} look foreshortened; their full length is an estimate.")
+        notes.append(
+            f"The reference's {names} look foreshortened; their full length is an estimate."
+        )
     if report.faceless > 0:
         notes.append(
             f"The driving face is missing in {_percent(report.faceless)} of the frames "
@@ -265,7 +283,9 @@ def _warnings(report: Report) -> list[str]:
             "details vanish, a clip framed like the reference works better."
         )
     if report.outside > 0:
-        tip = "; a reference image with more room shows more" if report.framing == "reference" else ""
+        tip = (
+            "; a reference image with more room shows more" if report.framing == "reference" else ""
+        )
         share = _percent(report.outside)
         notes.append(f"Part of the skeleton is outside the frame in {share} of the frames{tip}.")
     return notes
@@ -303,7 +323,9 @@ def _apart(pair: tuple[float | None, float | None]) -> float:
 
 def _swapped(pose: Pose) -> bool:
     """Whether most frames with a face show the right shoulder on the side of the left half of the face."""
-    seen = pose.face.visible[:, [*JAW_ENDS, *EYE_ENDS]].all(1) & pose.body.visible[:, SHOULDERS].all(1)
+    seen = pose.face.visible[:, [*JAW_ENDS, *EYE_ENDS]].all(1) & pose.body.visible[
+        :, SHOULDERS
+    ].all(1)
     jaw, eyes = (pose.face.xy[:, b, 0] - pose.face.xy[:, a, 0] for a, b in (JAW_ENDS, EYE_ENDS))
     shoulders = pose.body.xy[:, 5, 0] - pose.body.xy[:, 2, 0]
     sure = seen & (np.abs(shoulders) > 0.5 * np.abs(jaw)) & (jaw * eyes > 0)

@@ -61,7 +61,9 @@ def operations(unet: nn.Module, height: int, width: int) -> float:
             continue  # conv_in and conv_out are below a thousandth
         level = _level(name, top)
         places = math.ceil(height / 2**level) * math.ceil(width / 2**level)
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.Conv3d) and not any(part in name for part in ONCE):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.Conv3d) and not any(
+            part in name for part in ONCE
+        ):
             total += 2 * layer.weight.numel() * places
         if name.endswith("attn1") and ".temporal_" not in name:
             total += 4 * layer.inner_dim * places**2
@@ -168,9 +170,13 @@ def peak_memory() -> dict[str, float]:
     status = Path("/proc/self/status")
     if status.is_file():  # Linux's ru_maxrss counts the process that started this one, too
         lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-        peak["resident_gb"] = next(int(line.split()[1]) * 1024 / 1e9 for line in lines if "VmHWM" in line)
+        peak["resident_gb"] = next(
+            int(line.split()[1]) * 1024 / 1e9 for line in lines if "VmHWM" in line
+        )
     elif resource is not None:
-        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes on macOS, kilobytes elsewhere
+        unit = (
+            1 if sys.platform == "darwin" else 1024
+        )  # ru_maxrss is bytes on macOS, kilobytes elsewhere
         peak["resident_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
     if torch.cuda.is_available():
         peak["cuda_gb"] = torch.cuda.max_memory_allocated() / 1e9

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from pipeline.render.runtime import placement
+from pipeline.values import InputError
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,10 @@ class Room:
             if rung == "offload" and placement.may_offload(pipe):
                 placement.offload(pipe, "group", str(pipe.condition.device))
                 pipe.placed = replace(pipe.placed, offload="group")
-                return replace(self, tried=tried), "out of memory: weights stay in main memory from here on"
-        raise ValueError(
+                return replace(
+                    self, tried=tried
+                ), "out of memory: weights stay in main memory from here on"
+        raise InputError(
             f"the memory does not suffice, even for windows of {self.window}; finished frames are kept; "
             "give a smaller --height and --width, or --offload group"
         )

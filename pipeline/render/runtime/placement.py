@@ -13,6 +13,8 @@ from diffusers.models.resnet import SpatioTemporalResBlock
 from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
 from torch import nn
 
+from pipeline.values import InputError
+
 log = logging.getLogger(__name__)
 
 ATTENTION = ("auto", "xformers", "sdpa")
@@ -41,7 +43,9 @@ class Placement:
         }  # fmt: skip
         for name, values in known.items():
             if getattr(self, name) not in values:
-                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; use one of {', '.join(values)}")
+                raise InputError(
+                    f"{name} {getattr(self, name)!r} is unknown; use one of {', '.join(values)}"
+                )
 
 
 def place(pipe: Any, how: Placement) -> None:
@@ -60,7 +64,12 @@ def place(pipe: Any, how: Placement) -> None:
     if how.compiling == "on":
         compile_blocks(pipe.unet)
     pipe.placed = Placement(
-        device, pipe.attention_backend, str(dtype).removeprefix("torch."), chosen, how.compiling, how.layout
+        device,
+        pipe.attention_backend,
+        str(dtype).removeprefix("torch."),
+        chosen,
+        how.compiling,
+        how.layout,
     )
 
 
@@ -71,16 +80,18 @@ def choose_device(device: str) -> str:
     try:
         kind = torch.device(device).type
     except RuntimeError:
-        raise ValueError(f"device {device!r} is unknown; use auto, cpu or cuda") from None
+        raise InputError(f"device {device!r} is unknown; use auto, cpu or cuda") from None
     if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda was asked for, but PyTorch sees no CUDA device; use --device cpu")
+        raise InputError(
+            "device cuda was asked for, but PyTorch sees no CUDA device; use --device cpu"
+        )
     return device
 
 
 def choose_attention(pipe: Any, attention: str, device: str) -> str:
     """The backend in use: "xformers" where it is installed and the device is CUDA, else "sdpa"."""
     if attention not in ATTENTION:
-        raise ValueError(f"attention {attention!r} is unknown; use one of {', '.join(ATTENTION)}")
+        raise InputError(f"attention {attention!r} is unknown; use one of {', '.join(ATTENTION)}")
     if attention == "xformers" or (attention == "auto" and device.startswith("cuda")):
         try:
             use_xformers(pipe, True)
@@ -88,7 +99,7 @@ def choose_attention(pipe: Any, attention: str, device: str) -> str:
         # diffusers tries it out: a build for another PyTorch or another card fails there in its own way
         except (ImportError, ValueError, RuntimeError) as error:
             if attention == "xformers":
-                raise ValueError(
+                raise InputError(
                     f"xformers attention was asked for but cannot be used here ({_first_line(error)}); "
                     "use --attention sdpa"
                 ) from error
@@ -161,7 +172,9 @@ def choose_offload(pipe: Any, how: str, device: str) -> str:
     """
     if not device.startswith("cuda"):
         if how in ("model", "group"):
-            raise ValueError(f"offload {how} was asked for, but the device is {device}; leave --offload out")
+            raise InputError(
+                f"offload {how} was asked for, but the device is {device}; leave --offload out"
+            )
         return "none"
     if how != "auto":
         return how

@@ -10,6 +10,8 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
+from pipeline.values import InputError
+
 Source = TypeVar("Source", bound=ModelMixin)
 MAX_GUIDANCE = 4.0
 
@@ -30,7 +32,7 @@ class Guidance:
     def __post_init__(self) -> None:
         for name in ("audio", "pose"):
             if not 0 <= getattr(self, name) <= MAX_GUIDANCE:  # false for NaN, too
-                raise ValueError(
+                raise InputError(
                     f"the {name} guidance is {getattr(self, name)}; give a number from 0 to {MAX_GUIDANCE:g}"
                 )
 
@@ -64,7 +66,9 @@ class Branch:
 
     def shares(self, rows: Sequence[int]) -> Tensor:
         """The share of each row of a window."""
-        return self.share[rows] + self.rise * torch.linspace(0, 1, len(rows), device=self.share.device)
+        return self.share[rows] + self.rise * torch.linspace(
+            0, 1, len(rows), device=self.share.device
+        )
 
     def pictures(self, rows: Sequence[int]) -> Tensor:
         """The control pictures of a window in [0,1]."""
@@ -77,8 +81,12 @@ def adjusted(source: Source, values: Mapping[str, float]) -> Source:
     known = [name for name in source.config if not name.startswith("_")]
     unknown = [name for name in values if name not in known]
     if unknown:
-        raise ValueError(f"this model's conditioning has no {unknown[0]}; it has {', '.join(known)}")
+        raise InputError(
+            f"this model's conditioning has no {unknown[0]}; it has {', '.join(known)}"
+        )
     if not values:
         return source
-    given = {name: source.config[name] for name in known}  # a private entry there makes defaults win
+    given = {
+        name: source.config[name] for name in known
+    }  # a private entry there makes defaults win
     return type(source)(**(given | dict(values))).to(source.device)

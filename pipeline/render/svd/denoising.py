@@ -12,8 +12,11 @@ from torch import Tensor
 
 from pipeline.models import windows
 from pipeline.render.runtime.out_of_memory import Room
+from pipeline.values import InputError
 
-SEGMENT_WINDOWS = 3  # windows that are denoised jointly before their frames are decoded, written and freed
+SEGMENT_WINDOWS = (
+    3  # windows that are denoised jointly before their frames are decoded, written and freed
+)
 Callback = Callable[..., dict[str, Any] | None]
 
 
@@ -105,13 +108,19 @@ def stepped(pipe: Any, task: Task, given: Any, room: Room, held: Tensor | None) 
     latents = task.shot.noise(len(given), task.generator) * scheduler.init_noise_sigma
     spans = published_windows(len(given), room.window, room.overlap)
     for index, time in enumerate(scheduler.timesteps):
-        moved, clean, count = torch.zeros_like(latents), torch.zeros_like(latents), torch.zeros(len(given))
+        moved, clean, count = (
+            torch.zeros_like(latents),
+            torch.zeros_like(latents),
+            torch.zeros(len(given)),
+        )
         for start, stop in spans:
             own = copy.copy(scheduler)  # each window takes the same step
             part = latents[:, start:stop]
             rows = [0, *range(start + 1, stop)]
             with pipe.controlled() as injection:
-                output = pipe.guided(injection, given, rows, own.scale_model_input(part, time), time)
+                output = pipe.guided(
+                    injection, given, rows, own.scale_model_input(part, time), time
+                )
             result = own.step(output, time, part, generator=task.generator)
             first = 0 if start == 0 else 1
             moved[:, start + first : stop] += result.prev_sample[:, first:]
@@ -127,7 +136,7 @@ def published_windows(rows: int, size: int, overlap: int) -> list[tuple[int, int
     size = min(size, rows)
     overlap = min(overlap, size - 1) if rows == size else overlap
     if not 1 <= overlap < size:
-        raise ValueError(
+        raise InputError(
             f"overlap is {overlap} with windows of {size} frames; this schedule needs 1 to {size - 1}"
         )
     starts = range(0, rows - overlap, size - overlap)
@@ -143,7 +152,9 @@ def _called_back(pipe: Any, task: Task, index: int, time: Tensor, latents: Tenso
 def plan_segments(frames: int, window: int, overlap: int) -> list[tuple[int, int]]:
     """Segments (start, stop) of up to three windows; each begins `overlap` frames before the last ended."""
     if not 0 <= overlap < window:
-        raise ValueError(f"overlap is {overlap} with a window of {window} frames; give 0 to {window - 1}")
+        raise InputError(
+            f"overlap is {overlap} with a window of {window} frames; give 0 to {window - 1}"
+        )
     length = window + (SEGMENT_WINDOWS - 1) * (window - overlap)
     segments, start = [], 0
     while True:
@@ -160,7 +171,10 @@ def _joint_segments(frames: int, room: Room) -> list[tuple[int, int]]:
 
 def _joint_rows(frames: int, room: Room) -> int:
     own = room.window - room.lead
-    plans = (windows.plan(stop - start, own, room.overlap) for start, stop in _joint_segments(frames, room))
+    plans = (
+        windows.plan(stop - start, own, room.overlap)
+        for start, stop in _joint_segments(frames, room)
+    )
     return sum(stop - start + room.lead for plan in plans for start, stop in plan)
 
 

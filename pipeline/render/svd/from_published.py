@@ -28,6 +28,7 @@ from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.state_dict import read_state
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.still_reference import StillReference
+from pipeline.values import InputError
 
 SET = "controlnext-svd"
 # file key -> names under which people keep it, the one to prefer first; SVD's own UNet is never one of them
@@ -57,7 +58,13 @@ DEFAULTS = {
     "splice_region": "lips", "refocus_mode": "amplify",
 }  # fmt: skip
 SCHEDULERS = {"euler": EulerDiscreteScheduler, "consistency": ConsistencyScheduler}
-COMFY = ("input_blocks.", "output_blocks.", "middle_block.", "model.diffusion_model.", "diffusion_model.")
+COMFY = (
+    "input_blocks.",
+    "output_blocks.",
+    "middle_block.",
+    "model.diffusion_model.",
+    "diffusion_model.",
+)
 IGNORED = ("vision_model.embeddings.position_ids",)  # a buffer that older transformers saved
 Tensors = Mapping[str, torch.Tensor]
 
@@ -72,7 +79,7 @@ def in_folder(folder: Path) -> dict[str, Path] | None:
         return None
     for key, names in NAMES.items():
         if paths[key] is None:
-            raise ValueError(
+            raise InputError(
                 f"{folder} lacks the published file {names[0]}; add it, or fetch the set with "
                 f"`python -m pipeline models --download {SET}`"
             )
@@ -84,7 +91,9 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def load(paths: Mapping[str, Path], settings: Mapping[str, Any] | None = None) -> AudioPoseSVDPipeline:
+def load(
+    paths: Mapping[str, Path], settings: Mapping[str, Any] | None = None
+) -> AudioPoseSVDPipeline:
     """The pipeline of these files, in the precision in which they are stored, on the CPU.
 
     settings: what holds where `settings.json` says nothing else.
@@ -114,7 +123,9 @@ def networks(paths: Mapping[str, Path]) -> dict[str, nn.Module]:
 
 
 def assembled(
-    parts: Mapping[str, nn.Module], paths: Mapping[str, Path], settings: Mapping[str, Any] | None = None
+    parts: Mapping[str, nn.Module],
+    paths: Mapping[str, Path],
+    settings: Mapping[str, Any] | None = None,
 ) -> AudioPoseSVDPipeline:
     """The pipeline of networks with tensors; the mouth is moved by the embedded model's audio2pose.
 
@@ -124,7 +135,7 @@ def assembled(
     settings = {**(settings or {}), **read_json(paths.get("settings"))}
     sampler = settings.pop("scheduler", "euler")
     if sampler not in SCHEDULERS:
-        raise ValueError(
+        raise InputError(
             f"{paths.get('settings')} names the scheduler {sampler!r}; use {' or '.join(SCHEDULERS)}"
         )
     try:
@@ -132,18 +143,22 @@ def assembled(
             **parts,
             condition=StillReference(**settings.pop("condition", {})),
             scheduler=SCHEDULERS[sampler].from_config(read_json(paths["scheduler_config"])),
-            audio2pose=Audio2Pose.from_pretrained(registry.ROOT / "checkpoints" / "mini" / "audio2pose"),
+            audio2pose=Audio2Pose.from_pretrained(
+                registry.ROOT / "checkpoints" / "mini" / "audio2pose"
+            ),
             **(DEFAULTS | settings),
         )
     except TypeError as error:
-        raise ValueError(f"{paths.get('settings')} holds a setting that is not known ({error})") from error
+        raise InputError(
+            f"{paths.get('settings')} holds a setting that is not known ({error})"
+        ) from error
 
 
 def read_json(path: Path | None) -> dict[str, Any]:
     """The object in a JSON file; empty where there is no file."""
     table = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(table, dict):
-        raise ValueError(f"{path} holds no JSON object; copy the file again")
+        raise InputError(f"{path} holds no JSON object; copy the file again")
     return table
 
 
@@ -153,7 +168,7 @@ def built(make: Callable[[dict[str, Any]], nn.Module], path: Path | None) -> nn.
         with init_empty_weights():
             return make(read_json(path))
     except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
-        raise ValueError(f"{path} does not describe the network it belongs to ({error})") from error
+        raise InputError(f"{path} does not describe the network it belongs to ({error})") from error
 
 
 def _image_encoder(config: dict[str, Any]) -> nn.Module:
@@ -166,7 +181,9 @@ def filled(model: nn.Module, path: Path) -> nn.Module:
     """The network with the tensors of a file, after every key and shape was compared."""
     tensors = read_state(path)
     tensors = {key: value for key, value in tensors.items() if key not in IGNORED}
-    check_keys({key: tuple(value.shape) for key, value in model.state_dict().items()}, tensors, path)
+    check_keys(
+        {key: tuple(value.shape) for key, value in model.state_dict().items()}, tensors, path
+    )
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
 
@@ -174,20 +191,20 @@ def filled(model: nn.Module, path: Path) -> nn.Module:
 def check_keys(wanted: Mapping[str, tuple[int, ...]], tensors: Tensors, path: Path) -> None:
     """ValueError with one sentence if names or shapes of tensors are not exactly the wanted ones."""
     if any(key.startswith(COMFY) for key in tensors):
-        raise ValueError(
+        raise InputError(
             f"{path} has ComfyUI's key names; take the file with diffusers' names, {NAMES['unet'][0]}"
         )
     lacks, extra = ([k for k in a if k not in b] for a, b in ((wanted, tensors), (tensors, wanted)))
     if lacks or extra:
         told = [f"{word} {len(keys)} keys such as {keys[0]}"
                 for word, keys in (("lacks", lacks), ("has", extra)) if keys]  # fmt: skip
-        raise ValueError(
+        raise InputError(
             f"{path} belongs to another network: it {' and '.join(told)}; ControlNeXt-SVD v1 and other "
             f"variants do not fit, take the v2 file of the set {SET}"
         )
     for key, shape in wanted.items():
         if tuple(tensors[key].shape) != shape:
-            raise ValueError(
+            raise InputError(
                 f"{path} has {key} with the shape {list(tensors[key].shape)} instead of {list(shape)}; it "
                 f"was made for another configuration, take the v2 file of the set {SET}"
             )

@@ -34,7 +34,7 @@ from pipeline.render.svd.denoising import SCHEDULES, Callback, State, Task, trim
 from pipeline.render.svd.still_reference import StillConditions, StillReference
 from pipeline.render.svd.warped_reference import Conditions, WarpedReference
 from pipeline.render.tensors import to_frames
-from pipeline.values import Motion, Progress
+from pipeline.values import InputError, Motion, Progress
 
 NO_NULLS = (
     "these weights know no null pose and no null audio, so --audio-guidance and --pose-guidance must stay 1 "
@@ -85,7 +85,9 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         self.splice_region, self.refocus_mode = splice_region, refocus_mode
         skip_idle_temporal(self.unet)
 
-    def frame_size(self, picture: tuple[int, int], height: int | None, width: int | None) -> tuple[int, int]:
+    def frame_size(
+        self, picture: tuple[int, int], height: int | None, width: int | None
+    ) -> tuple[int, int]:
         """(H, W) of the output: the reference's aspect with the configured area, or what was asked for."""
         return output_size(picture, self.config.area, self.config.multiple, height, width)
 
@@ -116,14 +118,14 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         that replace those of the condition's configuration.
         """
         if set(callback_on_step_end_tensor_inputs) - {"latents"}:
-            raise ValueError("callback_on_step_end_tensor_inputs knows only 'latents'")
+            raise InputError("callback_on_step_end_tensor_inputs knows only 'latents'")
         steps = self.config.default_steps if num_inference_steps is None else num_inference_steps
         if steps < 1:
-            raise ValueError(f"num_inference_steps is {steps}; give at least 1")
+            raise InputError(f"num_inference_steps is {steps}; give at least 1")
         if schedule not in SCHEDULES:
-            raise ValueError(f"schedule is {schedule!r}; choose one of {', '.join(SCHEDULES)}")
+            raise InputError(f"schedule is {schedule!r}; choose one of {', '.join(SCHEDULES)}")
         if schedule == "published" and getattr(self.scheduler, "noisy", False):
-            raise ValueError(
+            raise InputError(
                 "the published windows average steps without noise, but this model's sampler adds some; "
                 "use --windows joint"
             )
@@ -151,13 +153,15 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         """The condition with other values; ValueError where the weights do not know what they ask for."""
         condition = adjusted(self.condition, values)
         if condition.nulls and self.interaction is None:
-            raise ValueError(NO_NULLS)
+            raise InputError(NO_NULLS)
         return condition
 
     def room(self, window: int | None, overlap: int | None, lead: int) -> Room:
         """The window, its lead included, and the overlap, as given or as configured."""
         window = self.config.default_window if window is None else window
-        overlap = min(self.config.default_overlap, window - lead - 1) if overlap is None else overlap
+        overlap = (
+            min(self.config.default_overlap, window - lead - 1) if overlap is None else overlap
+        )
         return Room(window, overlap, lead)
 
     def _segment(self, task: Task, state: State) -> Generator[Progress, None, State]:
@@ -168,11 +172,15 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         start, stop = (state.done - kept + end for end in rest[0])
         total = (state.segments + len(rest)) * task.steps
         given = shot.conditions(start, stop)
-        for step, latents in enumerate(task.schedule.sample(self, task, given, room, state.held), 1):
+        for step, latents in enumerate(
+            task.schedule.sample(self, task, given, room, state.held), 1
+        ):
             picture = shot.preview(latents, given) if step < task.steps else None
             preview = None if picture is None else to_frames(picture)[0]
             yield Progress("denoise", state.segments * task.steps + step, total, preview=preview)
-        yield Progress("decode", stop, task.frames, frames=to_frames(shot.frames(latents, given, kept)))
+        yield Progress(
+            "decode", stop, task.frames, frames=to_frames(shot.frames(latents, given, kept))
+        )
         return State(room, stop, state.segments + 1, trimmed(latents, room))
 
     def own_schedule(self, steps: int) -> EulerDiscreteScheduler:
@@ -210,12 +218,23 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         offset = None if branch.offset is None else branch.offset[:, rows]
         own_input = model_input
         if offset is not None:
-            own_input = model_input - offset / ((8 * time).exp() + 1).sqrt()  # time is 0.25 ln sigma
+            own_input = (
+                model_input - offset / ((8 * time).exp() + 1).sqrt()
+            )  # time is 0.25 ln sigma
         kind = self.unet.dtype
         parts = (own_input, branch.image_latents[:, rows], branch.tokens, branch.scale[rows])
         sample, still, tokens, scale = (part.to(kind) for part in parts)
         audio = None if branch.audio is None else branch.audio[rows].to(kind)
         output = predict(
-            self.unet, injection, sample, time, still, tokens, control, scale, audio, time_ids=time_ids
+            self.unet,
+            injection,
+            sample,
+            time,
+            still,
+            tokens,
+            control,
+            scale,
+            audio,
+            time_ids=time_ids,
         ).to(model_input.dtype)
         return output if offset is None else output + offset

@@ -22,7 +22,7 @@ from pipeline.models import windows
 from pipeline.motion import skeleton
 from pipeline.render.svd.conditions import Branch
 from pipeline.render.tensors import to_tensor
-from pipeline.values import Motion, Pose
+from pipeline.values import InputError, Motion, Pose
 
 log = logging.getLogger(__name__)
 
@@ -75,17 +75,21 @@ class StillReference(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         if not (0 <= min_guidance <= 20 and 0 <= max_guidance <= 20):
-            raise ValueError(f"guidance is {min_guidance} to {max_guidance}; give numbers from 0 to 20")
+            raise InputError(
+                f"guidance is {min_guidance} to {max_guidance}; give numbers from 0 to 20"
+            )
         if not (0 <= noise_aug_strength <= 1 and 0 <= control_strength <= 5):
-            raise ValueError(
+            raise InputError(
                 f"noise_aug_strength is {noise_aug_strength}, control_strength {control_strength}; "
                 "give 0 to 1 and 0 to 5"
             )
-        if not (decode_chunk >= 1 and 0 <= decode_overlap):
-            raise ValueError(
+        if not (decode_chunk >= 1 and decode_overlap >= 0):
+            raise InputError(
                 f"decode_chunk is {decode_chunk}, decode_overlap {decode_overlap}; give 1 and 0 up"
             )
-        self.register_buffer("anchor", torch.zeros(1))  # gives the component a device and a saved file
+        self.register_buffer(
+            "anchor", torch.zeros(1)
+        )  # gives the component a device and a saved file
 
     @property
     def evaluations(self) -> int:
@@ -112,7 +116,9 @@ class StillReference(ModelMixin, ConfigMixin):
         hoped = "the jaw opens and shuts with the sound, but lips do not form single sounds"
         if height < SMALL_FACE:
             hoped = "expect little movement of the mouth; a closer picture shows more"
-        return f"the face is {height} pixels high, and these weights were not tuned on sound: {hoped}"
+        return (
+            f"the face is {height} pixels high, and these weights were not tuned on sound: {hoped}"
+        )
 
     def shot(
         self,
@@ -141,7 +147,11 @@ class StillShot:
         generator: torch.Generator | None,
     ) -> None:
         self.source, self.motion, self.vae = source, motion, vae
-        self.config, self.device, self.size = source.config, source.device, tuple(picture.shape[-2:])
+        self.config, self.device, self.size = (
+            source.config,
+            source.device,
+            tuple(picture.shape[-2:]),
+        )
         self.chunk = self.config.decode_chunk
         self.tokens = image_token(picture, reference_tokens)
         grain = randn_tensor(picture.shape, generator=generator, device=self.device)
@@ -151,13 +161,18 @@ class StillShot:
 
     def noise(self, rows: int, generator: torch.Generator | None) -> Tensor:
         """Unit noise (1,F,C,h,w), another in every frame, as SVD was trained."""
-        return randn_tensor((1, rows, *self.latents.shape[1:]), generator=generator, device=self.device)
+        return randn_tensor(
+            (1, rows, *self.latents.shape[1:]), generator=generator, device=self.device
+        )
 
     def conditions(self, start: int, stop: int) -> StillConditions:
         """The conditions of the lead and of frames start..stop."""
         part = self.motion[start:stop]
         drawn = np.concatenate([self._drawn(self.motion.reference), self._drawn(part.pose)])
-        scale = np.concatenate([np.ones(self.source.lead), part.guidance]) * self.config.control_strength
+        scale = (
+            np.concatenate([np.ones(self.source.lead), part.guidance])
+            * self.config.control_strength
+        )
         pictures = torch.from_numpy(drawn).to(self.device).permute(0, 3, 1, 2)
         return self.given(pictures, torch.from_numpy(scale), start)
 
@@ -212,11 +227,15 @@ class StillShot:
         """Pictures (F,3,H,W) in [0,1] of neighbouring frames' latents (F,C,h,w)."""
         decoder = next(self.vae.decoder.parameters()).dtype
         scaled = (latents / self.vae.config.scaling_factor).to(decoder)
-        return (self.vae.decode(scaled, num_frames=len(latents)).sample.float() / 2 + 0.5).clamp(0, 1)
+        return (self.vae.decode(scaled, num_frames=len(latents)).sample.float() / 2 + 0.5).clamp(
+            0, 1
+        )
 
     def preview(self, latents: Tensor, given: StillConditions) -> Tensor | None:
         """One picture (1,3,H,W), the middle frame decoded at half size; None where the codec is offloaded."""
-        if hasattr(self.vae, "_hf_hook"):  # to fetch it for every step would cost more than it shows
+        if hasattr(
+            self.vae, "_hf_hook"
+        ):  # to fetch it for every step would cost more than it shows
             return None
         small = F.interpolate(latents[0, len(given) // 2][None], scale_factor=0.5, mode="area")
         return F.interpolate(self.decode(small), self.size, mode="bilinear", align_corners=False)
@@ -228,5 +247,7 @@ def image_token(picture: Tensor, encoder: nn.Module) -> Tensor:
 
     side = encoder.config.image_size
     small = svd._resize_with_antialiasing(picture.float(), (side, side)) / 2 + 0.5
-    mean, std = (torch.tensor(v, device=small.device).view(1, 3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
+    mean, std = (
+        torch.tensor(v, device=small.device).view(1, 3, 1, 1) for v in (CLIP_MEAN, CLIP_STD)
+    )
     return encoder(((small - mean) / std).to(encoder.dtype)).image_embeds[:, None].float()

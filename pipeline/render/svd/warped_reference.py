@@ -73,7 +73,9 @@ class WarpedReference(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.guidance = Guidance(audio_guidance, pose_guidance)
-        self.register_buffer("anchor", torch.zeros(1))  # gives the component a device and a saved file
+        self.register_buffer(
+            "anchor", torch.zeros(1)
+        )  # gives the component a device and a saved file
 
     @property
     def nulls(self) -> bool:
@@ -83,7 +85,9 @@ class WarpedReference(ModelMixin, ConfigMixin):
     @property
     def evaluations(self) -> int:
         """Of the denoiser per window and step."""
-        return int(self.guidance.audio != 1) + (1 if self.guidance.plain or self.guidance.pose == 0 else 2)
+        return int(self.guidance.audio != 1) + (
+            1 if self.guidance.plain or self.guidance.pose == 0 else 2
+        )
 
     def work_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) at which the denoiser works for an output of (H, W)."""
@@ -124,7 +128,9 @@ class Shot:
         reference_tokens: ReferenceTokens,
     ) -> None:
         guidance = source.guidance
-        if guidance.pose == 0:  # the person stays where the picture shows it, but for what the sound moves
+        if (
+            guidance.pose == 0
+        ):  # the person stays where the picture shows it, but for what the sound moves
             motion = replace(motion, pose=motion.reference[np.zeros(len(motion), int)])
         motion = partial_arms.rested(motion)  # for the warp and the control pictures alike
         self.source, self.motion, self.size, self.vae = source, motion, size, vae
@@ -165,14 +171,18 @@ class Shot:
     def _branches(self, part: Motion, base: Tensor, validity: Tensor) -> list[Branch]:
         """eps_0, eps_a and eps_ap of the guidance; the first two start from the still reference."""
         height, width = (side * self.source.config.control_scale for side in self.work)
-        drawn = torch.from_numpy(skeleton.draw(part.pose, (height, width), "preview")).to(self.device)
+        drawn = torch.from_numpy(skeleton.draw(part.pose, (height, width), "preview")).to(
+            self.device
+        )
         gain = torch.from_numpy(part.guidance).to(self.device, torch.float32)
         audio = torch.from_numpy(part.audio).to(self.device)
         still = self.reference_latents[None].expand_as(base)
         ones = torch.ones_like(gain)
         pose = ones if self.guidance.plain else self.guidance.pose * gain
         scale = gain if self.guidance.plain else ones
-        sure = (validity * scale.view(-1, 1, 1, 1) ** self.source.config.gated_validity).clamp(max=1)
+        sure = (validity * scale.view(-1, 1, 1, 1) ** self.source.config.gated_validity).clamp(
+            max=1
+        )
         null = Branch(
             share=(1 - self.guidance.audio) * ones,
             image_latents=still,
@@ -197,8 +207,12 @@ class Shot:
         """Pictures (F,3,h,w) in [0,1]: the warp plus the gated repair of denoised latents (1,F,C,h,w)."""
         clean = self.vae.add_residual(given.base[0], latents[0])
         generated = self.vae.decode(clean, num_frames=len(given)).sample / 2 + 0.5
-        face = warp.Points.of(self.motion.pose[given.first : given.first + len(given)], self.device).face[0]
-        return blend(given.warped, generated, given.validity, face, self.vae.config.keep).clamp(0, 1)
+        face = warp.Points.of(
+            self.motion.pose[given.first : given.first + len(given)], self.device
+        ).face[0]
+        return blend(given.warped, generated, given.validity, face, self.vae.config.keep).clamp(
+            0, 1
+        )
 
     def frames(self, latents: Tensor, given: Conditions, skip: int = 0, chunk: int = 4) -> Tensor:
         """Frames (F-skip,3,H,W) in [0,1] at output size, full-resolution detail of the warp given back."""
@@ -206,7 +220,9 @@ class Shot:
         done = []
         for start in range(skip, len(given), chunk):
             rows = slice(start, start + chunk)
-            pose = self.motion.pose[given.first + start : given.first + min(start + chunk, len(given))]
+            pose = self.motion.pose[
+                given.first + start : given.first + min(start + chunk, len(given))
+            ]
             high, _ = self.moved(pose, self.size)
             done.append(detail_transfer(low[rows], given.warped[rows], high))
         return torch.cat(done)

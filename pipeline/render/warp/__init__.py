@@ -21,13 +21,18 @@ from pipeline.render.warp.geometry import ARMS, LIMB_RADIUS, REACH, skeleton
 from pipeline.render.warp.layers import Fill, Plates
 from pipeline.render.warp.layers import plates as _plates
 from pipeline.render.warp.maps import enlarge
-from pipeline.values import BODY, FACE, HANDS, VISIBLE, Pose
+from pipeline.values import BODY, FACE, HANDS, VISIBLE, InputError, Pose
 
 __all__ = ["Fill", "Plates", "Points", "Warped", "plates", "textured", "warp"]
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
-FACE_ROOM = 0.35  # head heights around eyes and lips within which the fields of their two edges differ
-HAND_ROOM, GUESSED_HAND = 0.35, 1.1  # head heights around a hand's points, and around the wrist without them
+FACE_ROOM = (
+    0.35  # head heights around eyes and lips within which the fields of their two edges differ
+)
+HAND_ROOM, GUESSED_HAND = (
+    0.35,
+    1.1,
+)  # head heights around a hand's points, and around the wrist without them
 
 
 @dataclass(frozen=True)
@@ -64,16 +69,18 @@ def _check(points: Points, images: int, name: str) -> tuple[int, int]:
     shapes = [tuple(p.shape) for p in (points.body, points.hands, points.face)]
     lead = shapes[0][:2]
     if shapes != [(*lead, k, 3) for k in (BODY, HANDS, FACE)] or len(lead) != 2:
-        raise ValueError(f"{name} needs points (B,T,18,3), (B,T,42,3) and (B,T,68,3), got {shapes}")
+        raise InputError(f"{name} needs points (B,T,18,3), (B,T,42,3) and (B,T,68,3), got {shapes}")
     if lead[0] != images:
-        raise ValueError(
+        raise InputError(
             f"{name} has points of {lead[0]} people for {images} reference images; give one each"
         )
     return lead
 
 
 @torch.no_grad()
-def plates(image: Tensor, reference: Points, mask: Tensor | None = None, fill: Fill | None = None) -> Plates:
+def plates(
+    image: Tensor, reference: Points, mask: Tensor | None = None, fill: Fill | None = None
+) -> Plates:
     """Returns the layers of reference images (B,3,H,W) in [0,1]; points with T = 1, masks (B,1,H,W).
 
     What lies behind the person and behind the arms is filled smoothly, or by `fill` (`warp.textured`: 1.5 s
@@ -82,12 +89,18 @@ def plates(image: Tensor, reference: Points, mask: Tensor | None = None, fill: F
     With the person's mask the plates have clean edges; without it the outline comes from the key points.
     """
     if image.ndim != 4 or image.shape[1] != 3:
-        raise ValueError(f"reference images need shape (B,3,H,W), got {tuple(image.shape)}")
+        raise InputError(f"reference images need shape (B,3,H,W), got {tuple(image.shape)}")
     if _check(reference, len(image), "the reference")[1] != 1:
-        raise ValueError(f"a reference has one frame of points, got {reference.body.shape[1]}; pass one")
+        raise InputError(
+            f"a reference has one frame of points, got {reference.body.shape[1]}; pass one"
+        )
     if mask is not None and mask.shape != (len(image), 1, *image.shape[2:]):
-        raise ValueError(f"the masks need shape {(len(image), 1, *image.shape[2:])}, got {tuple(mask.shape)}")
-    body, hands, face = (p[:, 0].to(image.dtype) for p in (reference.body, reference.hands, reference.face))
+        raise InputError(
+            f"the masks need shape {(len(image), 1, *image.shape[2:])}, got {tuple(mask.shape)}"
+        )
+    body, hands, face = (
+        p[:, 0].to(image.dtype) for p in (reference.body, reference.hands, reference.face)
+    )
     return _plates(image, body, hands, face, mask, fill)
 
 
@@ -130,7 +143,9 @@ def _compose(
         colour = layers.lips.repeat_interleave(frames, 0)
         window[:, :3], amount = paint(window[:, :3], *slits, colour, 1 / size[0])
         window[:, 4:] *= 1 - amount
-        still[:, :, face[0] : face[1], face[2] : face[3]] *= 1 - amount  # what is painted is to be seen
+        still[:, :, face[0] : face[1], face[2] : face[3]] *= (
+            1 - amount
+        )  # what is painted is to be seen
     ground = _resized(layers.background, size).repeat_interleave(frames, 0)
     picture = ground.mul_(1 - body[:, 3:4])
     picture[:, :3] += body[:, :3]
@@ -162,18 +177,27 @@ def _boxes(found: Flow, size: tuple[int, int], aspect: float) -> list[Box | None
     face = (found.reference.face_seen & target.face_seen).float().mean(-1) > 0.5
     spots = [(target.face[:, 36:], unit * FACE_ROOM, face)]
     for part, (joints, radius) in enumerate(zip(ARMS, LIMB_RADIUS, strict=True)):
-        spots.append((target.body[:, joints], unit * (radius + REACH[part] + 0.1), found.on[:, part]))
+        spots.append(
+            (target.body[:, joints], unit * (radius + REACH[part] + 0.1), found.on[:, part])
+        )
     for part, hand, wrist in ((4, 1, 4), (5, 0, 7)):
         both = (found.reference.hands_seen & target.hands_seen)[:, hand]
         guess = target.body[:, wrist, None].expand(-1, 21, -1)
         points = torch.where(both[:, None, None], target.hands[:, hand], guess)
         spots.append((points, unit * torch.where(both, HAND_ROOM, GUESSED_HAND), found.on[:, part]))
-    low = torch.stack([torch.where(on[:, None], p.amin(1) - r[:, None], 9.0).amin(0) for p, r, on in spots])
-    high = torch.stack([torch.where(on[:, None], p.amax(1) + r[:, None], -9.0).amax(0) for p, r, on in spots])
+    low = torch.stack(
+        [torch.where(on[:, None], p.amin(1) - r[:, None], 9.0).amin(0) for p, r, on in spots]
+    )
+    high = torch.stack(
+        [torch.where(on[:, None], p.amax(1) + r[:, None], -9.0).amax(0) for p, r, on in spots]
+    )
     scale = low.new_tensor([size[1] / aspect, size[0]])
-    corners = torch.cat([(low * scale).floor(), (high * scale).ceil()], 1).tolist()  # the call's one sync
+    corners = torch.cat(
+        [(low * scale).floor(), (high * scale).ceil()], 1
+    ).tolist()  # the call's one sync
     boxes = [
-        (max(0, int(t)), min(size[0], int(b)), max(0, int(a)), min(size[1], int(c))) for a, t, c, b in corners
+        (max(0, int(t)), min(size[0], int(b)), max(0, int(a)), min(size[1], int(c)))
+        for a, t, c, b in corners
     ]
     return [box if box[0] < box[1] and box[2] < box[3] else None for box in boxes]
 

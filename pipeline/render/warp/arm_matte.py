@@ -16,11 +16,26 @@ from pipeline.render.warp.hands import SURE, Box, cut, window
 from pipeline.render.warp.matte import CONTRAST, ELSEWHERE, features, ramp
 
 PLACES = 9  # along a bone where its colours are looked at
-BESIDE = (-0.08, -0.04, 0.0, 0.04, 0.08)  # head heights across it: a detector misses a slim arm's middle
-ALIKE, FEWEST = 0.1, 0.25  # a colour is the arm's where this share of the places differs by less from it
-CERTAIN = (0.04, 0.08)  # head heights from the bone: the arm's whatever its colour, fading to by colour
+BESIDE = (
+    -0.08,
+    -0.04,
+    0.0,
+    0.04,
+    0.08,
+)  # head heights across it: a detector misses a slim arm's middle
+ALIKE, FEWEST = (
+    0.1,
+    0.25,
+)  # a colour is the arm's where this share of the places differs by less from it
+CERTAIN = (
+    0.04,
+    0.08,
+)  # head heights from the bone: the arm's whatever its colour, fading to by colour
 CHOKE = (0.3, 0.55)  # nearness at which a pixel starts to be the arm's and at which it is wholly
-UNLIKE = (0.08, 0.16)  # colour distance from what is behind: further away neither is meant, as by a badge
+UNLIKE = (
+    0.08,
+    0.16,
+)  # colour distance from what is behind: further away neither is meant, as by a badge
 CLOTH = (0.3, 0.6)  # head heights from the trunk within which its cloth, such as a skirt, may lie
 FOREIGN = (0.12, 0.22)  # colour distance from the arm at which what lies on the trunk stays there
 
@@ -47,7 +62,9 @@ def arm_shares(
             top, bottom, left, right = box
             maps = cut(torch.cat([behind, trunk], 1), box, size)
             part = features(image[:, :, top:bottom, left:right])
-            apart = bone(_nodes(box, margins, size[0], image), *ends.unbind(1))[2] / unit[:, None, None]
+            apart = (
+                bone(_nodes(box, margins, size[0], image), *ends.unbind(1))[2] / unit[:, None, None]
+            )
             own, sure = _colours(image, person, ends, unit, margins)
             share, ground = _share(part, own, apart, maps)
             found[:, k, top:bottom, left:right] = torch.where(sure[:, None, None], share, 1.0)
@@ -78,8 +95,12 @@ def _colours(
     beside = (unit[:, None] * normal)[:, None, None] * image.new_tensor(BESIDE)[:, None]
     points = middle[:, :, None] + beside
     (height, width), inner = image.shape[2:], image.shape[2] - sum(margins)
-    where = (points * inner + points.new_tensor([0, margins[0]])) / points.new_tensor([width, height]) * 2 - 1
-    picked = F.grid_sample(torch.cat([image, person], 1), where, mode="bilinear", align_corners=False)
+    where = (points * inner + points.new_tensor([0, margins[0]])) / points.new_tensor(
+        [width, height]
+    ) * 2 - 1
+    picked = F.grid_sample(
+        torch.cat([image, person], 1), where, mode="bilinear", align_corners=False
+    )
     seen, sure = features(picked[:, :3]).flatten(2).mT, picked[:, 3].flatten(1) > SURE
     total = sure.sum(1)
     alike = (torch.cdist(seen, seen) < ALIKE) & sure[:, None]
@@ -101,8 +122,12 @@ def _share(here: Tensor, own: Tensor, apart: Tensor, maps: Tensor) -> tuple[Tens
     ways = [(here - other).norm(dim=1) for other in others]
     ways[-1] = ways[-1] + ELSEWHERE * ramp(maps[:, -1], *CLOTH)  # the trunk's is the last
     to_behind, layer = torch.stack(ways).min(0)
-    contrast = torch.stack([(other - like).norm(dim=1) for other in others]).gather(0, layer[None])[0]
-    by_colour = torch.maximum(ramp(to_behind / (to_own + to_behind + 1e-4), *CHOKE), ramp(to_behind, *UNLIKE))
+    contrast = torch.stack([(other - like).norm(dim=1) for other in others]).gather(0, layer[None])[
+        0
+    ]
+    by_colour = torch.maximum(
+        ramp(to_behind / (to_own + to_behind + 1e-4), *CHOKE), ramp(to_behind, *UNLIKE)
+    )
     same = 1 - ramp(to_own, *FOREIGN) * (maps[:, -1] < 0)
     mixed = torch.lerp(same, by_colour, ramp(contrast, *CONTRAST))
     ground = (layer < len(others) - 1).to(here.dtype)  # the layers before the trunk

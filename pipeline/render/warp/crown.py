@@ -19,7 +19,9 @@ SPREAD = 0.2  # halves of the head's width over which hair beside the forehead c
 HAIRLINE = 0.12  # halves of the head's width over which forehead turns into hair
 
 
-def crown(image: Tensor, head: Tensor, person: Tensor, skin: Tensor, top: int) -> tuple[Tensor, Tensor]:
+def crown(
+    image: Tensor, head: Tensor, person: Tensor, skin: Tensor, top: int
+) -> tuple[Tensor, Tensor]:
     """Colour (B,3,top,W) and alpha (B,1,top,W) of heads above pictures whose first row is row `top`.
 
     image (B,3,H,W), head (B,1,H,W), the distance to a head in head heights, and person (B,1,H,W) without
@@ -34,13 +36,22 @@ def crown(image: Tensor, head: Tensor, person: Tensor, skin: Tensor, top: int) -
     half = ((right - left + 1) / 2).clamp_min(1)
     high = (head[:, :, :top].amin(3, keepdim=True) < HAIR).sum(2, keepdim=True).to(image.dtype)
     above = torch.arange(top, 0, -1, device=image.device, dtype=image.dtype)[:, None] - 0.5
-    round_ = (((x - (left + right) / 2) / half).square() + (above / high.clamp_min(1)).square()).sqrt()
-    alpha = (0.5 + (1 - round_) * torch.minimum(half, high) / 2).clamp(0, 1) * (high > 0) * (right >= left)
+    round_ = (
+        ((x - (left + right) / 2) / half).square() + (above / high.clamp_min(1)).square()
+    ).sqrt()
+    alpha = (
+        (0.5 + (1 - round_) * torch.minimum(half, high) / 2).clamp(0, 1)
+        * (high > 0)
+        * (right >= left)
+    )
 
     hair = ramp((features(edge) - skin[:, :, None, None]).norm(dim=1, keepdim=True), *HAIRY) * cut
     hair = hair.nan_to_num()
     covered = hair.sum(3, keepdim=True) > LEAST * 2 * half
-    near = torch.exp(-(x[:, :, 0, :, None] - x[:, :, 0, None]).abs() / (SPREAD * half)) * hair[:, :, 0, None]
+    near = (
+        torch.exp(-(x[:, :, 0, :, None] - x[:, :, 0, None]).abs() / (SPREAD * half))
+        * hair[:, :, 0, None]
+    )
     colour = (near @ edge[:, :, 0, :, None])[..., 0] / near.sum(3).clamp_min(1e-6)
     colour = torch.where(covered, torch.lerp(colour[:, :, None], edge, hair), edge)
     line = (above / (HAIRLINE * half)).clamp(0, 1)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.values import InputError
+
 TOLERANCE = 0.06  # a generated pixel this far from the warp's has lost 63 % of the trust in the warp's detail
 REACH = 3  # pixels of the small picture over which the least trust counts, against halos
 
@@ -27,7 +29,7 @@ def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
     """
     if low.shape != low_warp.shape or high_warp.shape[:2] != low.shape[:2]:
         shapes = [tuple(t.shape) for t in (low, low_warp, high_warp)]
-        raise ValueError(
+        raise InputError(
             f"detail transfer needs two small pictures of one shape and as many large ones, got {shapes}"
         )
     size, channels = high_warp.shape[2:], low.shape[1]
@@ -37,4 +39,6 @@ def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
     smooth = torch.cat([change, trust(low, low_warp)], 1)
     smooth = F.interpolate(smooth, size, mode="bilinear", align_corners=False)
     plain = F.interpolate(low, size, mode="bicubic", align_corners=False)
-    return torch.lerp(plain, smooth[:, :channels].add_(high_warp), smooth[:, channels:]).clamp_(0, 1)
+    return torch.lerp(plain, smooth[:, :channels].add_(high_warp), smooth[:, channels:]).clamp_(
+        0, 1
+    )

@@ -23,13 +23,26 @@ SLITS = (  # upper and lower edge from corner to corner: mouth, eyes
     ((42, 43, 44, 45), (42, 47, 46, 45)),
 )
 JAW_SIDES = ((tuple(range(8)), 36, 0, 48, 5), (tuple(range(9, 17)), 45, 16, 54, 11))
-FOLDED = 0.35  # a cheek narrower than this share of its width in the reference is turned out of sight
-WIDE, MIDDLE, FINE = 0.32, 0.12, 0.045  # kernel widths in head heights: the head's turn, features, lids
-WIDE_RIDGE, MIDDLE_RIDGE, FINE_RIDGE = 0.3, 0.1, 5e-3  # the last one is exact to 1/200 of what is left
+FOLDED = (
+    0.35  # a cheek narrower than this share of its width in the reference is turned out of sight
+)
+WIDE, MIDDLE, FINE = (
+    0.32,
+    0.12,
+    0.045,
+)  # kernel widths in head heights: the head's turn, features, lids
+WIDE_RIDGE, MIDDLE_RIDGE, FINE_RIDGE = (
+    0.3,
+    0.1,
+    5e-3,
+)  # the last one is exact to 1/200 of what is left
 FREE = 1e3  # ridge of a point that does not count
 SEAM, SHARP = 0.5, 0.05  # pixels: lips or lids so near to each other are shut; a shut seam's ramp
 SHUT = 0.25  # share of the lips' thickness that goes out of sight when an open mouth closes
-MOUTH_DARK, TEETH = 0.28, 0.30  # mouth interior in lip colours; teeth strip in shares of the opening
+MOUTH_DARK, TEETH = (
+    0.28,
+    0.30,
+)  # mouth interior in lip colours; teeth strip in shares of the opening
 TEETH_COLOUR = (0.87, 0.84, 0.80)
 
 
@@ -65,7 +78,9 @@ def _field(coefficients: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
 def _tables(points: Tensor, nodes: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
     scale = 2 * width[:, None, None].square()
     x, y = nodes[0, 0], nodes[1, :, 0]
-    return tuple(torch.exp(-(v - points[..., i, None]).square() / scale) for i, v in ((0, x), (1, y)))
+    return tuple(
+        torch.exp(-(v - points[..., i, None]).square() / scale) for i, v in ((0, x), (1, y))
+    )
 
 
 def residual(
@@ -106,7 +121,11 @@ def shut(reference: Tensor, target: Tensor, unit: Tensor, size: Tensor) -> Tenso
     heights of reference and target.
     """
     before, opening = _opening(reference) / unit, _opening(target) / size
-    share = SHUT * (1 - opening / before.clamp_min(1e-4)).clamp(0, 1) * ((before - 0.01) / 0.02).clamp(0, 1)
+    share = (
+        SHUT
+        * (1 - opening / before.clamp_min(1e-4)).clamp(0, 1)
+        * ((before - 0.01) / 0.02).clamp(0, 1)
+    )
     face = reference.clone()
     inner, outer = (*INNER_TOP[1:4], *INNER_BOTTOM[1:4]), (50, 51, 52, 58, 57, 56)
     face[:, inner] += share[:, None, None] * (reference[:, outer] - reference[:, inner])
@@ -165,14 +184,19 @@ def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tenso
     return torch.stack([n - above, below - n], 1), outside[:, None], middle[:, None]
 
 
-def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ratio: Tensor) -> Mouth:
+def mouth(
+    reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ratio: Tensor
+) -> Mouth:
     """The target's mouth and eye slits on the flow grid, and how much of the mouth is to be painted."""
     depth, outside, nearest = _slit(target.face, *SLITS[0], nodes)
     paintable = torch.ones_like(nearest, dtype=torch.bool)
     for edges in SLITS[1:]:
         other = _slit(target.face, *edges, nodes)
         closer = other[2] < nearest
-        depth, outside = torch.where(closer, other[0], depth), torch.where(closer, other[1], outside)
+        depth, outside = (
+            torch.where(closer, other[0], depth),
+            torch.where(closer, other[1], outside),
+        )
         nearest = torch.minimum(nearest, other[2])
         paintable = paintable & ~closer
     size = unit * ratio
@@ -180,7 +204,9 @@ def mouth(reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ra
     seen = (target.face_seen & reference.face_seen).float().mean(-1) > 0.5
     paint = ((opening - 1.6 * before - 0.004) / 0.02).clamp(0, 1) * seen
     teeth = (TEETH * opening).clamp_max(0.035) * size
-    edge = torch.nn.functional.max_pool2d((~paintable).to(depth.dtype), 3, 1, 1)  # nothing across the seams
+    edge = torch.nn.functional.max_pool2d(
+        (~paintable).to(depth.dtype), 3, 1, 1
+    )  # nothing across the seams
     return Mouth(depth, paint[:, None, None, None] * (1 - edge), teeth, outside)
 
 
@@ -194,12 +220,17 @@ def side(depth: Tensor, outside: Tensor, pixel: float) -> Tensor:
     gap = (total - SEAM * pixel).clamp_min(0)
     into = above - (total.clamp_min(0) - gap) / 2
     sharp = SHARP * pixel
-    return (into / (gap.clamp_min(sharp) + outside) + 0.5 * (1 - (gap / sharp).clamp(0, 1))).clamp(0, 1)
+    return (into / (gap.clamp_min(sharp) + outside) + 0.5 * (1 - (gap / sharp).clamp(0, 1))).clamp(
+        0, 1
+    )
 
 
 def lips_colour(image: Tensor, face: Tensor, aspect: float) -> Tensor:
     """(B,3) mean colour of the reference's lips, sampled between their outer and inner points."""
-    outer, inner = (49, 50, 51, 52, 53, 55, 56, 57, 58, 59), (61, 61, 62, 63, 63, 65, 65, 66, 67, 67)
+    outer, inner = (
+        (49, 50, 51, 52, 53, 55, 56, 57, 58, 59),
+        (61, 61, 62, 63, 63, 65, 65, 66, 67, 67),
+    )
     places = (face[:, outer] + face[:, inner]) / 2
     fractions = places / places.new_tensor([aspect, 1.0]) * 2 - 1
     picked = torch.nn.functional.grid_sample(

@@ -15,8 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 RADIUS = 3  # of a patch, in cells of the grid
-FINEST, COARSEST = 128, 24  # cells of the grid's shorter side: more costs time and brings no better copies
-LEVELS, SHRINK = 3, 0.62  # a coarser start has too few whole patches in what a person leaves of a room
+FINEST, COARSEST = (
+    128,
+    24,
+)  # cells of the grid's shorter side: more costs time and brings no better copies
+LEVELS, SHRINK = (
+    3,
+    0.62,
+)  # a coarser start has too few whole patches in what a person leaves of a room
 CELLS = 40000  # of the finest grid at most: a long picture has a coarser one
 ROUNDS = (3, 4, 3)  # search and vote this often per level, from the coarsest on
 SWEEPS = 3  # of propagation and random search per round
@@ -25,7 +31,10 @@ TRUST = 0.3  # of a cell one further into the hole: what is known decides what i
 STEP = 3  # cells by which the coarsest level is filled at once, from the border inwards; RADIUS at most
 GUESS = 0.01  # trust in the smooth fill where the coarsest level is not filled yet
 FAR = 0.02  # of squared colour that a source a whole picture away must be better
-ATONCE, PIXELS = 1024, 65536  # patches compared with all sources, and pixels copied, at once: memory
+ATONCE, PIXELS = (
+    1024,
+    65536,
+)  # patches compared with all sources, and pixels copied, at once: memory
 LIKE, NARROW = 0.06, 5  # colours so far apart are alike; the power by which like copies gain
 EDGE = 0.15  # of a step in colour between copies that is closed no more
 SCREEN = 0.06  # of the shorter side, over which the colours that close a step fade
@@ -42,7 +51,9 @@ class _Level:
         whole = _eroded(known)
         self.usable = whole.flatten()
         self.sources = self.usable.nonzero()[:, 0]
-        wanted = F.max_pool2d((needed & ~known)[None, None].float(), 2 * RADIUS + 1, 1, RADIUS)[0, 0] > 0
+        wanted = (
+            F.max_pool2d((needed & ~known)[None, None].float(), 2 * RADIUS + 1, 1, RADIUS)[0, 0] > 0
+        )
         rows, columns = (torch.arange(n, device=known.device) for n in self.size)
         near = [v.clamp(RADIUS, len(v) - 1 - RADIUS) for v in (rows, columns)]
         # the next cell with a whole patch
@@ -83,7 +94,9 @@ def _eroded(known: Tensor) -> Tensor:
     return F.max_pool2d(unknown, 2 * RADIUS + 1, 1)[0, 0] == 0
 
 
-def textured(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int = FINEST) -> Tensor:
+def textured(
+    colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int = FINEST
+) -> Tensor:
     """Returns (3,H,W): `smooth` where nothing is needed, the picture where it is known, copies elsewhere.
 
     colour, smooth (3,H,W) in [0,1]; known, needed (H,W) bool. `smooth` is the fill to start from, and the
@@ -92,7 +105,9 @@ def textured(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, fine
     levels = _pyramid(colour, known, needed, smooth, finest)
     if not levels or len(levels[0].sources) < FEWEST or not len(levels[-1].targets):
         return torch.where(known, colour, smooth)
-    generator = torch.Generator(colour.device).manual_seed(0)  # the same picture gives the same layers
+    generator = torch.Generator(colour.device).manual_seed(
+        0
+    )  # the same picture gives the same layers
     level = levels[0]
     places = _grown_in(level, generator)
     for index, level in enumerate(levels):
@@ -152,7 +167,9 @@ def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
     return _found(level, places, torch.cat(best), torch.cat(distance).clamp_min(0))
 
 
-def _pyramid(colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int) -> list[_Level]:
+def _pyramid(
+    colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int
+) -> list[_Level]:
     """Levels from coarse to fine; a cell is known where all of its pixels are."""
     shown = torch.where(known, colour, smooth)
     height, width = known.shape
@@ -203,7 +220,9 @@ def _search(level: _Level, places: Tensor, generator: torch.Generator) -> tuple[
         for step in steps:
             neighbour = (targets - step * jump).clamp(0, h * w - 1)
             places = places.index_copy(0, targets, best)
-            best, distance = _better(level, patches, mine, best, distance, places[neighbour] + step * jump)
+            best, distance = _better(
+                level, patches, mine, best, distance, places[neighbour] + step * jump
+            )
         radius = max(h, w)
         while radius >= 1:
             shift = torch.randint(
@@ -296,7 +315,9 @@ def _offsets(
     at = (hole + 0.5) / scale
     cell = at.floor()
     apart = at - cell - 0.5
-    spline = torch.stack([(0.5 - apart).square() / 2, 0.75 - apart.square(), (0.5 + apart).square() / 2], 1)
+    spline = torch.stack(
+        [(0.5 - apart).square() / 2, 0.75 - apart.square(), (0.5 + apart).square() / 2], 1
+    )
     shares = (spline[:, :, None, 0] * spline[:, None, :, 1]).flatten(1)
     row, column = ((cell[:, i, None].long() + middles).clamp(0, level.size[i] - 1) for i in (0, 1))
     offsets = moved.round().int()[(row[:, :, None] * w + column[:, None]).flatten(1)]
@@ -307,7 +328,9 @@ def _offsets(
     return offsets, shares / shares.sum(1, keepdim=True)
 
 
-def _taken(pixels: Tensor, at: Tensor, offsets: Tensor, shares: Tensor, size: tuple[int, int]) -> Tensor:
+def _taken(
+    pixels: Tensor, at: Tensor, offsets: Tensor, shares: Tensor, size: tuple[int, int]
+) -> Tensor:
     """(n,3) what comes from pixels (H W,3) to the places `at` (n,2) by each one's offsets and shares."""
     total = pixels.new_zeros(len(at), pixels.shape[1])
     for k in range(offsets.shape[1]):
@@ -336,10 +359,14 @@ def _pull(
         mates.append(torch.where(inside, index[other], n))
         there_too = (inside & ((mates[-1] < n) | known.flatten()[other]))[:, None].to(filled.dtype)
         count = count + there_too
-        steps.append((filled[other] - _taken(pixels, there, offsets, shares, known.shape)) * there_too)
+        steps.append(
+            (filled[other] - _taken(pixels, there, offsets, shares, known.shape)) * there_too
+        )
     pull = torch.zeros_like(steps[0])
     for k, (mate, step) in enumerate(zip(mates, steps, strict=True)):
-        back = F.pad(steps[(k + 2) % 4], (0, 0, 0, 1))[mate]  # the same two pixels, seen from the other one
+        back = F.pad(steps[(k + 2) % 4], (0, 0, 0, 1))[
+            mate
+        ]  # the same two pixels, seen from the other one
         step = torch.where((mate < n)[:, None], (step - back) / 2, step)
         pull += step * torch.exp(-step.square().sum(1, keepdim=True) / EDGE**2)
     return pull, (torch.stack(mates), count)

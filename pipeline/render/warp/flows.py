@@ -44,10 +44,18 @@ from pipeline.render.warp.layers import (
 from pipeline.render.warp.sleeves import Sources
 
 STILL = 0.004  # picture heights: where nothing moves by more than this the reference's own pixels are shown
-AGREE = (0.25, 0.6)  # a place is hidden where the part that it comes from is not the part that it goes to
-FACE_BLEND = 0.08  # head heights over which a face's own moves fade: a wider seam would hold lips and chin
+AGREE = (
+    0.25,
+    0.6,
+)  # a place is hidden where the part that it comes from is not the part that it goes to
+FACE_BLEND = (
+    0.08  # head heights over which a face's own moves fade: a wider seam would hold lips and chin
+)
 TORSO_STIFFNESS = 0.05
-SIZE_RANGE = (0.8, 1.25)  # of the body's size ratio around the face's: a body that turns is not smaller
+SIZE_RANGE = (
+    0.8,
+    1.25,
+)  # of the body's size ratio around the face's: a body that turns is not smaller
 HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body's size says
 FEW_POINTS = 6  # shared points of a hand below which it turns with its forearm
 
@@ -89,7 +97,9 @@ def sample(maps: Tensor, places: Tensor, aspect: float, room: Room = (0.0, 0.0))
     images, (h, w), tall = len(maps), places.shape[2:], 1 + sum(room)
     scale, shift = places.new_tensor([[2 / aspect, 2 / tall], [-1, 2 * room[0] / tall - 1]])
     where = places.permute(0, 2, 3, 1) * scale + shift
-    picked = F.grid_sample(maps, where.reshape(images, -1, w, 2), mode="bilinear", align_corners=False)
+    picked = F.grid_sample(
+        maps, where.reshape(images, -1, w, 2), mode="bilinear", align_corners=False
+    )
     if len(where) == images:
         return picked
     return picked.unflatten(2, (-1, h)).transpose(1, 2).flatten(0, 1)
@@ -187,7 +197,10 @@ def _arms(
         by_forearm = affine(turn / ratio[:, None, None], *ends)
         maps.append(apply_grid(torch.where(both[:, None, None], by_points, by_forearm), nodes))
     on = arms_present(reference) & arms_present(target)
-    for hand, forearm in ((1, 2), (0, 3)):  # without both hands' points it takes both forearms to place one
+    for hand, forearm in (
+        (1, 2),
+        (0, 3),
+    ):  # without both hands' points it takes both forearms to place one
         both = (reference.hands_seen & target.hands_seen)[:, hand]
         on[:, 5 - hand] &= both | on[:, forearm]
     return torch.stack(maps, 1), on
@@ -200,7 +213,9 @@ def _turn(source: Tensor, target: Tensor) -> Tensor:
     return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
 
 
-def _stillness(near: Tensor, rows: Tensor, body: Tensor, arms: Tensor, on: Tensor, nodes: Tensor) -> Tensor:
+def _stillness(
+    near: Tensor, rows: Tensor, body: Tensor, arms: Tensor, on: Tensor, nodes: Tensor
+) -> Tensor:
     """(N,1,h,w) 1 where no part near in the reference moves, falling to 0 over STILL picture heights."""
     near = F.interpolate(near, nodes.shape[1:], mode="bilinear", align_corners=True)
     squares = [(maps - nodes).square().sum(2) for maps in (body, arms)]

@@ -21,9 +21,18 @@ ARMS = ((2, 3), (5, 6), (3, 4), (6, 7))  # upper arms, then forearms; the right 
 ELBOWS = (3, 6)
 HAND_BONES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
 LIMB_RADIUS = (0.24, 0.24, 0.18, 0.18)  # of ARMS, in head heights
-REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)  # head heights beyond its radius that a part may own: sleeves
+REACH = (
+    0.25,
+    0.25,
+    0.12,
+    0.12,
+    0.04,
+    0.04,
+)  # head heights beyond its radius that a part may own: sleeves
 THIGH_RADIUS, SHIN_RADIUS, HAND_RADIUS, TORSO_PAD = 0.34, 0.24, 0.065, 0.14
-SHOULDER = 0.2  # share of the upper arm that still belongs to the torso when the picture is cut into parts
+SHOULDER = (
+    0.2  # share of the upper arm that still belongs to the torso when the picture is cut into parts
+)
 HEAD_AXES = (0.44, 0.60)  # half width and half height of the head with some hair, in head heights
 
 Room = tuple[float, float]  # picture heights above and below the picture
@@ -75,14 +84,21 @@ def has_face(pose: Skeleton) -> Tensor:
 
 
 def grid(
-    size: tuple[int, int], full: tuple[int, int], aspect: float, like: Tensor, room: Room = (0.0, 0.0)
+    size: tuple[int, int],
+    full: tuple[int, int],
+    aspect: float,
+    like: Tensor,
+    room: Room = (0.0, 0.0),
 ) -> Tensor:
     """(2,h,w) metric nodes that span the pixel centres of a `full` picture: affine maps upsample exactly.
 
     `room`: picture heights above and below it that the h rows span as well.
     """
     (h, w), (height, width), (above, below) = size, full, room
-    x = torch.linspace(0.5 / width, 1 - 0.5 / width, w, device=like.device, dtype=like.dtype) * aspect
+    x = (
+        torch.linspace(0.5 / width, 1 - 0.5 / width, w, device=like.device, dtype=like.dtype)
+        * aspect
+    )
     ends = 0.5 / height - above, 1 + below - 0.5 / height
     y = torch.linspace(*ends, h, device=like.device, dtype=like.dtype)
     return torch.stack([x.expand(h, w), y[:, None].expand(h, w)])
@@ -97,7 +113,9 @@ def apply_grid(matrix: Tensor, nodes: Tensor) -> Tensor:
     """Nodes (2,h,w) or (N,2,h,w) under affine maps (N,2,3), as (N,2,h,w)."""
     x, y = nodes[..., 0, :, :], nodes[..., 1, :, :]
     row = [
-        matrix[:, i, 0, None, None] * x + matrix[:, i, 1, None, None] * y + matrix[:, i, 2, None, None]
+        matrix[:, i, 0, None, None] * x
+        + matrix[:, i, 1, None, None] * y
+        + matrix[:, i, 2, None, None]
         for i in (0, 1)
     ]
     return torch.stack(row, 1)
@@ -130,7 +148,9 @@ def similarity(source: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, 
     return turn * ratio[:, None, None], ratio, centre
 
 
-def bend(matrix: Tensor, source: Tensor, target: Tensor, weight: Tensor, stiffness: float) -> Tensor:
+def bend(
+    matrix: Tensor, source: Tensor, target: Tensor, weight: Tensor, stiffness: float
+) -> Tensor:
     """(N,2,3): the map corrected to the affine least-squares fit, held back by `stiffness`."""
     w = (weight / weight.sum(-1, keepdim=True).clamp_min(1e-6))[..., None]
     placed = apply(matrix, source)
@@ -139,7 +159,10 @@ def bend(matrix: Tensor, source: Tensor, target: Tensor, weight: Tensor, stiffne
     spread = (w * a).transpose(1, 2) @ a
     ridge = stiffness * spread.diagonal(dim1=1, dim2=2).sum(-1)[:, None, None] + 1e-6
     eye = torch.eye(2, device=a.device, dtype=a.dtype)
-    gain = torch.linalg.solve(spread + ridge * eye, (w * a).transpose(1, 2) @ (b - a)).transpose(1, 2) + eye
+    gain = (
+        torch.linalg.solve(spread + ridge * eye, (w * a).transpose(1, 2) @ (b - a)).transpose(1, 2)
+        + eye
+    )
     return affine(gain @ matrix[..., :2], (w * source).sum(1), goal[:, 0])
 
 
@@ -149,7 +172,10 @@ def arm_bones(pose: Skeleton) -> Tensor:
     Detectors find hands apart from bodies: the two wrists may lie a hand's width from each other.
     """
     bones = torch.stack([pose.body[:, list(joints)] for joints in ARMS], 1)
-    root, seen = pose.hands.flip(1)[:, :, 0], (pose.hands_seen & pose.hand_points_seen[..., 0]).flip(1)
+    root, seen = (
+        pose.hands.flip(1)[:, :, 0],
+        (pose.hands_seen & pose.hand_points_seen[..., 0]).flip(1),
+    )
     bones[:, 2:, 1] = torch.where(seen[..., None], root, bones[:, 2:, 1])
     return bones
 
@@ -191,7 +217,9 @@ def complete(pose: Skeleton, unit: Tensor) -> Skeleton:
     neck = torch.where(both, (body[:, 2] + body[:, 5]) / 2, head + down * 0.85)
     body[:, 1] = torch.where(seen[:, 1:2], body[:, 1], neck)
     for joint, sign in ((2, -1), (5, 1)):
-        body[:, joint] = torch.where(seen[:, joint, None], body[:, joint], body[:, 1] + sign * 0.8 * side)
+        body[:, joint] = torch.where(
+            seen[:, joint, None], body[:, joint], body[:, 1] + sign * 0.8 * side
+        )
     for joint, sign in ((8, -1), (11, 1)):
         body[:, joint] = torch.where(
             seen[:, joint, None], body[:, joint], body[:, 1] + sign * 0.5 * side + 2.2 * down
@@ -228,7 +256,9 @@ def follow(reference: Skeleton, target: Skeleton, core: Tensor) -> Skeleton:
         for parent, joint in (thigh, shin):
             hung = body[:, parent] + carried[:, joint] - carried[:, parent]
             body[:, joint] = torch.where(both[:, joint, None], target.body[:, joint], hung)
-    return Skeleton(body, *(getattr(target, name) for name in list(target.__dataclass_fields__)[1:]))
+    return Skeleton(
+        body, *(getattr(target, name) for name in list(target.__dataclass_fields__)[1:])
+    )
 
 
 def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -238,7 +268,10 @@ def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Ten
     axis = torch.where(axis.norm(dim=-1, keepdim=True) < 1e-4, axis.new_tensor((1e-4, 0.0)), axis)
     length = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
     ux, uy = axis[:, 0, None, None] / length, axis[:, 1, None, None] / length
-    x, y = nodes[..., 0, :, :] - start[:, 0, None, None], nodes[..., 1, :, :] - start[:, 1, None, None]
+    x, y = (
+        nodes[..., 0, :, :] - start[:, 0, None, None],
+        nodes[..., 1, :, :] - start[:, 1, None, None],
+    )
     along, across = x * ux + y * uy, y * ux - x * uy
     past = along - torch.minimum(along.clamp_min(0), length)
     return along, across, (past.square() + across.square() + 1e-12).sqrt(), length
@@ -273,7 +306,9 @@ def polygon(nodes: Tensor, corners: Tensor) -> Tensor:
     return (nearest + 1e-12).sqrt() * torch.where(inside, -1.0, 1.0)
 
 
-def _crosses(px: Tensor, py: Tensor, ex: Tensor, ey: Tensor, y: Tensor, ay: Tensor, by: Tensor) -> Tensor:
+def _crosses(
+    px: Tensor, py: Tensor, ex: Tensor, ey: Tensor, y: Tensor, ay: Tensor, by: Tensor
+) -> Tensor:
     """Whether a ray to the right from each node crosses the edge."""
     slope = torch.where(ey.abs() < 1e-9, 1e-9, ey)
     return ((ay > y) != (by > y)) & (px < py * ex / slope)

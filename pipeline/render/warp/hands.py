@@ -21,11 +21,15 @@ def surroundings(image: Tensor, person: Tensor, trunk: Tensor, limbs: Tensor) ->
     Each is filled from beyond all that may be an arm's or a hand's, forearms from beyond all that may be a
     hand's.
     """
-    small, cover = F.interpolate(torch.cat([image, person], 1), limbs.shape[2:], mode="area").split([3, 1], 1)
+    small, cover = F.interpolate(torch.cat([image, person], 1), limbs.shape[2:], mode="area").split(
+        [3, 1], 1
+    )
     upper, hand = limbs[:, :4].amin(1, keepdim=True), limbs[:, 4:].amin(1, keepdim=True)
     free, fore = torch.minimum(upper, hand) > 0.08, limbs[:, 2:4].amin(1, keepdim=True)
     solid = cover > SURE
-    weights = torch.cat([~grown(cover, 2).gt(0.1), solid & free, solid & (hand > 0.08) & (fore < 0)])
+    weights = torch.cat(
+        [~grown(cover, 2).gt(0.1), solid & free, solid & (hand > 0.08) & (fore < 0)]
+    )
     filled = push_pull(torch.cat([small, cover], 1).repeat(3, 1, 1, 1), weights.to(image.dtype))
     under = torch.maximum(filled[len(image) : -len(image), 3:], (0.5 - trunk / 0.1).clamp(0, 1))
     alphas = torch.cat([1 - under, under, (0.5 - fore / 0.1).clamp(0, 1)])
@@ -33,7 +37,12 @@ def surroundings(image: Tensor, person: Tensor, trunk: Tensor, limbs: Tensor) ->
 
 
 def hand_shares(
-    image: Tensor, pose: Skeleton, layers: Tensor, limbs: Tensor, edge: int, margins: tuple[int, int]
+    image: Tensor,
+    pose: Skeleton,
+    layers: Tensor,
+    limbs: Tensor,
+    edge: int,
+    margins: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
     """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is background.
 

@@ -53,7 +53,10 @@ NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a pe
 FAR = 1e3  # distance of a part that is not there
 ROOM = 0.06  # head heights by which the outline around a hand is wider while its matte is made
 HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
-ABOVE, BELOW = 0.12, 0.3  # picture heights beyond its edges to which a person who is cut off there goes on
+ABOVE, BELOW = (
+    0.12,
+    0.3,
+)  # picture heights beyond its edges to which a person who is cut off there goes on
 HIDDEN = 0.45  # share from which on a place behind an arm is the body's
 SMOOTH = 0.02  # picture heights over which the outline that an arm hides is smoothed
 HINT = 0.05  # how far the edge's colours count beyond it, so that each column goes on in its own
@@ -93,7 +96,9 @@ class Plates:
         tall = (round(size[0] * (1 + sum(self.room))), size[1])
         sizes = {"image": size, "background": size, "body": tall}
         small = {k: F.interpolate(getattr(self, k), v, mode="area") for k, v in sizes.items()}
-        arms = F.interpolate(self.arms.flatten(1, 2), tall, mode="area").unflatten(1, self.arms.shape[1:3])
+        arms = F.interpolate(self.arms.flatten(1, 2), tall, mode="area").unflatten(
+            1, self.arms.shape[1:3]
+        )
         return replace(self, **small, arms=arms)
 
 
@@ -147,7 +152,10 @@ def arm_distances(nodes: Tensor, pose: Skeleton, unit: Tensor) -> Tensor:
     for (elbow, wrist), hand in ((ARMS[2], 1), (ARMS[3], 0)):
         points = pose.hands[:, hand]
         drawn = (
-            torch.stack([bone(nodes, points[:, a], points[:, b])[2] for a, b in HAND_BONES], 1).amin(1) / u
+            torch.stack(
+                [bone(nodes, points[:, a], points[:, b])[2] for a, b in HAND_BONES], 1
+            ).amin(1)
+            / u
         )
         tip = pose.body[:, wrist] + 0.7 * unit[:, None] * F.normalize(
             pose.body[:, wrist] - pose.body[:, elbow], dim=-1
@@ -189,13 +197,27 @@ def plates(
     nodes = grid((rows + sum(more), columns), size, aspect, image, room)
     trunk, limbs = distances(nodes)
     neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
-    elbows = [(nodes - pose.body[:, k, :, None, None]).norm(dim=1) / unit[:, None, None] for k in ELBOWS]
+    elbows = [
+        (nodes - pose.body[:, k, :, None, None]).norm(dim=1) / unit[:, None, None] for k in ELBOWS
+    ]
     elbow = torch.stack(elbows, 1) - LIMB_RADIUS[0]
     maps = trunk, limbs, neck, elbow, *stretches(nodes, pose, unit)
     background, trunk_layer, arms, sources = _layers(image, mask, pose, *maps, fill, margins)
     lips, shares = lips_colour(image, pose.face, aspect), shares_of(trunk, present)
     return Plates(
-        image, background, trunk_layer, arms, shares, near, lips, pose, unit, head, up, room, sources
+        image,
+        background,
+        trunk_layer,
+        arms,
+        shares,
+        near,
+        lips,
+        pose,
+        unit,
+        head,
+        up,
+        room,
+        sources,
     )
 
 
@@ -242,7 +264,9 @@ def _layers(
     sure = (person > SURE).to(image.dtype) * seen
     alone = sure * (hole < 0.02)
     levels = sure * (hole > 0.5) * _uncovered(limbs, elbow, size, hands, edge)
-    levels[:, :2] *= ((arm * (alphas[:, :4] > 0)).unflatten(1, (2, 2)).amax(2) > 0.85).to(image.dtype)
+    levels[:, :2] *= ((arm * (alphas[:, :4] > 0)).unflatten(1, (2, 2)).amax(2) > 0.85).to(
+        image.dtype
+    )
     lend = lenders(image, levels, alphas, pose)
     alphas[:, :2] *= torch.where(lend[..., None, None], enlarge(shown, size), 1.0)
     hint = HINT * extended(alone[:, :, inside], margins) * (1 - seen)
@@ -252,7 +276,9 @@ def _layers(
     if fill is not None:
         behind = _each(fill, image[:, :, inside], away > 0.5, torch.ones_like(away) > 0, behind)
     body = _body(image, parts, person, skin, hole, alone, flesh, fill, margins)
-    pieces = torch.cat([torch.stack(colours, 1), torch.ones_like(levels)[:, :, None], levels[:, :, None]], 2)
+    pieces = torch.cat(
+        [torch.stack(colours, 1), torch.ones_like(levels)[:, :, None], levels[:, :, None]], 2
+    )
     arms = pieces.repeat_interleave(2, 1) * alphas[:, :, None]
     arms, sources = lent(arms, lend, enlarge(lendable, size), pose)
     return torch.cat([behind, away], 1), body, arms, sources
@@ -274,7 +300,9 @@ def _body(
     Above the image a head goes on to its crown; below it cloth and legs go on.
     """
     top, inside, size = margins[0], slice(margins[0], image.shape[2] - margins[1]), image.shape[2:]
-    head, other = enlarge(torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size).split(1, 1)
+    head, other = enlarge(
+        torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size
+    ).split(1, 1)
     shape = (0.5 - torch.minimum(head, other) / 0.1).clamp(0, 1)
     guess = blurred(push_pull(person, 1 - hole), round(SMOOTH * (inside.stop - inside.start)))
     under = crisp(0.6 * guess + 0.4 * shape, HIDDEN, inside.stop - inside.start)
@@ -297,16 +325,22 @@ def _arm_shares(
     trunk, unless it is `free` (B,4) of sleeves. Beyond the image (`seen` 0) it is only its capsule.
     """
     arm, size = limbs.amin(1, keepdim=True), person.shape[2:]
-    near = torch.where(F.pad(free, (0, 2))[..., None, None], 0.0, limbs.new_tensor(REACH)[:, None, None])
+    near = torch.where(
+        F.pad(free, (0, 2))[..., None, None], 0.0, limbs.new_tensor(REACH)[:, None, None]
+    )
     own = torch.maximum(-limbs, torch.minimum(torch.minimum(trunk - limbs, trunk), near - limbs))
     alphas = enlarge(((torch.minimum(own, 0.25 - limbs + arm) + 0.08) / 0.06).clamp(0, 1), size)
     alphas *= torch.where(seen > 0, person, enlarge((0.5 - arm / 0.06).clamp(0, 1), size))
     return alphas, enlarge((0.5 + (own + 0.02) / 0.06).clamp(0, 1), size)
 
 
-def _outline(pose: Skeleton, trunk: Tensor, limbs: Tensor, neck: Tensor, size: tuple[int, int]) -> Tensor:
+def _outline(
+    pose: Skeleton, trunk: Tensor, limbs: Tensor, neck: Tensor, size: tuple[int, int]
+) -> Tensor:
     """(B,1,H,W) the person as the key points show it, where no mask is known."""
-    room = ROOM * pose.hands_seen.flip(1)[..., None, None].to(limbs.dtype)  # the matte takes it back
+    room = ROOM * pose.hands_seen.flip(1)[..., None, None].to(
+        limbs.dtype
+    )  # the matte takes it back
     outline = torch.minimum(torch.minimum(trunk, limbs.amin(1, keepdim=True)), neck)
     outline = torch.minimum(outline, (limbs[:, 4:] - room).amin(1, keepdim=True))
     return enlarge((0.5 - outline / 0.06).clamp(0, 1), size)
@@ -318,7 +352,9 @@ def _each(fill: Fill, image: Tensor, known: Tensor, needed: Tensor, smooth: Tens
     return torch.where(needed & ~known, torch.stack(filled), smooth)
 
 
-def _uncovered(limbs: Tensor, elbow: Tensor, size: tuple[int, int], hands: Tensor, edge: int) -> Tensor:
+def _uncovered(
+    limbs: Tensor, elbow: Tensor, size: tuple[int, int], hands: Tensor, edge: int
+) -> Tensor:
     """(B,3,H,W) 1 where upper arms, forearms, hands are not covered by a part that lies above them.
 
     A hand covers, and shows itself, where its share of the pixels says so. An elbow shows itself in

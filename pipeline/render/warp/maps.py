@@ -14,9 +14,13 @@ def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
     levels = [torch.cat([colour * weight, weight], 1)]
     while min(levels[-1].shape[2:]) > 1:
         shrunk = F.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False)
-        gain = (2.0 / (1.0 + shrunk[:, -1:])).clamp_min(1)  # known parts count up to twice their share
+        gain = (2.0 / (1.0 + shrunk[:, -1:])).clamp_min(
+            1
+        )  # known parts count up to twice their share
         levels.append(shrunk * gain)
-    last = levels[-1]  # of a long picture it has several places, some of them perhaps without anything known
+    last = levels[
+        -1
+    ]  # of a long picture it has several places, some of them perhaps without anything known
     filled, mean = (x[:, :-1] / x[:, -1:].clamp_min(1e-4) for x in (last, last.mean((2, 3), True)))
     filled = torch.where(last[:, -1:] > 1e-4, filled, mean)
     for level in reversed(levels[:-1]):

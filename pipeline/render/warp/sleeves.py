@@ -16,7 +16,10 @@ from pipeline.render.warp.matte import features
 
 SHORT = 0.55  # of the upper arm's length in the reference: below it a forearm is foreshortened
 LIKE = 0.2  # distance of mean colours (`matte.features`) up to which they are one cloth or one skin
-LENT = (0.38, 0.85)  # shares of the upper arm from the elbow on: before lies the forearm, beyond the shoulder
+LENT = (
+    0.38,
+    0.85,
+)  # shares of the upper arm from the elbow on: before lies the forearm, beyond the shoulder
 SKIN = 0.14  # distance from the nose's colour up to which an arm is bare
 NOSE = (27, 28, 29, 30)  # face points
 PAIRS = ((0, 2), (1, 3))  # upper arm and forearm in ARMS
@@ -68,7 +71,9 @@ def stretches(nodes: Tensor, pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tens
     What lies nearer to the elbow is hidden behind a forearm that points at the camera.
     """
     own, inside = [], []
-    for (a, b), ends, radius in zip(ARMS[:2], lendable(pose).unbind(1), LIMB_RADIUS[:2], strict=True):
+    for (a, b), ends, radius in zip(
+        ARMS[:2], lendable(pose).unbind(1), LIMB_RADIUS[:2], strict=True
+    ):
         along, _, _, length = bone(nodes, pose.body[:, a], pose.body[:, b])
         apart = bone(nodes, *ends.unbind(1))[2] / unit[:, None, None] - radius
         inside.append((0.5 - apart / 0.06).clamp(0, 1))

@@ -14,12 +14,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Start the browser demo; return the exit code."""
     quiet_libraries()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    from pipeline.studio.app import zerogpu  # first: it imports `spaces`, which must come before torch
+    from pipeline.studio.app import (
+        zerogpu,
+    )  # first: it imports `spaces`, which must come before torch
     from pipeline.studio.app.page import build, launch_options
 
     parser = argparse.ArgumentParser(prog="app.py", description="APV Studio in the browser")
     parser.add_argument(
-        "--model", default=zerogpu.model_name(), help="mini or the folder of a model; also APV_MODEL"
+        "--model",
+        default=zerogpu.model_name(),
+        help="mini or the folder of a model; also APV_MODEL",
     )
     # a Space is reached through its proxy
     parser.add_argument("--host", default="0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")

@@ -35,7 +35,9 @@ def shown(handler: Callable[..., Iterator], names: list[str]) -> Callable[..., I
                 parts = tuple(gr.skip() if part is handlers.KEEP else part for part in parts)
                 yield parts if isinstance(values, tuple) else parts[0]
         except session.Again as error:
-            raise gr.Error("", visible=False, print_exception=False) from error  # ends what would follow
+            raise gr.Error(
+                "", visible=False, print_exception=False
+            ) from error  # ends what would follow
         except ValueError as error:
             sentence = re.sub(rf"{re.escape(str(uploads()))}/(\w+/)?", "", str(error))
             raise gr.Error(
@@ -60,7 +62,13 @@ class Wiring:
         return [self.ui[name] for name in (names.split() if isinstance(names, str) else names)]
 
     def on(
-        self, event: Any, handler: Callable, given: str | list[str], out: str, name: str = "", **how: Any
+        self,
+        event: Any,
+        handler: Callable,
+        given: str | list[str],
+        out: str,
+        name: str = "",
+        **how: Any,
     ) -> Any:
         """`event` runs `handler` on the parts `given` into the parts `out`, as the endpoint `name`."""
         given = given.split() if isinstance(given, str) else given
@@ -72,7 +80,12 @@ class Wiring:
         """Draws the skeleton after `event`, then what else shows the same motion."""
         names = named.split() or [""] * 4
         done = self.on(
-            event, handlers.tune, self.TUNE, "status skeleton over", names[0], show_progress="minimal"
+            event,
+            handlers.tune,
+            self.TUNE,
+            "status skeleton over",
+            names[0],
+            show_progress="minimal",
         )
         self.on(done.success, handlers.excerpt, self.TUNE, "draft", names[1])
         self.on(done.success, handlers.pose, self.TUNE, "drawn", names[2])
@@ -81,7 +94,12 @@ class Wiring:
     def analyse(self, event: Any, name: str = "") -> None:
         given = ["visit", *self.FILES.split(), *controls.names("analyse")]
         looked = self.on(
-            event, handlers.analyse, given, "visit status wave notes accents", name, show_progress="minimal"
+            event,
+            handlers.analyse,
+            given,
+            "visit status wave notes accents",
+            name,
+            show_progress="minimal",
         )
         found = self.on(looked.success, handlers.people, "visit", "people", name and "people")
         self.on(found.success, picker, "visit tab", "people_tab views tab drawn")
@@ -90,8 +108,12 @@ class Wiring:
     def inputs(self) -> None:
         """Analyse, the choice of a person, examples, changed inputs."""
         ui = self.ui
-        self.analyse(functools.partial(gr.on, [ui["analyse"].click, ui["person"].submit]), "analyse")
-        chosen = ui["people"].select(pick, self.parts("visit people"), ui["person"], api_visibility="private")
+        self.analyse(
+            functools.partial(gr.on, [ui["analyse"].click, ui["person"].submit]), "analyse"
+        )
+        chosen = ui["people"].select(
+            pick, self.parts("visit people"), ui["person"], api_visibility="private"
+        )
         self.analyse(chosen.success)
         if rows := examples():
             table = gr.Dataset(
@@ -118,14 +140,26 @@ class Wiring:
         edit = functools.partial(ui["accents"].input, **latest)
         typed = self.on(edit, handlers.typed, "visit accents", "visit")
         reset = functools.partial(ui["detected"].click, **latest)
-        for event, name, given in ((typed.success, "accents", "visit accents"), (reset, "detected", "visit")):
-            edited = self.on(event, getattr(handlers, name), given, "visit status wave accents hint", name)
+        for event, name, given in (
+            (typed.success, "accents", "visit accents"),
+            (reset, "detected", "visit"),
+        ):
+            edited = self.on(
+                event, getattr(handlers, name), given, "visit status wave accents hint", name
+            )
             self.then_tune(edited.success)
         for name in ("skeleton", "clip", "people"):
             how = {"queue": False, "api_visibility": "private"}
             seen = ui[f"{name}_tab"].select(lambda name=name: name, None, ui["tab"], **how)
             if name == "clip":
-                self.on(seen.success, handlers.overlay, self.TUNE, "clip", "overlay", show_progress="minimal")
+                self.on(
+                    seen.success,
+                    handlers.overlay,
+                    self.TUNE,
+                    "clip",
+                    "overlay",
+                    show_progress="minimal",
+                )
 
     def result(self) -> None:
         """Generate, cancel, side by side, settings of an older video."""
@@ -135,17 +169,31 @@ class Wiring:
         given = ["visit", "made", *self.TUNE[1:], *controls.names("generate")]
         limits = {"concurrency_id": "denoise", "concurrency_limit": 1}
         made = self.on(
-            busy.success, handlers.generate, given, "made status preview result", "generate", **limits
+            busy.success,
+            handlers.generate,
+            given,
+            "made status preview result",
+            "generate",
+            **limits,
         )
         hidden = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
         made.then(lambda: states(False), None, self.parts(swap), **hidden)
         self.on(made.success, handlers.compare, "made", "both", "compare", show_progress="minimal")
         ui["cancel"].click(
-            handlers.cancel, ui["visit"], ui["status"], api_name="cancel", queue=False, show_progress="hidden"
+            handlers.cancel,
+            ui["visit"],
+            ui["status"],
+            api_name="cancel",
+            queue=False,
+            show_progress="hidden",
         )
         kept = " ".join(knob.name for knob in controls.KNOBS)
         self.on(
-            ui["old"].upload, handlers.load_settings, "visit old", f"visit status {kept}", "load_settings"
+            ui["old"].upload,
+            handlers.load_settings,
+            "visit old",
+            f"visit status {kept}",
+            "load_settings",
         )
 
 

@@ -10,8 +10,20 @@ log = logging.getLogger(__name__)
 
 ASSETS = ROOT / "assets"
 EXAMPLES = (  # label, reference image, speech, driving video or None, intensity
-    ("Half body, beat gestures", "reference/half_jacket.png", "speech/welcome.wav", "driving/beats.mp4", 1),
-    ("Whole body, side steps", "reference/full_trousers.png", "speech/lecture.wav", "driving/steps.mp4", 1),
+    (
+        "Half body, beat gestures",
+        "reference/half_jacket.png",
+        "speech/welcome.wav",
+        "driving/beats.mp4",
+        1,
+    ),
+    (
+        "Whole body, side steps",
+        "reference/full_trousers.png",
+        "speech/lecture.wav",
+        "driving/steps.mp4",
+        1,
+    ),
     ("Pose-free, no driving video", "reference/half_glasses.png", "speech/weather.wav", None, 1),
     (
         "Hard accents, intensity 2",

@@ -26,11 +26,13 @@ from pipeline.studio.app import controls
 from pipeline.studio.app.session import Again, Made, Rows, Visit
 from pipeline.studio.app.status import bar, line
 from pipeline.studio.app.zerogpu import model, model_name, render
-from pipeline.values import Motion
+from pipeline.values import InputError, Motion
 
 log = logging.getLogger(__name__)
 
-ACCENT_HINT = "Double-click a cell to change it; the last row is free; empty both cells to delete. At once."
+ACCENT_HINT = (
+    "Double-click a cell to change it; the last row is free; empty both cells to delete. At once."
+)
 NO_NOTES = "✓ No warnings: the skeleton fits the reference image."
 PREVIEW_EVERY = 0.5  # seconds between pictures sent to the browser while frames arrive
 KEEP = object()  # yielded for a part of the page that stays as it is
@@ -40,16 +42,19 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
     """Step 1; yields visit, status, picture of the speech, warnings, table of the accents."""
     for value, name in ((image, "reference image"), (audio, "speech")):
         if not value:
-            raise ValueError(f"there is no {name} yet; add one on the left or click an example")
+            raise InputError(f"there is no {name} yet; add one on the left or click an example")
     if video and pose:
-        raise ValueError("there are a driving video and a pose file; remove one of them")
+        raise InputError("there are a driving video and a pose file; remove one of them")
     chosen = controls.read("analyse", knobs)
     request = request_module.Request(image, audio, video or pose, model=model_name(), **chosen)
     pipe, start = model(request.model), time.perf_counter()
     inputs, heard, note = steps.load(request, pipe), media.content_hash(audio), ""
     rows = visit.accents if visit.speech in ("", heard) else None
     if rows and max(rows)[0] > inputs.audio.seconds:
-        rows, note = None, "The accents of the loaded settings reach beyond this speech and are left out."
+        rows, note = (
+            None,
+            "The accents of the loaded settings reach beyond this speech and are left out.",
+        )
     request = replace(request, accent_rows=rows)
     work, began, stage = steps.analyse(request, pipe, inputs), start, None
     while True:
@@ -65,8 +70,12 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
     part, motion = outputs.excerpt(inputs, analysis.motion)
     draft.layers(part.picture, motion, part.size)  # kept: the slider's drafts find them
     folder = visit.folder or tempfile.mkdtemp(prefix="apv", dir=visit.home)
-    fresh = replace(visit, request=request, inputs=inputs, analysis=analysis, accents=rows, speech=heard)
-    notes = "  \n".join(f"⚠ {sentence}" for sentence in (*analysis.warnings, *([note] if note else [])))
+    fresh = replace(
+        visit, request=request, inputs=inputs, analysis=analysis, accents=rows, speech=heard
+    )
+    notes = "  \n".join(
+        f"⚠ {sentence}" for sentence in (*analysis.warnings, *([note] if note else []))
+    )
     took = time.perf_counter() - start
     text = f"<b>Analysed</b> {len(analysis.motion)} frames in {took:.1f} s. Drag the slider."
     fresh = replace(fresh, folder=folder, typed=None)
@@ -100,7 +109,13 @@ def accents(visit, table: list[list[Any]]) -> Iterator:
     fresh, text = with_accents(visit, rows)
     wanted = accent_table(fresh.analysis)
     neat = table and rows == tuple(map(tuple, wanted[:-1])) and not _filled(table[-1])
-    yield fresh, text, speech_picture(fresh), KEEP if neat or waiting else wanted, waiting or ACCENT_HINT
+    yield (
+        fresh,
+        text,
+        speech_picture(fresh),
+        KEEP if neat or waiting else wanted,
+        waiting or ACCENT_HINT,
+    )
 
 
 def detected(visit) -> Iterator:
@@ -136,13 +151,15 @@ def accent_rows(table: list[list[Any]]) -> tuple[Rows, str]:
         try:
             cells = tuple(float(cell) for cell in _filled(row))
         except (TypeError, ValueError):
-            raise ValueError(
+            raise InputError(
                 f"row {number} of the accents holds {row}; give a time in seconds and a strength from 0 to 1"
             ) from None
         if len(cells) == 2:
             rows.append(cells)
         elif cells:
-            waiting = f"⚠ Row {number} lacks a cell and does not count yet; empty both to delete it."
+            waiting = (
+                f"⚠ Row {number} lacks a cell and does not count yet; empty both to delete it."
+            )
     return tuple(rows), waiting
 
 
@@ -155,7 +172,11 @@ def people(visit) -> Iterator:
     """Yields the driving frame with its numbered people, or None where there is no choice."""
     found = analysed(visit)
     several = len(found.people) > 1
-    yield outputs.people_picture(visit.request, found.people, found.report.chosen) if several else None
+    yield (
+        outputs.people_picture(visit.request, found.people, found.report.chosen)
+        if several
+        else None
+    )
 
 
 def person_at(visit, x: float, y: float) -> str:
@@ -166,7 +187,7 @@ def person_at(visit, x: float, y: float) -> str:
 def analysed(visit: Visit) -> Analysis:
     """The visitor's analysis, or the sentence that says what to press."""
     if visit.analysis is None:
-        raise ValueError("nothing is analysed yet; press 1 Analyse first")
+        raise InputError("nothing is analysed yet; press 1 Analyse first")
     return visit.analysis
 
 
@@ -186,7 +207,9 @@ def tune(visit, *knobs) -> Iterator:
     strongest = int(np.argmax(motion.intensity))
     over = charts.overlay(inputs.picture, motion.pose, strongest, inputs.size)
     took = time.perf_counter() - start
-    text = f"<b>Intensity {request.intensity:g}</b>: skeleton of {len(motion)} frames in {took:.2f} s."
+    text = (
+        f"<b>Intensity {request.intensity:g}</b>: skeleton of {len(motion)} frames in {took:.2f} s."
+    )
     yield line(text), path, over
 
 
@@ -224,7 +247,9 @@ def generate(visit, last, *knobs) -> Iterator:
     request = replace(request, **controls.read("generate", knobs[tuning:]))
     pipe, path = model(request.model), visit.file("apv_studio")
     visit.stop.clear()
-    work = steps.generate(request, pipe, visit.inputs, motion, path, functools.partial(render, request.model))
+    work = steps.generate(
+        request, pipe, visit.inputs, motion, path, functools.partial(render, request.model)
+    )
     began, sent, done = time.perf_counter(), 0.0, 0
     started = f"<b>Started</b>: {len(motion)} frames on {pipe.placed.device}; the first ones take longest."
     yield KEEP, line(started, 0), None, KEEP
@@ -254,9 +279,11 @@ def generate(visit, last, *knobs) -> Iterator:
 def compare(made) -> Iterator:
     """Yields the side-by-side video of the last result."""
     if made is None:
-        raise ValueError("there is no result yet; press 3 Generate first")
+        raise InputError("there is no result yet; press 3 Generate first")
     path = made.visit.file("side_by_side")
-    for _ in outputs.write_comparison(made.request, made.visit.inputs, made.motion, made.path, path):
+    for _ in outputs.write_comparison(
+        made.request, made.visit.inputs, made.motion, made.path, path
+    ):
         pass
     yield path
 
@@ -286,7 +313,7 @@ def load_settings(visit: Visit, video: str | None) -> Iterator:
     """Yields visit, status, and the sliders and choices of a video that APV Studio wrote."""
     found = media.read_settings(video) if video else None
     if not found or "apv_studio" not in found:
-        raise ValueError("this video holds no settings of APV Studio; choose an mp4 that it wrote")
+        raise InputError("this video holds no settings of APV Studio; choose an mp4 that it wrote")
     request = request_module.Request.of({**found, "reference": "", "audio": ""})
     rows = request.accent_rows
     extra = "" if rows is None else f" and {len(rows)} accents"

@@ -50,7 +50,9 @@ def input_column() -> dict[str, Any]:
     }  # fmt: skip
     ui["image"].preprocess = whole_file
     with gr.Tab("Driving video"):
-        ui["video"] = gr.Video(label="Optional: gestures", sources=["upload"], height=160, elem_id="driving")
+        ui["video"] = gr.Video(
+            label="Optional: gestures", sources=["upload"], height=160, elem_id="driving"
+        )
     with gr.Tab("Pose file"):
         ui["pose"] = gr.File(
             label=".npz or OpenPose .json", file_types=[".npz", ".json"], height=160, elem_id="pose"
@@ -64,7 +66,12 @@ def motion_column() -> dict[str, Any]:
     look = {"interactive": False, "height": 340, "min_width": 150}
     ui = {
         "wave": gr.Image(
-            label="Speech", show_label=False, interactive=False, height=150, buttons=[], elem_id="wave"
+            label="Speech",
+            show_label=False,
+            interactive=False,
+            height=150,
+            buttons=[],
+            elem_id="wave",
         )
     }
     with (
@@ -88,9 +95,13 @@ def motion_column() -> dict[str, Any]:
             ui["draft"] = gr.Video(
                 label="Draft, 2 s", autoplay=True, loop=True, elem_id="draft", buttons=[], **look
             )
-            ui["over"] = gr.Image(label="Alignment", elem_id="overlay", buttons=["fullscreen"], **look)
+            ui["over"] = gr.Image(
+                label="Alignment", elem_id="overlay", buttons=["fullscreen"], **look
+            )
         with gr.Tab("Overlay clip", id="clip") as ui["clip_tab"]:
-            ui["clip"] = gr.Video(label="Skeleton over the picture", autoplay=True, elem_id="clip", **look)
+            ui["clip"] = gr.Video(
+                label="Skeleton over the picture", autoplay=True, elem_id="clip", **look
+            )
         with gr.Tab("Who drives?", id="people", visible=False) as ui["people_tab"], gr.Row():
             ui["people"] = gr.Image(
                 label="Click one", format="jpeg", buttons=[], elem_id="people", scale=3, **look
@@ -110,9 +121,13 @@ def result_column() -> dict[str, Any]:
     """Buttons, status, newest frame while it works, result and side-by-side video."""
     ui = {}
     with gr.Row():
-        ui["generate"] = gr.Button("3 Generate", variant="primary", elem_id="generate", min_width=120)
+        ui["generate"] = gr.Button(
+            "3 Generate", variant="primary", elem_id="generate", min_width=120
+        )
         ui["cancel"] = gr.Button("Cancel, keep", interactive=False, elem_id="cancel", min_width=120)
-    hint = "Choose inputs on the left, or click an example. No driving video or pose file = pose-free."
+    hint = (
+        "Choose inputs on the left, or click an example. No driving video or pose file = pose-free."
+    )
     ui["status"] = gr.HTML(status.line(hint), elem_id="status")
     ui["preview"] = gr.Image(
         label="Newest frame", interactive=False, height=520, visible=False, format="jpeg", buttons=[],
@@ -123,7 +138,9 @@ def result_column() -> dict[str, Any]:
         with gr.Tab("Result"):
             ui["result"] = gr.Video(label="Result", elem_id="result", autoplay=True, **look)
         with gr.Tab("Side by side"):
-            ui["both"] = gr.Video(label="Driving or reference | skeleton | result", elem_id="both", **look)
+            ui["both"] = gr.Video(
+                label="Driving or reference | skeleton | result", elem_id="both", **look
+            )
     return ui
 
 
@@ -145,8 +162,14 @@ def build() -> gr.Blocks:
     """The page."""
     uploads().mkdir(parents=True, exist_ok=True)
     with gr.Blocks(title="APV Studio", analytics_enabled=False, delete_cache=(3600, 43200)) as page:
-        visit = gr.State(session.Visit(str(uploads())), time_to_live=7200, delete_callback=session.forget)
-        ui = {"visit": visit, "made": gr.State(None, time_to_live=7200), "tab": gr.State("skeleton")}
+        visit = gr.State(
+            session.Visit(str(uploads())), time_to_live=7200, delete_callback=session.forget
+        )
+        ui = {
+            "visit": visit,
+            "made": gr.State(None, time_to_live=7200),
+            "tab": gr.State("skeleton"),
+        }
         gr.Markdown((ASSETS / "ui" / "header.md").read_text(encoding="utf-8"), elem_id="header")
         ui["examples"] = gr.Row()
         with gr.Row():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from pipeline.studio.cli.commands import generate, models, pose, preview
 from pipeline.studio.cli.parser import TRAINERS, build_parser
+from pipeline.values import InputError
 
 
 def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
@@ -28,7 +29,9 @@ def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
 
         return mini.main(rest)
     if command == "evaluate":
-        raise ValueError(f"evaluate {what or ''} is not supported by this version".replace("  ", " "))
+        raise InputError(
+            f"evaluate {what or ''} is not supported by this version".replace("  ", " ")
+        )
     trainer = importlib.import_module(f"pipeline.training.{TRAINERS[what]}")
     return trainer.main(list(rest))
 
@@ -54,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("error: interrupted; frames that were finished are kept in the output", file=sys.stderr)
+        print(
+            "error: interrupted; frames that were finished are kept in the output", file=sys.stderr
+        )
         return 2
 
 

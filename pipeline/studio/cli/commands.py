@@ -9,6 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.values import InputError
+
 log = logging.getLogger("pipeline")
 INPUTS = ("reference", "audio", "driving", "input", "accents", "arms")
 
@@ -26,7 +28,9 @@ def generate(args: argparse.Namespace) -> dict:
     expected = estimate(request, pipe, inputs, len(motion))
     print(f"estimate: {expected.sentence()}", file=sys.stderr)
     meter.drain(steps.generate(request, pipe, inputs, motion, args.output))
-    return facts(args.output, request, pipe, inputs, analysis, meter) | {"estimate": expected.to_dict()}
+    return facts(args.output, request, pipe, inputs, analysis, meter) | {
+        "estimate": expected.to_dict()
+    }
 
 
 def estimate(request, pipe, inputs, frames: int):
@@ -94,7 +98,9 @@ def placement(args: argparse.Namespace):
 
     if args.command != "generate":
         return Placement(args.device, args.attention)
-    return Placement(args.device, args.attention, args.dtype, args.offload, args.compile, args.channels_last)
+    return Placement(
+        args.device, args.attention, args.dtype, args.offload, args.compile, args.channels_last
+    )
 
 
 def facts(output, request, pipe, inputs, analysis, meter) -> dict:
@@ -140,7 +146,9 @@ def models(args: argparse.Namespace) -> dict:
             size = "size unknown" if row["megabytes"] is None else f"{row['megabytes']:.0f} MB"
             state = "installed" if row["installed"] else "not installed"
             gated = "gated" if row["gated"] else "open"
-            print(f"{row['name']:16} {size:>12}, {state:13}  {row['licence']} ({gated})  {row['where']}")
+            print(
+                f"{row['name']:16} {size:>12}, {state:13}  {row['licence']} ({gated})  {row['where']}"
+            )
             print(f"{'':16} {row['what']}")
     return {"models": rows}
 
@@ -166,12 +174,18 @@ def check_outputs(args: argparse.Namespace, *names: str) -> None:
     for path in filter(None, (getattr(args, name) for name in names)):
         place = Path(path).resolve()
         if place in taken:
-            raise ValueError(f"{path} is named twice, or is one of the inputs; give each output its own name")
+            raise InputError(
+                f"{path} is named twice, or is one of the inputs; give each output its own name"
+            )
         taken.add(place)
         if not place.parent.is_dir():
-            raise ValueError(f"{path} cannot be written: the folder {place.parent} does not exist; make it")
+            raise InputError(
+                f"{path} cannot be written: the folder {place.parent} does not exist; make it"
+            )
         if place.with_suffix(".npz") in inputs and pose_files.is_pose(place):
-            raise ValueError(f"{path} would put its pose over an input; give it another name")
+            raise InputError(f"{path} would put its pose over an input; give it another name")
         folder = place.is_dir() and (args.command != "pose" or place.suffix)
         if folder or not os.access(place.parent, os.W_OK):
-            raise ValueError(f"{path} cannot be written: it is a folder, or its folder is read-only")
+            raise InputError(
+                f"{path} cannot be written: it is a folder, or its folder is read-only"
+            )

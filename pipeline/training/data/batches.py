@@ -13,12 +13,18 @@ from torch import Tensor
 from pipeline.models.denoiser import CELL
 from pipeline.motion import skeleton
 from pipeline.training.data.clips import WITHHELD, Clips, shards
-from pipeline.values import Keypoints, Pose
+from pipeline.values import InputError, Keypoints, Pose
 
-CONTROL_SCALE = 2  # the skeleton is drawn at twice the size: at once the size face dots melt together
+CONTROL_SCALE = (
+    2  # the skeleton is drawn at twice the size: at once the size face dots melt together
+)
 OPEN_SHARDS = 16
 WITHHELD_CHANCE = 2.5  # times as often: clips whose mouth the sound alone tells
-FACE_CROPS, HAND_CROPS, HOLE_CROPS = 0.55, 0.22, 0.18  # shares of crops at these places, the rest anywhere
+FACE_CROPS, HAND_CROPS, HOLE_CROPS = (
+    0.55,
+    0.22,
+    0.18,
+)  # shares of crops at these places, the rest anywhere
 EXCHANGE = 0.35  # chance per batch that an open shard is exchanged
 # mirror images: OpenPose body and iBUG face
 BODY_MIRROR = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
@@ -79,7 +85,9 @@ class Pool:
     def _exchange(self) -> None:
         paths = shards(self.folder)
         if not paths:
-            raise ValueError(f"the training pool {self.folder.name} is empty; wait until it is being filled")
+            raise InputError(
+                f"the training pool {self.folder.name} is empty; wait until it is being filled"
+            )
         missing = max(1, OPEN_SHARDS - len(self.open))
         for _ in range(missing):
             if len(self.open) >= OPEN_SHARDS:
@@ -112,7 +120,12 @@ def skeletons(clips: Clips) -> Tensor:
     face[:, :, WITHHELD, 2] *= clips.lips[:, None, None]
     parts = [p.flatten(0, 1).double().numpy() for p in (clips.body, clips.hands, face)]
     pose = Pose(*(Keypoints(p[..., :2], p[..., 2]) for p in parts), 25.0, clips.size)
-    return torch.from_numpy(skeleton.draw(pose, (height, width), "preview")).permute(0, 3, 1, 2).float() / 255
+    return (
+        torch.from_numpy(skeleton.draw(pose, (height, width), "preview"))
+        .permute(0, 3, 1, 2)
+        .float()
+        / 255
+    )
 
 
 def plain(clips: Clips) -> Batch:
@@ -191,7 +204,10 @@ def crop_corner(batch: Batch, side: int, generator: torch.Generator) -> list[tup
     rows, columns = (s // CELL for s in batch.truth.shape[-2:])
     corners = []
     for clip in range(batch.clips):
-        kind, noise = torch.rand((), generator=generator).item(), torch.rand(2, generator=generator) - 0.5
+        kind, noise = (
+            torch.rand((), generator=generator).item(),
+            torch.rand(2, generator=generator) - 0.5,
+        )
         face, hands = batch.face[clip * frames], batch.hands[clip * frames]
         centre = torch.rand(2, generator=generator)  # x, y
         if kind < FACE_CROPS and face[:, 2].mean() > 0.5:
@@ -204,7 +220,9 @@ def crop_corner(batch: Batch, side: int, generator: torch.Generator) -> list[tup
         place = centre.flip(0) * torch.tensor([rows, columns]) + noise * side * 0.5 - side / 2
         limits = (rows - side, columns - side)
         corners.append(
-            tuple(int(min(max(v, 0), limit)) for v, limit in zip(place.tolist(), limits, strict=True))
+            tuple(
+                int(min(max(v, 0), limit)) for v, limit in zip(place.tolist(), limits, strict=True)
+            )
         )
     return corners
 
@@ -224,11 +242,16 @@ def crop(pictures: Tensor, corners: list[tuple[int, int]], side: int, cell: int)
     frames = len(pictures) // len(corners)
     parts = []
     for i, (row, column) in enumerate(corners):
-        rows, columns = slice(row * cell, (row + side) * cell), slice(column * cell, (column + side) * cell)
+        rows, columns = (
+            slice(row * cell, (row + side) * cell),
+            slice(column * cell, (column + side) * cell),
+        )
         parts.append(pictures[i * frames : (i + 1) * frames, :, rows, columns])
     return torch.cat(parts)
 
 
 def rng_of(seed: int, step: int) -> torch.Generator:
     """A generator for one training step, so that a resumed run draws as an unbroken one."""
-    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
+    return torch.Generator().manual_seed(
+        int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+    )

@@ -24,6 +24,7 @@ from pipeline.training.data import presenters, talks
 from pipeline.training.data.presenters import acting
 from pipeline.training.data.presenters.camera import recorded
 from pipeline.training.data.presenters.rows import Rows
+from pipeline.values import InputError
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,15 @@ JITTER = 1.2  # pixels at a short side of 128, the largest standard deviation of
 TOKENS = (5, 160)  # per frame: offsets of `audio2pose.TOKEN_OFFSETS`, channels
 WITHHELD = [*range(3, 14), *range(48, 68)]  # face points that speech moves: jaw and lips
 WITHHELD_SHARE = 0.2  # of clips
-PROPORTIONS_SHARE, PROPORTIONS = 0.3, 0.12  # of clips whose driver has other bones, by about that much
+PROPORTIONS_SHARE, PROPORTIONS = (
+    0.3,
+    0.12,
+)  # of clips whose driver has other bones, by about that much
 CALM_SHARE = 0.5  # of clips whose driver moves as much as a real speaker, not as lively as can be
 TEXTURED_SHARE = 0.35  # of clips whose holes are filled with texture, as the pipeline does
-FILL = functools.partial(warp.textured, finest=48)  # at 128 cells, as in use, it takes 1 s a picture, not .1
+FILL = functools.partial(
+    warp.textured, finest=48
+)  # at 128 cells, as in use, it takes 1 s a picture, not .1
 MARGIN = 0.5  # s of silence taken before and after a talk
 PER_CLIP = ("reference", "lips")  # fields without a frame axis
 MASKED = 0.85  # share of clips with the person's mask, as almost every user's picture has one
@@ -88,7 +94,9 @@ class Clips:
     def frame(self, number: int) -> Clips:
         """The clips with one of their frames, F = 1."""
         part = slice(number, number + 1)
-        framed = {f.name: getattr(self, f.name)[:, part] for f in fields(self) if f.name not in PER_CLIP}
+        framed = {
+            f.name: getattr(self, f.name)[:, part] for f in fields(self) if f.name not in PER_CLIP
+        }
         return replace(self, **framed)
 
     @staticmethod
@@ -99,13 +107,17 @@ class Clips:
         """Writes a `.npz` through a temporary file, so that readers never see half a shard."""
         draft = path.with_suffix(".tmp")
         with open(draft, "wb") as file:
-            np.savez(file, format=FORMAT, **{f.name: getattr(self, f.name).numpy() for f in fields(self)})
+            np.savez(
+                file, format=FORMAT, **{f.name: getattr(self, f.name).numpy() for f in fields(self)}
+            )
         os.replace(draft, path)
 
     @staticmethod
     def load(path: Path) -> Clips:
         if not _is_current(path):
-            raise ValueError(f"{path.name} holds clips of an older drawing; delete it to have it drawn anew")
+            raise InputError(
+                f"{path.name} holds clips of an older drawing; delete it to have it drawn anew"
+            )
         with np.load(path, allow_pickle=False) as file:
             return Clips(*(torch.from_numpy(file[f.name]) for f in fields(Clips)))
 
@@ -199,14 +211,21 @@ def filmed(
     body, hands = (_inexact(p, level, size, generator) for p in (scene.body, scene.hands))
     face = _inexact(scene.face, level * _face_jitter(scene.face, size).cpu(), size, generator)
     shown = face.clone()
-    still = face + presenters.still_mouth(driven, dofs, size) - scene.face  # as inexact as the others
-    shown[:, :, WITHHELD] = torch.where(lips.to(face).view(-1, 1, 1, 1) > 0, face, still)[:, :, WITHHELD]
+    still = (
+        face + presenters.still_mouth(driven, dofs, size) - scene.face
+    )  # as inexact as the others
+    shown[:, :, WITHHELD] = torch.where(lips.to(face).view(-1, 1, 1, 1) > 0, face, still)[
+        :, :, WITHHELD
+    ]
     reference = warp.Points(body[:, :1], hands[:, :1], face[:, :1])
     mask = inexact_mask(scene.mask[:, 0], torch.rand((), generator=generator).item())
     layers = warp.plates(scene.image[:, 0], reference, mask, fill)
     target = warp.Points(body[:, 1:], hands[:, 1:], shown[:, 1:])
     warped = [warp.warp(layers, target[part]) for part in _chunks(target.body.shape[1])]
-    moved, valid = torch.cat([w.image for w in warped], 1), torch.cat([w.validity for w in warped], 1)
+    moved, valid = (
+        torch.cat([w.image for w in warped], 1),
+        torch.cat([w.validity for w in warped], 1),
+    )
     pictures = (scene.image[:, 0], scene.image[:, 1:], moved, valid)
     points = (body[:, 1:], hands[:, 1:], face[:, 1:])
     sound = (cues.audio[:, 1:], cues.loudness[:, 1:])
@@ -239,7 +258,9 @@ def _rendered(
     """Frame 0 of `people`, the rest of the same people with the proportions of `driven`."""
     first, rest = dofs.frames(slice(0, 1)), dofs.frames(slice(1, None))
     parts = [presenters.render(people, first, size)]
-    parts += [presenters.render(driven, rest.frames(part), size) for part in _chunks(rest.lean.shape[1])]
+    parts += [
+        presenters.render(driven, rest.frames(part), size) for part in _chunks(rest.lean.shape[1])
+    ]
     columns = [[getattr(part, f.name) for part in parts] for f in fields(presenters.Scene)]
     scene = presenters.Scene(*(torch.cat(column, 1) for column in columns))
     clips = [recorded(clip, generator) for clip in scene.image.cpu()]
@@ -278,7 +299,9 @@ def _face_jitter(face: Tensor, size: tuple[int, int]) -> Tensor:
     return 0.5 * (tall / TALL_FACE).clamp_max(1).view(-1, 1, 1, 1)
 
 
-def _inexact(points: Tensor, level: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+def _inexact(
+    points: Tensor, level: Tensor, size: tuple[int, int], generator: torch.Generator
+) -> Tensor:
     """Points with a detector's error: half of it new in every frame, half constant over the clip."""
     pixel = torch.tensor([1.0 / size[1], 1.0 / size[0]])
     each = torch.randn(points[..., :2].shape, generator=generator)
@@ -317,7 +340,9 @@ def _known(path: Path, changed: int) -> bool:
     return _is_current(path)
 
 
-def fill(folder: str, seed: int, count: int = SHARDS, scale: float = 1.0, device: str = "cpu") -> None:
+def fill(
+    folder: str, seed: int, count: int = SHARDS, scale: float = 1.0, device: str = "cpu"
+) -> None:
     """Draws shards into `folder` until there are `count` of them; those that exist are passed over.
 
     The speech bank, `scale` times the plain size, is made first and kept beside `folder`.

@@ -68,7 +68,9 @@ class Clip:
     steps: float = 0.0  # width of the side steps in head heights
 
 
-def _beats(start: float, stop: float, gap: float, low: tuple, high: tuple, both: bool = True) -> tuple:
+def _beats(
+    start: float, stop: float, gap: float, low: tuple, high: tuple, both: bool = True
+) -> tuple:
     """Postures that strike `high` every `gap` seconds, with a quick stroke and a slower way back."""
     keys, time, count = [], start, 0
     while time < stop:
@@ -236,7 +238,11 @@ def _joined(poses: list[Pose]) -> Pose:
     """Consecutive poses as one; coordinates in float32 precision, which is 1e-4 pixels and packs better."""
     parts = []
     for name in ("body", "hands", "face"):
-        xy = np.concatenate([getattr(p, name).xy for p in poses]).astype(np.float32).astype(np.float64)
+        xy = (
+            np.concatenate([getattr(p, name).xy for p in poses])
+            .astype(np.float32)
+            .astype(np.float64)
+        )
         parts.append(Keypoints(xy, np.concatenate([getattr(p, name).score for p in poses])))
     return Pose(*parts, poses[0].fps, poses[0].size)
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.motion.fda import _box, bridge
-from pipeline.values import Keypoints
+from pipeline.values import InputError, Keypoints
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,27 @@ class Placement:
     shift: np.ndarray
 
 
-SCALES = (0.15, 1.0)  # a face of half the picture becomes that of a full-body shot, or stays (our choice)
+SCALES = (
+    0.15,
+    1.0,
+)  # a face of half the picture becomes that of a full-body shot, or stays (our choice)
 DRIFT = 0.08  # relative change of the scale inside a clip, 1 sigma
 WANDER = 0.02  # movement of the face's centre inside a clip, fractions, 1 sigma
 SMOOTH = 12.0  # frames, sigma of the change over time
 
 
-def sample(rng: np.random.Generator, frames: int, scales: tuple[float, float] = SCALES) -> Placement:
+def sample(
+    rng: np.random.Generator, frames: int, scales: tuple[float, float] = SCALES
+) -> Placement:
     """Returns a random placement of a clip's face (APV-Gen eq. 2-4): one scale per clip, changing slowly.
 
     The clip's scale is log-uniform in `scales`, the drift around it a smoothed random walk; the shift leaves
     more room the smaller the face becomes. The constants are ours.
     """
     if frames < 1 or not 0 < scales[0] <= scales[1]:
-        raise ValueError(f"sampling needs at least one frame and 0 < low <= high, got {frames} and {scales}")
+        raise InputError(
+            f"sampling needs at least one frame and 0 < low <= high, got {frames} and {scales}"
+        )
     base = np.exp(rng.uniform(*np.log(scales)))
     noise = gaussian_filter1d(rng.standard_normal((frames, 3)), SMOOTH, axis=0, mode="nearest")
     noise *= np.sqrt(2 * SMOOTH * np.sqrt(np.pi))  # back to unit variance after smoothing
@@ -51,7 +58,7 @@ def warp(
     centre, or the middle of the picture when the clip shows no face at all.
     """
     if not len(points) == len(face) == len(placement.scale):
-        raise ValueError(
+        raise InputError(
             f"warping needs as many frames of points, face and placement, got {len(points)}, {len(face)} "
             f"and {len(placement.scale)}"
         )

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from pipeline.models.audio2pose import PHASE
 from pipeline.training.data import presenters, talks
-from pipeline.training.data.clips import HELD_OUT, MARGIN, MASKED, Clips, cast_of, filmed, inexact_mask
+from pipeline.training.data.clips import (
+    HELD_OUT,
+    MARGIN,
+    MASKED,
+    Clips,
+    cast_of,
+    filmed,
+    inexact_mask,
+)
 from pipeline.training.data.presenters import acting
 from pipeline.training.data.speech import engines
 
@@ -66,7 +74,9 @@ def held_talks(
         moved = torch.cat([start[:1], start[1] + moments])[None].float()
         cues = bank.cues(cast.talk, spoken)
         dofs = acting.talk(cast.moves, cast.manner, cues, moved)
-        made = filmed(cast.people, dofs, cues, torch.full((1,), float(lips)), size, jitter, generator)
+        made = filmed(
+            cast.people, dofs, cues, torch.full((1,), float(lips)), size, jitter, generator
+        )
         samples = said.samples[: round(frames / FPS * engines.RATE)]
         phones = [(n, a, min(b, frames / FPS)) for n, a, b in said.phones if a < frames / FPS]
         still = presenters.still_mouth(cast.people, dofs, size)[0, 1:]

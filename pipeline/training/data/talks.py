@@ -31,7 +31,7 @@ from pipeline.training.data.speech.augment import degrade
 from pipeline.training.data.speech.authored import mouth
 from pipeline.training.data.speech.sentences import pseudo_words, sentence, single_words
 from pipeline.training.data.speech.visemes import LABEL_RATE, PARAMETERS, PHONES, Phones, labels
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 FORMAT = 2  # of the bank: another number is made anew
 AUDIO2POSE = ROOT / "checkpoints" / "mini" / "audio2pose"
@@ -53,8 +53,14 @@ HELD_SHARE = 5  # one text in five, by its checksum, is held out
 DEGRADED = 0.5  # share of training utterances that sound like a room, a telephone or a noisy street
 NAMES = sorted(PHONES)
 WINDOW = 4  # label frames: loudness is the RMS of 40 ms
-ACCENT_GAP, ACCENT_RISE = 0.44, 0.16  # s between accents; least rise over the second around, of the range
-PHRASE_BEFORE, PHRASE_AFTER = 0.3, 0.25  # s that a gesturing body begins before and ends after the voice
+ACCENT_GAP, ACCENT_RISE = (
+    0.44,
+    0.16,
+)  # s between accents; least rise over the second around, of the range
+PHRASE_BEFORE, PHRASE_AFTER = (
+    0.3,
+    0.25,
+)  # s that a gesturing body begins before and ends after the voice
 CURVES = ("open", "round", "smile", "gap", "loudness", "phrase", "even", "odd", "nod", "brow")
 
 
@@ -85,7 +91,9 @@ class Cues(Rows):
     gap: Tensor  # label of the lips' opening in [0, 1]
     loudness: Tensor
     phrase: Tensor  # 1 while a phrase is said, 0 in pauses, smooth
-    strokes: Tensor  # (B, T, 2) lift of the arms around every other accent: up before it, down on it
+    strokes: (
+        Tensor  # (B, T, 2) lift of the arms around every other accent: up before it, down on it
+    )
     nod: Tensor
     brow: Tensor
     audio: Tensor
@@ -178,7 +186,9 @@ class Bank:
 
     def __init__(self, talks: list[Talk]) -> None:
         if not talks:
-            raise ValueError("the speech bank is empty; check that espeak-ng or espeakng-loader works")
+            raise InputError(
+                "the speech bank is empty; check that espeak-ng or espeakng-loader works"
+            )
         self.talks = talks
 
     def __len__(self) -> int:
@@ -210,11 +220,17 @@ class Bank:
 
     def save(self, path: Path) -> None:
         """Writes one `.npz` through a temporary file."""
-        parts = {k: [getattr(t, k) for t in self.talks] for k in ("samples", "curves", "accents", "features")}
+        parts = {
+            k: [getattr(t, k) for t in self.talks]
+            for k in ("samples", "curves", "accents", "features")
+        }
         arrays = {k: np.concatenate(v) for k, v in parts.items()}
         arrays |= {f"{k}_ends": np.cumsum([len(a) for a in v]) for k, v in parts.items()}
         phones = [[(NAMES.index(n), a, b) for n, a, b in t.phones] for t in self.talks]
-        arrays["phones"], arrays["phones_ends"] = np.concatenate(phones), np.cumsum([len(p) for p in phones])
+        arrays["phones"], arrays["phones_ends"] = (
+            np.concatenate(phones),
+            np.cumsum([len(p) for p in phones]),
+        )
         draft = path.with_suffix(f".{os.getpid()}.tmp")
         with open(draft, "wb") as file:
             np.savez(file, format=FORMAT, voices=np.array([t.voice for t in self.talks]), **arrays)
@@ -224,12 +240,21 @@ class Bank:
     def load(path: Path) -> Bank:
         with np.load(path, allow_pickle=False) as file:
             if int(file["format"]) != FORMAT:
-                raise ValueError(f"{path.name} is a speech bank of another format; delete it")
+                raise InputError(f"{path.name} is a speech bank of another format; delete it")
             names = ("samples", "phones", "curves", "accents", "features")
             cut = {k: np.split(file[k], file[f"{k}_ends"][:-1]) for k in names}
             voices = file["voices"].tolist()
-        cut["phones"] = [[(NAMES[int(n)], a, b) for n, a, b in rows.tolist()] for rows in cut["phones"]]
-        columns = (cut["samples"], cut["phones"], voices, cut["curves"], cut["accents"], cut["features"])
+        cut["phones"] = [
+            [(NAMES[int(n)], a, b) for n, a, b in rows.tolist()] for rows in cut["phones"]
+        ]
+        columns = (
+            cut["samples"],
+            cut["phones"],
+            voices,
+            cut["curves"],
+            cut["accents"],
+            cut["features"],
+        )
         return Bank([Talk(*row) for row in zip(*columns, strict=True)])
 
 

@@ -48,7 +48,10 @@ def _same(a: Detection, b: Detection) -> bool:
         for name in ("body", "hands", "face"):
             assert np.array_equal(getattr(p, name).xy, getattr(q, name).xy)
             assert np.array_equal(getattr(p, name).score, getattr(q, name).score)
-    assert all(np.array_equal(m, n) and n.dtype == np.float32 for m, n in zip(a.masks, b.masks, strict=True))
+    assert all(
+        np.array_equal(m, n) and n.dtype == np.float32
+        for m, n in zip(a.masks, b.masks, strict=True)
+    )
     return a.notes == b.notes
 
 
@@ -142,7 +145,7 @@ def test_a_pickle_is_never_read(picture):
     detector = Counting()
     cache.image(detector, picture)
     (entry,) = cache.folder().iterdir()
-    np.savez(open(entry / "0.npz", "wb"), body_xy=np.array([{"a": 1}], dtype=object))
+    np.savez(open(entry / "0.npz", "wb"), body_xy=np.array([{"a": 1}], dtype=object))  # noqa: SIM115
     cache.image(detector, picture)
     assert detector.asked == 2
 

@@ -89,7 +89,9 @@ def test_without_a_box_the_whole_picture_is_one(record, stand_in) -> None:
     points = record["empty_keypoints134"][0] / (400, 300)
     assert np.array_equal(person.body[:, :2], points[:18])
     inside = ((points >= 0) & (points <= 1)).all(1)
-    assert np.array_equal(person.face[:, 2], (record["empty_scores134"][0].clip(0, 1) * inside)[24:92])
+    assert np.array_equal(
+        person.face[:, 2], (record["empty_scores134"][0].clip(0, 1) * inside)[24:92]
+    )
     assert np.array_equal(seen[0], dwpose.crop(record["image"], np.array([0, 0, 400, 300])))
 
 
@@ -113,7 +115,9 @@ def test_the_recorded_sessions_give_the_recorded_people(record, stand_in) -> Non
 
 
 def test_boxes_of_others_and_weaker_doubles_are_dropped() -> None:
-    raw = found_by_yolox((160, 240, 128, 256, 0.9), (164, 244, 128, 256, 0.8), (480, 300, 100, 200, 0.31))
+    raw = found_by_yolox(
+        (160, 240, 128, 256, 0.9), (164, 244, 128, 256, 0.8), (480, 300, 100, 200, 0.31)
+    )
     raw[8399, 4:7] = 1, 0, 1  # surely of another class
     raw[8398, 4:6] = 0.299, 1
     found = dwpose.boxes(raw, np.zeros((640, 640, 3), np.uint8))
@@ -124,9 +128,13 @@ def test_boxes_of_others_and_weaker_doubles_are_dropped() -> None:
 
 
 def test_two_people_the_larger_first_with_the_sentence_and_without_masks(stand_in) -> None:
-    stand_in(lambda picture: (found_by_yolox((100, 200, 60, 120, 0.95), (400, 300, 150, 300, 0.6)),))
+    stand_in(
+        lambda picture: (found_by_yolox((100, 200, 60, 120, 0.95), (400, 300, 150, 300, 0.6)),)
+    )
     found = detectors.load("dwpose").image(grey(90)[0])
-    assert found.masks == () and found.notes == ("2 people found in the picture; the largest is used",)
+    assert found.masks == () and found.notes == (
+        "2 people found in the picture; the largest is used",
+    )
     first, second = (person.body.xy[0, 1, 0] for person in found.people)
     assert first > 0.5 > second and found.people[0].size == (320, 320)
     assert np.allclose(found.people[0].body.score, [[0.9] + [1.0] + [0.9] * 16])
@@ -177,17 +185,23 @@ def crossing(level: float) -> tuple[np.ndarray]:
     """Two people of one size who walk through each other; who is better seen changes meanwhile."""
     t = level - 50
     first, second = (0.9, 0.8) if t < 11 else (0.7, 0.8)
-    return (found_by_yolox((100 + 22 * t, 320, 120, 200, first), (549 - 22 * t, 320, 120, 200, second)),)
+    return (
+        found_by_yolox((100 + 22 * t, 320, 120, 200, first), (549 - 22 * t, 320, 120, 200, second)),
+    )
 
 
 def test_two_who_cross_keep_their_own_histories(stand_in) -> None:
     """In frames 10 and 11 their boxes are one: the detector gives the first's, then the second's."""
     stand_in(lambda picture: crossing(picture[0, 0, 0]))
     found = finish(detectors.load("dwpose").video(Video(grey(*range(50, 71)), 25.0)))
-    assert len(found.people) == 2 and found.notes == ("2 people found in the clip; the largest is used",)
+    assert len(found.people) == 2 and found.notes == (
+        "2 people found in the clip; the largest is used",
+    )
     people = sorted(found.people, key=lambda person: person.body.xy[0, 1, 0])
     t = np.arange(21)
-    for person, walk, hidden in zip(people, (100 + 22 * t, 549 - 22 * t), ((11,), (10,)), strict=True):
+    for person, walk, hidden in zip(
+        people, (100 + 22 * t, 549 - 22 * t), ((11,), (10,)), strict=True
+    ):
         seen = person.body.visible[:, 1]
         assert np.flatnonzero(~seen).tolist() == list(hidden)
         assert np.abs(person.body.xy[seen, 1, 0] - walk[seen] / 640).max() < 2e-3
@@ -220,7 +234,9 @@ def test_progress_and_closing(stand_in) -> None:
     assert list(detectors.load("dwpose").video(Video(grey(*range(10)), 25.0))) == [4, 8, 10]
 
 
-def test_files_are_opened_late_with_the_asked_threads_and_cuda_where_it_is(stand_in, monkeypatch) -> None:
+def test_files_are_opened_late_with_the_asked_threads_and_cuda_where_it_is(
+    stand_in, monkeypatch
+) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     available = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     runtime = stand_in(lambda picture: (found_by_yolox(),), available=available)
@@ -241,7 +257,9 @@ def test_kept_answers_are_asked_for_anew_when_a_file_changes(stand_in, folder) -
         first = cache.image(detectors.load("dwpose"), grey(90)[0])
     assert len(runtime.calls) == 2 and first.masks == ()
     os.utime(folder / FILES["pose"], (1, 1))
-    assert same(cache.image(detectors.load("dwpose"), grey(90)[0]), first) and len(runtime.calls) == 4
+    assert (
+        same(cache.image(detectors.load("dwpose"), grey(90)[0]), first) and len(runtime.calls) == 4
+    )
 
 
 def test_a_reference_without_mask_reaches_the_draft(stand_in) -> None:
@@ -255,5 +273,7 @@ def test_a_reference_without_mask_reaches_the_draft(stand_in) -> None:
 
 def test_a_file_that_gives_other_shapes_than_it_declares_is_said(stand_in) -> None:
     stand_in(lambda picture: (found_by_yolox(),), lambda crop: (simcc()[0][:, :9], simcc()[1]))
-    with pytest.raises(ValueError, match=r"of shape \(1, 133, 9\) instead of \(N, 133, 576\); delete it"):
+    with pytest.raises(
+        ValueError, match=r"of shape \(1, 133, 9\) instead of \(N, 133, 576\); delete it"
+    ):
         detectors.load("dwpose").image(grey(90)[0])

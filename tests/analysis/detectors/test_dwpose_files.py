@@ -15,7 +15,15 @@ from pipeline.analysis.progress import finish
 from pipeline.media import read_image
 from pipeline.studio.cli import main
 from pipeline.values import Pose, Video
-from tests.helpers.dwpose_people import CROP, FILES, PICTURE, folder_of_files, found_by_yolox, grey, simcc
+from tests.helpers.dwpose_people import (
+    CROP,
+    FILES,
+    PICTURE,
+    folder_of_files,
+    found_by_yolox,
+    grey,
+    simcc,
+)
 from tests.helpers.onnx_files import write
 from tests.helpers.people import still_person
 
@@ -49,7 +57,9 @@ def photo(tmp_path_factory) -> str:
 
 
 @pytest.mark.parametrize("batch", ["batch", 1, 5])
-def test_the_command_line_finds_the_person_that_the_files_describe(folder, photo, tmp_path, capsys, batch):
+def test_the_command_line_finds_the_person_that_the_files_describe(
+    folder, photo, tmp_path, capsys, batch
+):
     put(folder, batch)
     out = tmp_path / "pose.npz"
     assert main(pose_of(photo, out)) == 0
@@ -60,7 +70,9 @@ def test_the_command_line_finds_the_person_that_the_files_describe(folder, photo
     size, centre = np.array([192.0, 256.0]), np.array([128.0, 192.0])
     for part in ("body", "hands", "face"):
         xy = (getattr(person, part).xy[0] - 0.5) * size + centre
-        assert np.abs(getattr(pose, part).xy[0] * 512 - xy).max() < 0.25  # half a bin is a sixth of a pixel
+        assert (
+            np.abs(getattr(pose, part).xy[0] * 512 - xy).max() < 0.25
+        )  # half a bin is a sixth of a pixel
     box = np.array([*(centre - (51.2, 102.4)), *(centre + (51.2, 102.4))])
     bright = dwpose.crop(read_image(photo), box).mean() * GAIN
     assert np.allclose(pose.face.score, 0.8 + bright, atol=1e-3) and abs(bright) > 2e-3
@@ -72,7 +84,10 @@ def test_real_batches_keep_the_order(folder) -> None:
     found = finish(detectors.load("dwpose").video(Video(clip, 25.0)))
     single = [detectors.load("dwpose").image(frame).people[0] for frame in clip]
     scores = np.concatenate([person.face.score for person in single])
-    assert np.allclose(found.people[0].face.score, scores, atol=1e-6) and (np.diff(scores[:, 0]) > 0).all()
+    assert (
+        np.allclose(found.people[0].face.score, scores, atol=1e-6)
+        and (np.diff(scores[:, 0]) > 0).all()
+    )
 
 
 def put_wrong(folder: Path, damage: str) -> None:
@@ -89,7 +104,9 @@ def put_wrong(folder: Path, damage: str) -> None:
     elif damage == "text":
         pose.write_text("not a network " * 100)
     elif damage == "pointer":
-        pose.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 134399116\n")
+        pose.write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 134399116\n"
+        )
     elif damage == "exchanged":
         pose.write_bytes(finder.read_bytes())
     elif damage == "other points":
@@ -122,14 +139,18 @@ def test_each_damage_is_one_sentence_with_a_remedy(folder, photo, tmp_path, capf
     assert re.search(DAMAGES[damage], said[0])
 
 
-def test_a_file_beyond_the_limit_is_not_opened(folder, photo, tmp_path, capsys, monkeypatch) -> None:
+def test_a_file_beyond_the_limit_is_not_opened(
+    folder, photo, tmp_path, capsys, monkeypatch
+) -> None:
     put(folder)
     monkeypatch.setattr(onnx, "MAX_BYTES", 1000)
     assert main(pose_of(photo, tmp_path / "out.npz")) == 2
     assert "where 1 to 1000 are expected" in capsys.readouterr().err
 
 
-def test_without_the_files_every_command_names_the_download(tmp_path, monkeypatch, photo, capsys) -> None:
+def test_without_the_files_every_command_names_the_download(
+    tmp_path, monkeypatch, photo, capsys
+) -> None:
     monkeypatch.setenv("APV_CACHE", str(tmp_path))
     monkeypatch.delenv("APV_MODELS", raising=False)
     assert main(pose_of(photo, tmp_path / "out.npz")) == 2

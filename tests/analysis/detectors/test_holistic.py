@@ -13,7 +13,14 @@ from pipeline.analysis.detectors.detection import Sighting, rank
 from pipeline.values import Detection, Video
 
 pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
-DEGREE_COLOURS = [(255, 0, 0), (255, 170, 0), (170, 255, 0), (0, 255, 0), (0, 255, 170), (0, 170, 255)]
+DEGREE_COLOURS = [
+    (255, 0, 0),
+    (255, 170, 0),
+    (170, 255, 0),
+    (0, 255, 0),
+    (0, 255, 170),
+    (0, 170, 255),
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +66,15 @@ def test_the_astronaut_is_one_person_with_a_face_in_its_place(portrait):
     assert portrait.notes == () and len(pose) == 1 and pose.size == (512, 512)
     face = pose.face.xy[0] * 512
     assert (pose.face.score == 1).all()
-    right, left = face[36:42].mean(0), face[42:48].mean(0)  # the person's right is left in the picture
+    right, left = (
+        face[36:42].mean(0),
+        face[42:48].mean(0),
+    )  # the person's right is left in the picture
     assert np.abs(right - (203, 102)).max() < 6 and np.abs(left - (247, 104)).max() < 6
     assert np.abs(face[48:60].mean(0) - (223, 144)).max() < 8
-    assert face[8, 1] > face[57, 1] > face[51, 1] > face[30, 1] > face[27, 1]  # chin to bridge, bottom up
+    assert (
+        face[8, 1] > face[57, 1] > face[51, 1] > face[30, 1] > face[27, 1]
+    )  # chin to bridge, bottom up
     assert (np.diff(face[:17, 0]) > 0).all()  # the jaw runs from the person's right to left
 
 
@@ -85,7 +97,7 @@ def test_points_outside_the_picture_are_missing_but_keep_their_places():
 def test_the_mask_cuts_the_person_out(portrait, astronaut):
     (mask,) = portrait.masks
     assert mask.shape == astronaut.shape[:2] and mask.dtype == np.float32
-    assert 0 <= mask.min() and mask.max() <= 1
+    assert mask.min() >= 0 and mask.max() <= 1
     assert mask[90:170, 190:260].mean() > 0.97 and mask[:60, 430:].max() < 0.1
 
 
@@ -93,7 +105,10 @@ def test_a_mirrored_picture_gives_the_mirrored_face(detector, portrait, astronau
     mirrored = detector.image(np.ascontiguousarray(astronaut[:, ::-1])).people[0].face.xy[0]
     back = np.stack([1 - mirrored[:, 0], mirrored[:, 1]], 1)
     height = np.ptp(portrait.people[0].face.xy[0, :, 1])
-    assert np.linalg.norm(back[:17][::-1] - portrait.people[0].face.xy[0, :17], axis=1).mean() < 0.05 * height
+    assert (
+        np.linalg.norm(back[:17][::-1] - portrait.people[0].face.xy[0, :17], axis=1).mean()
+        < 0.05 * height
+    )
 
 
 def test_fractions_hold_for_a_small_figure_in_a_corner(detector, portrait, astronaut):
@@ -144,7 +159,11 @@ def test_a_skeleton_has_its_own_sentence(detector, astronaut):
 
 
 def test_wrong_arrays_are_refused(detector):
-    for wrong in (np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8), np.zeros((64, 64, 3))):
+    for wrong in (
+        np.zeros((64, 64), np.uint8),
+        np.zeros((64, 64, 4), np.uint8),
+        np.zeros((64, 64, 3)),
+    ):
         with pytest.raises(ValueError, match="RGB picture"):
             detector.image(wrong)
 
@@ -162,7 +181,9 @@ def test_a_clip_is_followed_lost_and_found_again(detector, astronaut):
     assert steps == [8, 16, 24] and len(pose) == 24 and pose.fps == 25.0 and pose.size == (256, 320)
     assert seen[:8].all() and not pose.body.score[9:13].any() and seen[17:].all()
     nose = pose.face.xy[:, 30, 0] * 320
-    assert nose[7] - nose[1] == pytest.approx(12, abs=3) and nose[23] - nose[17] == pytest.approx(12, abs=3)
+    assert nose[7] - nose[1] == pytest.approx(12, abs=3) and nose[23] - nose[17] == pytest.approx(
+        12, abs=3
+    )
 
 
 def test_a_clip_without_anybody_is_a_black_skeleton_and_says_so(detector):
@@ -178,7 +199,9 @@ def test_a_clip_without_frames_is_refused(detector):
 def test_closing_frees_the_graphs(detector, astronaut, monkeypatch):
     closed = []
     real = mediapipe_graphs.Follower.close
-    monkeypatch.setattr(mediapipe_graphs.Follower, "close", lambda self: (closed.append(self), real(self)))
+    monkeypatch.setattr(
+        mediapipe_graphs.Follower, "close", lambda self: (closed.append(self), real(self))
+    )
     generator = detector.video(Video(np.stack([small(astronaut)] * 9), 25.0))
     assert next(generator) == 8
     generator.close()
@@ -197,14 +220,18 @@ def test_exchanged_sides_are_put_right():
     assert np.array_equal(guard.sides(standing, 400, frontal=True), np.arange(33))
     between = (standing + standing[left_right.OTHER_SIDE]) / 2
     answers = [guard.sides(between, 400, frontal=False) for _ in range(left_right.PATIENCE + 1)]
-    assert answers[:-1] == [None] * left_right.PATIENCE and np.array_equal(answers[-1], np.arange(33))
+    assert answers[:-1] == [None] * left_right.PATIENCE and np.array_equal(
+        answers[-1], np.arange(33)
+    )
     guard.reset()
-    assert np.array_equal(guard.sides(standing[left_right.OTHER_SIDE], 400, frontal=False), np.arange(33))
+    assert np.array_equal(
+        guard.sides(standing[left_right.OTHER_SIDE], 400, frontal=False), np.arange(33)
+    )
 
 
 def test_short_visits_do_not_count():
     person = Sighting(np.ones((18, 3)), np.zeros((42, 3)), np.zeros((68, 3)))
-    assert len(rank([{0: person}, {t: person for t in range(9)}], 100, 25.0, (64, 64))) == 1
+    assert len(rank([{0: person}, dict.fromkeys(range(9), person)], 100, 25.0, (64, 64))) == 1
 
 
 def test_an_unknown_detector_is_refused():
@@ -214,7 +241,9 @@ def test_an_unknown_detector_is_refused():
 
 def test_without_mediapipe_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(ValueError, match=r"Python 3\.11 or 3\.12.*pip install -r requirements\.txt"):
+    with pytest.raises(
+        ValueError, match=r"Python 3\.11 or 3\.12.*pip install -r requirements\.txt"
+    ):
         detectors.load("holistic")
 
 
@@ -231,7 +260,9 @@ def test_the_terminal_stays_clean(root, tmp_path):
         "try: detectors.load().image(np.full((96, 96, 3), 90, np.uint8))\n"
         "except ValueError as error: print(error, file=sys.stderr)\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stderr
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True
+    ).stderr
     assert said.startswith("no person found") and said.count("\n") == 1
 
 
@@ -285,7 +316,9 @@ def test_a_turn_of_the_head_does_not_exchange_the_arms(detector, shared):
     """The dancer looks away from frame 14 to 22; her sides stay (exchanged, the sign turns)."""
     from pipeline.media import read_video
 
-    _, found = run(detector.video(read_video(shared / "media/driving/d05_hipup_turns_around.mp4", seconds=2)))
+    _, found = run(
+        detector.video(read_video(shared / "media/driving/d05_hipup_turns_around.mp4", seconds=2))
+    )
     body = found.people[0].body
     seen = body.visible[:, [2, 5]].all(1)
     assert seen.mean() >= 0.85 and (body.xy[seen, 5, 0] - body.xy[seen, 2, 0] > 0.03).all()
@@ -295,7 +328,9 @@ def test_a_turn_of_the_head_does_not_exchange_the_arms(detector, shared):
 def test_shared_skeleton_video(detector, shared):
     from pipeline.media import read_video
 
-    _, found = run(detector.video(read_video(shared / "media/pose/p01_openpose_skeleton_video.mp4")))
+    _, found = run(
+        detector.video(read_video(shared / "media/pose/p01_openpose_skeleton_video.mp4"))
+    )
     assert found.people == () and "already drawn skeleton" in found.notes[0]
 
 
@@ -306,7 +341,9 @@ def test_shared_face_points_against_hand_labels(detector, shared):
 
     from pipeline.media import read_image
 
-    labels = json.loads((shared / "media/reference/coco_test_wholebody.json").read_text())["annotations"]
+    labels = json.loads((shared / "media/reference/coco_test_wholebody.json").read_text())[
+        "annotations"
+    ]
     truth = np.array(next(a for a in labels if a["image_id"] == 785)["face_kpts"]).reshape(68, 3)
     picture = read_image(shared / "media/reference/coco_000000000785.jpg")
     face = detector.image(picture).people[0].face.xy[0] * picture.shape[1::-1]

@@ -40,7 +40,9 @@ def person(shift: float = 0.0, scale: float = 1.0) -> SimpleNamespace:
     body[4] = None
     body[10] = Keypoint(0.3 + shift, 0.2 + 0.5 * scale)
     left = part(21, 0.4)
-    left[7] = Keypoint(-1 / 640, -1 / 480)  # how the library marks a hand point that it did not find
+    left[7] = Keypoint(
+        -1 / 640, -1 / 480
+    )  # how the library marks a hand point that it did not find
     return SimpleNamespace(
         body=SimpleNamespace(keypoints=body), left_hand=left, right_hand=None, face=part(70, 0.8)
     )
@@ -82,7 +84,9 @@ def test_points_keep_their_order(library):
     found = detectors.load("openpose").image(np.full((480, 640, 3), 90, np.uint8))
     (pose,) = found.people
     assert found.masks == () and pose.size == (480, 640)
-    assert np.allclose(pose.face.xy[0], np.stack([0.1 + 0.005 * np.arange(68), np.full(68, 0.8)], 1))
+    assert np.allclose(
+        pose.face.xy[0], np.stack([0.1 + 0.005 * np.arange(68), np.full(68, 0.8)], 1)
+    )
     assert np.allclose(pose.body.xy[0, [0, 2, 17], 0], [0.1, 0.11, 0.185])
     assert pose.body.score[0, 4] == 0 and pose.hands.score[0, 7] == 0
     assert pose.hands.score[0, :7].all() and not pose.hands.score[0, 21:].any()
@@ -141,7 +145,9 @@ def test_large_pictures_are_shrunk_and_hands_and_face_asked_for(library):
 @pytest.mark.parametrize("source", BROKEN)
 def test_missing_and_damaged_weights_name_the_remedy(library, monkeypatch, source):
     monkeypatch.setenv("APV_OPENPOSE", source)
-    with pytest.raises(ValueError, match=f"cannot be read from {source} .*APV_OPENPOSE.*--detector holistic"):
+    with pytest.raises(
+        ValueError, match=f"cannot be read from {source} .*APV_OPENPOSE.*--detector holistic"
+    ):
         detectors.load("openpose").image(np.full((64, 64, 3), 90, np.uint8))
 
 

@@ -59,7 +59,9 @@ def test_the_way_on_is_believed_for_a_while():
     history = {t: sighting(0.1 + 0.02 * t) for t in range(10)}
     assert strayed(history, 10, sighting(0.3)) == pytest.approx(0, abs=1e-9)
     assert strayed(history, 10, sighting(0.28)) == pytest.approx(0.02)
-    assert strayed(history, 30, sighting(0.4)) == pytest.approx(0, abs=1e-9)  # not further than six frames
+    assert strayed(history, 30, sighting(0.4)) == pytest.approx(
+        0, abs=1e-9
+    )  # not further than six frames
     assert strayed({}, 3, sighting(0.4)) == 0
 
 
@@ -83,7 +85,10 @@ class World:
         return min(near, key=lambda s: abs(s.rect.x_center - rect.x_center), default=None)
 
     def people(self, image) -> list[Region]:
-        return [Region(s.rect.x_center * SIZE[1], 0.5 * SIZE[0], 0.3 * SIZE[1], 0.0) for s in self.seen()]
+        return [
+            Region(s.rect.x_center * SIZE[1], 0.5 * SIZE[0], 0.3 * SIZE[1], 0.0)
+            for s in self.seen()
+        ]
 
 
 @pytest.fixture
@@ -93,11 +98,15 @@ def follow(monkeypatch):
     def run(ways: list, frames: int = FRAMES) -> tuple[Pose, ...]:
         world = World(ways)
         follower = SimpleNamespace(see=world.see, close=lambda: None)
-        locator = SimpleNamespace(people=world.people, anywhere=lambda image: [], close=lambda: None)
+        locator = SimpleNamespace(
+            people=world.people, anywhere=lambda image: [], close=lambda: None
+        )
         monkeypatch.setattr(holistic, "Follower", lambda *a: follower)
         monkeypatch.setattr(holistic, "Locator", lambda: locator)
         monkeypatch.setattr(
-            Region, "rect", lambda self, size: SimpleNamespace(x_center=self.x / SIZE[1], y_center=0.5)
+            Region,
+            "rect",
+            lambda self, size: SimpleNamespace(x_center=self.x / SIZE[1], y_center=0.5),
         )
         crowd = holistic._Crowd(25.0)
         for world.now in range(frames):
@@ -163,7 +172,9 @@ def turned_round(pose: Pose, rows: slice, nose: float) -> Pose:
 def test_a_profile_counts_as_turned_away_and_a_lost_face_alone_does_not(nose, away):
     driving = turned_round(adult(), slice(25, 50), nose)
     out, report = retarget.retarget([driving], adult(1))
-    assert report.turned_seconds == (((1.0, 2.0),) if away else ()) and report.faceless == pytest.approx(0.25)
+    assert report.turned_seconds == (
+        ((1.0, 2.0),) if away else ()
+    ) and report.faceless == pytest.approx(0.25)
     assert report.faceless_seconds == ((1.0, 2.0),)
     assert out.body.visible.all() and not out.face.score[25:50].any()
     text = " ".join(report.warnings)
@@ -189,11 +200,15 @@ def test_a_hand_at_the_face_and_a_small_face_are_told():
     hands = pose.hands.xy.copy()
     cheek = pose.face.xy[20:60, 14:15]
     hands[20:60, :21] = cheek + 0.1 * (hands[20:60, :21] - hands[20:60, :1])
-    _, report = retarget.retarget([replace(pose, hands=Keypoints(hands, pose.hands.score))], adult(1))
+    _, report = retarget.retarget(
+        [replace(pose, hands=Keypoints(hands, pose.hands.score))], adult(1)
+    )
     assert report.covered == pytest.approx(0.4)
     assert any("hand is at the driving face in 40%" in note for note in report.warnings)
     far = skeleton(Person(ADULT, 200, (256, 700), (768, 512)), standing())
     _, report = retarget.retarget([far], adult(1))
-    assert report.driving_face < 0.05 and any("of the clip's height" in note for note in report.warnings)
+    assert report.driving_face < 0.05 and any(
+        "of the clip's height" in note for note in report.warnings
+    )
     _, report = retarget.retarget([pose], adult(1))
     assert report.covered == 0 and "hand is at" not in " ".join(report.warnings)

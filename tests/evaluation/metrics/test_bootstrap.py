@@ -24,21 +24,29 @@ def rows_of(first: list[tuple[float, float]], second: list[float]) -> list[Row]:
 def test_an_interval_is_as_wide_as_the_clips_scatter():
     rng = np.random.default_rng(1)
     clip = rng.normal(10, 1, 40)
-    found = bootstrap.bootstrap(([*zip(clip, clip - 0.5, strict=True)], [1.0] * 5 + [0.0] * 5), rows_of)
+    found = bootstrap.bootstrap(
+        ([*zip(clip, clip - 0.5, strict=True)], [1.0] * 5 + [0.0] * 5), rows_of
+    )
     low, high = found["mean"]
     assert low < clip.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * clip.std() / 40**0.5, rel=0.1)
-    assert found["less"] == pytest.approx((0.5, 0.5))  # the same clips in every draw: a paired difference
+    assert found["less"] == pytest.approx(
+        (0.5, 0.5)
+    )  # the same clips in every draw: a paired difference
     assert found["other"][0] > 0.1 and found["other"][1] < 0.9
     assert found["none"] is None
-    again = bootstrap.bootstrap(([*zip(clip, clip - 0.5, strict=True)], [1.0] * 5 + [0.0] * 5), rows_of)
+    again = bootstrap.bootstrap(
+        ([*zip(clip, clip - 0.5, strict=True)], [1.0] * 5 + [0.0] * 5), rows_of
+    )
     assert again == found
 
 
 def test_what_few_clips_hold_has_no_interval():
     clips = [(1.0, 0.0), (2.0, 0.0), (3.0, 0.0)]
     found = bootstrap.bootstrap((clips, [1.0] + [0.0] * 9), rows_of)
-    assert found["rare"] is None and found["mean"] is not None  # a third of the draws lacks the only one
+    assert (
+        found["rare"] is None and found["mean"] is not None
+    )  # a third of the draws lacks the only one
     assert bootstrap.bootstrap((clips[:2], [1.0] * 9), rows_of) == {}
 
 

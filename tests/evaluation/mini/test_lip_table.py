@@ -15,7 +15,10 @@ from pipeline.values import Audio
 from tests.helpers.tiny import speech
 
 WORDS = [("sil", 0.0, 0.64)]
-WORDS += [(name, 0.64 + 0.16 * k, 0.80 + 0.16 * k) for k, name in enumerate("p aa b ae m ay".split() * 4)]
+WORDS += [
+    (name, 0.64 + 0.16 * k, 0.80 + 0.16 * k)
+    for k, name in enumerate(["p", "aa", "b", "ae", "m", "ay"] * 4)
+]
 WORDS += [("pau", 4.48, 4.6), ("sil", 4.6, 4.8)]
 WIDTHS = np.random.default_rng(0).uniform(0.6, 1.0, 24)
 
@@ -33,7 +36,7 @@ def spoken() -> np.ndarray:
 def talk(confidence: float = 0.6, offset: int = 0, **gaps: np.ndarray) -> Figures:
     true = spoken()
     names = ("true", "truth", "result", "spoken")
-    found = Figures(WORDS, gaps={name: true for name in names} | gaps)
+    found = Figures(WORDS, gaps=dict.fromkeys(names, true) | gaps)
     for name in lip_table.SYNC:
         good = name in names
         found.sync[name] = Verdict(confidence if good else 0.1, 0.7, offset if good else 7)
@@ -74,14 +77,18 @@ def test_each_fault_of_a_mouth_fails_its_own_rows():
         "mouth lag, median frames late",
         "mouth velocity r",
     }
-    assert failed(rows_of(talk(spoken=0.5 * true))) == {"mouth amplitude over the truth's, at least"}
+    assert failed(rows_of(talk(spoken=0.5 * true))) == {
+        "mouth amplitude over the truth's, at least"
+    }
     assert failed(rows_of(talk(spoken=1.5 * true))) == {"mouth amplitude over the truth's, at most"}
     assert failed(rows_of(talk(spoken=0.25 * true))) == {
         "mouth amplitude over the truth's, at least",
         "open vowels in which the mouth opens",
     }
     twitching = true + 0.03 * (np.arange(120) % 2) * (np.arange(120) < 15)
-    assert failed(rows_of(talk(spoken=twitching))) == {"mouth movement in pauses over that in speech"}
+    assert failed(rows_of(talk(spoken=twitching))) == {
+        "mouth movement in pauses over that in speech"
+    }
     scattered = [talk(spoken=np.roll(true, k)) for k in (-3, -3, 0, 3, 3)]
     assert "mouth lag, interquartile range in frames" in failed(rows_of(*scattered))
     assert "mouth lag, median frames late" not in failed(rows_of(*scattered))
@@ -102,9 +109,14 @@ def test_what_the_read_truth_does_not_reach_is_not_asked_of_the_result():
     true = spoken()
     blurred = gaussian_filter1d(true, 4.0)
     rows = rows_of(talk(0.3, truth=blurred, spoken=blurred))
-    speed, sync_row = rows[f"mouth velocity r: {lip_table.RESULT}"], rows[f"sync_c_mini: {lip_table.RESULT}"]
+    speed, sync_row = (
+        rows[f"mouth velocity r: {lip_table.RESULT}"],
+        rows[f"sync_c_mini: {lip_table.RESULT}"],
+    )
     assert speed.level is None and "does not reach" in speed.why and speed.value < 0.6
-    assert sync_row.level is None and sync_row.value == pytest.approx(0.3) and sync_row.passed is None
+    assert (
+        sync_row.level is None and sync_row.value == pytest.approx(0.3) and sync_row.passed is None
+    )
     assert rows[f"mouth lag, median frames late: {lip_table.RESULT}"].passed is True
 
 
@@ -127,7 +139,9 @@ def test_the_shipped_network_finds_lateness_and_wrong_speech(shipped_talk):
     soft = network.judge(gaussian_filter1d(gap, 2.0), gap, audio)
     assert soft.confidence < 0.8 * true.confidence
     again = network.judge(3 * gap + 1, 3 * gap + 1, audio)
-    assert again.confidence == pytest.approx(true.confidence, abs=1e-4)  # the truth's range is the unit
+    assert again.confidence == pytest.approx(
+        true.confidence, abs=1e-4
+    )  # the truth's range is the unit
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +188,9 @@ def test_training_learns_the_offset_from_drawn_mouths_alone():
     bank = talks.Bank(talks.held_out().talks[:4])  # which side of the split is no matter here
     known = train_sync.lessons(bank, 0, 2)
     assert (
-        4 <= len(known) <= 8 and known[0].sound.shape[1:] == (40, 20) and known[0].mouth.shape[1:] == (5, 2)
+        4 <= len(known) <= 8
+        and known[0].sound.shape[1:] == (40, 20)
+        and known[0].mouth.shape[1:] == (5, 2)
     )
     network = train_sync.trained(known, 0, 40)
     with torch.no_grad():
@@ -182,7 +198,9 @@ def test_training_learns_the_offset_from_drawn_mouths_alone():
     near, far = (one * other).sum(1).mean(), (one * other.roll(12, 0)).sum(1).mean()
     assert near > far + 0.3
     again = train_sync.trained(known, 0, 40)
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True)
+    )
 
 
 def test_training_needs_a_folder_and_steps(tmp_path):

@@ -17,7 +17,9 @@ from pipeline.training.data import clips as pool
 from pipeline.training.data import held_out, presenters
 from tests.helpers.tiny import figure, portrait, speech, tiny_pipeline
 
-WORDS = [(name, 0.16 * k, 0.16 * (k + 1)) for k, name in enumerate("p aa b iy m ae".split() * 5)]
+WORDS = [
+    (name, 0.16 * k, 0.16 * (k + 1)) for k, name in enumerate(["p", "aa", "b", "iy", "m", "ae"] * 5)
+]
 
 
 def spoken_gap(frames: int = 120) -> np.ndarray:
@@ -36,14 +38,21 @@ def figures(**gaps: np.ndarray) -> table.Figures:
     true = spoken_gap()
     names = ("true", "truth", "result", "warp", "spoken", "spoken warp", "prior")
     still = {name: np.full(len(true), 0.1) for name in ("frozen", "loud", "shuffled")}
-    dB = {"copy": 20.0, "warp": 27.0, "frozen": 24.0, "loud": 24.0, "shuffled": 24.0, "result": 29.0}
+    dB = {
+        "copy": 20.0,
+        "warp": 27.0,
+        "frozen": 24.0,
+        "loud": 24.0,
+        "shuffled": 24.0,
+        "result": 29.0,
+    }
     dB["four"] = 28.5
     return table.Figures(
         WORDS,
         {name: dict.fromkeys(table.PLACES, value) for name, value in dB.items()},
         {"warp": 0.5, "result": 0.7, "four": 0.9},
         {"truth": 1.0, "warp": 1.0, "result": 1.1},
-        {name: true for name in names} | still | gaps,
+        dict.fromkeys(names, true) | still | gaps,
         {"points prior": 1.0, "points truth": 1.0, "pixels prior": 1.0, "pixels truth": 2.0},
         {"prior": 0.2},
     )
@@ -70,7 +79,9 @@ def test_planted_mouths_have_the_r_and_j_of_their_faults():
     r = {name: mouth.best_r(curve, true) for name, curve in found.items()}
     j = {name: mouth.closures(curve, true, WORDS).j for name, curve in found.items()}
     assert r["same"] == pytest.approx(1) and j["same"] == pytest.approx(1)
-    assert r["late"] > 0.9 and j["late"] < 0.3  # the best lag forgives lateness, the closures do not
+    assert (
+        r["late"] > 0.9 and j["late"] < 0.3
+    )  # the best lag forgives lateness, the closures do not
     assert r["frozen"] == 0 and j["frozen"] == 0
     assert r["shut"] == 0 and j["shut"] == 0  # every p closes, and everything else
     assert r["soft"] > 0.3 and j["soft"] < 0.2
@@ -207,7 +218,9 @@ def test_a_good_model_passes_and_each_fault_fails_its_own_row():
     assert failed(rows_of(figures(), z=1.0)) == {"pose-free prior: its z against shifted speech"}
     lazy = figures()
     lazy.swing["points prior"] = 0.1
-    assert failed(rows_of(lazy)) == {"pose-free prior: wrists' motion energy over truth's, at least"}
+    assert failed(rows_of(lazy)) == {
+        "pose-free prior: wrists' motion energy over truth's, at least"
+    }
 
 
 def test_what_was_not_measured_is_null_with_its_reason_and_no_pass():
@@ -219,7 +232,12 @@ def test_what_was_not_measured_is_null_with_its_reason_and_no_pass():
     true = spoken_gap()
     true = true[:: table.HEARD]
     noise = np.random.default_rng(3).uniform(0, 0.2, len(true))
-    sound = {"withheld right": true, "withheld other": noise, "withheld off": noise, "lips on": true}
+    sound = {
+        "withheld right": true,
+        "withheld other": noise,
+        "withheld off": noise,
+        "lips on": true,
+    }
     hearing = rows_of(figures(**sound, **{"lips off": true}))
     assert hearing["lips withheld, mouth r: right less other speech"].passed
     deaf = rows_of(figures(**sound | {"withheld right": noise}, **{"lips off": true}))
@@ -232,7 +250,10 @@ def tiny_talk(seed: int, frames: int = 12) -> held_out.HeldTalk:
 
     def points(one) -> list[torch.Tensor]:
         parts = (one.body, one.hands, one.face)
-        return [torch.from_numpy(np.concatenate([p.xy, p.score[..., None]], -1)).float()[None] for p in parts]
+        return [
+            torch.from_numpy(np.concatenate([p.xy, p.score[..., None]], -1)).float()[None]
+            for p in parts
+        ]
 
     body, hands, face = points(pose)
     image = torch.from_numpy(portrait(size)).permute(2, 0, 1)
@@ -247,7 +268,9 @@ def tiny_talk(seed: int, frames: int = 12) -> held_out.HeldTalk:
     clips = pool.Clips(
         image[None], truth, truth.clone(), valid, body, hands, face, audio, loudness, torch.ones(1)
     )
-    scene = presenters.Scene(image[None, None].float() / 255, *points(figure(1)), torch.ones(1, 1, 1, *size))
+    scene = presenters.Scene(
+        image[None, None].float() / 255, *points(figure(1)), torch.ones(1, 1, 1, *size)
+    )
     samples = (speech(frames / 25).samples * 32767).astype(np.int16)
     gap = held_out.aperture(face[0], size)
     return held_out.HeldTalk(clips, gap, face[0], WORDS[:3], samples, "nobody", face[0], scene)
@@ -263,13 +286,20 @@ def tiny(monkeypatch):
         pipe = tiny_pipeline()
         interaction = mini_model.new_interaction(pipe.unet, pipe.controlnext, 0)
         return mini_model.Mini(
-            pipe.unet, pipe.controlnext, pipe.reference_tokens, pipe.vae, pipe.scheduler, interaction
+            pipe.unet,
+            pipe.controlnext,
+            pipe.reference_tokens,
+            pipe.vae,
+            pipe.scheduler,
+            interaction,
         )
 
     monkeypatch.setattr(mini, "opened", lambda folder, device: tiny_pipeline())
     monkeypatch.setattr(cases, "networks", parts)
     monkeypatch.setattr(held_out, "held_talks", tiny_talks)
-    monkeypatch.setattr(slider, "TAKES", ())  # the real detector finds nobody in pictures of this pipeline
+    monkeypatch.setattr(
+        slider, "TAKES", ()
+    )  # the real detector finds nobody in pictures of this pipeline
     monkeypatch.setattr(mini, "LEAST_FACE", 0.0)
     monkeypatch.setattr(mini, "follows", lambda cases, count: (0.3, 4.0))
 
@@ -283,7 +313,9 @@ def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, ca
     assert report["frames"] == 24
     assert report["definition"] == mini.DEFINITION and (report["commit"] or report["commit_why"])
     assert {row["interval"] for row in report["rows"]} == {None}  # of two clips
-    assert {"definition", "weights_sha256", "hardware", "seconds", "took_cpu_seconds"} <= set(report)
+    assert {"definition", "weights_sha256", "hardware", "seconds", "took_cpu_seconds"} <= set(
+        report
+    )
     assert rows["PSNR whole: warp, exact points"]["value"] > 15
     assert rows["PSNR face, result less previous release, exact points"]["value"] is None
     assert rows["lips withheld, mouth r: right speech"]["value"] is not None
@@ -346,5 +378,7 @@ def test_mouths_of_small_faces_are_not_read(tiny, monkeypatch):
     rows = {row["name"]: row for row in report["rows"]}
     assert rows["slider end to end: wrists' displacement kept, slope"]["why"] == slider.LEFT_OUT
     assert rows["enlarged: PSNR face: result less plain"]["why"] == resolution.LEFT_OUT
-    assert report["mouths_read"] == 0 and rows["mouth r: result, Audio2Pose's lips"]["value"] is None
+    assert (
+        report["mouths_read"] == 0 and rows["mouth r: result, Audio2Pose's lips"]["value"] is None
+    )
     assert rows["PSNR face: warp, mouth driven by RMS, exact points"]["value"] is not None

@@ -22,7 +22,9 @@ FPS, FRAMES = 25.0, 250
 def speech_like(seed: int) -> np.ndarray:
     """(250,) intensity: syllable groups of random length and height with pauses between them."""
     rng = np.random.default_rng(seed)
-    steps = np.repeat(rng.uniform(0, 1, 40) * (rng.random(40) > 0.3), rng.integers(5, 14, 40))[:FRAMES]
+    steps = np.repeat(rng.uniform(0, 1, 40) * (rng.random(40) > 0.3), rng.integers(5, 14, 40))[
+        :FRAMES
+    ]
     return gaussian_filter1d(steps, 4.0)
 
 
@@ -35,7 +37,9 @@ def plant(count: int = 20) -> list[motion.Pair]:
         noise = np.random.default_rng(k).normal(0, 0.004, pose.body.xy.shape)
         pose = replace(pose, body=Keypoints(pose.body.xy + noise, pose.body.score))
         made.append(
-            motion.Pair(replace(as_motion(pose, excitation), intensity=p), excitation, str(k), FRAMES)
+            motion.Pair(
+                replace(as_motion(pose, excitation), intensity=p), excitation, str(k), FRAMES
+            )
         )
     return made
 
@@ -58,8 +62,13 @@ def test_a_sound_refocus_passes_every_row(whole):
     assert [row["name"] for row in whole["rows"] if row["pass"] is False] == [] and whole["pass"]
     assert whole["pairs"] == 20 and whole["seconds"] == 200 and whole["definition"] == 1
     found = by_name(whole)
-    assert found["identity at 0"]["value"] == 0 and found["feet, knees and hips moved"]["value"] == 0
-    assert found["speed-intensity r, rise at 2"]["value"] > found["speed-intensity r, rise at 1"]["value"]
+    assert (
+        found["identity at 0"]["value"] == 0 and found["feet, knees and hips moved"]["value"] == 0
+    )
+    assert (
+        found["speed-intensity r, rise at 2"]["value"]
+        > found["speed-intensity r, rise at 1"]["value"]
+    )
     assert abs(found["speed-intensity r at 0"]["value"]) < 0.1
     assert all(row["level"] is not None or row["pass"] is None for row in whole["rows"])
     assert json.loads(json.dumps(whole, allow_nan=False)) == whole
@@ -156,7 +165,10 @@ def test_a_refocus_that_does_nothing_fails_the_effects(pairs, monkeypatch):
     found = by_name(motion.evaluate(pairs))
     failed = {name for name, row in found.items() if row["pass"] is False}
     assert {"speed-intensity r, rise at 1", "speed-intensity r, rise at 2"} <= failed
-    assert {"on/off ratio at 1 over that at 0", "monotone in the slider, smallest step of r"} <= failed
+    assert {
+        "on/off ratio at 1 over that at 0",
+        "monotone in the slider, smallest step of r",
+    } <= failed
     assert found["bone drift, limbs"]["pass"]
 
 
@@ -212,14 +224,16 @@ def test_command_reads_files_and_its_exit_code_follows_the_rows(tmp_path, capsys
     assert printed["pairs"] == 1 and printed["seconds"] == 10 and printed["pass"] is True
     assert {"name", "value", "level", "pass"} <= printed["rows"][0].keys()
     timed = [row for row in printed["rows"] if row["name"].endswith("frames/s, seconds")]
-    assert [row["level"] for row in timed] == [1.0, 0.05] and all(0 < row["value"] for row in timed)
+    assert [row["level"] for row in timed] == [1.0, 0.05] and all(row["value"] > 0 for row in timed)
     monkeypatch.setattr(gestures, "refocus", broken(stretched))
     assert main(words) == 1
     assert "bone drift, limbs" in (out := capsys.readouterr().out) and "FAIL" in out
 
 
 def test_bad_input_is_one_sentence(tmp_path, capsys):
-    pose, still, blind, sound = (tmp_path / n for n in ("pose.npz", "still.npz", "blind.npz", "v.wav"))
+    pose, still, blind, sound = (
+        tmp_path / n for n in ("pose.npz", "still.npz", "blind.npz", "v.wav")
+    )
     planted(100).save(pose)
     planted(5).save(still)
     seen = planted(50)

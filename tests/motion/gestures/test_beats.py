@@ -22,7 +22,9 @@ WRISTS = [4, 7]
 
 def made(reference: Pose, speech: Prosody, seed: int = 0, mode: str | None = None) -> Pose:
     frames = len(speech)
-    face = Keypoints(np.repeat(reference.face.xy, frames, 0), np.repeat(reference.face.score, frames, 0))
+    face = Keypoints(
+        np.repeat(reference.face.xy, frames, 0), np.repeat(reference.face.score, frames, 0)
+    )
     head = gesture.head_motion(speech, frames, speech.fps, np.random.default_rng(seed))
     return beats.pose_free(reference, face, head, speech, np.random.default_rng((seed, 1)), mode)
 
@@ -74,7 +76,10 @@ PEOPLE = {
 @pytest.mark.parametrize("fps", [25.0, 30.0, 50.0, 60.0])
 def test_apexes_lie_at_the_accents(fps: float) -> None:
     speech = spoken(12, fps)
-    found = [pose_free.offsets(made(speaker(fps), speech, seed), speech.accents[:, 0]) for seed in range(4)]
+    found = [
+        pose_free.offsets(made(speaker(fps), speech, seed), speech.accents[:, 0])
+        for seed in range(4)
+    ]
     found = np.concatenate(found)
     assert len(found) > 20
     assert ((found >= -0.08) & (found <= 0.04)).mean() >= 0.9
@@ -92,7 +97,9 @@ def test_a_gesture_can_be_seen_and_grows_with_the_slider() -> None:
 
 
 def test_hands_hold_still_in_pauses() -> None:
-    speech = spoken(16, every=0.7, pauses=((3.0, 3.9), (6.0, 7.4), (10.0, 13.0)))  # accents near their ends
+    speech = spoken(
+        16, every=0.7, pauses=((3.0, 3.9), (6.0, 7.4), (10.0, 13.0))
+    )  # accents near their ends
     quiet, loud = zip(
         *(pose_free.pause_speeds(made(speaker(), speech, s), speech) for s in range(4)), strict=True
     )
@@ -102,7 +109,9 @@ def test_hands_hold_still_in_pauses() -> None:
 def test_hands_go_back_to_rest_in_a_long_pause() -> None:
     speech = spoken(9, pauses=((4.0, 9.0),))
     pose = made(speaker(), speech)
-    away = np.linalg.norm((pose.body.xy[200:] - speaker().body.xy)[:, WRISTS] * pose.size[::-1], axis=2)
+    away = np.linalg.norm(
+        (pose.body.xy[200:] - speaker().body.xy)[:, WRISTS] * pose.size[::-1], axis=2
+    )
     assert away.max() < 15 < max(moved(pose, joint) for joint in WRISTS) / 2
 
 
@@ -122,7 +131,9 @@ def test_bones_joints_and_frame_hold(name: str) -> None:
         assert all(np.isfinite(getattr(pose, part).xy).all() for part in ("body", "hands", "face"))
 
 
-@pytest.mark.parametrize("name", ["plain", "mirrored", "raised", "edge", "pointing", "one arm", "no hips"])
+@pytest.mark.parametrize(
+    "name", ["plain", "mirrored", "raised", "edge", "pointing", "one arm", "no hips"]
+)
 def test_whoever_shows_a_hand_gestures(name: str) -> None:
     pose = made(PEOPLE[name](), spoken(10))
     assert max(moved(pose, joint) for joint in WRISTS) > 18, "a tenth of the shoulders' width"
@@ -163,7 +174,9 @@ def test_modes() -> None:
     still, head, full = (made(speaker(), speech, mode=mode) for mode in beats.MODES)
     assert np.ptp(still.body.xy, axis=0).max() == 0
     assert moved(head, 0) > 2 > moved(head, 4)
-    assert np.allclose(full.body.xy, made(speaker(), speech).body.xy, atol=1e-12), "full is the default"
+    assert np.allclose(full.body.xy, made(speaker(), speech).body.xy, atol=1e-12), (
+        "full is the default"
+    )
     with pytest.raises(ValueError, match="wild"):
         made(speaker(), speech, mode="wild")
 
@@ -200,7 +213,9 @@ def test_short_clips_and_any_rate(seconds: float, fps: float) -> None:
     pose = made(speaker(fps), speech)
     assert len(pose) == len(speech) and pose.fps == fps and np.isfinite(pose.body.xy).all()
     assert pose_free.outside_limits(pose, speaker(fps)) == 0
-    assert np.abs(pose.body.xy[0] - speaker().body.xy[0])[[4, 7]].max() < 0.03, "it starts from the picture"
+    assert np.abs(pose.body.xy[0] - speaker().body.xy[0])[[4, 7]].max() < 0.03, (
+        "it starts from the picture"
+    )
 
 
 def test_accents_that_are_weak_too_near_or_out_of_reach_are_left_out() -> None:
@@ -212,7 +227,9 @@ def test_accents_that_are_weak_too_near_or_out_of_reach_are_left_out() -> None:
 
 
 def test_a_mirrored_person_mirrors() -> None:
-    for arm, other in zip(arm_ik.find(speaker()), arm_ik.find(mirrored(speaker()))[::-1], strict=True):
+    for arm, other in zip(
+        arm_ik.find(speaker()), arm_ik.find(mirrored(speaker()))[::-1], strict=True
+    ):
         assert np.allclose(arm.low, -other.high) and np.allclose(arm.high, -other.low)
         targets = np.array([[0.1, 0.2], [-0.1, 0.1]])
         assert np.allclose(arm.reach(targets), -other.reach(targets))
@@ -231,7 +248,9 @@ def test_limits_are_those_of_the_table() -> None:
     hanging = placed(speaker(), {3: (0.35, 0.73), 4: (0.35, 0.88)})
     arm = arm_ik.find(hanging)[0]
     assert np.allclose([arm.low[0], arm.high[0]], [-30, 120]), "out is clockwise for the right arm"
-    assert np.allclose([arm.low[1], arm.high[1]], [-150, 0]), "it bends before the body, never backwards"
+    assert np.allclose([arm.low[1], arm.high[1]], [-150, 0]), (
+        "it bends before the body, never backwards"
+    )
     assert np.allclose([arm.low[2], arm.high[2]], [-20, 20])
     bent = arm_ik.find(placed(hanging, {4: (0.6, 0.73)}))[0]
     assert np.allclose([bent.low[1], bent.high[1]], [-60, 90])

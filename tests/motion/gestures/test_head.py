@@ -46,7 +46,9 @@ def reference() -> Pose:
 
 def talking(head: gesture.HeadMotion) -> Pose:
     n = len(head.blink)
-    still = face_animation.animate(reference().face.xy[0], SIZE, np.zeros((n, 10)), head.blink, head.brow)
+    still = face_animation.animate(
+        reference().face.xy[0], SIZE, np.zeros((n, 10)), head.blink, head.brow
+    )
     return gesture.talking_head(reference(), still, head, FPS)
 
 
@@ -107,7 +109,9 @@ def test_the_body_is_held_and_the_head_moves_with_the_face() -> None:
     assert len(pose) == 200 and pose.fps == FPS
     assert (pose.body.xy[:, 1] == still.body.xy[0, 1]).all(), "the neck stays"
     nose, tip = pose.body.xy[:, 0], pose.face.xy[:, 30]
-    assert np.abs((nose - nose[0]) - (tip - tip[0])).max() < 2e-3, "nose of body and of face move as one"
+    assert np.abs((nose - nose[0]) - (tip - tip[0])).max() < 2e-3, (
+        "nose of body and of face move as one"
+    )
     assert np.ptp(nose[:, 0]) > 0.005
     shoulders = pose.body.xy[:, [2, 5], 1]
     assert 0 < np.ptp(shoulders) < 0.02, "breathing is slight"
@@ -119,10 +123,13 @@ def test_lips_keep_their_distance_when_the_head_only_shifts_and_rolls() -> None:
     level = gesture.HeadMotion(head.angles * [0, 0, 1], head.shift, 0 * head.blink, 0 * head.brow)
     params = np.zeros((200, 10))
     params[:, face_animation.PARAMETERS.index("gap")] = 0.7
-    spoken_face = face_animation.animate(reference().face.xy[0], SIZE, params, level.blink, level.brow)
+    spoken_face = face_animation.animate(
+        reference().face.xy[0], SIZE, params, level.blink, level.brow
+    )
     pose = gesture.talking_head(reference(), spoken_face, level, FPS)
     lips = [
-        np.linalg.norm((k.xy[:, 62] - k.xy[:, 66]) * SIZE[::-1], axis=1) for k in (spoken_face, pose.face)
+        np.linalg.norm((k.xy[:, 62] - k.xy[:, 66]) * SIZE[::-1], axis=1)
+        for k in (spoken_face, pose.face)
     ]
     assert np.abs(lips[0] - lips[1]).max() < 1e-6
 
@@ -131,7 +138,10 @@ def test_missing_face_points_do_not_change_the_size_of_the_shift() -> None:
     head = motion(seconds=2)
     whole = reference()
     xy, score = whole.face.xy.copy(), whole.face.score.copy()
-    xy[:, 5], score[:, 5] = -3.0, 0.0  # one of the jaw, between ear and chin: no other point rests on it
+    xy[:, 5], score[:, 5] = (
+        -3.0,
+        0.0,
+    )  # one of the jaw, between ear and chin: no other point rests on it
     torn = replace(whole, face=Keypoints(xy, score))
     still = face_animation.animate(
         whole.face.xy[0], SIZE, np.zeros((len(head.angles), 10)), head.blink, head.brow

@@ -16,7 +16,26 @@ LEGS, ARMS = (
     (9, 10, 12, 13),
     ((2, 3, "upper arms"), (3, 4, "forearms"), (5, 6, "upper arms"), (6, 7, "forearms")),
 )
-BODY_SIDES = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]  # left and right change places
+BODY_SIDES = [
+    0,
+    1,
+    5,
+    6,
+    7,
+    2,
+    3,
+    4,
+    11,
+    12,
+    13,
+    8,
+    9,
+    10,
+    15,
+    14,
+    17,
+    16,
+]  # left and right change places
 
 
 FACE_SIDES = [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
@@ -87,7 +106,9 @@ def test_a_jump_leaves_the_ground_by_the_ratio_of_the_legs() -> None:
     out, report = retarget.retarget([Pose(*jump, 25, driving.size)], reference)
     feet = pixels(out)[:, [10, 13], 1]
     ratio = (report.bone_ratios["thighs"] + report.bone_ratios["shins"]) / 2
-    assert np.allclose(feet[:20], 700, atol=0.5) and np.allclose(feet[20:30], 700 - 128 * ratio, atol=0.5)
+    assert np.allclose(feet[:20], 700, atol=0.5) and np.allclose(
+        feet[20:30], 700 - 128 * ratio, atol=0.5
+    )
 
 
 def test_joint_angles_stay_the_drivers_and_hands_stay_on_their_wrists() -> None:
@@ -142,7 +163,9 @@ def test_arms_that_point_at_the_camera_do_not_shrink_the_dancer() -> None:
     reference = planted.skeleton(person, planted.standing(reach=0.4))
     out, report = retarget.retarget([tall()], reference)
     assert set(report.corrected) == {"upper arms", "forearms"}
-    assert proportions.lengths(out)["upper arms"] == pytest.approx(person.full("upper arms"), rel=0.1)
+    assert proportions.lengths(out)["upper arms"] == pytest.approx(
+        person.full("upper arms"), rel=0.1
+    )
     assert any("look foreshortened" in note for note in report.warnings)
 
 
@@ -168,7 +191,8 @@ def test_correction_does_not_jump() -> None:
     plain = {name: 100 * share for name, share in proportions.STATURE.items()}
     shares = np.linspace(0.3, 1.2, 400)
     found = [
-        proportions.corrected(plain | {"forearms": s * plain["forearms"]})[0]["forearms"] for s in shares
+        proportions.corrected(plain | {"forearms": s * plain["forearms"]})[0]["forearms"]
+        for s in shares
     ]
     assert np.abs(np.diff(found)).max() < 0.01 * plain["forearms"]
     assert found[0] == pytest.approx(plain["forearms"]) and found[-1] == pytest.approx(
@@ -216,7 +240,9 @@ def test_ratios_beyond_belief_are_held_and_said() -> None:
     _, reference = child()
     xy = reference.body.xy.copy()
     xy[0, 4] = xy[0, 3] + 6 * (xy[0, 4] - xy[0, 3])
-    _, report = retarget.retarget([tall()], replace(reference, body=Keypoints(xy, reference.body.score)))
+    _, report = retarget.retarget(
+        [tall()], replace(reference, body=Keypoints(xy, reference.body.score))
+    )
     assert any("forearms" in note and "factor of two" in note for note in report.warnings)
 
 
@@ -249,7 +275,9 @@ def test_a_body_off_the_ground_or_worse_than_the_published_line_fails_its_row() 
     found = planted.rows()
     child = next(row for row in found if row["method"] == "bones")
     child |= {"ground": 0.5, "bones": 0.5}
-    bad = [row["name"] for row in planted.judged(found, planted.LEVELS)["rows"] if row["pass"] is False]
+    bad = [
+        row["name"] for row in planted.judged(found, planted.LEVELS)["rows"] if row["pass"] is False
+    ]
     assert bad == [
         "child, bones: bones", "child, bones: ground", "child: bones, published less ours",
         "child: ground, published less ours",

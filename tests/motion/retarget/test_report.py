@@ -69,7 +69,9 @@ def test_heads_and_bodies_that_look_elsewhere_are_told() -> None:
 def test_swapped_sides_are_told() -> None:
     driving = adult()
     order = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14, 15, 16, 17]
-    driving = replace(driving, body=Keypoints(driving.body.xy[:, order], driving.body.score[:, order]))
+    driving = replace(
+        driving, body=Keypoints(driving.body.xy[:, order], driving.body.score[:, order])
+    )
     _, report = retarget.retarget([driving], adult(1))
     assert any("seem swapped" in note for note in report.warnings)
 
@@ -104,12 +106,16 @@ def test_a_point_counts_where_somebody_is_first_seen() -> None:
     assert report.chosen == 0
 
 
-@pytest.mark.parametrize("text, person", [("1", 1), ("12", 12), ("0.3,0.5", (0.3, 0.5)), ("0,1", (0.0, 1.0))])
+@pytest.mark.parametrize(
+    "text, person", [("1", 1), ("12", 12), ("0.3,0.5", (0.3, 0.5)), ("0,1", (0.0, 1.0))]
+)
 def test_a_person_is_read_from_the_command_line(text, person) -> None:
     assert retarget.parse_person(text) == person
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "left", "0.1,0.2,0.3", "2,0.5", "nan,0.5", "0.5,"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "1.5", "left", "0.1,0.2,0.3", "2,0.5", "nan,0.5", "0.5,"]
+)
 def test_a_person_that_cannot_be_read_is_refused(text) -> None:
     with pytest.raises(ValueError, match="number from 1"):
         retarget.parse_person(text)
@@ -120,7 +126,9 @@ def test_the_published_line_is_the_published_line() -> None:
     a, b = retarget.published_fit([driving], reference)
     out, report = retarget.retarget([driving], reference, "published")
     wanted = retarget.apply_fit(driving, a, b, reference.size)
-    assert np.array_equal(out.body.xy, wanted.body.xy) and np.array_equal(out.face.xy, wanted.face.xy)
+    assert np.array_equal(out.body.xy, wanted.body.xy) and np.array_equal(
+        out.face.xy, wanted.face.xy
+    )
     assert report.scale == a[1] and report.method == "published"
     with pytest.raises(ValueError, match="unknown way"):
         retarget.retarget([driving], reference, "magic")
@@ -129,7 +137,14 @@ def test_the_published_line_is_the_published_line() -> None:
 def test_the_report_is_told_in_words_and_numbers() -> None:
     _, report = retarget.retarget([adult(stature=300, foot=(200, 500))], adult(1))
     text = " ".join(report.summary())
-    for part in ("Person 1 of 1", "bones", "anchored on ground", "thighs 1.87", "without feet 0%", "lips"):
+    for part in (
+        "Person 1 of 1",
+        "bones",
+        "anchored on ground",
+        "thighs 1.87",
+        "without feet 0%",
+        "lips",
+    ):
         assert part in text, part
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert values["summary"] == list(report.summary()) and values["offset"] == list(report.offset)

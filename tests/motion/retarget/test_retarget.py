@@ -32,7 +32,9 @@ def walking(frames: int = 50) -> Pose:
     pose = still_person(frames)
     step = np.stack([0.05 * np.sin(np.arange(frames) / 5), np.zeros(frames)], 1)[:, None]
     return Pose(
-        *(Keypoints(p.xy + step, p.score.copy()) for p in (pose.body, pose.hands, pose.face)), 25, pose.size
+        *(Keypoints(p.xy + step, p.score.copy()) for p in (pose.body, pose.hands, pose.face)),
+        25,
+        pose.size,
     )
 
 
@@ -44,7 +46,9 @@ def test_published_alignment_and_pictures(data) -> None:
         for t in file["frame_ids"]:
             count = len(file[f"f{t}_faces"])
             for k in range(2):
-                people[k].append(person(file, f"f{t}", frame, k) if k < count else Pose.empty(1, 25, frame))
+                people[k].append(
+                    person(file, f"f{t}", frame, k) if k < count else Pose.empty(1, 25, frame)
+                )
         tracks = [joined(rows) for rows in people]
         a, b = retarget.published_fit(tracks, reference)
         assert np.abs(a / file["a"] - 1).max() <= 1e-9 and np.abs(b / file["b"] - 1).max() <= 1e-9
@@ -172,7 +176,9 @@ def test_gaps_are_filled_up_to_their_limits_only() -> None:
     assert not out.hands.visible[:3].any()
     assert np.abs(out.body.xy[20:25, 4] - pose.body.xy[20:25, 4]).max() < 0.01
     again = timing.fill_gaps(pose)
-    assert np.array_equal(again.face.xy, pose.face.xy) and np.array_equal(again.body.score, pose.body.score)
+    assert np.array_equal(again.face.xy, pose.face.xy) and np.array_equal(
+        again.body.score, pose.body.score
+    )
 
 
 def test_resampling_keeps_time() -> None:
@@ -227,15 +233,25 @@ def test_trim_refuses_a_short_clip_and_hold_stands_still() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.floats(0, 1), st.floats(0, 1), st.integers(1, 3))
-def test_any_pose_gives_finite_points_and_plain_sentences(seed, frames, share, shown, count) -> None:
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 8),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.integers(1, 3),
+)
+def test_any_pose_gives_finite_points_and_plain_sentences(
+    seed, frames, share, shown, count
+) -> None:
     rng = np.random.default_rng(seed)
 
     def random_pose(length: int, part: float) -> Pose:
         kinds = []
         for k in (BODY, HANDS, FACE):
             score = rng.random((length, k)) * (rng.random((length, k)) < part)
-            kinds.append(Keypoints(rng.normal(0.5, 10 ** rng.uniform(-6, 0.5), (length, k, 2)), score))
+            kinds.append(
+                Keypoints(rng.normal(0.5, 10 ** rng.uniform(-6, 0.5), (length, k, 2)), score)
+            )
         return Pose(*kinds, 25, (int(rng.integers(64, 999)), int(rng.integers(64, 999))))
 
     people = [timing.fill_gaps(random_pose(frames, share)) for _ in range(count)]
@@ -263,7 +279,8 @@ def test_real_poses_land_on_the_reference(shared) -> None:
                 "face": (file["faces"][:, 0], file["faces_score"][:, 0]),
             }
         parts = {
-            n: Keypoints(xy.astype(float), np.clip(s, 0, 1).astype(float)) for n, (xy, s) in kinds.items()
+            n: Keypoints(xy.astype(float), np.clip(s, 0, 1).astype(float))
+            for n, (xy, s) in kinds.items()
         }
         clips.append(Pose(**parts, fps=25, size=(768, 768)))
     assert clips
@@ -273,5 +290,7 @@ def test_real_poses_land_on_the_reference(shared) -> None:
             out, report = retarget.retarget([timing.fill_gaps(driving)], reference)
             neck = np.median(out.body.xy[:, 1], axis=0) - reference.body.xy[0, 1]
             assert np.abs(neck).max() < 0.05
-            height = np.median(np.ptp(out.face.xy[..., 1], axis=1)) / np.ptp(reference.face.xy[0, :, 1])
+            height = np.median(np.ptp(out.face.xy[..., 1], axis=1)) / np.ptp(
+                reference.face.xy[0, :, 1]
+            )
             assert 0.9 < height < 1.1 and 0.6 < report.scale < 1

@@ -117,7 +117,9 @@ def test_a_generator_of_the_device_is_taken_as_well(cuda, make):
 def test_weights_that_left_the_device_are_not_taken_off_it_again(cuda, plain):
     pipe = placed()
     _, note = Room(8, 2, 1, tried=out_of_memory.LADDER.index("offload")).less(pipe)
-    assert "main memory" in note and pipe.placed.offload == "group" and not placement.may_offload(pipe)
+    assert (
+        "main memory" in note and pipe.placed.offload == "group" and not placement.may_offload(pipe)
+    )
     assert np.array_equal(frames(pipe), plain)
 
 
@@ -146,7 +148,9 @@ def test_xformers_sees_the_places_of_frames_alone_and_can_be_left_again(cuda, pl
 
     library.ops.memory_efficient_attention = broken
     assert placement.choose_attention(pipe, "auto", "cuda") == "sdpa"
-    with pytest.raises(ValueError, match=r"cannot be used here \(No operator found\); use --attention sdpa$"):
+    with pytest.raises(
+        ValueError, match=r"cannot be used here \(No operator found\); use --attention sdpa$"
+    ):
         placement.choose_attention(pipe, "xformers", "cuda")
 
 
@@ -165,7 +169,13 @@ def test_a_pipeline_is_not_offloaded_for_the_room_that_it_takes_itself(cuda, mon
     monkeypatch.setattr(placement, "HEAVY", 0)  # as a large model, whose activations need nothing
     monkeypatch.setattr(placement, "ACTIVATIONS_GB", 0.0)
     for free in (1.5 * held, 0.5 * held):  # before and after its weights came
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None, free=free: (int(free), 0))
+        monkeypatch.setattr(
+            torch.cuda, "mem_get_info", lambda device=None, free=free: (int(free), 0)
+        )
         place(pipe, Placement("cuda", "sdpa", "float32"))
-        assert pipe.placed.offload == "none" and isinstance(pipe.unet.conv_in.weight, fake_cuda.There)
-    assert placement.choose_offload(other, "auto", "cuda") != "none"  # there is no room for one more
+        assert pipe.placed.offload == "none" and isinstance(
+            pipe.unet.conv_in.weight, fake_cuda.There
+        )
+    assert (
+        placement.choose_offload(other, "auto", "cuda") != "none"
+    )  # there is no room for one more

@@ -38,7 +38,9 @@ def seeded() -> torch.Generator:
 
 
 def render(pipe, frames, **options):
-    work = pipe.render(portrait(), motion(frames), height=64, width=64, num_inference_steps=1, **options)
+    work = pipe.render(
+        portrait(), motion(frames), height=64, width=64, num_inference_steps=1, **options
+    )
     steps, failed = [], None
     try:
         for step in work:
@@ -97,7 +99,9 @@ def test_the_held_rows_follow_a_smaller_overlap():
     assert out_of_memory.SMALLEST > 2
 
 
-def test_frames_are_decoded_fewer_at_a_time_and_nothing_is_denoised_again(pipe, monkeypatch, caplog):
+def test_frames_are_decoded_fewer_at_a_time_and_nothing_is_denoised_again(
+    pipe, monkeypatch, caplog
+):
     decode, calls = pipe.vae.decode, []
     pipe.unet.register_forward_pre_hook(lambda module, args: calls.append("denoise"))
 
@@ -114,5 +118,7 @@ def test_frames_are_decoded_fewer_at_a_time_and_nothing_is_denoised_again(pipe, 
     assert failed is None and not notes and "2 at a time" in caplog.text
     assert calls.count("denoise") == 2 and [n for n in calls if n != "denoise"][:3] == [8, 4, 2]
     monkeypatch.setattr(pipe.vae, "decode", decode)
-    plain, _, _ = render(pipe, 9, window=10, overlap=2, conditioning={"decode_chunk": 2}, generator=seeded())
+    plain, _, _ = render(
+        pipe, 9, window=10, overlap=2, conditioning={"decode_chunk": 2}, generator=seeded()
+    )
     assert np.array_equal(short, plain)

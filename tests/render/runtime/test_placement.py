@@ -53,7 +53,9 @@ def test_half_precision_and_channels_last_change_little():
 @pytest.mark.slow
 def test_the_embedded_model_runs_in_half_precision_as_well():
     pipe = tiny_pipeline()
-    interaction = AudioVideoInteraction(("conv_in", "mid_block"), (32, 32), pose_channels=32, dim=16)
+    interaction = AudioVideoInteraction(
+        ("conv_in", "mid_block"), (32, 32), pose_channels=32, dim=16
+    )
     for site in interaction.exchanges:
         torch.nn.init.normal_(site.gate.weight, 0, 0.02)
     pipe.register_modules(interaction=interaction.eval())
@@ -82,11 +84,17 @@ def elsewhere(monkeypatch):
     """
     for name, value in (("__bool__", True), ("__float__", 0.5), ("item", 0.5)):
         plain = getattr(torch.Tensor, name)
-        monkeypatch.setattr(torch.Tensor, name, lambda self, p=plain, v=value: v if self.is_meta else p(self))
+        monkeypatch.setattr(
+            torch.Tensor, name, lambda self, p=plain, v=value: v if self.is_meta else p(self)
+        )
     move = torch.Tensor.to
 
     def moved(self, *where, **options):
-        if self.is_meta and where and (str(where[0]) == "cpu" or getattr(where[0], "is_meta", True) is False):
+        if (
+            self.is_meta
+            and where
+            and (str(where[0]) == "cpu" or getattr(where[0], "is_meta", True) is False)
+        ):
             return torch.zeros(self.shape, dtype=self.dtype)
         return move(self, *where, **options)
 
@@ -107,7 +115,9 @@ def test_everything_of_the_published_model_runs_on_the_device_of_the_weights(els
     options = {"num_inference_steps": 2, "window": 4, "overlap": 2, "schedule": schedule}
     noise = torch.Generator().manual_seed(0)
     with OneDevice():
-        steps = list(pipe.render(portrait(), motion(6), height=64, width=64, generator=noise, **options))
+        steps = list(
+            pipe.render(portrait(), motion(6), height=64, width=64, generator=noise, **options)
+        )
         with pytest.raises(RuntimeError, match="on two devices"):  # as a tensor left behind would
             pipe.unet.conv_in(torch.zeros(1, 8, 4, 4).half())
     assert sum(len(step.frames) for step in steps if step.frames is not None) == 6
@@ -128,7 +138,9 @@ except ValueError as error:
 
 
 def test_without_xformers_attention_is_pytorchs_and_asking_for_it_is_one_sentence(root):
-    done = subprocess.run([sys.executable, "-c", WITHOUT_XFORMERS], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_XFORMERS], cwd=root, capture_output=True, text=True
+    )
     chosen, *told = done.stdout.splitlines()
     assert chosen == "sdpa" and len(told) == 1, done.stderr
     assert told[0].startswith("xformers attention was asked for but cannot be used here (Refer to")
@@ -148,7 +160,9 @@ def test_pytorchs_attention_takes_the_place_of_xformers_chosen_before(monkeypatc
     found = pipe.unet.attn_processors.items()
     assert all(isinstance(p, XFormersAttnProcessor) != ("temporal" in name) for name, p in found)
     assert placement.choose_attention(pipe, "sdpa", "cpu") == "sdpa"
-    kinds = {type(p) for p in (*pipe.unet.attn_processors.values(), *pipe.vae.attn_processors.values())}
+    kinds = {
+        type(p) for p in (*pipe.unet.attn_processors.values(), *pipe.vae.attn_processors.values())
+    }
     assert kinds == {AttnProcessor2_0}
 
     def broken(layer: Attention, on: bool) -> None:
@@ -162,7 +176,11 @@ def test_pytorchs_attention_takes_the_place_of_xformers_chosen_before(monkeypatc
 
 
 def test_free_memory_counts_no_weights_twice(monkeypatch):
-    for name, value in (("mem_get_info", (20e9, 80e9)), ("memory_reserved", 9e9), ("memory_allocated", 8e9)):
+    for name, value in (
+        ("mem_get_info", (20e9, 80e9)),
+        ("memory_reserved", 9e9),
+        ("memory_allocated", 8e9),
+    ):
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
     assert placement.free_gb(torch.device("cuda")) == pytest.approx(21)  # and 8 are in use
 
@@ -234,26 +252,58 @@ def test_the_estimate_grows_as_it_should_and_says_when_it_does_not_fit():
     )
     assert 0.4 < once.seconds / short.seconds < 1
     assert "may not fit" in cost.Estimate(30.0, 16.0, 5.0).sentence()
-    assert "may not fit" not in short.sentence() and set(short.to_dict()) == {"gigabytes", "free", "seconds"}
+    assert "may not fit" not in short.sentence() and set(short.to_dict()) == {
+        "gigabytes",
+        "free",
+        "seconds",
+    }
 
 
 def test_rows_of_all_windows_are_counted():
     room = Room(4, 1, 1)
     assert plan_segments(7, 3, 1) == [(0, 7)]
     assert SCHEDULES["joint"].rows(7, room) == 3 * 4
-    assert SCHEDULES["published"].rows(7, Room(4, 2, 1)) == 4 * len(published_windows(8, 4, 2)) == 12
+    assert (
+        SCHEDULES["published"].rows(7, Room(4, 2, 1)) == 4 * len(published_windows(8, 4, 2)) == 12
+    )
 
 
 @pytest.mark.slow
 def test_the_bench_of_a_large_backbone_runs(tmp_path, capsys):
     write_set(tmp_path)
-    small = "--sizes 64x64 --frames 4 --steps 1 --window 4 --overlap 1 --device cpu --json".split()
-    words = ["bench", "--model", "controlnext-svd", "--random-weights", "--config", str(tmp_path), *small]
+    small = [
+        "--sizes",
+        "64x64",
+        "--frames",
+        "4",
+        "--steps",
+        "1",
+        "--window",
+        "4",
+        "--overlap",
+        "1",
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    words = [
+        "bench",
+        "--model",
+        "controlnext-svd",
+        "--random-weights",
+        "--config",
+        str(tmp_path),
+        *small,
+    ]
     assert main(words) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     for schedule in ("joint", "published"):
         assert figures[f"64x64_sdpa_{schedule}_s_per_frame"] > 0
-    assert "xformers" in figures["64x64_xformers"] and figures["64x64_estimate_gb"] > 0 and "cpu" in figures
+    assert (
+        "xformers" in figures["64x64_xformers"]
+        and figures["64x64_estimate_gb"] > 0
+        and "cpu" in figures
+    )
     assert main(["bench", "--model", "x", "--random-weights", "--sizes", "big", "--device", "cpu",
                  "--config", str(tmp_path)]) == 2  # fmt: skip
     assert "WIDTHxHEIGHT" in capsys.readouterr().err
@@ -267,7 +317,9 @@ def test_published_code_that_stops_costs_none_of_our_own_figures(tmp_path):
     args = argparse.Namespace(peer=str(tmp_path), config=str(tmp_path), sizes=["64x64"], random_weights=True,
                               frames=2, steps=1, window=2, overlap=1)  # fmt: skip
     found = backbone.published_loop(args, backbone.moves(2), "cpu", "float32", {})
-    told = f"the published code in {tmp_path} stopped: ModuleNotFoundError: No module named 'models'"
+    told = (
+        f"the published code in {tmp_path} stopped: ModuleNotFoundError: No module named 'models'"
+    )
     assert found == {"64x64_peer": told}
 
 
@@ -293,5 +345,7 @@ def test_on_cuda_the_embedded_model_agrees_and_takes_a_generator_of_either_devic
     place(pipe, Placement("cuda", offload=offload, dtype="float16"))
     assert (frames(pipe) - plain).abs().mean() < 8
     noise = torch.Generator("cuda").manual_seed(0)
-    video = pipe(portrait(), motion=motion(2), height=64, width=64, generator=noise, output_type="np")
+    video = pipe(
+        portrait(), motion=motion(2), height=64, width=64, generator=noise, output_type="np"
+    )
     assert video.frames.std() > 1

@@ -89,13 +89,19 @@ def test_a_safetensors_set_runs_from_the_command_line(whole, words, capsys):
 @pytest.mark.slow
 def test_pickles_and_safetensors_make_the_same_pipeline(whole, tmp_path):
     folder = write_set(tmp_path, "pickle")
-    assert not list(folder.rglob("*.safetensors")) and (folder / "pretrained" / "unet.bin").is_file()
+    assert (
+        not list(folder.rglob("*.safetensors")) and (folder / "pretrained" / "unet.bin").is_file()
+    )
     one, two = (load.load(str(place), device="cpu") for place in (whole, folder))
     for name in ("unet", "controlnext", "vae", "reference_tokens"):
         states = [getattr(pipe, name).state_dict() for pipe in (one, two)]
         assert states[0].keys() == states[1].keys()
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    assert one.splice_region == "lips" and one.refocus_mode == "amplify" and one.config.default_overlap == 6
+    assert (
+        one.splice_region == "lips"
+        and one.refocus_mode == "amplify"
+        and one.config.default_overlap == 6
+    )
 
 
 def test_a_saved_pipeline_of_published_parts_loads_again(tmp_path):
@@ -126,7 +132,9 @@ def test_the_named_set_is_loaded_from_where_downloads_lie(whole, monkeypatch, tm
     with pytest.raises(ValueError, match=r"instead of .* incomplete"):
         load.load("controlnext-svd", device="cpu")  # so small is no published file
     rows = [
-        dataclasses.replace(row, files=tuple(dataclasses.replace(f, megabytes=None) for f in row.files))
+        dataclasses.replace(
+            row, files=tuple(dataclasses.replace(f, megabytes=None) for f in row.files)
+        )
         for row in registry.SETS
     ]
     monkeypatch.setattr(registry, "SETS", tuple(rows))
@@ -278,10 +286,13 @@ def test_the_few_step_set_takes_its_own_unet_and_settings(whole, monkeypatch, tm
     row = registry.find("animatelcm-svd")
     for name in (row.name, "svd-xt-1-1"):
         shutil.copytree(whole, tmp_path / name)
-    (tmp_path / row.name / from_published.NAMES["unet"][0]).rename(tmp_path / row.name / row.files[1].path)
+    (tmp_path / row.name / from_published.NAMES["unet"][0]).rename(
+        tmp_path / row.name / row.files[1].path
+    )
     rows = [
         dataclasses.replace(
-            known, files=tuple(dataclasses.replace(f, size=None, megabytes=None) for f in known.files)
+            known,
+            files=tuple(dataclasses.replace(f, size=None, megabytes=None) for f in known.files),
         )
         for known in registry.SETS
     ]

@@ -23,7 +23,11 @@ def pipe():
     pipe = tiny_pipeline()
     torch.manual_seed(5)
     interaction = AudioVideoInteraction(
-        sites=("mid_block", "up_blocks.0"), widths=(32, 32), audio_channels=16, pose_channels=32, dim=16
+        sites=("mid_block", "up_blocks.0"),
+        widths=(32, 32),
+        audio_channels=16,
+        pose_channels=32,
+        dim=16,
     )
     for site in interaction.exchanges:
         torch.nn.init.normal_(site.gate.weight, std=0.3)
@@ -36,7 +40,9 @@ def spoken(frames: int = FRAMES, seed: int = 0):
     return replace(motion(frames), audio=rng.standard_normal((frames, 5, 16)).astype(np.float32))
 
 
-def shot(pipe, moves, audio: float = 1.0, pose: float = 1.0, condition: WarpedReference | None = None):
+def shot(
+    pipe, moves, audio: float = 1.0, pose: float = 1.0, condition: WarpedReference | None = None
+):
     asked = {"audio_guidance": audio, "pose_guidance": pose}
     condition = condition or adjusted(pipe.condition, asked)
     return condition.shot(portrait(), moves, (128, 96), pipe.vae, pipe.reference_tokens)
@@ -52,7 +58,9 @@ def test_plain_guidance_is_one_evaluation_and_the_gain_scales_control_and_validi
     gain = np.array([0.5, 1.0, 1.2, 1.0])
     moves = replace(spoken(), guidance=gain)
     (plain,) = shot(pipe, moves).conditions(0, FRAMES).branches
-    assert plain.share.tolist() == [1] * FRAMES and plain.scale.flatten().tolist() == pytest.approx(gain)
+    assert plain.share.tolist() == [1] * FRAMES and plain.scale.flatten().tolist() == pytest.approx(
+        gain
+    )
     condition = WarpedReference(64, gated_validity=1.0)
     (gated,) = shot(pipe, moves, condition=condition).conditions(0, FRAMES).branches
     assert torch.allclose(gated.extra[0], 0.5 * plain.extra[0])
@@ -73,11 +81,18 @@ def test_the_sliders_gain_acts_on_the_pose_term_alone(pipe) -> None:
     gain = np.array([0.8, 1.0, 1.2, 1.0])
     given = shot(pipe, replace(spoken(), guidance=gain), 1.5, 1.0).conditions(0, FRAMES)
     null, sound, full = given.branches
-    assert null.audio is None and null.control is None and sound.audio is not None and sound.control is None
-    assert full.share.tolist() == pytest.approx(gain) and full.scale.flatten().tolist() == [1] * FRAMES
-    assert sound.share.tolist() == pytest.approx(1.5 - gain) and null.share.tolist() == pytest.approx(
-        [-0.5] * FRAMES
+    assert (
+        null.audio is None
+        and null.control is None
+        and sound.audio is not None
+        and sound.control is None
     )
+    assert (
+        full.share.tolist() == pytest.approx(gain) and full.scale.flatten().tolist() == [1] * FRAMES
+    )
+    assert sound.share.tolist() == pytest.approx(
+        1.5 - gain
+    ) and null.share.tolist() == pytest.approx([-0.5] * FRAMES)
 
 
 def test_a_branch_with_another_base_is_the_same_denoiser_in_the_common_base(pipe) -> None:
@@ -90,7 +105,9 @@ def test_a_branch_with_another_base_is_the_same_denoiser_in_the_common_base(pipe
     noise = torch.randn(given.base.shape, generator=torch.Generator().manual_seed(1))
     still = branch.image_latents
     with torch.no_grad():
-        common = _run(pipe, branch, pipe.vae.residual_of(truth, given.base) + sigma * noise, sigma, time)
+        common = _run(
+            pipe, branch, pipe.vae.residual_of(truth, given.base) + sigma * noise, sigma, time
+        )
         alone = replace(branch, offset=None)
         own = _run(pipe, alone, pipe.vae.residual_of(truth, still) + sigma * noise, sigma, time)
     one = pipe.vae.add_residual(given.base, common)
@@ -121,7 +138,11 @@ def test_pose_free_by_the_network_heeds_no_pose_and_starts_from_the_picture(pipe
     assert not np.array_equal(free, rendered(pipe, spoken(seed=1), pose_guidance=0.0))
     given = shot(pipe, moves, 1, 0).conditions(0, FRAMES)
     (branch,) = given.branches
-    assert branch.control is None and branch.offset is None and torch.equal(branch.image_latents, given.base)
+    assert (
+        branch.control is None
+        and branch.offset is None
+        and torch.equal(branch.image_latents, given.base)
+    )
 
 
 def test_weights_without_null_pose_refuse_it_in_one_sentence() -> None:
@@ -148,7 +169,9 @@ def test_requests_translate_pose_free_and_refuse_a_driving_video_with_it() -> No
         Guidance(audio=float("nan"))
 
 
-def test_saved_with_an_interaction_it_loads_again_and_without_one_it_has_none(pipe, tmp_path) -> None:
+def test_saved_with_an_interaction_it_loads_again_and_without_one_it_has_none(
+    pipe, tmp_path
+) -> None:
     from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 
     pipe.save_pretrained(tmp_path / "new")
@@ -156,7 +179,9 @@ def test_saved_with_an_interaction_it_loads_again_and_without_one_it_has_none(pi
     assert np.abs(rendered(again, spoken()).astype(int) - rendered(pipe, spoken())).max() <= 1
     tiny_pipeline().save_pretrained(tmp_path / "old")
     index = tmp_path / "old" / "model_index.json"
-    text = index.read_text().replace('"interaction"', '"unknown"')  # as version 1 wrote it, without the name
+    text = index.read_text().replace(
+        '"interaction"', '"unknown"'
+    )  # as version 1 wrote it, without the name
     index.write_text(text)
     old = AudioPoseSVDPipeline.from_pretrained(tmp_path / "old", local_files_only=True)
     assert old.interaction is None

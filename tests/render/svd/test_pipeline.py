@@ -46,7 +46,9 @@ def test_more_steps_show_previews_and_call_back(pipe) -> None:
         seen.append((index, float(time), tuple(tensors["latents"].shape)))
         return tensors
 
-    steps = list(pipe.render(portrait(), motion(4), num_inference_steps=3, callback_on_step_end=note))
+    steps = list(
+        pipe.render(portrait(), motion(4), num_inference_steps=3, callback_on_step_end=note)
+    )
     previews = [step.preview for step in steps if step.preview is not None]
     assert [index for index, _, _ in seen] == [0, 1, 2] and seen[0][1] > seen[1][1] > seen[2][1]
     assert len(previews) == 2 and previews[0].shape == (128, 96, 3)
@@ -105,7 +107,9 @@ def test_call_passes_conditions_and_schedule_on() -> None:
     given = {"motion": motion(3), "height": 64, "width": 64, "output_type": "np"}
 
     def called(**options) -> np.ndarray:
-        return pipe(portrait(), generator=torch.Generator().manual_seed(0), **given, **options).frames
+        return pipe(
+            portrait(), generator=torch.Generator().manual_seed(0), **given, **options
+        ).frames
 
     plain = called()
     assert not np.array_equal(plain, called(conditioning={"min_guidance": 1, "max_guidance": 1}))
@@ -125,14 +129,18 @@ def test_intensity_zero_is_the_motion_itself(pipe) -> None:
 def test_saved_and_loaded_it_gives_the_same_video(pipe, tmp_path) -> None:
     """To one grey level: tensors mapped from a file lie at other addresses, which changes sums."""
     pipe.save_pretrained(tmp_path)
-    again, third = (AudioPoseSVDPipeline.from_pretrained(tmp_path, local_files_only=True) for _ in range(2))
+    again, third = (
+        AudioPoseSVDPipeline.from_pretrained(tmp_path, local_files_only=True) for _ in range(2)
+    )
     assert np.abs(rendered(again, motion(5)).astype(int) - rendered(pipe, motion(5))).max() <= 1
     assert np.array_equal(rendered(again, motion(5)), rendered(third, motion(5)))
 
 
 @pytest.mark.parametrize("frames", [1, 4, 9, 10, 11, 100])
 @pytest.mark.parametrize(("window", "overlap"), [(4, 0), (4, 1), (16, 4)])
-def test_segments_cover_every_frame_once_beside_the_overlap(frames: int, window: int, overlap: int) -> None:
+def test_segments_cover_every_frame_once_beside_the_overlap(
+    frames: int, window: int, overlap: int
+) -> None:
     segments = plan_segments(frames, window, overlap)
     assert segments[0][0] == 0 and segments[-1][1] == frames
     for (_, stop), (start, end) in zip(segments, segments[1:], strict=False):

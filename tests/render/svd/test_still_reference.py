@@ -25,7 +25,9 @@ def pipe():
 
 def rendered(pipe, moves, **options) -> np.ndarray:
     generator = torch.Generator().manual_seed(3)
-    steps = list(pipe.render(portrait(), moves, generator=generator, height=64, width=64, **options))
+    steps = list(
+        pipe.render(portrait(), moves, generator=generator, height=64, width=64, **options)
+    )
     return np.concatenate([step.frames for step in steps if step.frames is not None])
 
 
@@ -83,7 +85,9 @@ def counted(pipe, moves, **options) -> list[tuple]:
 
 def test_every_window_sees_the_lead_and_guidance_of_one_is_one_evaluation(pipe):
     calls = counted(pipe, motion(5), window=4, overlap=1)
-    assert [shape[1] for shape, _ in calls] == [4] * 4  # two windows of the lead and three frames, twice
+    assert [shape[1] for shape, _ in calls] == [
+        4
+    ] * 4  # two windows of the lead and three frames, twice
     assert all(ids == pytest.approx((6.0, 128.0, 0.02)) for _, ids in calls)
     alone = {"min_guidance": 1.0, "max_guidance": 1.0}
     assert len(counted(pipe, motion(5), window=4, overlap=1, conditioning=alone)) == 2
@@ -94,7 +98,9 @@ def test_every_window_sees_the_lead_and_guidance_of_one_is_one_evaluation(pipe):
 
 def test_the_control_network_runs_once_per_window(pipe):
     calls = []
-    hook = pipe.controlnext.register_forward_pre_hook(lambda module, args: calls.append(args[0].shape))
+    hook = pipe.controlnext.register_forward_pre_hook(
+        lambda module, args: calls.append(args[0].shape)
+    )
     rendered(pipe, motion(3), num_inference_steps=1)
     hook.remove()
     assert [tuple(shape) for shape in calls] == [(1, 4, 3, 64, 64)]
@@ -123,7 +129,9 @@ def test_guidance_rises_over_a_window_and_the_shares_add_up_to_one():
     shot = pipe.condition.shot(portrait(), motion(7), (64, 64), pipe.vae, pipe.reference_tokens)
     without, given = shot.conditions(0, 7).branches
     assert given.shares([0, 4, 5, 6]).tolist() == pytest.approx([1.5, 2.0, 2.5, 3.0])
-    assert (given.shares([0, 4, 5, 6]) + without.shares([0, 4, 5, 6])).tolist() == pytest.approx([1.0] * 4)
+    assert (given.shares([0, 4, 5, 6]) + without.shares([0, 4, 5, 6])).tolist() == pytest.approx(
+        [1.0] * 4
+    )
     assert without.control is None and not without.tokens.any() and not without.image_latents.any()
 
 
@@ -134,7 +142,9 @@ def test_chunks_with_overlap_blend_what_one_chunk_shows_and_skipped_rows_are_nei
     latents = torch.randn(1, 10, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     frames = shot.frames(latents, given)
     assert frames.shape == (9, 3, 64, 64) and frames.min() >= 0 and frames.max() <= 1
-    assert torch.equal(frames[0], shot.decode(latents[0, 1:5])[0])  # only its own chunk shows frame 0
+    assert torch.equal(
+        frames[0], shot.decode(latents[0, 1:5])[0]
+    )  # only its own chunk shows frame 0
     two = shot.decode(latents[0, 1:5])[3] / 2 + shot.decode(latents[0, 4:8])[0] / 2
     assert (frames[3] - two).abs().max() < 1e-5
     later = shot.frames(latents, given, skip=2)

@@ -48,7 +48,9 @@ def hanging(arm: tuple[float, ...], beside: tuple[float, ...]) -> tuple[torch.Te
 
 def test_a_slim_arm_leaves_the_cloth_behind_it() -> None:
     image, mask = hanging(SKIN, SHIRT)
-    out = warp.warp(warp.plates(image, warp.Points.of(pose(DOWN)), mask), warp.Points.of(pose(RAISED)))
+    out = warp.warp(
+        warp.plates(image, warp.Points.of(pose(DOWN)), mask), warp.Points.of(pose(RAISED))
+    )
     raised = slice(78, 104), slice(8, 30)
     assert like(out, SKIN)[raised].sum() > 60
     assert like(out, SHIRT)[raised].sum() < 12  # of about 300 pixels that the capsule holds
@@ -129,10 +131,15 @@ def test_a_raised_arm_does_not_widen_a_head_that_is_cut_off() -> None:
 def test_the_layers_of_one_person_do_not_depend_on_who_else_is_there() -> None:
     image, mask = hanging(SKIN, SHIRT)
     image = image + 0.02 * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
-    without, crossing = pose(DOWN), pose((DOWN[0], (34, 130)))  # the other one's left forearm lies over there
+    without, crossing = (
+        pose(DOWN),
+        pose((DOWN[0], (34, 130))),
+    )  # the other one's left forearm lies over there
     without.body.score[0, [6, 7]] = without.hands.score[0, :21] = 0
     one, other = warp.Points.of(without), warp.Points.of(crossing)
-    both = warp.Points(*(torch.cat([getattr(p, n) for p in (one, other)]) for n in ("body", "hands", "face")))
+    both = warp.Points(
+        *(torch.cat([getattr(p, n) for p in (one, other)]) for n in ("body", "hands", "face"))
+    )
     alone = warp.plates(image, one, mask)
     together = warp.plates(image.repeat(2, 1, 1, 1), both, mask.repeat(2, 1, 1, 1))
     assert torch.allclose(together.arms[0], alone.arms[0], atol=1e-5)
@@ -141,7 +148,9 @@ def test_the_layers_of_one_person_do_not_depend_on_who_else_is_there() -> None:
 def test_without_a_mask_the_wall_beside_a_slim_arm_is_not_the_body() -> None:
     """Inside the arm's capsule, which is all that is known of the outline, but not of its colours."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
-    wall = torch.tensor(np.stack([0.9 - 0.25 * y / 192, 0.9 - 0.2 * x / 128, 0.88 - 0.2 * y / 192])).float()
+    wall = torch.tensor(
+        np.stack([0.9 - 0.25 * y / 192, 0.9 - 0.2 * x / 128, 0.88 - 0.2 * y / 192])
+    ).float()
     image, mask = painted(SKIN)
     mask[:, :, 72:124, 29:46] = 0
     image = torch.where(mask > 0, image, wall)

@@ -21,7 +21,9 @@ def test_an_unchanged_picture_gets_all_its_detail_back() -> None:
 def test_a_repaired_place_is_the_generated_picture() -> None:
     high, low = pictures()
     repaired = low.clone()
-    repaired[:, :, 4:20, 2:14] = 0.5 + 0.5 * (low[:, :, 4:20, 2:14] < 0.5)  # at least 0.25 away, mostly more
+    repaired[:, :, 4:20, 2:14] = 0.5 + 0.5 * (
+        low[:, :, 4:20, 2:14] < 0.5
+    )  # at least 0.25 away, mostly more
     plain = F.interpolate(repaired, (96, 64), mode="bicubic", align_corners=False).clamp(0, 1)
     out = detail_transfer(repaired, low, high)
     assert (out - plain)[:, :, 28:68, 20:44].abs().mean() < 0.02
@@ -46,7 +48,9 @@ def shares(keep: tuple[float, ...], seen: float) -> torch.Tensor:
     validity = torch.ones(1, 1, 48, 64)
     validity[..., 32:] = 0
     turn = torch.linspace(0, 6.28, 68)
-    face = torch.stack([0.5 + 0.2 * turn.cos(), 0.5 + 0.2 * turn.sin(), torch.full((68,), seen)], -1)
+    face = torch.stack(
+        [0.5 + 0.2 * turn.cos(), 0.5 + 0.2 * turn.sin(), torch.full((68,), seen)], -1
+    )
     return repair_gate(validity, face[None], keep)[0, 0]
 
 
@@ -55,7 +59,9 @@ def test_the_repair_counts_by_what_the_warp_shows() -> None:
     assert torch.allclose(found[:, :28], torch.tensor(0.3))
     assert torch.allclose(found[:, 34:], torch.tensor(0.4))
     faced = shares((0.3, 0.8, 0.8, 0.4), seen=1.0)
-    assert faced[24, 26] == pytest.approx(0.8) and faced[24, 40] == pytest.approx(1.0)  # holes of a face: all
+    assert faced[24, 26] == pytest.approx(0.8) and faced[24, 40] == pytest.approx(
+        1.0
+    )  # holes of a face: all
     assert faced[2, 60] == pytest.approx(0.4)
 
 

@@ -33,7 +33,9 @@ def smooth_of(picture: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     return push_pull(picture[None], known[None, None].float())[0]
 
 
-def filled(picture: torch.Tensor, known: torch.Tensor, needed: torch.Tensor | None = None) -> torch.Tensor:
+def filled(
+    picture: torch.Tensor, known: torch.Tensor, needed: torch.Tensor | None = None
+) -> torch.Tensor:
     needed = torch.ones_like(known) if needed is None else needed
     return warp.textured(picture, known, needed, smooth_of(picture, known))
 
@@ -94,7 +96,9 @@ def test_a_beam_goes_on_through_a_hole_without_steps(upright: bool) -> None:
     picture = torch.full((3, 192, 160), 0.8)
     picture[:, :, 66:94] = torch.tensor([0.3, 0.2, 0.1])[:, None, None]
     known = disc(192, 160, 40)
-    picture, known = (picture, known) if upright else (picture.mT.contiguous(), known.mT.contiguous())
+    picture, known = (
+        (picture, known) if upright else (picture.mT.contiguous(), known.mT.contiguous())
+    )
     apart = (filled(picture, known) - picture).abs().amax(0)
     assert (apart[~known] > 0.1).float().mean() < 0.005
 
@@ -134,7 +138,9 @@ def test_a_face_is_never_copied_into_the_body() -> None:
     face, chest = (slice(60, 74), slice(86, 100)), (slice(120, 180), slice(80, 112))
     assert not body[face].any() and not needed[face].any() and body[chest].float().mean() > 0.9
     assert (
-        not background[face].any() and not background[chest].any() and background[:, :20].float().mean() > 0.9
+        not background[face].any()
+        and not background[chest].any()
+        and background[:, :20].float().mean() > 0.9
     )
 
 
@@ -154,7 +160,9 @@ def test_a_picture_is_filled_in_about_a_second_of_one_core() -> None:
     smooth = smooth_of(wall, known)
     began = time.process_time()
     warp.textured(wall, known, torch.ones_like(known), smooth)
-    assert time.process_time() - began < 4.0  # about 1 s on a quiet core; other tests' threads count, too
+    assert (
+        time.process_time() - began < 4.0
+    )  # about 1 s on a quiet core; other tests' threads count, too
 
 
 def test_a_long_picture_takes_no_more_than_its_pixels_do() -> None:

@@ -43,7 +43,9 @@ def shape(wrist: np.ndarray) -> torch.Tensor:
     points, least = fan(wrist), np.full(SIZE, np.inf)
     for a, b in HAND_BONES:
         axis = points[b] - points[a]
-        along = np.clip(((x - points[a][0]) * axis[0] + (y - points[a][1]) * axis[1]) / (axis @ axis), 0, 1)
+        along = np.clip(
+            ((x - points[a][0]) * axis[0] + (y - points[a][1]) * axis[1]) / (axis @ axis), 0, 1
+        )
         gap = np.hypot(x - points[a][0] - along * axis[0], y - points[a][1] - along * axis[1])
         least = np.minimum(least, gap)
     return torch.from_numpy(least < 0.05 * UNIT)
@@ -55,7 +57,9 @@ def picture(wrist: np.ndarray, skin: tuple[float, ...] = SKIN) -> torch.Tensor:
     image[:, 80:, 80:176] = torch.tensor(SHIRT)[:, None, None]
     image[:, 30:80, 108:148] = torch.tensor(SKIN)[:, None, None]
     image = torch.where(shape(wrist), torch.tensor(skin)[:, None, None], image)
-    return (image + 0.02 * torch.randn(image.shape, generator=torch.Generator().manual_seed(5)))[None]
+    return (image + 0.02 * torch.randn(image.shape, generator=torch.Generator().manual_seed(5)))[
+        None
+    ]
 
 
 def person(wrist: np.ndarray, loose: int = 3) -> torch.Tensor:
@@ -89,7 +93,9 @@ def kept(out: warp.Warped, end: np.ndarray, colour: tuple[float, ...]) -> float:
 
 
 @pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("start, end, colour", [(OVER_TORSO, BESIDE, SHIRT), (BESIDE, OVER_TORSO, WALL)])
+@pytest.mark.parametrize(
+    "start, end, colour", [(OVER_TORSO, BESIDE, SHIRT), (BESIDE, OVER_TORSO, WALL)]
+)
 def test_a_hand_leaves_its_surroundings_behind(
     start: np.ndarray, end: np.ndarray, colour: tuple[float, ...], masked: bool
 ) -> None:
@@ -120,7 +126,9 @@ def test_what_the_hand_does_not_take_stays_in_the_body() -> None:
     start = warp.Points.of(pose(OVER_TORSO))
     plates = warp.plates(picture(OVER_TORSO), start, person(OVER_TORSO))
     ring = torch.nn.functional.max_pool2d(shape(OVER_TORSO)[None, None].float(), 13, 1, 6)
-    ring = (ring - torch.nn.functional.max_pool2d(shape(OVER_TORSO)[None, None].float(), 7, 1, 3))[0, 0] > 0
+    ring = (ring - torch.nn.functional.max_pool2d(shape(OVER_TORSO)[None, None].float(), 7, 1, 3))[
+        0, 0
+    ] > 0
     inside = slice(round(ABOVE * 256), round(ABOVE * 256) + 256)
     known, hand = plates.body[0, 4, inside], plates.arms[0, 4, 3, inside]
     assert known[ring].mean() > 0.9  # the shirt's own pixels

@@ -24,7 +24,10 @@ def pose(wrists: tuple[tuple[float, float], tuple[float, float]], shift: float =
     return Pose(*parts, 25, SIZE)
 
 
-SHORT, LONG = ((38, 118), (90, 118)), ((16, 78), (112, 78))  # wrists towards the camera; forearms raised
+SHORT, LONG = (
+    ((38, 118), (90, 118)),
+    ((16, 78), (112, 78)),
+)  # wrists towards the camera; forearms raised
 
 
 def painted(fore: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,7 +49,9 @@ def painted(fore: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def raised(fore: tuple[float, ...]) -> warp.Warped:
     image, mask = painted(fore)
-    return warp.warp(warp.plates(image, warp.Points.of(pose(SHORT)), mask), warp.Points.of(pose(LONG)))
+    return warp.warp(
+        warp.plates(image, warp.Points.of(pose(SHORT)), mask), warp.Points.of(pose(LONG))
+    )
 
 
 def colour_at(out: warp.Warped, x: int, y: int) -> torch.Tensor:
@@ -62,7 +67,12 @@ def test_a_sleeve_that_points_at_the_camera_is_lent_by_the_upper_arm(x: int, y: 
 
 def test_a_bare_forearm_is_not_given_a_sleeve() -> None:
     found = colour_at(raised(SKIN), 26, 94)
-    assert (found - torch.tensor(SKIN)).abs().max() < 0.3 < 0.35 < (found - torch.tensor(SLEEVE)).abs().max()
+    assert (
+        (found - torch.tensor(SKIN)).abs().max()
+        < 0.3
+        < 0.35
+        < (found - torch.tensor(SLEEVE)).abs().max()
+    )
 
 
 def test_a_forearm_that_is_seen_at_length_keeps_its_own_pixels() -> None:
@@ -71,7 +81,8 @@ def test_a_forearm_that_is_seen_at_length_keeps_its_own_pixels() -> None:
     mask[:, :, 110:150, 30:46] = 1
     long = ((38, 146), (90, 118))
     out = warp.warp(
-        warp.plates(image, warp.Points.of(pose(long)), mask), warp.Points.of(pose((LONG[0], SHORT[1])))
+        warp.plates(image, warp.Points.of(pose(long)), mask),
+        warp.Points.of(pose((LONG[0], SHORT[1]))),
     )
     assert (colour_at(out, 24, 90) - torch.tensor(CUFF)).abs().max() < 0.06
     assert out.validity[0, 0, 0, 90, 24] > 0.5
@@ -83,7 +94,12 @@ def test_who_is_cut_off_by_the_lower_edge_goes_on_below_it() -> None:
     out = warp.warp(layers, warp.Points.of(pose(SHORT, shift=30)))
     assert (colour_at(out, 64, 186) - torch.tensor(SHIRT)).abs().max() < 0.05
     assert (colour_at(out, 10, 186) - torch.tensor(WALL)).abs().max() < 0.05
-    assert out.validity[0, 0, 0, 170:, 60:68].max() < 0.1 < 0.9 < out.validity[0, 0, 0, 120:150, 60:68].min()
+    assert (
+        out.validity[0, 0, 0, 170:, 60:68].max()
+        < 0.1
+        < 0.9
+        < out.validity[0, 0, 0, 120:150, 60:68].min()
+    )
 
 
 def test_what_ends_above_the_lower_edge_does_not_go_on() -> None:
@@ -97,7 +113,9 @@ def test_what_ends_above_the_lower_edge_does_not_go_on() -> None:
 
 def test_a_head_that_is_cut_off_goes_on_as_far_as_a_head_does() -> None:
     image, mask = painted(CUFF)
-    image = torch.cat([image[:, :, 34:], image[:, :, -1:].expand(-1, -1, 34, -1)], 2)  # the crown is outside
+    image = torch.cat(
+        [image[:, :, 34:], image[:, :, -1:].expand(-1, -1, 34, -1)], 2
+    )  # the crown is outside
     mask = torch.cat([mask[:, :, 34:], mask[:, :, -1:].expand(-1, -1, 34, -1)], 2)
     layers = warp.plates(image, warp.Points.of(pose(SHORT, shift=34)), mask)
     out = warp.warp(layers, warp.Points.of(pose(SHORT, shift=4)))
@@ -117,6 +135,8 @@ def test_a_bare_arm_takes_no_cloth_along() -> None:
         mask[:, :, 112:146, 20:30] = 1
         layers = warp.plates(image, warp.Points.of(pose(start)), mask)
         out = warp.warp(layers, warp.Points.of(pose(((16, 78), (90, 118)))))
-        return (out.image[0, 0] - torch.tensor(SHIRT)[:, None, None]).abs().amax(0)[70:112, :46] < 0.1
+        return (out.image[0, 0] - torch.tensor(SHIRT)[:, None, None]).abs().amax(0)[
+            70:112, :46
+        ] < 0.1
 
     assert moved(SKIN).sum() < 0.5 * moved(SLEEVE).sum() and moved(SLEEVE).sum() > 12

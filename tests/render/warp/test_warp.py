@@ -28,7 +28,16 @@ def face(gap: float = 0.0, middle: tuple[float, float] = (64, 48)) -> np.ndarray
     eyes = [(x + side, y - 5) for side in (-6, 6) for x, y in eye]
     outer = [(-6, 9), (-4, 8), (-2, 7.5), (0, 7.8), (2, 7.5), (4, 8), (6, 9)]
     outer += [(4, 10.5 + gap), (2, 11.2 + gap), (0, 11.4 + gap), (-2, 11.2 + gap), (-4, 10.5 + gap)]
-    inner = [(-5, 9), (-2, 9), (0, 9), (2, 9), (5, 9), (2, 9.2 + gap), (0, 9.2 + gap), (-2, 9.2 + gap)]
+    inner = [
+        (-5, 9),
+        (-2, 9),
+        (0, 9),
+        (2, 9),
+        (5, 9),
+        (2, 9.2 + gap),
+        (0, 9.2 + gap),
+        (-2, 9.2 + gap),
+    ]
     points = np.array([*jaw, *brows, *nose, *eyes, *outer, *inner])
     points[4:13, 1] += 0.6 * gap
     return points + middle
@@ -46,7 +55,9 @@ def pose(frames: int = 1, gap: float = 0.0) -> Pose:
 
 def picture() -> torch.Tensor:
     """(1,3,192,128) smooth colours with some texture."""
-    y, x = torch.meshgrid(torch.linspace(0, 1, SIZE[0]), torch.linspace(0, 1, SIZE[1]), indexing="ij")
+    y, x = torch.meshgrid(
+        torch.linspace(0, 1, SIZE[0]), torch.linspace(0, 1, SIZE[1]), indexing="ij"
+    )
     waves = [
         0.5 + 0.3 * torch.sin(a * x + b * y) + 0.1 * torch.sin(40 * x * y + a)
         for a, b in ((9, 4), (5, 8), (7, 7))
@@ -100,7 +111,10 @@ def test_small_jitter_makes_a_small_change(plates: warp.Plates) -> None:
     rng = np.random.default_rng(3)
     still = warp.warp(plates, moved((0.05, 0.02)))
     points = moved((0.05, 0.02))
-    noise = [torch.from_numpy(rng.normal(0, 2e-4, (*p.shape[:-1], 2))).float() for p in vars(points).values()]
+    noise = [
+        torch.from_numpy(rng.normal(0, 2e-4, (*p.shape[:-1], 2))).float()
+        for p in vars(points).values()
+    ]
     shaken = warp.Points(
         *(
             torch.cat([p[..., :2] + n, p[..., 2:]], -1)
@@ -145,12 +159,16 @@ def test_an_open_mouth_closes() -> None:
     image[:, :, 57:63, 60:69] = 0.05  # a dark mouth that is open by 5 pixels
     opened = warp.plates(image, warp.Points.of(pose(gap=5.0)))
     out = warp.warp(opened, warp.Points.of(pose(gap=0.0)))
-    assert (out.image[0, 0, :, 50:66, 58:71].mean(0) < 0.3).sum() < 0.35 * (image[0].mean(0) < 0.3).sum()
+    assert (out.image[0, 0, :, 50:66, 58:71].mean(0) < 0.3).sum() < 0.35 * (
+        image[0].mean(0) < 0.3
+    ).sum()
 
 
 def test_teeth_leave_no_line_between_closed_lips() -> None:
     image = torch.nn.functional.interpolate(picture() * 0.2 + 0.4, scale_factor=4)
-    image[:, :, 229:249, 240:273] = 1.0  # a smile's teeth, a little beyond the inner lips that were detected
+    image[:, :, 229:249, 240:273] = (
+        1.0  # a smile's teeth, a little beyond the inner lips that were detected
+    )
     smiling = warp.plates(image, warp.Points.of(pose(gap=4.6)))
     for gap in (-0.2, -0.15, 0.0):  # lips apart by 0, 0.2 and 0.8 of the 768 rows
         out = warp.warp(smiling, warp.Points.of(pose(gap=gap)))
@@ -196,7 +214,9 @@ def test_fingers_out_of_the_picture_do_not_make_everything_a_hand():
     points.hands[:, :, 17:21, 2] = 0
     layers = warp.plates(picture(), points)
     moved = warp.warp(layers, points)
-    assert layers.background[:, 3, :8, :8].min() == 1 and (moved.validity > 0.9).float().mean() > 0.7
+    assert (
+        layers.background[:, 3, :8, :8].min() == 1 and (moved.validity > 0.9).float().mean() > 0.7
+    )
 
 
 def test_a_hand_that_leaves_the_picture_partly_stays_where_its_other_points_are():
@@ -208,5 +228,7 @@ def test_a_hand_that_leaves_the_picture_partly_stays_where_its_other_points_are(
     hands[..., 1] -= 0.25
     part = hands.clone()
     part[:, :, [3, 4, 7, 8, 24, 25, 28, 29]] = 0
-    moved, cut = (warp.warp(layers, warp.Points(whole.body, h, whole.face)).image for h in (hands, part))
+    moved, cut = (
+        warp.warp(layers, warp.Points(whole.body, h, whole.face)).image for h in (hands, part)
+    )
     assert (moved - cut).abs().amax(2).gt(0.1).float().mean() < 0.003

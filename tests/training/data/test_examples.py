@@ -38,12 +38,17 @@ def test_portraits_are_what_the_maker_draws(name, tmp_path, monkeypatch):
     made = np.asarray(Image.open(tmp_path / f"{name}.png"), np.int16)
     shipped = read_image(SHIPPED / "reference" / f"{name}.png").astype(np.int16)
     assert made.shape == shipped.shape == (768, 512, 3)
-    assert (np.abs(made - shipped) > 2).mean() < 1e-3  # other processors round differently at a few edges
+    assert (
+        np.abs(made - shipped) > 2
+    ).mean() < 1e-3  # other processors round differently at a few edges
 
 
 @pytest.mark.parametrize("name", examples.CLIPS)
 def test_driving_clips_have_one_pose_per_frame_and_show_a_moving_person(name):
-    pose, clip = Pose.load(SHIPPED / "driving" / f"{name}.npz"), probe(SHIPPED / "driving" / f"{name}.mp4")
+    pose, clip = (
+        Pose.load(SHIPPED / "driving" / f"{name}.npz"),
+        probe(SHIPPED / "driving" / f"{name}.mp4"),
+    )
     assert clip.frames == len(pose) and (clip.height, clip.width) == pose.size == examples.CLIP
     assert clip.fps == pose.fps == 25 and 4 <= clip.seconds <= 8.5 and clip.has_audio
     assert (pose.face.score.mean(), pose.body.score[:, (0, 1, 2, 5)].min()) == (1.0, 1.0)
@@ -67,7 +72,9 @@ def test_accented_speech_has_pauses_and_louder_words():
 
 
 def test_eased_keys_hit_their_values_and_do_not_overshoot():
-    values = examples.eased(((0.0, (0.0, 1.0)), (1.0, (2.0, -1.0))), np.array([-1.0, 0.0, 0.5, 1.0, 9.0]))
+    values = examples.eased(
+        ((0.0, (0.0, 1.0)), (1.0, (2.0, -1.0))), np.array([-1.0, 0.0, 0.5, 1.0, 9.0])
+    )
     assert torch.allclose(values, torch.tensor([[0.0, 1], [0, 1], [1, 0], [2, -1], [2, -1]]))
 
 
@@ -81,7 +88,13 @@ def test_mouth_parameters_open_close_and_round_the_drawn_mouth():
 
 
 def test_lips_follow_the_phones():
-    phones = [("sil", 0.0, 0.4), ("aa", 0.4, 0.7), ("m", 0.7, 0.9), ("uw", 0.9, 1.2), ("sil", 1.2, 1.6)]
+    phones = [
+        ("sil", 0.0, 0.4),
+        ("aa", 0.4, 0.7),
+        ("m", 0.7, 0.9),
+        ("uw", 0.9, 1.2),
+        ("sil", 1.2, 1.6),
+    ]
     values = lips(phones, 1.6, 25, 40)
     assert values.shape == (40, 3) and values[13, 0] > 0.3 and values[19, 0] < 0.1
     assert values[26, 1] > values[13, 1] + 0.2 and values[38, 0] < 0.15

@@ -70,7 +70,9 @@ def test_points_lie_on_the_person():
         for row, mask in zip(points, scene.mask[:, 0, 0], strict=True):
             seen = row[row[:, 2] > 0]
             inside = mask[(seen[:, 1] * SIZE[0]).long(), (seen[:, 0] * SIZE[1]).long()]
-            assert (inside > 0.3).float().mean() > 0.97  # the jaw of a turned head is the outline itself
+            assert (
+                inside > 0.3
+            ).float().mean() > 0.97  # the jaw of a turned head is the outline itself
 
 
 def test_points_follow_the_mirror_conventions_of_openpose_and_ibug():
@@ -79,7 +81,9 @@ def test_points_follow_the_mirror_conventions_of_openpose_and_ibug():
     body, hands, face = scene.body[0, 0], scene.hands[0, 0], scene.face[0, 0]
     assert body[2, 0] < body[5, 0] and body[14, 0] < body[15, 0] and body[16, 0] < body[17, 0]
     assert torch.allclose(body[1, :2], (body[2, :2] + body[5, :2]) / 2, atol=1e-6)
-    assert torch.allclose(hands[0, :2], body[7, :2], atol=1e-6)  # left hand first, on the left wrist
+    assert torch.allclose(
+        hands[0, :2], body[7, :2], atol=1e-6
+    )  # left hand first, on the left wrist
     assert torch.allclose(hands[21, :2], body[4, :2], atol=1e-6)
     assert face[0, 0] < face[16, 0] and face[36, 0] < face[45, 0] and face[48, 0] < face[54, 0]
     assert face[27, 1] < face[33, 1] < face[51, 1] < face[57, 1] < face[8, 1]
@@ -90,7 +94,10 @@ def test_mouth_opening_darkens_the_mouth_and_lowers_lip_and_chin():
     who = dataclasses.replace(who, beard=torch.zeros(1), head=torch.full((1,), 0.26))
     shut = _still(motion)
     wide = dataclasses.replace(shut, mouth=torch.tensor([[[1.0, 0.0, 0.0]]]))
-    before, after = presenters.render(who, shut, (384, 256)), presenters.render(who, wide, (384, 256))
+    before, after = (
+        presenters.render(who, shut, (384, 256)),
+        presenters.render(who, wide, (384, 256)),
+    )
     place = (0.35 * after.face[0, 0, 62] + 0.65 * after.face[0, 0, 66])[:2]
     assert _colour_at(after, place).mean() < 0.6 * _colour_at(before, place).mean()
     moved = (after.face - before.face)[0, 0, :, 1] / 0.26
@@ -126,7 +133,9 @@ def test_wrong_row_counts_are_refused():
         presenters.render(who[:1], motion.at(torch.zeros(2, 1)), SIZE)
 
 
-def _patch(scene: presenters.Scene, frame: int, middle: torch.Tensor, half: int = 9) -> torch.Tensor:
+def _patch(
+    scene: presenters.Scene, frame: int, middle: torch.Tensor, half: int = 9
+) -> torch.Tensor:
     x, y = (middle * torch.tensor([SIZE[1], SIZE[0]])).round().long().tolist()
     return scene.image[0, frame].mean(0)[y - half : y + half, x - half : x + half]
 
@@ -165,7 +174,8 @@ def test_skin_and_cloth_are_not_flat_and_the_shadow_falls_beside_the_person():
     bare = dataclasses.replace(who.camera, shadow=torch.zeros(1))
     dark = dataclasses.replace(who.camera, shadow=torch.full((1,), 0.5))
     light, shaded = (
-        presenters.render(dataclasses.replace(who, camera=c), _still(motion), SIZE) for c in (bare, dark)
+        presenters.render(dataclasses.replace(who, camera=c), _still(motion), SIZE)
+        for c in (bare, dark)
     )
     lost = (light.image - shaded.image)[0, 0].mean(0)
     beside = (scene.mask[0, 0, 0] < 0.01) & (lost > 0.02)
@@ -186,4 +196,6 @@ def test_sixty_frames_a_second_on_two_cores():
         spent = (time.process_time() - began) / 30
     finally:
         torch.set_num_threads(threads)
-    assert spent < 0.04  # s of one core per frame; about 0.015 alone, more where others share the caches
+    assert (
+        spent < 0.04
+    )  # s of one core per frame; about 0.015 alone, more where others share the caches

@@ -25,7 +25,11 @@ def test_texts_of_the_two_sides_never_meet():
         for _ in range(60):
             pieces.update(talks._pieces(side)(rng))
     assert kept[True] and kept[False] and not kept[True] & kept[False]
-    assert all((zlib.crc32(p.encode()) % talks.HELD_SHARE == 0) == side for side in kept for p in kept[side])
+    assert all(
+        (zlib.crc32(p.encode()) % talks.HELD_SHARE == 0) == side
+        for side in kept
+        for p in kept[side]
+    )
     assert not set(engines.VARIANTS) & set(engines.HELD_OUT_VARIANTS)
 
 
@@ -95,7 +99,9 @@ def test_hands_and_head_strike_on_accents_and_rest_in_pauses(held):
         wrist = hands[0, :, 0, :2].numpy()
         speed = np.linalg.norm(np.gradient(wrist, times, axis=0), axis=1)
         away = np.abs(times[:, None] - held.talks[row].accents[:, 0]).min(1)
-        quiet = held.cues(torch.tensor([row]), torch.from_numpy(times)[None]).phrase[0].numpy() < 0.2
+        quiet = (
+            held.cues(torch.tensor([row]), torch.from_numpy(times)[None]).phrase[0].numpy() < 0.2
+        )
         struck.append(speed[away < 0.1].mean() / speed[(away > 0.3) & ~quiet].mean())
         rested.append(speed[quiet].mean() / speed[~quiet].mean())
         pitch = dofs.head[0, :, 1].numpy()
@@ -119,7 +125,9 @@ def test_held_talks_carry_their_sound_and_withheld_lips_leave_no_mouth_motion_in
     shown, kept = (next(held_out.held_talks(1, 1.6, lips)) for lips in (1.0, 0.0))
     assert shown.clips.truth.shape == (1, 40, 3, 192, 128)
     assert len(shown.samples) == 1.6 * engines.RATE and shown.phones[-1][2] <= 1.6
-    assert torch.equal(shown.clips.truth, kept.clips.truth) and torch.equal(shown.clips.face, kept.clips.face)
+    assert torch.equal(shown.clips.truth, kept.clips.truth) and torch.equal(
+        shown.clips.face, kept.clips.face
+    )
     gap = shown.aperture
     assert gap.max() > 0.05
 

@@ -25,7 +25,7 @@ from pipeline.training.data.presenters.identity import (
     rest,
 )
 from pipeline.training.data.presenters.shapes import blank
-from pipeline.values import Keypoints, Pose
+from pipeline.values import InputError, Keypoints, Pose
 
 __all__ = [
     "Dofs", "Identities", "Motions", "Scene", "identities", "motions", "pose", "proportioned", "render",
@@ -52,7 +52,9 @@ def render(people: Identities, dofs: Dofs, size: tuple[int, int] = (192, 128)) -
     """Paints B people in T frames each at `size` (H, W); `dofs` (B, T, ...) as from `Motions.at`."""
     count, frames = dofs.lean.shape
     if len(people) != count:
-        raise ValueError(f"render got {len(people)} identities and {count} rows of motion; give one row each")
+        raise InputError(
+            f"render got {len(people)} identities and {count} rows of motion; give one row each"
+        )
     height, width = size
     who, flat = _flat(people, dofs)
     fig = figure(who, flat, width / height)

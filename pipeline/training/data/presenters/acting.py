@@ -44,7 +44,9 @@ def manners(generator: torch.Generator, count: int) -> Manner:
     draw = Draws(generator, count)
     hands = draw.pick(HANDEDNESS, HANDEDNESS_SHARE)
     lively = draw.uniform(0.4, 1.3)
-    alternate = draw.chance(0.4)[:, None, None]  # left and right hands take turns, or both take every accent
+    alternate = draw.chance(0.4)[
+        :, None, None
+    ]  # left and right hands take turns, or both take every accent
     turns = torch.eye(2).expand(count, 2, 2) * alternate + (1 - alternate)
     return Manner(
         mouth=draw.uniform(0.75, 1.7), rounding=draw.uniform(0.7, 1.15), smile=draw.uniform(-0.15, 0.35),
@@ -68,7 +70,9 @@ def act(moves: Motions, manner: Manner, cues: Cues, times: Tensor) -> Dofs:
     lift = (each(manner.beat) * cues.strokes[:, :, None]).sum(-1)  # (B, T, 2)
     upper, upper_depth, fore, fore_depth = arms.unbind(-1)
     away = torch.where(fore < 0, -1.0, 1.0)  # lifting turns the forearm away from hanging straight
-    arms = torch.stack((upper + 0.3 * lift, upper_depth, fore + away * lift, fore_depth - 0.4 * lift), -1)
+    arms = torch.stack(
+        (upper + 0.3 * lift, upper_depth, fore + away * lift, fore_depth - 0.4 * lift), -1
+    )
     mouth = torch.stack(
         (
             (cues.mouth[..., 0] * each(manner.mouth)).clamp(0, 1),

@@ -58,7 +58,10 @@ def figure(who: Identities, dof: Dofs, aspect: float) -> Figure:
     bones = who.bones.unbind(1)
     shoulder, torso, upper, fore, hand, hip, _, _ = bones
     legs = bones[6] + bones[7]
-    hips = torch.stack((aspect / 2 + who.offset, who.crown + (1.34 + torso) * h), 1) + dof.sway * h[:, None]
+    hips = (
+        torch.stack((aspect / 2 + who.offset, who.crown + (1.34 + torso) * h), 1)
+        + dof.sway * h[:, None]
+    )
     down = torch.stack((-torch.sin(dof.lean), torch.cos(dof.lean)), 1)
     across = torch.stack((down[:, 1], -down[:, 0]), 1)
     neck = hips - down * (torso * h)[:, None]
@@ -69,14 +72,20 @@ def figure(who: Identities, dof: Dofs, aspect: float) -> Figure:
     body[:, 1] = neck
     for side, sign, joint in ((0, 1.0, 5), (1, -1.0, 2)):
         start = neck + across * (sign * shoulder / 2 * turn)[:, None]
-        elbow = start + _swing(dof.arms[:, side, 0] * sign, dof.arms[:, side, 1], upper * h, dof.lean)
-        wrist = elbow + _swing(dof.arms[:, side, 2] * sign, dof.arms[:, side, 3], fore * h, dof.lean)
+        elbow = start + _swing(
+            dof.arms[:, side, 0] * sign, dof.arms[:, side, 1], upper * h, dof.lean
+        )
+        wrist = elbow + _swing(
+            dof.arms[:, side, 2] * sign, dof.arms[:, side, 3], fore * h, dof.lean
+        )
         body[:, joint], body[:, joint + 1], body[:, joint + 2] = start, elbow, wrist
         hands[:, side] = _hand(wrist, dof, side, sign, hand * h)
         thigh = hips + across * (sign * hip / 2 * turn)[:, None]
         ground = who.crown + (1.34 + torso + legs) * h
         stance = aspect / 2 + who.offset + sign * (hip / 2 + 0.1) * h
-        ankle = torch.stack((stance + sign * dof.feet[:, side, 0] * h, ground - dof.feet[:, side, 1] * h), 1)
+        ankle = torch.stack(
+            (stance + sign * dof.feet[:, side, 0] * h, ground - dof.feet[:, side, 1] * h), 1
+        )
         bone = joint + 6
         body[:, bone], body[:, bone + 2] = thigh, ankle
         body[:, bone + 1] = _knee(thigh, ankle, legs * h, sign, across)
@@ -102,7 +111,8 @@ def _hand(wrist: Tensor, dof: Dofs, side: int, sign: float, length: Tensor) -> T
     angle = sign * (arm[:, 2] + dof.wrist[:, side]) - dof.lean
     forward = torch.stack((torch.sin(angle), torch.cos(angle)), 1)
     sideways = (
-        torch.stack((forward[:, 1], -forward[:, 0]), 1) * (-sign * torch.cos(dof.turn[:, side]))[:, None]
+        torch.stack((forward[:, 1], -forward[:, 0]), 1)
+        * (-sign * torch.cos(dof.turn[:, side]))[:, None]
     )
     curl = dof.curl[:, side]
     bend = 1 - 0.25 * torch.sin(arm[:, 3]).abs()  # a hand that points at the viewer is shorter
@@ -114,7 +124,9 @@ def _hand(wrist: Tensor, dof: Dofs, side: int, sign: float, length: Tensor) -> T
         for joint, bone in enumerate(bones):
             fold = curl * (0.5 if finger == 0 else 0.55 + 0.75 * joint)
             along = bone * torch.cos(fold) * torch.cos(direction) * bend
-            place = place + forward * along[:, None] + sideways * (bone * torch.sin(direction))[:, None]
+            place = (
+                place + forward * along[:, None] + sideways * (bone * torch.sin(direction))[:, None]
+            )
             points.append(place)
     return wrist[:, None] + torch.stack(points, 1) * length[:, None, None]
 
@@ -148,7 +160,10 @@ def _with_head(body, hands, who: Identities, dof: Dofs, down, across, hips, neck
     ears = torch.tensor(((-1.0, 1.0, 1.0), (1.0, 1.0, 1.0)), device=h.device) * torch.tensor(
         _EAR, device=h.device
     )
-    ears = ears[None] * torch.stack((width, torch.ones_like(width), torch.ones_like(width)), 1)[:, None]
+    ears = (
+        ears[None]
+        * torch.stack((width, torch.ones_like(width), torch.ones_like(width)), 1)[:, None]
+    )
     body[:, 16:18] = place(ears)[..., :2]
     body[:, 0] = face[:, 30, :2]
     body[:, 14], body[:, 15] = face[:, 36:42, :2].mean(1), face[:, 42:48, :2].mean(1)
@@ -160,7 +175,9 @@ def _with_head(body, hands, who: Identities, dof: Dofs, down, across, hips, neck
 
 def rotations(degrees: Tensor) -> Tensor:
     """(N, 3, 3) from yaw (nose to image right), pitch (nose down), roll (clockwise): roll * pitch * yaw."""
-    (sy, sp, sr), (cy, cp, cr) = (f(torch.deg2rad(degrees)).unbind(1) for f in (torch.sin, torch.cos))
+    (sy, sp, sr), (cy, cp, cr) = (
+        f(torch.deg2rad(degrees)).unbind(1) for f in (torch.sin, torch.cos)
+    )
     zero, one = torch.zeros_like(sy), torch.ones_like(sy)
 
     def matrix(*values: Tensor) -> Tensor:
@@ -182,8 +199,18 @@ def _template(device: torch.device) -> Tensor:
     brows = _BROW + _mirrored(_BROW)
     nose = _BRIDGE + _NOSTRIL + _mirrored(_NOSTRIL[:-1])
     right = tuple((-_EYE[k][0], *_EYE[k][1:]) for k in (3, 2, 1, 0, 5, 4))
-    outer = _LIPS + _mirrored(_LIPS[:-1]) + _LOWER + tuple((-x, y, z) for x, y, z in reversed(_LOWER[:-1]))
-    inner = _INNER + _mirrored(_INNER[:-1]) + _INNER_LOW + tuple((-x, y, z) for x, y, z in _INNER_LOW[:1])
+    outer = (
+        _LIPS
+        + _mirrored(_LIPS[:-1])
+        + _LOWER
+        + tuple((-x, y, z) for x, y, z in reversed(_LOWER[:-1]))
+    )
+    inner = (
+        _INNER
+        + _mirrored(_INNER[:-1])
+        + _INNER_LOW
+        + tuple((-x, y, z) for x, y, z in _INNER_LOW[:1])
+    )
     return torch.tensor(jaw + brows + nose + _EYE + right + outer + inner, device=device)
 
 

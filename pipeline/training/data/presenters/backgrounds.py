@@ -68,11 +68,15 @@ def background(scene: Scenery, size: tuple[int, int]) -> Tensor:
     fine = F.interpolate(scene.fine, size, mode="bicubic", align_corners=False)
     picture = picture + scene.strength[:, 0, None, None, None] * coarse
     picture = picture + scene.strength[:, 1, None, None, None] * fine
-    soft = F.interpolate(F.avg_pool2d(picture, 5, 3, 2, count_include_pad=False), size, mode="bilinear")
+    soft = F.interpolate(
+        F.avg_pool2d(picture, 5, 3, 2, count_include_pad=False), size, mode="bilinear"
+    )
     return picture.lerp_(soft, scene.strength[:, 4, None, None, None]).clamp_(0.02, 0.98)
 
 
-def _leaf(picture: Tensor, leaf: Tensor, softness: Tensor, x: Tensor, y: Tensor, height: int) -> None:
+def _leaf(
+    picture: Tensor, leaf: Tensor, softness: Tensor, x: Tensor, y: Tensor, height: int
+) -> None:
     """Lays one ellipse or box per picture over it, sharp or out of focus."""
     values = [v[:, None, None] for v in leaf.unbind(1)]
     cx, cy, rx, ry, angle, red, green, blue, square, there = values

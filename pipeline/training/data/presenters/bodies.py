@@ -45,7 +45,9 @@ def legs(canvas: Canvas, who: Identities, fig: Figure) -> None:
         for a, b, first, last in ((knee, ankle, 0.24, 0.15), (hip, knee, 0.30, 0.235)):
             start, end = fig.body[:, a], fig.body[:, b]
             if a == hip:
-                start = 0.86 * start + 0.14 * end  # the thigh's round end must not stand out above the waist
+                start = (
+                    0.86 * start + 0.14 * end
+                )  # the thigh's round end must not stand out above the waist
             crop = canvas.around(0.5 * h, start, end)
             if crop is None:
                 continue
@@ -100,7 +102,9 @@ def _lower_garment(crop: Canvas, who: Identities, u, v, hip, light) -> None:
     """Pelvis in trousers, or a flared skirt; `v` counts from the hips."""
     length = col(who.skirt)
     bottom = torch.where(length > 0, length, 0.36)
-    flare = torch.where(length > 0, 0.16 * v.clamp_min(0), -0.04 * v.clamp_min(0)) - 0.15 * (-v).clamp_min(0)
+    flare = torch.where(length > 0, 0.16 * v.clamp_min(0), -0.04 * v.clamp_min(0)) - 0.15 * (
+        -v
+    ).clamp_min(0)
     edge = hip + 0.26 + flare
     distance = torch.maximum(u.abs() - edge, torch.maximum(v - bottom, -0.04 - v)) * col(who.head)
     alpha = crop.cover(distance)
@@ -119,7 +123,12 @@ def _front(crop: Canvas, who: Identities, u, v, alpha, shade, h) -> None:
     crop.paint(shirt, who.inner, shade * 0.95, 0.25)
     crop.place(shirt, u + 0.8, v + 0.4, BOTTOM)
     seam = (1 - (away.abs() * 30).clamp(0, 1)) * alpha * jacket * 0.35
-    lapel = ((0.16 - (away - 0.08 - 0.1 * (0.7 - v)).abs() * 14).clamp(0, 1)) * (v < 0.7) * alpha * jacket
+    lapel = (
+        ((0.16 - (away - 0.08 - 0.1 * (0.7 - v)).abs() * 14).clamp(0, 1))
+        * (v < 0.7)
+        * alpha
+        * jacket
+    )
     crop.darken(1 - seam - lapel)
     depth = 0.02 + 0.4 * who.neckline
     pointed = col(who.collar)
@@ -185,7 +194,10 @@ def _arm(
     mixed = [col(who.skin[:, k]) + col((who.top - who.skin)[:, k]) * covered for k in range(3)]
     crop.paint(alpha, mixed, shade - cuff, covered)
     crop.place(
-        alpha, side * 0.2 + 0.5, beyond * 1.2 + place, torch.where(covered > 0.5, float(TOP), float(SKIN))
+        alpha,
+        side * 0.2 + 0.5,
+        beyond * 1.2 + place,
+        torch.where(covered > 0.5, float(TOP), float(SKIN)),
     )
 
 

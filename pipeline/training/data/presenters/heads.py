@@ -52,7 +52,9 @@ def _skull(frame: _Frame, who: Identities, grow: float | Tensor) -> tuple[Tensor
 def _curls(frame: _Frame, who: Identities) -> Tensor:
     """Waviness (N, h, w) of the outline of curly hair, head heights."""
     waves = torch.sin(frame.x * 31 + 3 * frame.y) + torch.sin(frame.y * 37 - 2 * frame.x)
-    return waves * col(0.012 * who.curly) + 0.004 * torch.sin(frame.x * 71) * torch.sin(frame.y * 63)
+    return waves * col(0.012 * who.curly) + 0.004 * torch.sin(frame.x * 71) * torch.sin(
+        frame.y * 63
+    )
 
 
 def _gloss(frame: _Frame, who: Identities) -> Tensor:
@@ -60,7 +62,9 @@ def _gloss(frame: _Frame, who: Identities) -> Tensor:
     x = frame.x - 0.1 * col(who.light[:, 0])
     band = torch.exp(-((frame.y + 0.30 + 0.6 * x * x) * 7).square())
     return (
-        0.86 + 0.34 * band * (1 + 0.8 * frame.x * col(who.light[:, 0])) - 0.16 * (frame.y - 0.2).clamp(0, 1)
+        0.86
+        + 0.34 * band * (1 + 0.8 * frame.x * col(who.light[:, 0]))
+        - 0.16 * (frame.y - 0.2).clamp(0, 1)
     )
 
 
@@ -149,7 +153,9 @@ def _face_skin(patch: Canvas, frame: _Frame, who: Identities, fig: Figure) -> Te
     return alpha
 
 
-def _glow(patch: Canvas, fig: Figure, centre: Tensor, rx: float, ry: float, strength: Tensor | float) -> None:
+def _glow(
+    patch: Canvas, fig: Figure, centre: Tensor, rx: float, ry: float, strength: Tensor | float
+) -> None:
     """Brightens (or darkens) softly around a point; sizes in head heights."""
     patch.darken(1 + strength * blob(patch.x, patch.y, centre, rx * fig.head, ry * fig.head))
 
@@ -176,13 +182,23 @@ def _nose(patch: Canvas, who: Identities, fig: Figure) -> None:
     _glow(patch, fig, points[:, 57] + _down(fig, 0.03), 0.06, 0.018, -0.13)
     _glow(patch, fig, 0.6 * points[:, 8] + 0.4 * points[:, 57], 0.05, 0.03, 0.07)
     dark = who.skin * 0.42
-    for nostril in (0.75 * points[:, 32] + 0.25 * points[:, 31], 0.75 * points[:, 34] + 0.25 * points[:, 35]):
+    for nostril in (
+        0.75 * points[:, 32] + 0.25 * points[:, 31],
+        0.75 * points[:, 34] + 0.25 * points[:, 35],
+    ):
         spot = ellipse(
-            patch.x - col(nostril[:, 0]), patch.y - col(nostril[:, 1]), col(0.02 * h), col(0.011 * h)
+            patch.x - col(nostril[:, 0]),
+            patch.y - col(nostril[:, 1]),
+            col(0.02 * h),
+            col(0.011 * h),
         )
         patch.tint(patch.cover(spot) * 0.8, dark)
-    wing = torch.stack((points[:, 31] + _down(fig, -0.03), points[:, 31], points[:, 32], points[:, 33]), 1)
-    other = torch.stack((points[:, 35] + _down(fig, -0.03), points[:, 35], points[:, 34], points[:, 33]), 1)
+    wing = torch.stack(
+        (points[:, 31] + _down(fig, -0.03), points[:, 31], points[:, 32], points[:, 33]), 1
+    )
+    other = torch.stack(
+        (points[:, 35] + _down(fig, -0.03), points[:, 35], points[:, 34], points[:, 33]), 1
+    )
     edge = torch.minimum(polyline(patch.x, patch.y, wing), polyline(patch.x, patch.y, other))
     patch.tint(patch.cover(edge - col(0.004 * h)) * 0.45, who.skin * 0.55)
 
@@ -228,8 +244,13 @@ def patch_of(patch: Canvas, centre: Tensor, size: Tensor) -> tuple[Canvas, tuple
     _, _, height, width = patch.data.shape
     steps = torch.arange(side, device=centre.device)
     # the patch's columns may repeat at the picture's border: find the nearest, then stay in the patch
-    left = torch.searchsorted(patch.x[:, 0].contiguous(), centre[:, :1].contiguous())[:, 0] - side // 2
-    top = torch.searchsorted(patch.y[:, :, 0].contiguous(), centre[:, 1:].contiguous())[:, 0] - side // 2
+    left = (
+        torch.searchsorted(patch.x[:, 0].contiguous(), centre[:, :1].contiguous())[:, 0] - side // 2
+    )
+    top = (
+        torch.searchsorted(patch.y[:, :, 0].contiguous(), centre[:, 1:].contiguous())[:, 0]
+        - side // 2
+    )
     columns = (left[:, None] + steps).clamp_(0, width - 1)
     rows = (top[:, None] + steps).clamp_(0, height - 1)
     frame = torch.arange(len(centre), device=centre.device)[:, None, None]
@@ -273,9 +294,13 @@ def _mouth(patch: Canvas, who: Identities, fig: Figure) -> None:
     inner.tint(opened * tongue * col(((gap - 0.06) * 20).clamp(0, 0.55)), who.lips * 0.7)
     strip = torch.minimum(0.03 * h, 0.45 * gap * h)
     biting = polyline(x, y, points[:, 13:16])
-    teeth = (0.5 - (biting - col(strip)) * inner.scale).clamp(0, 1) * inner.cover(hole + col(0.004 * h))
+    teeth = (0.5 - (biting - col(strip)) * inner.scale).clamp(0, 1) * inner.cover(
+        hole + col(0.004 * h)
+    )
     inner.tint(teeth * opened, torch.full_like(who.skin, 0.86))
-    inner.tint(inner.cover(seam - col(0.004 * h)) * col((1 - gap * 30).clamp(0, 1)) * 0.75, who.lips * 0.35)
+    inner.tint(
+        inner.cover(seam - col(0.004 * h)) * col((1 - gap * 30).clamp(0, 1)) * 0.75, who.lips * 0.35
+    )
     patch.put(inner, where)
 
 
@@ -313,7 +338,9 @@ def _front_hair(patch: Canvas, frame: _Frame, who: Identities, h: Tensor) -> Non
     patch.place(alpha, *_comb(frame, who), HAIR)
     rim = torch.exp(-(hairy.clamp_min(0) / 0.03)) * (1 - alpha) * (skull < 0) * col(1 - who.bald)
     patch.darken(1 - 0.18 * rim)
-    bun = ellipse(frame.x + 0.3 * forward_x, frame.y + 0.60, col(0.15 + 0.05 * who.volume), col(0.13 + 0 * h))
+    bun = ellipse(
+        frame.x + 0.3 * forward_x, frame.y + 0.60, col(0.15 + 0.05 * who.volume), col(0.13 + 0 * h)
+    )
     alpha = patch.cover(bun * col(h)) * col(who.bun * (1 - who.bald))
     patch.paint(alpha, who.hair, _gloss(frame, who), 0.0)
     patch.place(alpha, *_comb(frame, who), HAIR)
@@ -336,7 +363,11 @@ def _glasses(patch: Canvas, who: Identities, fig: Figure) -> None:
         patch.tint(patch.cover(lens) * 0.10 * on, torch.full_like(dark, 0.9))
         rims.append(lens.abs())
         outer = points[:, 36 if ear == 16 else 45] * 0.85 + fig.body[:, ear] * 0.15
-        rims.append(polyline(patch.x, patch.y, torch.stack((outer, fig.body[:, ear] + _down(fig, -0.05)), 1)))
+        rims.append(
+            polyline(
+                patch.x, patch.y, torch.stack((outer, fig.body[:, ear] + _down(fig, -0.05)), 1)
+            )
+        )
     middle = torch.stack(
         (points[:, 39] * 0.8 + points[:, 27] * 0.2, points[:, 42] * 0.8 + points[:, 27] * 0.2), 1
     )

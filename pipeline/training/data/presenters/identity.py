@@ -17,7 +17,13 @@ from pipeline.training.data.presenters.rows import Rows
 from pipeline.training.data.presenters.textures import atlas
 
 # skin, hair: dark to light and natural colours (RGB); clothes are drawn in HSV
-SKINS = ((0.30, 0.19, 0.14), (0.47, 0.31, 0.22), (0.66, 0.46, 0.34), (0.82, 0.62, 0.49), (0.93, 0.76, 0.66))
+SKINS = (
+    (0.30, 0.19, 0.14),
+    (0.47, 0.31, 0.22),
+    (0.66, 0.46, 0.34),
+    (0.82, 0.62, 0.49),
+    (0.93, 0.76, 0.66),
+)
 HAIRS = (
     (0.06, 0.05, 0.05), (0.16, 0.10, 0.07), (0.32, 0.20, 0.12), (0.52, 0.30, 0.14),
     (0.78, 0.62, 0.36), (0.62, 0.60, 0.58), (0.45, 0.16, 0.08),
@@ -98,7 +104,9 @@ class Dofs(Rows):
 
     def then(self, later: Dofs) -> Dofs:
         """These frames and further ones of the same people."""
-        return Dofs(*(torch.cat([getattr(d, f.name) for d in (self, later)], 1) for f in fields(self)))
+        return Dofs(
+            *(torch.cat([getattr(d, f.name) for d in (self, later)], 1) for f in fields(self))
+        )
 
 
 # name: columns, rest (low, high), amplitude (low, high), frequency in Hz (low, high)
@@ -205,7 +213,9 @@ class Draws:
         """Random colour (B, 3): hue by cosines, so that no hue is preferred; grey to `saturation`."""
         hue = 6.2832 * (self.uniform()[:, None] + torch.tensor((0.0, 1 / 3, 2 / 3)))
         strength = self.uniform(0, saturation)[:, None]
-        return (self.uniform(0.12, 0.95)[:, None] * (1 - strength * (0.5 + 0.5 * torch.cos(hue)))).clamp(0, 1)
+        return (
+            self.uniform(0.12, 0.95)[:, None] * (1 - strength * (0.5 + 0.5 * torch.cos(hue)))
+        ).clamp(0, 1)
 
 
 def motions(generator: torch.Generator, count: int, device: torch.device | str = "cpu") -> Motions:
@@ -216,7 +226,9 @@ def motions(generator: torch.Generator, count: int, device: torch.device | str =
         rest.append(draw.uniform(*around, columns))
         size.append(draw.uniform(*strength, columns))
         rate.append(6.2832 * draw.uniform(*hertz, columns, _WAVES))
-    amplitude = torch.cat(size, 1)[..., None] * draw.uniform(0.2, 0.8, sum(s.shape[1] for s in size), _WAVES)
+    amplitude = torch.cat(size, 1)[..., None] * draw.uniform(
+        0.2, 0.8, sum(s.shape[1] for s in size), _WAVES
+    )
     rest, rate = torch.cat(rest, 1), torch.cat(rate, 1)
     arm = _slice("arm")
     amplitude[:, arm] *= torch.tensor(_ARM_SWING * 2)[:, None]
@@ -227,11 +239,15 @@ def motions(generator: torch.Generator, count: int, device: torch.device | str =
     return Motions(rest, amplitude, rate, phase).to(device)
 
 
-def identities(generator: torch.Generator, count: int, device: torch.device | str = "cpu") -> Identities:
+def identities(
+    generator: torch.Generator, count: int, device: torch.device | str = "cpu"
+) -> Identities:
     """Random people: half 50 %, three-quarter 25 %, full body 25 %; the same on any device."""
     draw = Draws(generator, count)
     framing = draw.uniform()
-    sizes = torch.stack((draw.uniform(0.19, 0.28), draw.uniform(0.14, 0.175), draw.uniform(0.102, 0.118)), 1)
+    sizes = torch.stack(
+        (draw.uniform(0.19, 0.28), draw.uniform(0.14, 0.175), draw.uniform(0.102, 0.118)), 1
+    )
     kind = (framing > 0.5).long() + (framing > 0.75).long()
     head = sizes.gather(1, kind[:, None])[:, 0]
     spare = torch.where(kind == 2, 0.95 - 7.9 * head, torch.full_like(head, 0.1))
@@ -263,7 +279,10 @@ def identities(generator: torch.Generator, count: int, device: torch.device | st
 def proportioned(people: Identities, generator: torch.Generator, spread: float) -> Identities:
     """The same people with other bones and girths: factors of about 1 +- `spread`, left as right."""
     draw = Draws(generator, len(people))
-    low, high = 1 - 1.7 * spread, 1 + 1.7 * spread  # a uniform number's deviation is .29 of its range
+    low, high = (
+        1 - 1.7 * spread,
+        1 + 1.7 * spread,
+    )  # a uniform number's deviation is .29 of its range
     bones = draw.uniform(low, high, people.bones.shape[1]).to(people.bones)
     girth = draw.uniform(low, high).to(people.girth)
     return replace(people, bones=people.bones * bones, girth=people.girth * girth)
@@ -285,7 +304,9 @@ def _between(draw: Draws, table: tuple) -> Tensor:
 def _calmed() -> list[float]:
     """Per column 1 where the motion follows the energy of the speech, 0 where it does not (eyes, mouth)."""
     own = ("open", "round", "smile", "blink", "gaze", "brow")
-    return [float(name not in own) for name, (columns, *_) in _TABLE.items() for _ in range(columns)]
+    return [
+        float(name not in own) for name, (columns, *_) in _TABLE.items() for _ in range(columns)
+    ]
 
 
 def _slice(part: str) -> slice:
@@ -298,8 +319,13 @@ def _slice(part: str) -> slice:
 def rest(count: int, frames: int, device: torch.device | str = "cpu") -> Dofs:
     """People who stand still with hanging arms, straight head, shut mouth: a base for authored motion."""
     zeros = {"sway": (2,), "head": (3,), "wrist": (2,), "feet": (2, 2), "mouth": (3,), "gaze": (2,)}
-    made = {f.name: torch.zeros((count, frames, *zeros.get(f.name, ())), device=device) for f in fields(Dofs)}
-    made["arms"] = made["lean"].new_tensor((0.2, 0.1, 0.05, 0.2)).expand(count, frames, 2, 4).clone()
+    made = {
+        f.name: torch.zeros((count, frames, *zeros.get(f.name, ())), device=device)
+        for f in fields(Dofs)
+    }
+    made["arms"] = (
+        made["lean"].new_tensor((0.2, 0.1, 0.05, 0.2)).expand(count, frames, 2, 4).clone()
+    )
     made["turn"] = torch.full((count, frames, 2), 0.6, device=device)
     made["curl"] = torch.full((count, frames, 2), 0.25, device=device)
     return Dofs(**made)

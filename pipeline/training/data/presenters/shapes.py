@@ -36,7 +36,11 @@ class Canvas:
         return (0.5 - distance * self.scale).clamp_(0, 1)
 
     def paint(
-        self, alpha: Tensor, colour: Tensor | Sequence[Tensor], shade: Tensor | float = 1.0, cloth=0.0
+        self,
+        alpha: Tensor,
+        colour: Tensor | Sequence[Tensor],
+        shade: Tensor | float = 1.0,
+        cloth=0.0,
     ) -> None:
         """Lays `colour` (N, 3), or three maps, times `shade` over pixels, coverage `alpha` (N, h, w)."""
         channels = [col(c) for c in colour.unbind(1)] if isinstance(colour, Tensor) else colour

@@ -16,13 +16,17 @@ COVER = 1.6  # head heights that a tile covers; beyond them comes its mirror ima
 SKIN, TOP, BOTTOM, HAIR = range(4)  # rows of the atlas
 MATERIALS = 4
 _LEAVES = 40
-_FAR_HEAD = 0.16  # picture heights: smaller heads get a smoother atlas, or it would glitter in motion
+_FAR_HEAD = (
+    0.16  # picture heights: smaller heads get a smoother atlas, or it would glitter in motion
+)
 
 
 def atlas(draw: Draws, head: Tensor, curly: Tensor) -> Tensor:
     """(B, 3, 4 x 96, 96) relative brightness per channel, about 0, of skin, top, bottom and hair."""
     tiles = [_skin(draw), _cloth(draw), _cloth(draw), _hair(draw, curly)]
-    tiles = torch.stack(tiles, 2).flatten(0, 2)[:, None]  # each alone, so that nothing bleeds over borders
+    tiles = torch.stack(tiles, 2).flatten(0, 2)[
+        :, None
+    ]  # each alone, so that nothing bleeds over borders
     smooth = F.avg_pool2d(F.pad(tiles, (1, 1, 1, 1), mode="replicate"), 3, 1)
     far = (head < _FAR_HEAD).repeat_interleave(3 * MATERIALS)[:, None, None, None]
     return torch.where(far, smooth, tiles).view(len(head), 3, MATERIALS * TILE, TILE)
@@ -31,10 +35,17 @@ def atlas(draw: Draws, head: Tensor, curly: Tensor) -> Tensor:
 def lookup(rows: Tensor, u: Tensor, v: Tensor, material: Tensor) -> Tensor:
     """(N, 3, h, w) of B atlases, N = B T frames, at part coordinates u, v (N, h, w) in head heights."""
     margin, (count, height, width) = 0.5 / TILE, u.shape
-    x, y = ((1 - (torch.remainder(c * (1 / COVER), 2) - 1).abs()).clamp_(margin, 1 - margin) for c in (u, v))
+    x, y = (
+        (1 - (torch.remainder(c * (1 / COVER), 2) - 1).abs()).clamp_(margin, 1 - margin)
+        for c in (u, v)
+    )
     grid = torch.stack((2 * x - 1, (2 / MATERIALS) * (y + material) - 1), -1)
-    found = F.grid_sample(rows, grid.view(len(rows), -1, width, 2), mode="bilinear", align_corners=False)
-    return found.view(len(rows), 3, -1, height, width).transpose(1, 2).reshape(count, 3, height, width)
+    found = F.grid_sample(
+        rows, grid.view(len(rows), -1, width, 2), mode="bilinear", align_corners=False
+    )
+    return (
+        found.view(len(rows), 3, -1, height, width).transpose(1, 2).reshape(count, 3, height, width)
+    )
 
 
 def octave(draw: Draws, rows: int, columns: int, channels: int = 1) -> Tensor:

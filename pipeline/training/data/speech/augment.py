@@ -19,7 +19,9 @@ def change_pace(
     return out, *labels_at(params, classes, np.arange(frames) * pace)
 
 
-def labels_at(params: np.ndarray, classes: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def labels_at(
+    params: np.ndarray, classes: np.ndarray, place: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Parameters (T,10), interpolated, and nearest classes (T,) at `place`, (T,) in label frames."""
     place = np.clip(place, 0, len(params) - 1)
     low = np.minimum(place.astype(int), len(params) - 2)
@@ -83,7 +85,9 @@ def degrade(sound: np.ndarray, rng: np.random.Generator, babble: np.ndarray | No
     if rng.random() < 0.15:
         drive = rng.uniform(1, 4) / (np.abs(sound).max() + 1e-9)
         sound = np.tanh(sound * drive) / drive
-    sound = sound + rng.standard_normal(len(sound), dtype=np.float32) * 10 ** (rng.uniform(-100, -60) / 20)
+    sound = sound + rng.standard_normal(len(sound), dtype=np.float32) * 10 ** (
+        rng.uniform(-100, -60) / 20
+    )
     return sound * 10 ** (rng.uniform(-20, 6) / 20)
 
 
@@ -95,7 +99,9 @@ def no_speech(rng: np.random.Generator, n: int) -> np.ndarray:
     kind = int(rng.integers(6))
     time = np.arange(n) / RATE
     if kind in (1, 5):
-        swell = 1 + rng.uniform(0, 0.9) * np.sin(2 * np.pi * rng.uniform(0.1, 4) * time + rng.uniform(0, 6))
+        swell = 1 + rng.uniform(0, 0.9) * np.sin(
+            2 * np.pi * rng.uniform(0.1, 4) * time + rng.uniform(0, 6)
+        )
         out += coloured_noise(rng, n) * swell
     if kind == 2:
         base = float(rng.choice([50, 60, 100, 120, rng.uniform(60, 1500)]))
@@ -129,7 +135,10 @@ def _notes(out: np.ndarray, rng: np.random.Generator, chords: bool) -> None:
             for harmonic in range(1, int(rng.integers(2, 10))):
                 if pitch * harmonic < 7800:
                     out[position : position + len(time)] += (
-                        np.sin(2 * np.pi * pitch * harmonic * time) * shape * rng.uniform(0.1, 1) / harmonic
+                        np.sin(2 * np.pi * pitch * harmonic * time)
+                        * shape
+                        * rng.uniform(0.1, 1)
+                        / harmonic
                     )
         position += int(length * rng.uniform(0.5, 1.1))
 
@@ -143,7 +152,9 @@ def mask(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for clip in out:
         if rng.random() < 0.4:
             bands = np.linspace(0, 5, clip.shape[0])
-            clip += np.interp(bands, np.arange(6), rng.normal(0, 0.45, 6)).astype(np.float32)[:, None]
+            clip += np.interp(bands, np.arange(6), rng.normal(0, 0.45, 6)).astype(np.float32)[
+                :, None
+            ]
         if rng.random() < 0.3:
             start, size = int(rng.integers(clip.shape[1] - 12)), int(rng.integers(2, 12))
             clip[:, start : start + size] = 0

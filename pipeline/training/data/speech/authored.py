@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.models.audio2pose import RATE
 from pipeline.training.data.speech.visemes import PARAMETERS, PHONES, Phones, labels
-from pipeline.values import Audio
+from pipeline.values import Audio, InputError
 
 LEAD = 0.3  # s of silence before and after
 
@@ -58,24 +58,42 @@ def say(line: Line) -> tuple[Audio, Phones]:
 
 def _flite(line: Line, piece: Piece) -> tuple[np.ndarray, Phones]:
     """Sound and phones of one piece; flite prints each phone with its end time."""
-    settings = (f"duration_stretch={piece.pace:.2f}", f"int_f0_target_mean={line.hertz * piece.pitch:.0f}")
+    settings = (
+        f"duration_stretch={piece.pace:.2f}",
+        f"int_f0_target_mean={line.hertz * piece.pitch:.0f}",
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "piece.wav"
-        command = ["flite", "-voice", line.voice, "-psdur", "--setf", settings[0], "--setf", settings[1]]
+        command = [
+            "flite",
+            "-voice",
+            line.voice,
+            "-psdur",
+            "--setf",
+            settings[0],
+            "--setf",
+            settings[1],
+        ]
         done = subprocess.run(
-            [*command, "-t", piece.words, "-o", str(path)], capture_output=True, text=True, check=True
+            [*command, "-t", piece.words, "-o", str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         with wave.open(str(path)) as file:
             if file.getframerate() != RATE:
-                raise ValueError(
+                raise InputError(
                     f"flite voice {line.voice} speaks at {file.getframerate()} Hz; take one at {RATE}"
                 )
-            samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+            samples = (
+                np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32)
+                / 32768
+            )
     phones, start = [], 0.0
     for name, end in re.findall(r"([a-z#@]+):([0-9.]+)", done.stdout):
         known = "sil" if name == "pau" else name
         if known not in PHONES:
-            raise ValueError(
+            raise InputError(
                 f"flite voice {line.voice} said the phone {name!r}, which the viseme table lacks"
             )
         phones.append((known, start, min(float(end), len(samples) / RATE)))
@@ -88,7 +106,9 @@ def _trimmed(samples: np.ndarray, phones: Phones) -> tuple[np.ndarray, Phones]:
     spoken = [p for p in phones if p[0] != "sil"]
     begin, finish = spoken[0][1], spoken[-1][2]
     kept = [
-        (n, max(a, begin) - begin, min(b, finish) - begin) for n, a, b in phones if b > begin and a < finish
+        (n, max(a, begin) - begin, min(b, finish) - begin)
+        for n, a, b in phones
+        if b > begin and a < finish
     ]
     cut = samples[int(begin * RATE) : int(finish * RATE)].copy()
     fade = np.linspace(0, 1, 80, dtype=np.float32)  # 5 ms, against clicks

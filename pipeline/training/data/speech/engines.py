@@ -27,18 +27,80 @@ from scipy.signal import resample_poly
 from pipeline.models.audio2pose import RATE
 from pipeline.training.data.speech.sentences import pseudo_words, sentence, single_words
 from pipeline.training.data.speech.visemes import PHONES, Phones
+from pipeline.values import InputError
 
 log = logging.getLogger(__name__)
-PAD = 0.55  # s of silence at both ends of every utterance: needed to learn the opening before speech
+PAD = (
+    0.55  # s of silence at both ends of every utterance: needed to learn the opening before speech
+)
 Writer = Callable[[np.random.Generator], str]  # makes one text
 HELD_OUT = ("flite:rms", "festival:ked_diphone", "espeak:held-out")
 HELD_OUT_VARIANTS = ("f3", "m5", "Alicia", "Lee", "steph2", "max", "john", "linda")
-VARIANTS = (
-    "f1 f2 f4 f5 m1 m2 m3 m4 m6 m7 m8 Alex Andrea Andy Annie Denis Diogo Gene Gene2 Henrique Hugo Jacky "
-    "Marco Mario Michael Mike Nguyen adam anika antonio aunty belinda benjamin boris caleb david ed "
-    "edward edward2 grandma grandpa gustave iven iven2 iven3 kaukovalta marcelo michel miguel norbert "
-    "pablo paul pedro quincy rob robert sandro shelby steph steph3 travis victor zac"
-).split()
+VARIANTS = [
+    "f1",
+    "f2",
+    "f4",
+    "f5",
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m6",
+    "m7",
+    "m8",
+    "Alex",
+    "Andrea",
+    "Andy",
+    "Annie",
+    "Denis",
+    "Diogo",
+    "Gene",
+    "Gene2",
+    "Henrique",
+    "Hugo",
+    "Jacky",
+    "Marco",
+    "Mario",
+    "Michael",
+    "Mike",
+    "Nguyen",
+    "adam",
+    "anika",
+    "antonio",
+    "aunty",
+    "belinda",
+    "benjamin",
+    "boris",
+    "caleb",
+    "david",
+    "ed",
+    "edward",
+    "edward2",
+    "grandma",
+    "grandpa",
+    "gustave",
+    "iven",
+    "iven2",
+    "iven3",
+    "kaukovalta",
+    "marcelo",
+    "michel",
+    "miguel",
+    "norbert",
+    "pablo",
+    "paul",
+    "pedro",
+    "quincy",
+    "rob",
+    "robert",
+    "sandro",
+    "shelby",
+    "steph",
+    "steph3",
+    "travis",
+    "victor",
+    "zac",
+]
 ENGLISH = ("en-us", "en-us", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029")
 OTHERS = ("fr", "de", "es", "it", "pt-br", "pl", "nl", "sv", "tr", "fi")
 
@@ -51,11 +113,15 @@ class Manner:
     stretch: tuple[float, float]  # flite: length of the phones over the plain one
     pitch: tuple[float, float]  # flite: mean pitch over the voice's own
     spread: float | None  # flite: deviation of the pitch in Hz, None = the voice's own
-    espeak: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]  # words a minute, pitch, its range
+    espeak: tuple[
+        tuple[int, int], tuple[int, int], tuple[int, int]
+    ]  # words a minute, pitch, its range
 
 
 TALKING = Manner("", (0.8, 1.35), (0.8, 1.3), None, ((120, 215), (25, 75), (30, 80)))
-SINGING = Manner(":sung", (1.1, 2.2), (0.9, 2.2), 3.0, ((80, 140), (35, 99), (0, 12)))  # slow, high, level
+SINGING = Manner(
+    ":sung", (1.1, 2.2), (0.9, 2.2), 3.0, ((80, 140), (35, 99), (0, 12))
+)  # slow, high, level
 
 
 @dataclass(frozen=True)
@@ -73,7 +139,9 @@ def _padded(samples: np.ndarray, phones: Phones, voice: str) -> Utterance | None
         return None
     seconds = len(samples) / RATE
     silence = np.zeros(int(PAD * RATE), np.float32)
-    shifted = [(name, start + PAD, min(end, seconds) + PAD) for name, start, end in phones if end > start]
+    shifted = [
+        (name, start + PAD, min(end, seconds) + PAD) for name, start, end in phones if end > start
+    ]
     timed = [("sil", 0.0, shifted[0][1]), *shifted, ("sil", shifted[-1][2], seconds + 2 * PAD)]
     merged: Phones = []
     for name, start, end in timed:
@@ -86,7 +154,9 @@ def _padded(samples: np.ndarray, phones: Phones, voice: str) -> Utterance | None
 
 def _read_wave(path: Path) -> np.ndarray:
     with wave.open(str(path)) as file:
-        data = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+        data = (
+            np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+        )
         rate = file.getframerate()
     return data if rate == RATE else resample_poly(data, RATE, rate).astype(np.float32)
 
@@ -95,7 +165,11 @@ def _read_wave(path: Path) -> np.ndarray:
 
 
 def flite(
-    voice: str, count: int, rng: np.random.Generator, write: Writer = sentence, manner: Manner = TALKING
+    voice: str,
+    count: int,
+    rng: np.random.Generator,
+    write: Writer = sentence,
+    manner: Manner = TALKING,
 ) -> Iterator[Utterance]:
     """`count` utterances of one flite voice; phone end times come from `-psdur`."""
     pitch = {"slt": 175, "rms": 100, "awb": 120, "kal": 105, "kal16": 105}[voice]
@@ -103,7 +177,14 @@ def flite(
         path = Path(folder) / "a.wav"
         for _ in range(count):
             stretch, mean = rng.uniform(*manner.stretch), pitch * rng.uniform(*manner.pitch)
-            command = ["flite", "-voice", voice, "-psdur", "--setf", f"duration_stretch={stretch:.2f}"]
+            command = [
+                "flite",
+                "-voice",
+                voice,
+                "-psdur",
+                "--setf",
+                f"duration_stretch={stretch:.2f}",
+            ]
             command += ["--setf", f"int_f0_target_mean={mean:.0f}"]
             if manner.spread is not None:
                 command += ["--setf", f"int_f0_target_stddev={manner.spread:.0f}"]
@@ -113,7 +194,9 @@ def flite(
             for name, end in re.findall(r"([a-z#@]+):([0-9.]+)", done.stdout):
                 phones.append((name, start, float(end)))
                 start = float(end)
-            if (made := _padded(_read_wave(path), phones, f"flite:{voice}{manner.name}")) is not None:
+            if (
+                made := _padded(_read_wave(path), phones, f"flite:{voice}{manner.name}")
+            ) is not None:
                 yield made
 
 
@@ -170,7 +253,9 @@ _IPA = {
     "ʊ": "uh", "ɯ": "ih", "ʉ": "uw", "y": "yu", "ʏ": "yu", "ø": "yu", "œ": "er", "ɵ": "uh", "ᵻ": "ih", "ɘ":
     "ax",
 }  # fmt: skip
-_BURST = frozenset("p t k ch s".split())  # their events may mark the burst (s: only when written ts)
+_BURST = frozenset(
+    ["p", "t", "k", "ch", "s"]
+)  # their events may mark the burst (s: only when written ts)
 
 
 def _phones_of(text: str) -> list[str] | None:
@@ -204,7 +289,9 @@ class Espeak:
         # synchronous; phoneme events in IPA; a missing data folder is an error, not the end of the process
         self.rate = self.library.espeak_Initialize(2, 0, data, 1 | 2 | 0x8000)
         if self.rate <= 0:
-            raise ValueError("espeak-ng did not start; install Debian's espeak-ng or pip's espeakng-loader")
+            raise InputError(
+                "espeak-ng did not start; install Debian's espeak-ng or pip's espeakng-loader"
+            )
         self._chunks: list[np.ndarray] = []
         self._events: list[tuple[str, int]] = []
         kind = ctypes.CFUNCTYPE(
@@ -238,7 +325,9 @@ class Espeak:
             return None
         samples = resample_poly(np.concatenate(self._chunks).astype(np.float32) / 32768, 320, 441)
         timed = self._timed(len(samples) / RATE)
-        return None if timed is None else (samples.astype(np.float32), closures_moved(samples, timed))
+        return (
+            None if timed is None else (samples.astype(np.float32), closures_moved(samples, timed))
+        )
 
     def _timed(self, seconds: float) -> list[tuple[str, float, float, bool]] | None:
         """Phones with start, end and whether the event marks a burst."""
@@ -251,7 +340,14 @@ class Espeak:
                 return None
             for k, name in enumerate(names):
                 a, b = (start + (end - start) * j / len(names) for j in (k, k + 1))
-                out.append((name, a, b, k == 0 and name in _BURST and (name != "s" or text.startswith("t"))))
+                out.append(
+                    (
+                        name,
+                        a,
+                        b,
+                        k == 0 and name in _BURST and (name != "s" or text.startswith("t")),
+                    )
+                )
         return out
 
 
@@ -271,7 +367,9 @@ def closures_moved(samples: np.ndarray, timed: list[tuple[str, float, float, boo
             frame = min(int(start * 200), len(quiet)) - 1
             while frame >= 0 and quiet[frame] and start - frame / 200 <= limit:
                 frame -= 1
-            bounds[k] = max((frame + 1) / 200, bounds[k - 1] + 0.01) if (frame + 1) / 200 < start else start
+            bounds[k] = (
+                max((frame + 1) / 200, bounds[k - 1] + 0.01) if (frame + 1) / 200 < start else start
+            )
     return [(name, bounds[k], bounds[k + 1]) for k, (name, _, _, _) in enumerate(timed)]
 
 
@@ -288,7 +386,7 @@ def _espeak_library() -> tuple[ctypes.CDLL, bytes | None]:
     try:
         import espeakng_loader
     except ImportError:
-        raise ValueError(
+        raise InputError(
             "espeak-ng is missing; install Debian's espeak-ng or `pip install espeakng-loader`"
         ) from None
     return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path().encode()
@@ -339,7 +437,11 @@ def sources(seed: int, scale: float = 1.0) -> Iterator[Iterator[Utterance]]:
     else:
         log.warning("flite is not installed: its voices are left out")
     if shutil.which("festival"):
-        for voice, count in {"kal_diphone": 260, "cmu_us_slt_arctic_hts": 300, "ked_diphone": 90}.items():
+        for voice, count in {
+            "kal_diphone": 260,
+            "cmu_us_slt_arctic_hts": 300,
+            "ked_diphone": 90,
+        }.items():
             yield festival(voice, int(count * scale) + 1, rng)
     else:
         log.warning("festival is not installed: its voices are left out")
@@ -376,7 +478,9 @@ def make_corpus(folder: Path, seed: int, scale: float = 1.0) -> None:
                 data = (np.clip(made.samples, -1, 1) * 32767).astype(np.int16)
                 file.write(data.tobytes())
                 phones = [(name, round(a, 4), round(b, 4)) for name, a, b in made.phones]
-                rows.append({"offset": offset, "length": len(data), "voice": made.voice, "phones": phones})
+                rows.append(
+                    {"offset": offset, "length": len(data), "voice": made.voice, "phones": phones}
+                )
                 offset += len(data)
             log.info("corpus: %d utterances, %.1f min", len(rows), offset / RATE / 60)
     (folder / "utterances.json").write_text(json.dumps(rows))

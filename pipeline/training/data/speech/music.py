@@ -16,11 +16,26 @@ from pipeline.training.data.speech.augment import reverb
 
 TABLE = 1024  # samples of one period
 HIGHEST = 7600.0  # Hz of the highest harmonic
-SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 4, 5, 7, 9, 10))
-PROGRESSIONS = ((0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 4, 4), (5, 3, 0, 4), (0, 3, 0, 4), (1, 4, 0, 0), (0,))
+SCALES = (
+    (0, 2, 4, 5, 7, 9, 11),
+    (0, 2, 3, 5, 7, 8, 10),
+    (0, 2, 3, 5, 7, 9, 10),
+    (0, 2, 4, 5, 7, 9, 10),
+)
+PROGRESSIONS = (
+    (0, 4, 5, 3),
+    (0, 5, 3, 4),
+    (0, 3, 4, 4),
+    (5, 3, 0, 4),
+    (0, 3, 0, 4),
+    (1, 4, 0, 0),
+    (0,),
+)
 SHARES = {"pad": 0.45, "strum": 0.55, "bass": 0.7, "arpeggio": 0.4, "melody": 0.35, "drums": 0.7}
 SNR = (-3.0, 15.0)  # dB of the voice over the bed
-ACTIVE = 0.056  # of the 95th percentile of the frame level (-25 dB): frames in which the voice is heard
+ACTIVE = (
+    0.056  # of the 95th percentile of the frame level (-25 dB): frames in which the voice is heard
+)
 
 
 @dataclass(frozen=True)
@@ -44,11 +59,15 @@ class Timbre:
         level = order ** -float(slope) * np.where(order % 2 == 0, self.even, 1.0)
         level = level * 10 ** (np.interp(np.log(order * hertz), np.log(self.KNOTS), self.body) / 20)
         spectrum = np.zeros(TABLE // 2 + 1, complex)
-        spectrum[order] = level * np.exp(2.4j * order**2)  # phases apart, or every period is one spike
+        spectrum[order] = level * np.exp(
+            2.4j * order**2
+        )  # phases apart, or every period is one spike
         wave = irfft(spectrum, TABLE)
         return (wave / (np.sqrt(np.mean(wave**2)) + 1e-12)).astype(np.float32)
 
-    def add(self, out: np.ndarray, start: float, seconds: float, hertz: float, level: float) -> None:
+    def add(
+        self, out: np.ndarray, start: float, seconds: float, hertz: float, level: float
+    ) -> None:
         """Adds one note to `out` in place; `start` may lie before its first sample."""
         first, count = int(start * RATE), int(seconds * RATE)
         a, b = max(0, first), min(len(out), first + count)
@@ -170,7 +189,13 @@ def _arpeggio(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
         for slot in range(sheet.span * per_beat):
             pitch = sheet.hertz(degree + int(order[slot % 4]), octave)
             begin = start + slot * sheet.beat / per_beat
-            sound.add(out, begin, rng.uniform(0.9, 2.5) * sheet.beat / per_beat, pitch, rng.uniform(0.6, 1))
+            sound.add(
+                out,
+                begin,
+                rng.uniform(0.9, 2.5) * sheet.beat / per_beat,
+                pitch,
+                rng.uniform(0.6, 1),
+            )
 
 
 def _melody(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
@@ -223,12 +248,16 @@ PLAYERS = {
 def music(rng: np.random.Generator, n: int) -> np.ndarray:
     """(n,) a bed of unit level: one to six players, each at 0 to -14 dB, at times in a room."""
     sheet = score(rng)
-    names = [name for name, share in SHARES.items() if rng.random() < share] or [str(rng.choice([*SHARES]))]
+    names = [name for name, share in SHARES.items() if rng.random() < share] or [
+        str(rng.choice([*SHARES]))
+    ]
     mix = np.zeros(n, np.float32)
     for name in names:
         part = np.zeros(n, np.float32)
         PLAYERS[name](part, sheet, rng)
-        mix += part * np.float32(10 ** (-rng.uniform(0, 14) / 20) / (np.sqrt(np.mean(part**2)) + 1e-9))
+        mix += part * np.float32(
+            10 ** (-rng.uniform(0, 14) / 20) / (np.sqrt(np.mean(part**2)) + 1e-9)
+        )
     if rng.random() < 0.3:
         mix = reverb(mix, rng)
     return (mix / (np.sqrt(np.mean(mix**2)) + 1e-9)).astype(np.float32)

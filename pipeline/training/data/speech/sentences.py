@@ -7,30 +7,201 @@ from __future__ import annotations
 
 import numpy as np
 
-_ADJECTIVES = (
-    "big brave warm purple beautiful awful pale thin thick smooth rough young old brown fuzzy wooden "
-    "foggy modern empty bitter yellow lovely white royal noisy joyful measured casual visual gentle deep "
-    "cheap mighty vivid"
-).split()
-_NOUNS = (
-    "boy baby mother farmer bishop puppy village piano window river coffee shovel father brother finger "
-    "mirror weather treasure pleasure garage coin voice oyster king song bubble pepper map lamp thumb "
-    "tooth mouth wolf watch church judge bridge yacht onion moon spoon book cook house mouse cow town "
-    "shoe juice phone boat road van leaf wave five photo summer camera bamboo paper apple table museum "
-    "womb poem umbrella ship sheep vision"
-).split()
-_VERBS = (
-    "buys makes paints moves believes finds loves watches brings throws follows promises remembers hopes "
-    "boils enjoys measures pushes pulls washes teaches jumps over looks at walks with thinks about smiles "
-    "at waits for"
-).split()
-_PREPOSITIONS = (
-    "above below behind before with without through from of over under beside among past by".split()
-)
-_ADVERBS = (
-    "now again please soon maybe finally quietly together tomorrow of course by the way my friend".split()
-)
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve thirteen hundred".split()
+_ADJECTIVES = [
+    "big",
+    "brave",
+    "warm",
+    "purple",
+    "beautiful",
+    "awful",
+    "pale",
+    "thin",
+    "thick",
+    "smooth",
+    "rough",
+    "young",
+    "old",
+    "brown",
+    "fuzzy",
+    "wooden",
+    "foggy",
+    "modern",
+    "empty",
+    "bitter",
+    "yellow",
+    "lovely",
+    "white",
+    "royal",
+    "noisy",
+    "joyful",
+    "measured",
+    "casual",
+    "visual",
+    "gentle",
+    "deep",
+    "cheap",
+    "mighty",
+    "vivid",
+]
+_NOUNS = [
+    "boy",
+    "baby",
+    "mother",
+    "farmer",
+    "bishop",
+    "puppy",
+    "village",
+    "piano",
+    "window",
+    "river",
+    "coffee",
+    "shovel",
+    "father",
+    "brother",
+    "finger",
+    "mirror",
+    "weather",
+    "treasure",
+    "pleasure",
+    "garage",
+    "coin",
+    "voice",
+    "oyster",
+    "king",
+    "song",
+    "bubble",
+    "pepper",
+    "map",
+    "lamp",
+    "thumb",
+    "tooth",
+    "mouth",
+    "wolf",
+    "watch",
+    "church",
+    "judge",
+    "bridge",
+    "yacht",
+    "onion",
+    "moon",
+    "spoon",
+    "book",
+    "cook",
+    "house",
+    "mouse",
+    "cow",
+    "town",
+    "shoe",
+    "juice",
+    "phone",
+    "boat",
+    "road",
+    "van",
+    "leaf",
+    "wave",
+    "five",
+    "photo",
+    "summer",
+    "camera",
+    "bamboo",
+    "paper",
+    "apple",
+    "table",
+    "museum",
+    "womb",
+    "poem",
+    "umbrella",
+    "ship",
+    "sheep",
+    "vision",
+]
+_VERBS = [
+    "buys",
+    "makes",
+    "paints",
+    "moves",
+    "believes",
+    "finds",
+    "loves",
+    "watches",
+    "brings",
+    "throws",
+    "follows",
+    "promises",
+    "remembers",
+    "hopes",
+    "boils",
+    "enjoys",
+    "measures",
+    "pushes",
+    "pulls",
+    "washes",
+    "teaches",
+    "jumps",
+    "over",
+    "looks",
+    "at",
+    "walks",
+    "with",
+    "thinks",
+    "about",
+    "smiles",
+    "at",
+    "waits",
+    "for",
+]
+_PREPOSITIONS = [
+    "above",
+    "below",
+    "behind",
+    "before",
+    "with",
+    "without",
+    "through",
+    "from",
+    "of",
+    "over",
+    "under",
+    "beside",
+    "among",
+    "past",
+    "by",
+]
+_ADVERBS = [
+    "now",
+    "again",
+    "please",
+    "soon",
+    "maybe",
+    "finally",
+    "quietly",
+    "together",
+    "tomorrow",
+    "of",
+    "course",
+    "by",
+    "the",
+    "way",
+    "my",
+    "friend",
+]
+_NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "hundred",
+]
 
 
 def sentence(rng: np.random.Generator) -> str:
@@ -50,16 +221,17 @@ def sentence(rng: np.random.Generator) -> str:
     if kind == 3:
         return f"Both {noun()} and {noun()} were {adj()}, but this {noun()} was {adj()}."
     if kind == 4:
-        return (
-            f"I believe that you have {rng.choice(_NUMBERS)} {adj()} {noun()} {prep()} the {noun()} {adv()}."
-        )
+        return f"I believe that you have {rng.choice(_NUMBERS)} {adj()} {noun()} {prep()} the {noun()} {adv()}."
     if kind == 5:
         return f"Put the {noun()} {prep()} the {adj()} {noun()}. Please give them a {noun()}."
     if kind == 6:
         return f"Yes. {adj()} {noun()}, {adj()} {noun()}, {adv()}. My {noun()} {verb()} you."
     if kind == 7:
         return ", ".join(" ".join(rng.choice(_NUMBERS, rng.integers(2, 6))) for _ in range(2)) + "."
-    return " ".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), rng.integers(4, 9))) + f", {noun()}."
+    return (
+        " ".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), rng.integers(4, 9)))
+        + f", {noun()}."
+    )
 
 
 def pseudo_words(rng: np.random.Generator) -> str:

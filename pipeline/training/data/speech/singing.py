@@ -38,14 +38,20 @@ def stretched(sound: np.ndarray, place: np.ndarray) -> np.ndarray:
         best = at + REACH + GRAIN // 2  # the grain's middle answers for the output sample
         if follow is not None:
             near = padded[best - REACH : best + REACH + GRAIN]
-            best += int(np.argmax(np.correlate(near, padded[follow : follow + GRAIN], "valid"))) - REACH
+            best += (
+                int(np.argmax(np.correlate(near, padded[follow : follow + GRAIN], "valid"))) - REACH
+            )
         out[k * HOP : k * HOP + GRAIN] += window * padded[best : best + GRAIN]
         follow = best + HOP
     return out[GRAIN // 2 : GRAIN // 2 + len(place) * HOP]
 
 
 def held(
-    sound: np.ndarray, params: np.ndarray, classes: np.ndarray, rng: np.random.Generator, frames: int
+    sound: np.ndarray,
+    params: np.ndarray,
+    classes: np.ndarray,
+    rng: np.random.Generator,
+    frames: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sound and labels with vowels held up to six times as long, cut to `frames` at 100 Hz, with vibrato."""
     began = hold_map(classes, rng)
@@ -57,5 +63,7 @@ def held(
         depth, rate = rng.uniform(0.005, 0.05), rng.uniform(4.5, 7)
         time = np.arange(frames * size) / RATE
         shift = depth / (2 * np.pi * rate) * np.sin(2 * np.pi * rate * time) * RATE
-        out = np.interp(np.arange(frames * size) + shift, np.arange(len(out)), out).astype(np.float32)
+        out = np.interp(np.arange(frames * size) + shift, np.arange(len(out)), out).astype(
+            np.float32
+        )
     return out[: frames * size], *labels_at(params, classes, source)

@@ -14,7 +14,18 @@ import math
 import numpy as np
 
 LABEL_RATE = 100
-PARAMETERS = ("jaw", "close", "pucker", "funnel", "stretch", "lowerdown", "upperup", "bite", "press", "gap")
+PARAMETERS = (
+    "jaw",
+    "close",
+    "pucker",
+    "funnel",
+    "stretch",
+    "lowerdown",
+    "upperup",
+    "bite",
+    "press",
+    "gap",
+)
 VISEMES = ("sil", "p", "f", "th", "t", "s", "sh", "k", "r", "w", "u", "o", "a", "e", "i", "l")
 INHALE = 0.32  # s before speech in which lips part; real speakers open to breathe in (+0.10 r on real clips)
 
@@ -49,9 +60,7 @@ hh k  .65 .12 .40 .15 .00 .00 .05 .25 .12 .1
 f  f  .20 1.3 .12 1   .00 .05 .10 .05 .20 1
 p  p  .02 1   .10 .9  .05 .00 .02 .00 .00 .6
 """
-_SAME = (
-    "z:s zh:sh ch:sh jh:sh d:t n:t dx:t dh:th g:k ng:k v:f b:p m:p axr:er el:l en:t em:p hv:hh nx:t pau:sil"
-)
+_SAME = "z:s zh:sh ch:sh jh:sh d:t n:t dx:t dh:th g:k ng:k v:f b:p m:p axr:er el:l en:t em:p hv:hh nx:t pau:sil"
 _SPLIT = {"ay": ("aa", "ih"), "aw": ("aa", "uh"), "oy": ("ao", "ih")}  # halves of 55 and 45 %
 
 
@@ -90,7 +99,9 @@ def expand(phones: Phones) -> Phones:
             out += [(_SPLIT[name][0], start, middle), (_SPLIT[name][1], middle, end)]
         elif ROWS[name][0] == "sil" and end - start > 0.3 and k + 1 < len(phones):
             cut = max(start, end - INHALE)
-            out += [("sil", start, cut), ("inh", cut, end)] if cut > start else [("inh", start, end)]
+            out += (
+                [("sil", start, cut), ("inh", cut, end)] if cut > start else [("inh", start, end)]
+            )
         else:
             out.append((name, start, end))
     return out
@@ -122,13 +133,19 @@ def labels(phones: Phones, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     starts, ends = (np.array([p[k] for p in parts])[:, None] for k in (1, 2))
     out = np.zeros((frames, len(PARAMETERS)))
     for name, (blur, lead, lag, target, weight) in _CURVES.items():
-        window = _normal_cdf((time - starts + lead) / blur) - _normal_cdf((time - ends - lag) / blur)
+        window = _normal_cdf((time - starts + lead) / blur) - _normal_cdf(
+            (time - ends - lag) / blur
+        )
         window = table[:, weight, None] * np.maximum(window, 1e-6)
         out[:, PARAMETERS.index(name)] = (window * table[:, target, None]).sum(0) / window.sum(0)
     closed = _hard(parts, time, {"p": 0.8, "b": 0.8, "m": 0.92, "em": 0.92}, 0.055)
     bite = _hard(parts, time, {"f": 0.85, "v": 0.85}, 0.06)
     column = {name: k for k, name in enumerate(PARAMETERS)}
-    out[:, column["close"]], out[:, column["bite"]], out[:, column["press"]] = closed, bite, 0.8 * closed
+    out[:, column["close"]], out[:, column["bite"]], out[:, column["press"]] = (
+        closed,
+        bite,
+        0.8 * closed,
+    )
     out[:, column["gap"]] *= (1 - 0.97 * closed) * (1 - 0.7 * bite)
     for name in ("lowerdown", "upperup"):
         out[:, column[name]] *= 1 - closed

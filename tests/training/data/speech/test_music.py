@@ -63,7 +63,10 @@ def test_strokes_of_the_drums_fall_on_the_beat() -> None:
     frames = np.abs(out.reshape(-1, 160)).max(1)
     rise = np.maximum(0, np.diff(frames, prepend=0.0))
     folded = rise.reshape(-1, 50).sum(0)  # 0.5 s of 10-ms frames
-    on = sum(folded[int(round(k * 12.5)) % 50] + folded[(int(round(k * 12.5)) + 1) % 50] for k in range(4))
+    on = sum(
+        folded[int(round(k * 12.5)) % 50] + folded[(int(round(k * 12.5)) + 1) % 50]
+        for k in range(4)
+    )
     assert on > 0.5 * folded.sum()
 
 
