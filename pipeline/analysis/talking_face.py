@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline import ROOT
 from pipeline.analysis.detectors import face_mesh as facemesh
-from pipeline.models import wav2vec
-from pipeline.models.aniportrait import Audio2HeadPose, MeshMotion
-from pipeline.models.audio2pose import RATE, FaceMotion
+from pipeline.models.aniportrait import MeshMotion
+from pipeline.models.audio2pose import FaceMotion
 from pipeline.motion import face_animation, face_mesh
 from pipeline.motion.gestures.head import HeadMotion
-from pipeline.values import Audio, InputError, Keypoints, Pose
+from pipeline.values import InputError, Keypoints, Pose
 
 BLOCK = 1000  # frames whose meshes are projected at a time: 11 MB each in double precision
 GEOMETRY = ROOT / "assets" / "face_geometry.npz"
@@ -103,22 +101,6 @@ def _(
     xy = np.concatenate(moved)
     score = np.broadcast_to(reference.face.score, xy.shape[:2])
     return SpokenFace(Keypoints(xy, score.copy()), spoken.tokens, np.concatenate(mesh))
-
-
-def head_from_speech(
-    network: Audio2HeadPose, audio: Audio, fps: float, head: HeadMotion, identity: int = 0
-) -> HeadMotion:
-    """`head` with the turns that AniPortrait's head pose network hears in the speech, for pose-free clips.
-
-    The network's shifts are left out: here a head turns about the top of its neck, which shifts it too.
-    """
-    frames = len(head.angles)
-    rows = wav2vec.rows_of(math.ceil(frames / fps * RATE))
-    moved = face_mesh.generated(network.predict(audio, wav2vec.ROW_RATE, rows, identity))
-    return replace(
-        head,
-        angles=face_mesh.head_angles(face_mesh.resampled(moved, wav2vec.ROW_RATE, frames, fps)),
-    )
 
 
 def _reference_head(reference: Pose, picture: np.ndarray | None) -> face_mesh.Head:

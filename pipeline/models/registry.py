@@ -149,13 +149,12 @@ SETS = (
     ),
     ModelSet(
         "aniportrait",
-        "AniPortrait's speech networks: face mesh and head motion from sound",
+        "AniPortrait's speech network: face mesh from sound",
         "Apache-2.0",
         False,
         "ZJYang/AniPortrait",
         (
             File("audio2mesh", "audio2mesh.pt", 382.0),
-            File("audio2pose", "audio2pose.pt", 481.0),
             File("wav2vec2_config", "config.json", repository="facebook/wav2vec2-base-960h"),
         ),
     ),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import RBFInterpolator
-from scipy.spatial.transform import Rotation
 
 from pipeline.motion.face_animation import BROW, LID_DOWN, LID_UP
 from pipeline.values import InputError, Keypoints
@@ -23,11 +22,6 @@ LARGE_FACE, ROOM = (
     0.15,
     1.5,
 )  # share of the picture above which a face is large; side of the crop in faces
-SMOOTHING = {
-    "network": 7,
-    "video": 5,
-}  # frames of the published box smoothing, by where head poses come from
-NETWORK_SHARE = 0.5  # of the angles that the published driver takes from its head pose network
 
 _FACE68 = (
     # jaw, the person's right to left
@@ -163,13 +157,10 @@ def from_face68(face: np.ndarray, size: tuple[int, int], geometry: Geometry) -> 
     return np.concatenate([pixels / scale, -flat[:, 2:] * unit / size[1]], 1)
 
 
-def project(head: Head, vertices: np.ndarray, poses: np.ndarray | None = None) -> np.ndarray:
-    """Mesh points (T,468,2), fractions of the picture, of the head's vertices (T,468,3) (AniPortrait).
-
-    poses: (T,6) how the head has moved, xyz Euler angles in degrees and cm; None = it has not.
-    """
+def project(head: Head, vertices: np.ndarray) -> np.ndarray:
+    """Mesh points (T,468,2), fractions of the picture, of the head's vertices (T,468,3) (AniPortrait)."""
     left, top, width, height = head.crop
-    matrix = head.matrix if poses is None else head.matrix @ to_matrices(poses)
+    matrix = head.matrix
     space = vertices @ np.swapaxes(matrix[..., :3, :3], -1, -2) + matrix[..., None, :3, 3]
     distance = -space[..., 2:] * (FAR / (FAR - NEAR))  # as the published matrix has it
     focus = np.array([FOCUS * height / width, -FOCUS])
@@ -207,64 +198,3 @@ def carry(
     linear = np.linalg.pinv(points) @ np.where(seen[..., None], after.xy, 0.0)
     out = mesh @ linear[:, :2] + depth[:, None] * linear[:, None, 2] + linear[:, None, 3]
     return np.where((seen.sum(1) >= 4)[:, None, None], out, np.nan).astype(mesh.dtype)
-
-
-# ---- head poses: xyz Euler angles in degrees, then x, y, z in cm
-
-
-def to_matrices(moved: np.ndarray) -> np.ndarray:
-    """(T,4,4) of head poses (T,6)."""
-    out = np.tile(np.eye(4), (len(moved), 1, 1))
-    out[:, :3, :3] = Rotation.from_euler("xyz", moved[:, :3], degrees=True).as_matrix()
-    out[:, :3, 3] = moved[:, 3:]
-    return out
-
-
-def to_poses(matrix: np.ndarray) -> np.ndarray:
-    """Head poses (T,6) of matrices (T,4,4)."""
-    return np.concatenate(
-        [Rotation.from_matrix(matrix[:, :3, :3]).as_euler("xyz", degrees=True), matrix[:, :3, 3]], 1
-    )
-
-
-def smooth(values: np.ndarray, window: int) -> np.ndarray:
-    """(T,d) means over `window` rows around each row; at the ends over the rows that there are."""
-    half = window // 2
-    bounds = [(max(0, t - half), min(len(values), t + half + 1)) for t in range(len(values))]
-    return np.array([values[start:stop].mean(0) for start, stop in bounds])
-
-
-def pingpong(template: np.ndarray, frames: int) -> np.ndarray:
-    """(frames,d) rows of a template played forwards and backwards in turn, its ends not doubled."""
-    if len(template) < 1:
-        raise InputError("the head motion template has no rows; give at least one")
-    there_and_back = np.concatenate([template, template[-2:0:-1]])
-    return there_and_back[np.arange(frames) % len(there_and_back)]
-
-
-def followed(heads: np.ndarray, fps: float, frames: int, out_fps: float) -> np.ndarray:
-    """Head poses (frames,6) at `out_fps` that follow a video's heads (N,4,4) at `fps`, from its first one.
-
-    Smoothed as published, over 5 rows at 30 per second; held at the end.
-    """
-    moved = to_poses(np.linalg.inv(heads[0]) @ heads)
-    moved[:, :3] = np.degrees(np.unwrap(np.radians(moved[:, :3]), axis=0))
-    rows = max(1, int(np.ceil(len(heads) / fps * 30)))
-    moved = smooth(resampled(moved, fps, rows, 30.0), SMOOTHING["video"])
-    return resampled(moved, 30.0, frames, out_fps)
-
-
-def resampled(values: np.ndarray, fps: float, frames: int, out_fps: float) -> np.ndarray:
-    """Rows (frames,d) of values (N,d) at the middle of each new frame."""
-    place = (np.arange(frames) + 0.5) / out_fps * fps - 0.5
-    return np.stack([np.interp(place, np.arange(len(values)), column) for column in values.T], 1)
-
-
-def head_angles(moved: np.ndarray) -> np.ndarray:
-    """(T,3) yaw, pitch, roll in degrees of head poses (T,6), in the sense of `face.rotation`."""
-    return np.stack([moved[:, 1], moved[:, 0], -moved[:, 2]], 1)
-
-
-def generated(moved: np.ndarray) -> np.ndarray:
-    """(T,6) the head pose network's rows as the published driver uses them: half the turn, smoothed."""
-    return smooth(moved * np.repeat([NETWORK_SHARE, 1.0], 3), SMOOTHING["network"])

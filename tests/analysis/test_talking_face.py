@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import skimage.data
-import torch
 
 from pipeline.analysis import detectors, talking_face
 from pipeline.analysis.detectors import face_mesh as facemesh
 from pipeline.analysis.talking_face import SpokenFace, on_face
-from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh, MeshMotion
+from pipeline.models.aniportrait import Audio2Mesh, MeshMotion
 from pipeline.motion import face_mesh, skeleton
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.refocus import refocus
@@ -160,18 +159,3 @@ def test_a_saved_pipeline_comes_back_with_aniportrait(pipe, tmp_path):
     assert type(again.audio2pose) is Audio2Mesh
     one, two = (p.audio2pose.predict(speech(1.0), 25, 25).offsets for p in (pipe, again))
     assert np.abs(one - two).max() < 1e-4
-
-
-def test_head_turns_come_from_the_speech(paths):
-    network = Audio2HeadPose.from_published(paths)
-    audio, head = speech(2.0), still(50)
-    turned = talking_face.head_from_speech(network, audio, 25.0, head)
-    raw = network.predict(audio, 30.0, 60)
-    assert turned.angles.shape == (50, 3) and turned.shift is head.shift
-    assert turned.angles[:, 0].mean() == pytest.approx(raw[:, 1].mean() / 2, abs=0.1)
-    assert np.abs(np.diff(turned.angles, axis=0)).max() < np.abs(np.diff(raw[:, :3], axis=0)).max()
-    with torch.no_grad():
-        assert not np.array_equal(
-            turned.angles,
-            talking_face.head_from_speech(network, audio, 25.0, head, identity=7).angles,
-        )

@@ -1,7 +1,6 @@
-"""AniPortrait's audio networks against numbers computed by the published code, at any speech length."""
+"""AniPortrait's speech network against numbers computed by the published code, at any speech length."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -9,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.media import read_audio
-from pipeline.models import aniportrait, wav2vec
-from pipeline.models.aniportrait import Audio2HeadPose, Audio2Mesh
+from pipeline.models import wav2vec
+from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.state_dict import read_settings, shapes
 from pipeline.values import Audio
 from tests.helpers.aniportrait_files import CONFIG, tiny_state, write
@@ -24,11 +23,6 @@ def paths(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mesh(paths) -> Audio2Mesh:
     return Audio2Mesh.from_published(paths)
-
-
-@pytest.fixture(scope="module")
-def head(paths) -> Audio2HeadPose:
-    return Audio2HeadPose.from_published(paths)
 
 
 @pytest.fixture(scope="module")
@@ -70,59 +64,19 @@ def test_audio2mesh_equals_the_published_code(mesh, io):
     assert np.abs(spoken.tokens[:, 0] - io["encoder_last"][0]).max() <= 1e-5
 
 
-def test_audio2pose_with_kept_keys_equals_the_published_code(head, io):
-    values, rows = torch.from_numpy(io["input_values"])[None], int(io["seq_len"])
-    with torch.no_grad():
-        out = head(values, rows, identity=int(io["a2p_id"]))
-        other = head(values, rows, identity=0)
-    assert np.abs(out.numpy() - io["a2p_out"]).max() <= 1e-5
-    assert (out - other).abs().max() > 1e-3
-    audio, identity = Audio(io["wave"], 16000), int(io["a2p_id"])
-    assert np.abs(head.predict(audio, 30, rows, identity) - io["a2p_out"][0]).max() <= 1e-5
-
-
-def biased_mask(rows: int, heads: int) -> torch.Tensor:
-    """(heads, rows, rows): what the published loop adds to its attention."""
-    place = torch.arange(rows)
-    back = (place[:, None] - place).float()
-    return -aniportrait.slopes(heads)[:, None, None] * back + torch.where(back < 0, -math.inf, 0.0)
-
-
-def test_the_slopes_are_the_published_ones(io):
-    assert np.array_equal(biased_mask(8, 8).numpy(), io["biased_mask_8"])
-
-
-@torch.no_grad()
-def test_kept_keys_equal_the_quadratic_loop(head):
-    """The published way: all rows through torch's own decoder again for every new row."""
-    memory = torch.randn(2, 40, 32, generator=torch.Generator().manual_seed(0))
-    embedded = head.pose_map(torch.zeros(2, 1, 6))
-    for rows in range(1, 41):
-        place = head.PPE.pe[:, :rows] + head.id_embed.weight[5]
-        own = biased_mask(rows, 8).repeat(2, 1, 1)
-        aligned = ~torch.eye(rows, 40, dtype=torch.bool)
-        out = head.pose_map_r(head.transformer_decoder(embedded + place, memory, own, aligned))
-        embedded = torch.cat([embedded, head.pose_map(out[:, -1:])], 1)
-    assert (head.decode(memory, 5) - out).abs().max() <= 1e-5
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"), [(Audio2Mesh, "audio2mesh"), (Audio2HeadPose, "audio2pose")]
-)
-def test_default_networks_have_the_published_keys_and_shapes(data, kind, name):
-    published = json.loads((data / "full_keys.json").read_text())[name]
+def test_the_default_network_has_the_published_keys_and_shapes(data):
+    published = json.loads((data / "full_keys.json").read_text())["audio2mesh"]
     with torch.device("meta"):
-        model = kind()
+        model = Audio2Mesh()
     assert shapes(model) == {key: tuple(shape) for key, shape in published.items()}
-    count = sum(p.numel() for p in model.parameters())
-    assert count == {"audio2mesh": 95_485_692, "audio2pose": 120_058_758}[name]
+    assert sum(p.numel() for p in model.parameters()) == 95_485_692
 
 
-def test_the_recipe_makes_the_parity_files(shared):
-    for name, file in (("audio2mesh", "a2m_tiny"), ("audio2pose", "a2p_tiny")):
-        stored, own = load_file(shared / "parity" / f"{file}.safetensors"), tiny_state(name)
-        assert stored.keys() == own.keys()
-        assert all(torch.equal(own[key], value.float()) for key, value in stored.items())
+def test_the_recipe_makes_the_parity_file(shared):
+    stored = load_file(shared / "parity" / "a2m_tiny.safetensors")
+    made = tiny_state()
+    assert stored.keys() == made.keys()
+    assert all(torch.equal(made[key], value.float()) for key, value in stored.items())
 
 
 # ---- any length
@@ -130,16 +84,13 @@ def test_the_recipe_makes_the_parity_files(shared):
 
 @pytest.mark.parametrize("samples", [400, 479, 16000, 79_999, 80_000, 80_001, 160_000, 320_001])
 @pytest.mark.parametrize("fps", [12.5, 25.0, 60.0])
-def test_every_length_gives_every_frame(mesh, head, samples, fps):
+def test_every_length_gives_every_frame(mesh, samples, fps):
     audio = noise(samples)
     frames = audio.frames(fps) + 3  # longer than the sound: held
     spoken = mesh.predict(audio, fps, frames)
     assert spoken.offsets.shape == (frames, 468, 3) and spoken.offsets.dtype == np.float32
     assert spoken.tokens.shape == (frames, 1, 32) and np.isfinite(spoken.offsets).all()
     assert np.array_equal(spoken.offsets[-1], spoken.offsets[-2])
-    if fps == 25.0:
-        poses = head.predict(audio, fps, frames)
-        assert poses.shape == (frames, 6) and np.isfinite(poses).all()
 
 
 def test_the_silent_clip_is_finite(mesh):
@@ -194,8 +145,8 @@ def test_up_to_one_window_nothing_is_faded(mesh, minute):
     assert (wav2vec.encode(mesh.audio_encoder, values, 600) - whole).abs().max() <= 1e-5
 
 
-def test_memory_is_bounded_for_ten_minutes(mesh, head, monkeypatch):
-    """No convolution sees more than 5.1 s, no attention more than 20 s, no decoding more than 8 windows."""
+def test_memory_is_bounded_for_ten_minutes(mesh):
+    """No convolution sees more than 5.1 s, no attention more than 20 s."""
     longest = {"conv": 0, "attention": 0}
 
     def conv(module, given):
@@ -213,54 +164,26 @@ def test_memory_is_bounded_for_ten_minutes(mesh, head, monkeypatch):
         hook.remove()
     assert spoken.offsets.shape == (15000, 468, 3) and np.isfinite(spoken.offsets).all()
     assert 5 * 16000 < longest["conv"] <= 5.1 * 16000 and longest["attention"] == 600
-    batches = []
-
-    def decode(self, memory, identity):
-        batches.append(memory.shape[:2])
-        return memory.new_ones(*memory.shape[:2], 6)
-
-    monkeypatch.setattr(Audio2HeadPose, "decode", decode)
-    poses = wav2vec.crossfade(head._windows(torch.zeros(18000, 32), 0), 18000, 60, 0)
-    assert poses.shape == (18000, 6) and (poses == 1).all()
-    assert batches == [(8, 300)] * 9 + [(3, 300)]
-
-
-@torch.no_grad()
-def test_long_head_motion_is_its_windows_faded(head, monkeypatch):
-    monkeypatch.setattr(aniportrait, "POSE_WINDOW", 50)
-    monkeypatch.setattr(aniportrait, "POSE_OVERLAP", 10)
-    monkeypatch.setattr(aniportrait, "POSE_BATCH", 2)
-    memory = torch.randn(120, 32, generator=torch.Generator().manual_seed(1))
-    joined = wav2vec.crossfade(head._windows(memory, 0), 120, 10, 0)
-    first, second = head.decode(torch.stack([memory[:50], memory[40:90]]), 0)
-    assert (joined[:40] - first[:40]).abs().max() <= 1e-5
-    assert (joined[50:70] - second[10:30]).abs().max() <= 1e-5
-    share = ((torch.arange(10) + 0.5) / 10)[:, None]
-    assert (joined[40:50] - (first[40:] * (1 - share) + second[:10] * share)).abs().max() <= 1e-5
 
 
 # ---- files
 
 
-@pytest.mark.parametrize("kind", [Audio2Mesh, Audio2HeadPose])
-def test_saved_networks_come_back(kind, paths, tmp_path):
-    model = kind.from_published(paths)
-    model.save_pretrained(tmp_path)
-    again = kind.from_pretrained(tmp_path)
+def test_a_saved_network_comes_back(mesh, tmp_path):
+    mesh.save_pretrained(tmp_path)
+    again = Audio2Mesh.from_pretrained(tmp_path)
     audio = noise(16000)
-    one, two = model.predict(audio, 25, 25), again.predict(audio, 25, 25)
-    if kind is Audio2Mesh:
-        one, two = one.offsets, two.offsets
-    assert np.abs(one - two).max() <= 1e-5
-
-
-def test_safetensors_and_stored_positions_load_as_well(paths, tmp_path):
-    state = tiny_state("audio2pose") | {"PPE.pe": aniportrait.sinusoids(32)}
-    save_file(state, tmp_path / "audio2pose.safetensors")
-    stored = Audio2HeadPose.from_published(
-        paths | {"audio2pose": tmp_path / "audio2pose.safetensors"}
+    assert (
+        np.abs(mesh.predict(audio, 25, 25).offsets - again.predict(audio, 25, 25).offsets).max()
+        <= 1e-5
     )
-    assert torch.equal(stored.PPE.pe, Audio2HeadPose.from_published(paths).PPE.pe)
+
+
+def test_safetensors_load_as_well(mesh, paths, tmp_path):
+    save_file(tiny_state(), tmp_path / "audio2mesh.safetensors")
+    stored = Audio2Mesh.from_published(paths | {"audio2mesh": tmp_path / "audio2mesh.safetensors"})
+    for key, value in stored.state_dict().items():
+        assert torch.equal(value, mesh.state_dict()[key])
     assert not stored.training and not any(p.requires_grad for p in stored.parameters())
 
 
@@ -273,22 +196,18 @@ def test_damaged_files_are_named(paths, tmp_path):
             Audio2Mesh.from_published(paths | {"audio2mesh": bad})
         assert str(bad) in str(error.value) and "\n" not in str(error.value)
 
-    state = tiny_state("audio2mesh")
+    state = tiny_state()
     refused({key: value for key, value in state.items() if key != "in_fn.bias"}, "lacks in_fn.bias")
     refused(state | {"extra": torch.zeros(1)}, "has unknown extra")
     refused(state | {"in_fn.bias": torch.zeros(3)}, "in_fn.bias of shape")
-    refused(tiny_state("audio2pose"), "lacks out_fn")
+    refused({key: value for key, value in state.items() if "out_fn" not in key}, "lacks out_fn")
     refused([1, 2], "no table of tensors")
     refused(b"version https://git-lfs.github.com/spec/v1\n", "is damaged")
 
 
-def test_bad_requests_are_named(head, paths, tmp_path):
-    with pytest.raises(ValueError, match="identity is 100"):
-        head.predict(noise(16000), 25, 25, identity=100)
-    with pytest.raises(ValueError, match="601 rows"):
-        head.decode(torch.zeros(1, 601, 32))
+def test_bad_requests_are_named(mesh, tmp_path):
     with pytest.raises(ValueError, match="8000 Hz"):
-        head.predict(Audio(np.zeros(8000, np.float32), 8000), 25, 25)
+        mesh.predict(Audio(np.zeros(8000, np.float32), 8000), 25, 25)
     other = tmp_path / "config.json"
     other.write_text(json.dumps(json.loads(CONFIG.read_text()) | {"feat_extract_norm": "layer"}))
     with pytest.raises(ValueError, match="feat_extract_norm 'layer'"):
