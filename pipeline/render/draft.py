@@ -50,13 +50,11 @@ class _Asked:
         size: tuple[int, int],
         device: str,
     ) -> None:
-        self.image, self.reference, self.mask, self.size, self.device = (
-            image,
-            reference,
-            mask,
-            size,
-            device,
-        )
+        self.image = image
+        self.reference = reference
+        self.mask = mask
+        self.size = size
+        self.device = device
         content = hashlib.sha256(repr((image.shape, size, device, reference.size)).encode())
         points = (reference.body, reference.hands, reference.face)
         arrays = [image, *(array for part in points for array in (part.xy, part.score))]
@@ -74,7 +72,8 @@ class _Asked:
 @functools.lru_cache(maxsize=4)
 def _layers(asked: _Asked) -> warp.Plates:
     """Built once for draft, slider and render: filling 512x768 takes 1.5 s of one core."""
-    picture, mask = to_tensor(asked.image, asked.size), mask_tensor(asked.mask, asked.size)
+    picture = to_tensor(asked.image, asked.size)
+    mask = mask_tensor(asked.mask, asked.size)
     points = warp.Points.of(asked.reference, asked.device)
     mask = None if mask is None else mask.to(asked.device)
     return warp.plates(picture.to(asked.device), points, mask, warp.textured)

@@ -29,10 +29,9 @@ Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 FACE_ROOM = (
     0.35  # head heights around eyes and lips within which the fields of their two edges differ
 )
-HAND_ROOM, GUESSED_HAND = (
-    0.35,
-    1.1,
-)  # head heights around a hand's points, and around the wrist without them
+# head heights around a hand's points, and around the wrist without them
+HAND_ROOM = 0.35
+GUESSED_HAND = 1.1
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,8 @@ class Points:
         """The points of one pose, B = 1."""
         parts = []
         for part in (pose.body, pose.hands, pose.face):
-            xy, score = torch.as_tensor(part.xy), torch.as_tensor(part.score)
+            xy = torch.as_tensor(part.xy)
+            score = torch.as_tensor(part.score)
             parts.append(torch.cat([xy, score[..., None]], -1).float()[None].to(device))
         return Points(*parts)
 
@@ -113,7 +113,8 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
     itself, with validity 1.
     """
     _, frames = _check(target, len(layers.image), "the target")
-    size, aspect = size or layers.size, layers.size[1] / layers.size[0]
+    size = size or layers.size
+    aspect = layers.size[1] / layers.size[0]
     if size[0] * 1.5 <= layers.size[0]:
         layers = layers.shrunk(size)
     points = [p.flatten(0, 1).to(layers.image) for p in (target.body, target.hands, target.face)]
@@ -134,7 +135,8 @@ def _compose(
     face, *parts = _boxes(found, size, aspect)
     middle = (found.body[:, :2] + found.body[:, 2:]) / 2
     maps = enlarge(torch.cat([middle, found.agree, found.still], 1), size)
-    places, still = maps[:, :2], maps[:, 3:]
+    places = maps[:, :2]
+    still = maps[:, 3:]
     if face:
         places[:, :, face[0] : face[1], face[2] : face[3]], slits = _slits(found, face, size)
     body = sample(layers.body, places, aspect, layers.room).mul_(maps[:, 2:3])
@@ -173,7 +175,8 @@ def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[
 
 def _boxes(found: Flow, size: tuple[int, int], aspect: float) -> list[Box | None]:
     """Windows that hold, over all frames, eyes and lips and each of the six arm parts, if any."""
-    target, unit = found.target, found.unit * found.ratio
+    target = found.target
+    unit = found.unit * found.ratio
     face = (found.reference.face_seen & target.face_seen).float().mean(-1) > 0.5
     spots = [(target.face[:, 36:], unit * FACE_ROOM, face)]
     for part, (joints, radius) in enumerate(zip(ARMS, LIMB_RADIUS, strict=True)):

@@ -23,10 +23,9 @@ BESIDE = (
     0.04,
     0.08,
 )  # head heights across it: a detector misses a slim arm's middle
-ALIKE, FEWEST = (
-    0.1,
-    0.25,
-)  # a colour is the arm's where this share of the places differs by less from it
+# a colour is the arm's where this share of the places differs by less from it
+ALIKE = 0.1
+FEWEST = 0.25
 CERTAIN = (
     0.04,
     0.08,
@@ -54,8 +53,10 @@ def arm_shares(
     behind (B,3 n,h,w): colours of what may be behind it, the trunk's last. trunk (B,1,h,w), limbs
     (B,6,h,w): distances on the coarse grid; margins: pixels above and below the picture.
     """
-    size, unit = image.shape[2:], head_unit(pose)
-    found, grounds = image.new_ones(len(image), 4, *size), image.new_zeros(len(image), 4, *size)
+    size = image.shape[2:]
+    unit = head_unit(pose)
+    found = image.new_ones(len(image), 4, *size)
+    grounds = image.new_zeros(len(image), 4, *size)
     for k, ends in enumerate(arm_bones(pose).unbind(1)):
         box = window(limbs[:, k] < REACH[k] + 0.1, size)
         if box:
@@ -101,7 +102,8 @@ def _colours(
     picked = F.grid_sample(
         torch.cat([image, person], 1), where, mode="bilinear", align_corners=False
     )
-    seen, sure = features(picked[:, :3]).flatten(2).mT, picked[:, 3].flatten(1) > SURE
+    seen = features(picked[:, :3]).flatten(2).mT
+    sure = picked[:, 3].flatten(1) > SURE
     total = sure.sum(1)
     alike = (torch.cdist(seen, seen) < ALIKE) & sure[:, None]
     sure &= alike.sum(2) > FEWEST * total[:, None]

@@ -27,7 +27,8 @@ def crown(
     image (B,3,H,W), head (B,1,H,W), the distance to a head in head heights, and person (B,1,H,W) without
     arms all go on above the picture; skin (B,3): `features` of the person's skin, NaN where it is not known.
     """
-    edge, near = image[:, :, top : top + 1], head[:, :, top : top + 1] < AROUND
+    edge = image[:, :, top : top + 1]
+    near = head[:, :, top : top + 1] < AROUND
     cut = person[:, :, top : top + 1] * near
     x = torch.arange(image.shape[3], device=image.device, dtype=image.dtype).expand_as(cut)
     there = cut > 0.5

@@ -32,7 +32,8 @@ def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
         raise InputError(
             f"detail transfer needs two small pictures of one shape and as many large ones, got {shapes}"
         )
-    size, channels = high_warp.shape[2:], low.shape[1]
+    size = high_warp.shape[2:]
+    channels = low.shape[1]
     # not less the shrunken large warp: a painted mouth is not the same at both sizes
     change = low - low_warp
     # what the network changed is smooth where it is trusted: the cheap bilinear enlargement will do for it

@@ -16,7 +16,8 @@ from pipeline.render.warp.geometry import Skeleton, apply
 
 UPPER = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63)  # upper lids and lip
 LOWER = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67)
-INNER_TOP, INNER_BOTTOM = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
+INNER_TOP = (60, 61, 62, 63, 64)
+INNER_BOTTOM = (60, 67, 66, 65, 64)
 SLITS = (  # upper and lower edge from corner to corner: mouth, eyes
     (INNER_TOP, INNER_BOTTOM),
     ((36, 37, 38, 39), (36, 41, 40, 39)),
@@ -26,23 +27,22 @@ JAW_SIDES = ((tuple(range(8)), 36, 0, 48, 5), (tuple(range(9, 17)), 45, 16, 54, 
 FOLDED = (
     0.35  # a cheek narrower than this share of its width in the reference is turned out of sight
 )
-WIDE, MIDDLE, FINE = (
-    0.32,
-    0.12,
-    0.045,
-)  # kernel widths in head heights: the head's turn, features, lids
-WIDE_RIDGE, MIDDLE_RIDGE, FINE_RIDGE = (
-    0.3,
-    0.1,
-    5e-3,
-)  # the last one is exact to 1/200 of what is left
+# kernel widths in head heights: the head's turn, features, lids
+WIDE = 0.32
+MIDDLE = 0.12
+FINE = 0.045
+# the last one is exact to 1/200 of what is left
+WIDE_RIDGE = 0.3
+MIDDLE_RIDGE = 0.1
+FINE_RIDGE = 5e-3
 FREE = 1e3  # ridge of a point that does not count
-SEAM, SHARP = 0.5, 0.05  # pixels: lips or lids so near to each other are shut; a shut seam's ramp
+# pixels: lips or lids so near to each other are shut; a shut seam's ramp
+SEAM = 0.5
+SHARP = 0.05
 SHUT = 0.25  # share of the lips' thickness that goes out of sight when an open mouth closes
-MOUTH_DARK, TEETH = (
-    0.28,
-    0.30,
-)  # mouth interior in lip colours; teeth strip in shares of the opening
+# mouth interior in lip colours; teeth strip in shares of the opening
+MOUTH_DARK = 0.28
+TEETH = 0.30
 TEETH_COLOUR = (0.87, 0.84, 0.80)
 
 
@@ -77,7 +77,8 @@ def _field(coefficients: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
 
 def _tables(points: Tensor, nodes: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
     scale = 2 * width[:, None, None].square()
-    x, y = nodes[0, 0], nodes[1, :, 0]
+    x = nodes[0, 0]
+    y = nodes[1, :, 0]
     return tuple(
         torch.exp(-(v - points[..., i, None]).square() / scale) for i, v in ((0, x), (1, y))
     )
@@ -101,14 +102,18 @@ def residual(
     kernels = [_gauss(placed, width * unit) for width, _ in levels]
     tables = [_tables(target.face, nodes, width * target_unit) for width, _ in levels]
     wide = _solve(kernels[0], WIDE_RIDGE + absent, rest)
-    rest, base = (rest - kernels[0] @ wide) * seen[..., None], _field(wide, tables[0])
+    rest = (rest - kernels[0] @ wide) * seen[..., None]
+    base = _field(wide, tables[0])
     halves = []
     for dropped in (LOWER, UPPER):
-        skip, left, field = absent.clone(), rest, base
+        skip = absent.clone()
+        left = rest
+        field = base
         skip[:, dropped] = FREE
         for kernel, table, (_, ridge) in zip(kernels[1:], tables[1:], levels[1:], strict=True):
             gain = _solve(kernel, ridge + skip, left)
-            left, field = left - kernel @ gain, field + _field(gain, table)
+            left = left - kernel @ gain
+            field = field + _field(gain, table)
         halves.append(field)
     return torch.cat(halves, 1)
 
@@ -120,14 +125,16 @@ def shut(reference: Tensor, target: Tensor, unit: Tensor, size: Tensor) -> Tenso
     So the lips meet a part of their thickness further in, the more the mouth shuts. unit, size (N,): head
     heights of reference and target.
     """
-    before, opening = _opening(reference) / unit, _opening(target) / size
+    before = _opening(reference) / unit
+    opening = _opening(target) / size
     share = (
         SHUT
         * (1 - opening / before.clamp_min(1e-4)).clamp(0, 1)
         * ((before - 0.01) / 0.02).clamp(0, 1)
     )
     face = reference.clone()
-    inner, outer = (*INNER_TOP[1:4], *INNER_BOTTOM[1:4]), (50, 51, 52, 58, 57, 56)
+    inner = (*INNER_TOP[1:4], *INNER_BOTTOM[1:4])
+    outer = (50, 51, 52, 58, 57, 56)
     face[:, inner] += share[:, None, None] * (reference[:, outer] - reference[:, inner])
     return face
 
@@ -135,7 +142,8 @@ def shut(reference: Tensor, target: Tensor, unit: Tensor, size: Tensor) -> Tenso
 def _hidden(reference: Tensor, placed: Tensor) -> Tensor:
     """(N,68) ridge of jaw points on a side that a turned head hides: they would fold the face over itself."""
     across = torch.nn.functional.normalize(reference[:, 45] - reference[:, 36], dim=-1)[:, None]
-    at, now = (reference * across).sum(-1), (placed * across).sum(-1)
+    at = (reference * across).sum(-1)
+    now = (placed * across).sum(-1)
     ridge = torch.zeros_like(at)
     for side_points, eye, temple, corner, jaw in JAW_SIDES:
         widths = [(x[:, a] - x[:, b]) for x in (now, at) for a, b in ((eye, temple), (corner, jaw))]
@@ -152,7 +160,8 @@ def _curve(t: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     """Piecewise linear curve through (knots, values) (N,5) at t (N,h,w), level outside."""
     result = values[:, 0, None, None].expand_as(t)
     for k in range(knots.shape[1] - 1):
-        a, b = knots[:, k, None, None], knots[:, k + 1, None, None]
+        a = knots[:, k, None, None]
+        b = knots[:, k + 1, None, None]
         rise = (values[:, k + 1] - values[:, k])[:, None, None]
         result = result + rise * ((t - a) / (b - a).clamp_min(1e-5)).clamp(0, 1)
     return result
@@ -165,7 +174,8 @@ def _opening(face: Tensor) -> Tensor:
 
 def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Depths (N,2,h,w) below the upper, above the lower edge; (N,1,h,w) past a corner, off the middle."""
-    left, right = face[:, top[0]], face[:, top[-1]]
+    left = face[:, top[0]]
+    right = face[:, top[-1]]
     axis = torch.nn.functional.normalize(right - left, dim=-1)
     normal = torch.stack([-axis[:, 1], axis[:, 0]], -1)  # towards the chin
 
@@ -173,10 +183,12 @@ def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tenso
         away = points - left[:, None]
         return (away * axis[:, None]).sum(-1), (away * normal[:, None]).sum(-1)
 
-    x, y = nodes[0] - left[:, 0, None, None], nodes[1] - left[:, 1, None, None]
+    x = nodes[0] - left[:, 0, None, None]
+    y = nodes[1] - left[:, 1, None, None]
     t = x * axis[:, 0, None, None] + y * axis[:, 1, None, None]
     n = x * normal[:, 0, None, None] + y * normal[:, 1, None, None]
-    above, below = _curve(t, *local(face[:, top])), _curve(t, *local(face[:, bottom]))
+    above = _curve(t, *local(face[:, top]))
+    below = _curve(t, *local(face[:, bottom]))
     below = torch.maximum(below, above)  # crossed edges are shut
     width = (right - left).norm(dim=-1)[:, None, None]
     outside = torch.relu(t - width) + torch.relu(-t)
@@ -193,14 +205,13 @@ def mouth(
     for edges in SLITS[1:]:
         other = _slit(target.face, *edges, nodes)
         closer = other[2] < nearest
-        depth, outside = (
-            torch.where(closer, other[0], depth),
-            torch.where(closer, other[1], outside),
-        )
+        depth = torch.where(closer, other[0], depth)
+        outside = torch.where(closer, other[1], outside)
         nearest = torch.minimum(nearest, other[2])
         paintable = paintable & ~closer
     size = unit * ratio
-    opening, before = _opening(target.face) / size, _opening(reference.face) / unit
+    opening = _opening(target.face) / size
+    before = _opening(reference.face) / unit
     seen = (target.face_seen & reference.face_seen).float().mean(-1) > 0.5
     paint = ((opening - 1.6 * before - 0.004) / 0.02).clamp(0, 1) * seen
     teeth = (TEETH * opening).clamp_max(0.035) * size
@@ -227,10 +238,8 @@ def side(depth: Tensor, outside: Tensor, pixel: float) -> Tensor:
 
 def lips_colour(image: Tensor, face: Tensor, aspect: float) -> Tensor:
     """(B,3) mean colour of the reference's lips, sampled between their outer and inner points."""
-    outer, inner = (
-        (49, 50, 51, 52, 53, 55, 56, 57, 58, 59),
-        (61, 61, 62, 63, 63, 65, 65, 66, 67, 67),
-    )
+    outer = (49, 50, 51, 52, 53, 55, 56, 57, 58, 59)
+    inner = (61, 61, 62, 63, 63, 65, 65, 66, 67, 67)
     places = (face[:, outer] + face[:, inner]) / 2
     fractions = places / places.new_tensor([aspect, 1.0]) * 2 - 1
     picked = torch.nn.functional.grid_sample(

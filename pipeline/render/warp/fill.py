@@ -15,14 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 RADIUS = 3  # of a patch, in cells of the grid
-FINEST, COARSEST = (
-    128,
-    24,
-)  # cells of the grid's shorter side: more costs time and brings no better copies
-LEVELS, SHRINK = (
-    3,
-    0.62,
-)  # a coarser start has too few whole patches in what a person leaves of a room
+# cells of the grid's shorter side: more costs time and brings no better copies
+FINEST = 128
+COARSEST = 24
+# a coarser start has too few whole patches in what a person leaves of a room
+LEVELS = 3
+SHRINK = 0.62
 CELLS = 40000  # of the finest grid at most: a long picture has a coarser one
 ROUNDS = (3, 4, 3)  # search and vote this often per level, from the coarsest on
 SWEEPS = 3  # of propagation and random search per round
@@ -31,11 +29,12 @@ TRUST = 0.3  # of a cell one further into the hole: what is known decides what i
 STEP = 3  # cells by which the coarsest level is filled at once, from the border inwards; RADIUS at most
 GUESS = 0.01  # trust in the smooth fill where the coarsest level is not filled yet
 FAR = 0.02  # of squared colour that a source a whole picture away must be better
-ATONCE, PIXELS = (
-    1024,
-    65536,
-)  # patches compared with all sources, and pixels copied, at once: memory
-LIKE, NARROW = 0.06, 5  # colours so far apart are alike; the power by which like copies gain
+# patches compared with all sources, and pixels copied, at once: memory
+ATONCE = 1024
+PIXELS = 65536
+# colours so far apart are alike; the power by which like copies gain
+LIKE = 0.06
+NARROW = 5
 EDGE = 0.15  # of a step in colour between copies that is closed no more
 SCREEN = 0.06  # of the shorter side, over which the colours that close a step fade
 TURNS = 40  # of conjugate gradients
@@ -46,7 +45,8 @@ class _Level:
     """A picture (3,h,w), what is known of it (h,w), and the patches that may be copied or are looked for."""
 
     def __init__(self, colour: Tensor, known: Tensor, needed: Tensor) -> None:
-        self.colour, self.known = colour, known
+        self.colour = colour
+        self.known = known
         self.size = known.shape
         whole = _eroded(known)
         self.usable = whole.flatten()
@@ -78,7 +78,8 @@ def _patches(maps: Tensor) -> Tensor:
 
 def _trust(known: Tensor) -> Tensor:
     """(h,w): 1 where known, falling by TRUST with every cell further into the hole."""
-    trust, reached = known.float(), known.float()[None, None]
+    trust = known.float()
+    reached = known.float()[None, None]
     share = 1.0
     while share > 1e-3 and reached.min() < 1:
         share *= TRUST
@@ -126,10 +127,13 @@ def textured(
 
 def _grown_in(level: _Level, generator: torch.Generator) -> Tensor:
     """(h w,) source cells found from the hole's border inwards; leaves the level's colour filled so."""
-    trust, reached = level.trust.view(level.size), level.known
-    places, distance = _anywhere(level, generator), torch.zeros_like(level.trust)
+    trust = level.trust.view(level.size)
+    reached = level.known
+    places = _anywhere(level, generator)
+    distance = torch.zeros_like(level.trust)
     while not reached.all():
-        wider, settled = _wider(reached, STEP), ~_wider(~reached, 2 * RADIUS)
+        wider = _wider(reached, STEP)
+        settled = ~_wider(~reached, 2 * RADIUS)
         level.aim(trust * torch.where(reached, 1.0, GUESS), wider & ~settled)
         if len(level.targets):
             places, found = _nearest(level, places)
@@ -148,12 +152,15 @@ def _wider(mask: Tensor, cells: int) -> Tensor:
 
 def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
     """As `_search`, but every source is tried: sum w (s - t)^2 as two products of matrices."""
-    patches, w = _patches(level.colour), level.size[1]
+    patches = _patches(level.colour)
+    w = level.size[1]
     sources = patches[level.sources]
     squares = sources.square().T
-    best, distance = [], []
+    best = []
+    distance = []
     for rows in torch.arange(len(level.targets), device=places.device).split(ATONCE):
-        weights, targets = level.weights[rows], level.targets[rows]
+        weights = level.weights[rows]
+        targets = level.targets[rows]
         mine = patches[targets]
         apart = weights @ squares - 2 * (weights * mine) @ sources.T
         far = [
@@ -173,7 +180,8 @@ def _pyramid(
     """Levels from coarse to fine; a cell is known where all of its pixels are."""
     shown = torch.where(known, colour, smooth)
     height, width = known.shape
-    levels, side = [], finest
+    levels = []
+    side = finest
     while side >= COARSEST and side <= min(height, width) and len(levels) < LEVELS:
         scale = min(side / min(height, width), (CELLS / (height * width)) ** 0.5 * side / finest)
         size = (round(height * scale), round(width * scale))
@@ -196,8 +204,10 @@ def _anywhere(level: _Level, generator: torch.Generator) -> Tensor:
 def _finer(coarse: _Level, places: Tensor, level: _Level, generator: torch.Generator) -> Tensor:
     """The same copies on the finer grid; where that leads out of the known, a random place."""
     (h, w), (ch, cw) = level.size, coarse.size
-    y, x = torch.arange(h, device=places.device), torch.arange(w, device=places.device)
-    cy, cx = (y * ch // h)[:, None], (x * cw // w)[None]
+    y = torch.arange(h, device=places.device)
+    x = torch.arange(w, device=places.device)
+    cy = (y * ch // h)[:, None]
+    cx = (x * cw // w)[None]
     there = places[(cy * cw + cx)]
     sy = y[:, None] + ((there // cw - cy) * h) // ch
     sx = x[None] + ((there % cw - cx) * w) // cw
@@ -210,7 +220,8 @@ def _finer(coarse: _Level, places: Tensor, level: _Level, generator: torch.Gener
 def _search(level: _Level, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Better source cells for all target cells, and their patches' distances, both (h w,)."""
     h, w = level.size
-    patches, targets = _patches(level.colour), level.targets
+    patches = _patches(level.colour)
+    targets = level.targets
     mine = patches[targets]
     best = places[targets]
     distance = ((patches[best] - mine).square() * level.weights).sum(1)
@@ -228,7 +239,8 @@ def _search(level: _Level, places: Tensor, generator: torch.Generator) -> tuple[
             shift = torch.randint(
                 -radius, radius + 1, (2, len(targets)), generator=generator, device=best.device
             )
-            row, column = best // w + shift[0], best % w + shift[1]
+            row = best // w + shift[0]
+            column = best % w + shift[1]
             inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
             candidate = torch.where(inside, row * w + column, best)
             best, distance = _better(level, patches, mine, best, distance, candidate)
@@ -272,12 +284,14 @@ def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:
     if distance is not None:
         middle = distance[level.targets].median().clamp_min(1e-6)
         weight = weight * torch.exp(-distance / (SHARP * middle)).clamp_min(1e-6)
-    total, count = torch.zeros_like(level.colour), torch.zeros_like(level.colour[:1])
+    total = torch.zeros_like(level.colour)
+    count = torch.zeros_like(level.colour[:1])
     grid = places.view(h, w)
     weights = weight.view(h, w)
     for dy in range(-RADIUS, RADIUS + 1):
         for dx in range(-RADIUS, RADIUS + 1):
-            rows, columns = slice(max(0, dy), h + min(0, dy)), slice(max(0, dx), w + min(0, dx))
+            rows = slice(max(0, dy), h + min(0, dy))
+            columns = slice(max(0, dx), w + min(0, dx))
             there = slice(max(0, -dy), h + min(0, -dy)), slice(max(0, -dx), w + min(0, -dx))
             source = (grid[there] + dy * w + dx).clamp(0, h * w - 1)
             share = weights[there]
@@ -351,7 +365,9 @@ def _pull(
     flat = hole[:, 0] * width + hole[:, 1]
     index = torch.full((height * width,), n, device=hole.device)
     index[flat] = torch.arange(n, device=hole.device)
-    mates, steps, count = [], [], 0
+    mates = []
+    steps = []
+    count = 0
     for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
         there = hole + hole.new_tensor(step)
         inside = ((there >= 0) & (there < hole.new_tensor([height, width]))).all(1)
@@ -375,15 +391,18 @@ def _pull(
 def _membrane(pull: Tensor, mates: Tensor, count: Tensor, screen: float) -> Tensor:
     """(n,3) x of (count + screen) x - sum of neighbours' x = pull, 0 outside, by conjugate gradients."""
     diagonal = count + screen
-    x, rest = torch.zeros_like(pull), pull
+    x = torch.zeros_like(pull)
+    rest = pull
     along = step = rest / diagonal
     power = (rest * step).sum(0)
     for _ in range(TURNS):
         padded = F.pad(along, (0, 0, 0, 1))
         applied = diagonal * along - sum(padded.index_select(0, mate) for mate in mates)
         length = power / (along * applied).sum(0).clamp_min(1e-12)
-        x, rest = x + length * along, rest - length * applied
+        x = x + length * along
+        rest = rest - length * applied
         step = rest / diagonal
-        before, power = power, (rest * step).sum(0)
+        before = power
+        power = (rest * step).sum(0)
         along = step + power / before.clamp_min(1e-12) * along
     return x

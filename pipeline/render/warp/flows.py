@@ -109,7 +109,8 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     """The Flow of target frames (N = B T) over the layers of B reference images, for a picture of `size`."""
     frames = len(target.body) // len(layers.image)
     rows = torch.arange(len(layers.image), device=layers.image.device).repeat_interleave(frames)
-    reference, unit = layers.pose.frames(rows), layers.unit[rows]
+    reference = layers.pose.frames(rows)
+    unit = layers.unit[rows]
     forward, core_ratio = core_map(reference, target)
     target = follow(reference, target, forward)
     head, head_ratio = _head(reference, target, core_ratio)
@@ -142,7 +143,8 @@ def _head(reference: Skeleton, target: Skeleton, core_ratio: Tensor) -> tuple[Te
     linear, _, centre = similarity(
         target.body[:, CORE], reference.body[:, CORE], torch.ones_like(both[:, CORE])
     )
-    matrix, ratio = affine(linear, centre[:, 0], centre[:, 1]), core_ratio
+    matrix = affine(linear, centre[:, 0], centre[:, 1])
+    ratio = core_ratio
     linear, size, centre = similarity(target.body[:, HEAD], reference.body[:, HEAD], both[:, HEAD])
     linear = linear / (size * core_ratio)[:, None, None]
     use = both[:, HEAD].sum(-1) >= 2
@@ -156,7 +158,8 @@ def _head(reference: Skeleton, target: Skeleton, core_ratio: Tensor) -> tuple[Te
 
 def _trunk(reference: Skeleton, target: Skeleton, ratio: Tensor, nodes: Tensor) -> list[Tensor]:
     """Places (N,2,h,w) under the maps of the torso, the thighs and the shins."""
-    a, b = target.body[:, CORE], reference.body[:, CORE]
+    a = target.body[:, CORE]
+    b = reference.body[:, CORE]
     even = torch.ones_like(a[..., 0])
     linear, _, centre = similarity(a, b, even)
     torso = bend(affine(linear, centre[:, 0], centre[:, 1]), a, b, even, TORSO_STIFFNESS)
@@ -182,12 +185,14 @@ def _arms(
     maps = []
     for k, ends in enumerate(arm_bones(target).unbind(1)):
         along, across, _, length = bone(nodes, *ends.unbind(1))
-        source, width = sources.bones[:, k].unbind(1), ratio * sources.width[:, k]
+        source = sources.bones[:, k].unbind(1)
+        width = ratio * sources.width[:, k]
         maps.append(bone_map(along, across, length, *source, width))
     for (elbow, wrist), hand in ((ARMS[2], 1), (ARMS[3], 0)):
         shared = (reference.hand_points_seen & target.hand_points_seen)[:, hand]
         both = (reference.hands_seen & target.hands_seen)[:, hand] & (shared.sum(-1) >= FEW_POINTS)
-        a, b = target.hands[:, hand], reference.hands[:, hand]
+        a = target.hands[:, hand]
+        b = reference.hands[:, hand]
         linear, size, centre = similarity(a, b, shared.to(a.dtype))
         held = (size * ratio).clamp(1 / HAND_SIZE, HAND_SIZE)
         linear = linear * (held / (size * ratio))[:, None, None]
@@ -208,8 +213,10 @@ def _arms(
 
 def _turn(source: Tensor, target: Tensor) -> Tensor:
     """(N,2,2) rotation of directions (N,2) onto others."""
-    a, b = F.normalize(source, dim=-1), F.normalize(target, dim=-1)
-    cos, sin = (a * b).sum(-1), a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    a = F.normalize(source, dim=-1)
+    b = F.normalize(target, dim=-1)
+    cos = (a * b).sum(-1)
+    sin = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
     return torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
 
 

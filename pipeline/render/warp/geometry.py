@@ -16,7 +16,8 @@ from pipeline.values import VISIBLE
 CORE = (1, 2, 5, 8, 11)  # neck, shoulders, hips: the rigid part of the body
 HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
 RIGID_FACE = (*range(4), *range(13, 48))  # face points that speech does not move
-THIGHS, SHINS = ((8, 9), (11, 12)), ((9, 10), (12, 13))
+THIGHS = ((8, 9), (11, 12))
+SHINS = ((9, 10), (12, 13))
 ARMS = ((2, 3), (5, 6), (3, 4), (6, 7))  # upper arms, then forearms; the right one first
 ELBOWS = (3, 6)
 HAND_BONES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
@@ -29,7 +30,10 @@ REACH = (
     0.04,
     0.04,
 )  # head heights beyond its radius that a part may own: sleeves
-THIGH_RADIUS, SHIN_RADIUS, HAND_RADIUS, TORSO_PAD = 0.34, 0.24, 0.065, 0.14
+THIGH_RADIUS = 0.34
+SHIN_RADIUS = 0.24
+HAND_RADIUS = 0.065
+TORSO_PAD = 0.14
 SHOULDER = (
     0.2  # share of the upper arm that still belongs to the torso when the picture is cut into parts
 )
@@ -111,7 +115,8 @@ def apply(matrix: Tensor, points: Tensor) -> Tensor:
 
 def apply_grid(matrix: Tensor, nodes: Tensor) -> Tensor:
     """Nodes (2,h,w) or (N,2,h,w) under affine maps (N,2,3), as (N,2,h,w)."""
-    x, y = nodes[..., 0, :, :], nodes[..., 1, :, :]
+    x = nodes[..., 0, :, :]
+    y = nodes[..., 1, :, :]
     row = [
         matrix[:, i, 0, None, None] * x
         + matrix[:, i, 1, None, None] * y
@@ -133,7 +138,8 @@ def similarity(source: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, 
     """
     w = weight / weight.sum(-1, keepdim=True).clamp_min(1e-6)
     centre = torch.stack([(w[..., None] * p).sum(1) for p in (source, target)], 1)
-    a, b = source - centre[:, 0, None], target - centre[:, 1, None]
+    a = source - centre[:, 0, None]
+    b = target - centre[:, 1, None]
     cos = (w * (a * b).sum(-1)).sum(-1)
     sin = (w * (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])).sum(-1)
     spread = [(w * p.square().sum(-1)).sum(-1) for p in (a, b)]
@@ -155,7 +161,8 @@ def bend(
     w = (weight / weight.sum(-1, keepdim=True).clamp_min(1e-6))[..., None]
     placed = apply(matrix, source)
     goal = (w * target).sum(1, keepdim=True)
-    a, b = placed - (w * placed).sum(1, keepdim=True), target - goal
+    a = placed - (w * placed).sum(1, keepdim=True)
+    b = target - goal
     spread = (w * a).transpose(1, 2) @ a
     ridge = stiffness * spread.diagonal(dim1=1, dim2=2).sum(-1)[:, None, None] + 1e-6
     eye = torch.eye(2, device=a.device, dtype=a.dtype)
@@ -172,17 +179,16 @@ def arm_bones(pose: Skeleton) -> Tensor:
     Detectors find hands apart from bodies: the two wrists may lie a hand's width from each other.
     """
     bones = torch.stack([pose.body[:, list(joints)] for joints in ARMS], 1)
-    root, seen = (
-        pose.hands.flip(1)[:, :, 0],
-        (pose.hands_seen & pose.hand_points_seen[..., 0]).flip(1),
-    )
+    root = pose.hands.flip(1)[:, :, 0]
+    seen = (pose.hands_seen & pose.hand_points_seen[..., 0]).flip(1)
     bones[:, 2:, 1] = torch.where(seen[..., None], root, bones[:, 2:, 1])
     return bones
 
 
 def head_unit(pose: Skeleton) -> Tensor:
     """(N,) head height (chin to crown) by the face, else by the shoulders, else by the ears; metric."""
-    brow, chin = pose.face[:, 17:27].mean(1), pose.face[:, 8]
+    brow = pose.face[:, 17:27].mean(1)
+    chin = pose.face[:, 8]
     by_face = (brow - chin).norm(dim=-1) * 1.55
     by_shoulders = (pose.body[:, 2] - pose.body[:, 5]).norm(dim=-1) / 1.6
     by_ears = (pose.body[:, 16] - pose.body[:, 17]).norm(dim=-1) * 1.4
@@ -195,7 +201,8 @@ def head_unit(pose: Skeleton) -> Tensor:
 
 def head_frame(pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
     """(N,2) centre and (N,2) unit vector towards the crown of the reference's head."""
-    brow, chin = pose.face[:, 17:27].mean(1), pose.face[:, 8]
+    brow = pose.face[:, 17:27].mean(1)
+    chin = pose.face[:, 8]
     up = torch.nn.functional.normalize(brow - chin, dim=-1)
     seen = pose.body_seen[:, HEAD, None].to(up.dtype)
     middle = (pose.body[:, HEAD] * seen).sum(1) / seen.sum(1).clamp_min(1)
@@ -209,7 +216,8 @@ def head_frame(pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
 
 def complete(pose: Skeleton, unit: Tensor) -> Skeleton:
     """The reference with neck, shoulders and hips that are out of the picture put where they usually are."""
-    body, seen = pose.body.clone(), pose.body_seen
+    body = pose.body.clone()
+    seen = pose.body_seen
     head, _ = head_frame(pose, unit)
     down = unit[:, None] * unit.new_tensor([0.0, 1.0])
     side = unit[:, None] * unit.new_tensor([1.0, 0.0])
@@ -243,7 +251,8 @@ def core_map(reference: Skeleton, target: Skeleton) -> tuple[Tensor, Tensor]:
     ratio = torch.ones_like(fits[0][1])
     for fit, size, seen in reversed(fits):  # the best source last
         use = seen >= 2
-        matrix, ratio = torch.where(use[:, None, None], fit, matrix), torch.where(use, size, ratio)
+        matrix = torch.where(use[:, None, None], fit, matrix)
+        ratio = torch.where(use, size, ratio)
     return matrix, ratio
 
 
@@ -267,12 +276,12 @@ def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Ten
     # a bone without length (points of a hand that are out of the picture) is a point, wherever it looks to
     axis = torch.where(axis.norm(dim=-1, keepdim=True) < 1e-4, axis.new_tensor((1e-4, 0.0)), axis)
     length = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
-    ux, uy = axis[:, 0, None, None] / length, axis[:, 1, None, None] / length
-    x, y = (
-        nodes[..., 0, :, :] - start[:, 0, None, None],
-        nodes[..., 1, :, :] - start[:, 1, None, None],
-    )
-    along, across = x * ux + y * uy, y * ux - x * uy
+    ux = axis[:, 0, None, None] / length
+    uy = axis[:, 1, None, None] / length
+    x = nodes[..., 0, :, :] - start[:, 0, None, None]
+    y = nodes[..., 1, :, :] - start[:, 1, None, None]
+    along = x * ux + y * uy
+    across = y * ux - x * uy
     past = along - torch.minimum(along.clamp_min(0), length)
     return along, across, (past.square() + across.square() + 1e-12).sqrt(), length
 
@@ -283,9 +292,11 @@ def bone_map(
     """(N,2,h,w) reference places: stretched along the bone, the size ratio across it and past its ends."""
     axis = end - start
     goal = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
-    ux, uy = axis[:, 0, None, None] / goal, axis[:, 1, None, None] / goal
+    ux = axis[:, 0, None, None] / goal
+    uy = axis[:, 1, None, None] / goal
     on = torch.minimum(along.clamp_min(0), length)
-    s, n = on * (goal / length) + (along - on) / ratio[:, None, None], across / ratio[:, None, None]
+    s = on * (goal / length) + (along - on) / ratio[:, None, None]
+    n = across / ratio[:, None, None]
     return torch.stack(
         [start[:, 0, None, None] + s * ux - n * uy, start[:, 1, None, None] + s * uy + n * ux], 1
     )
@@ -293,11 +304,15 @@ def bone_map(
 
 def polygon(nodes: Tensor, corners: Tensor) -> Tensor:
     """(N,h,w) signed distance to a polygon with corners (N,K,2), negative inside (even-odd rule)."""
-    x, y = nodes[..., 0, :, :], nodes[..., 1, :, :]
+    x = nodes[..., 0, :, :]
+    y = nodes[..., 1, :, :]
     nearest = inside = None
     for k in range(corners.shape[1]):
         (ax, ay), (bx, by) = (corners[:, j, :, None, None].unbind(1) for j in (k, k - 1))
-        ex, ey, px, py = bx - ax, by - ay, x - ax, y - ay
+        ex = bx - ax
+        ey = by - ay
+        px = x - ax
+        py = y - ay
         t = ((px * ex + py * ey) / (ex * ex + ey * ey + 1e-9)).clamp(0, 1)
         d = (px - ex * t).square() + (py - ey * t).square()
         crosses = _crosses(px, py, ex, ey, y, ay, by)

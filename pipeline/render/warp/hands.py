@@ -24,8 +24,10 @@ def surroundings(image: Tensor, person: Tensor, trunk: Tensor, limbs: Tensor) ->
     small, cover = F.interpolate(torch.cat([image, person], 1), limbs.shape[2:], mode="area").split(
         [3, 1], 1
     )
-    upper, hand = limbs[:, :4].amin(1, keepdim=True), limbs[:, 4:].amin(1, keepdim=True)
-    free, fore = torch.minimum(upper, hand) > 0.08, limbs[:, 2:4].amin(1, keepdim=True)
+    upper = limbs[:, :4].amin(1, keepdim=True)
+    hand = limbs[:, 4:].amin(1, keepdim=True)
+    free = torch.minimum(upper, hand) > 0.08
+    fore = limbs[:, 2:4].amin(1, keepdim=True)
     solid = cover > SURE
     weights = torch.cat(
         [~grown(cover, 2).gt(0.1), solid & free, solid & (hand > 0.08) & (fore < 0)]
@@ -65,7 +67,8 @@ def hand_shares(
 
 def window(near: Tensor, size: tuple[int, int]) -> Box | None:
     """The pixels (top, bottom, left, right) around what is `near` (B,h,w) on the coarse grid, if any is."""
-    near, box = near.any(0), []
+    near = near.any(0)
+    box = []
     for side, full in ((near.any(1), size[0]), (near.any(0), size[1])):
         at = side.nonzero()[:, 0].tolist()
         if not at:
@@ -88,8 +91,6 @@ def cut(maps: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
 def _places(points: Tensor, box: Box, margins: tuple[int, int], height: int) -> Tensor:
     """Metric points (B,K,2) as places from -1 to 1 in the window `box` of a picture with `margins`."""
     top, bottom, left, right = box
-    corner, extent = (
-        points.new_tensor([left, top - margins[0]]),
-        points.new_tensor([right - left, bottom - top]),
-    )
+    corner = points.new_tensor([left, top - margins[0]])
+    extent = points.new_tensor([right - left, bottom - top])
     return (points * height - corner) / extent * 2 - 1

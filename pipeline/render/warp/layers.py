@@ -53,10 +53,9 @@ NECK_RADIUS = 0.24  # head heights; the neck counts only for the outline of a pe
 FAR = 1e3  # distance of a part that is not there
 ROOM = 0.06  # head heights by which the outline around a hand is wider while its matte is made
 HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
-ABOVE, BELOW = (
-    0.12,
-    0.3,
-)  # picture heights beyond its edges to which a person who is cut off there goes on
+# picture heights beyond its edges to which a person who is cut off there goes on
+ABOVE = 0.12
+BELOW = 0.3
 HIDDEN = 0.45  # share from which on a place behind an arm is the body's
 SMOOTH = 0.02  # picture heights over which the outline that an arm hides is smoothed
 HINT = 0.05  # how far the edge's colours count beyond it, so that each column goes on in its own
@@ -116,9 +115,11 @@ def body_distances(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) ->
 def head_distance(places: Tensor, centre: Tensor, up: Tensor, unit: Tensor) -> Tensor:
     """(N,h,w) distance in head heights of reference places (N,2,h,w) to the reference's head ellipse."""
     x, y = (places - centre[:, :, None, None]).unbind(1)
-    ux, uy = up[:, 0, None, None], up[:, 1, None, None]
+    ux = up[:, 0, None, None]
+    uy = up[:, 1, None, None]
     u = unit[:, None, None]
-    across, along = (x * uy - y * ux) / u / HEAD_AXES[0], (x * ux + y * uy) / u / HEAD_AXES[1]
+    across = (x * uy - y * ux) / u / HEAD_AXES[0]
+    along = (x * ux + y * uy) / u / HEAD_AXES[1]
     return ((across.square() + along.square() + 1e-9).sqrt() - 1) * sum(HEAD_AXES) / 2
 
 
@@ -203,7 +204,8 @@ def plates(
     elbow = torch.stack(elbows, 1) - LIMB_RADIUS[0]
     maps = trunk, limbs, neck, elbow, *stretches(nodes, pose, unit)
     background, trunk_layer, arms, sources = _layers(image, mask, pose, *maps, fill, margins)
-    lips, shares = lips_colour(image, pose.face, aspect), shares_of(trunk, present)
+    lips = lips_colour(image, pose.face, aspect)
+    shares = shares_of(trunk, present)
     return Plates(
         image,
         background,
@@ -238,9 +240,11 @@ def _layers(
 
     Body and arms, as the distances, go on for `margins` pixels above and below the image.
     """
-    height, inside = image.shape[2], slice(margins[0], margins[0] + image.shape[2])
+    height = image.shape[2]
+    inside = slice(margins[0], margins[0] + image.shape[2])
     image = extended(image, margins)
-    size, trunk = image.shape[2:], parts.amin(1, keepdim=True)
+    size = image.shape[2:]
+    trunk = parts.amin(1, keepdim=True)
     seen = F.pad(torch.ones_like(image[:, :1, inside]), (0, 0, *margins))
     person = _outline(pose, trunk, limbs, neck, size) if mask is None else extended(mask, margins)
     edge = max(1, round(height / 384))
@@ -272,7 +276,8 @@ def _layers(
     hint = HINT * extended(alone[:, :, inside], margins) * (1 - seen)
     weights = torch.cat([away, alone + hint, *levels.split(1, 1)])
     behind, flesh, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
-    behind, away = behind[:, :, inside], away[:, :, inside]
+    behind = behind[:, :, inside]
+    away = away[:, :, inside]
     if fill is not None:
         behind = _each(fill, image[:, :, inside], away > 0.5, torch.ones_like(away) > 0, behind)
     body = _body(image, parts, person, skin, hole, alone, flesh, fill, margins)
@@ -299,7 +304,9 @@ def _body(
 
     Above the image a head goes on to its crown; below it cloth and legs go on.
     """
-    top, inside, size = margins[0], slice(margins[0], image.shape[2] - margins[1]), image.shape[2:]
+    top = margins[0]
+    inside = slice(margins[0], image.shape[2] - margins[1])
+    size = image.shape[2:]
     head, other = enlarge(
         torch.cat([parts[:, :1], parts[:, 1:].amin(1, keepdim=True)], 1), size
     ).split(1, 1)
@@ -324,7 +331,8 @@ def _arm_shares(
     An arm part owns its capsule, and what else of the person (B,1,H,W) is near and nearer to it than to the
     trunk, unless it is `free` (B,4) of sleeves. Beyond the image (`seen` 0) it is only its capsule.
     """
-    arm, size = limbs.amin(1, keepdim=True), person.shape[2:]
+    arm = limbs.amin(1, keepdim=True)
+    size = person.shape[2:]
     near = torch.where(
         F.pad(free, (0, 2))[..., None, None], 0.0, limbs.new_tensor(REACH)[:, None, None]
     )

@@ -68,7 +68,9 @@ def hand_matte(
         apart = (here - other).square().sum(1, keepdim=True).sqrt() + ELSEWHERE * (1 - alpha)
         unlike = _nearest(other, own)
         if to_behind is None:
-            to_behind, contrast, ground = apart, unlike, torch.ones_like(apart)
+            to_behind = apart
+            contrast = unlike
+            ground = torch.ones_like(apart)
         else:
             nearer = apart < to_behind
             contrast = torch.where(nearer, unlike, contrast)

@@ -70,7 +70,8 @@ def stretches(nodes: Tensor, pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tens
 
     What lies nearer to the elbow is hidden behind a forearm that points at the camera.
     """
-    own, inside = [], []
+    own = []
+    inside = []
     for (a, b), ends, radius in zip(
         ARMS[:2], lendable(pose).unbind(1), LIMB_RADIUS[:2], strict=True
     ):
@@ -105,8 +106,10 @@ def lent(arms: Tensor, lend: Tensor, inside: Tensor, pose: Skeleton) -> tuple[Te
     Lent is what lies `inside` (B,2,H,W). It counts as known where the upper arm is: a denoiser that takes
     it for a hole paints background over it. The upper arm itself is stretched over what it does not show.
     """
-    bones, sources = arm_bones(pose), lendable(pose)
-    width, layers = torch.ones_like(bones[:, :, 0, 0]), list(arms.unbind(1))
+    bones = arm_bones(pose)
+    sources = lendable(pose)
+    width = torch.ones_like(bones[:, :, 0, 0])
+    layers = list(arms.unbind(1))
     for (upper, fore), use in zip(PAIRS, lend.unbind(1), strict=True):
         bones[:, fore] = torch.where(use[:, None, None], sources[:, upper], bones[:, fore])
         bones[:, upper, 1] = torch.where(use[:, None], sources[:, upper, 0], bones[:, upper, 1])
