@@ -21,14 +21,13 @@ from pipeline.render.warp.geometry import ARMS, LIMB_RADIUS, REACH, skeleton
 from pipeline.render.warp.layers import Fill, Plates
 from pipeline.render.warp.layers import plates as _plates
 from pipeline.render.warp.maps import enlarge
-from pipeline.values import BODY, FACE, HANDS, VISIBLE, InputError, Pose
+from pipeline.values import BODY, FACE, HANDS, VISIBLE, Pose
 
 __all__ = ["Fill", "Plates", "Points", "Warped", "plates", "textured", "warp"]
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
-FACE_ROOM = (
-    0.35  # head heights around eyes and lips within which the fields of their two edges differ
-)
+# head heights around eyes and lips within which the fields of their two edges differ
+FACE_ROOM = 0.35
 # head heights around a hand's points, and around the wrist without them
 HAND_ROOM = 0.35
 GUESSED_HAND = 1.1
@@ -69,9 +68,9 @@ def _check(points: Points, images: int, name: str) -> tuple[int, int]:
     shapes = [tuple(p.shape) for p in (points.body, points.hands, points.face)]
     lead = shapes[0][:2]
     if shapes != [(*lead, k, 3) for k in (BODY, HANDS, FACE)] or len(lead) != 2:
-        raise InputError(f"{name} needs points (B,T,18,3), (B,T,42,3) and (B,T,68,3), got {shapes}")
+        raise ValueError(f"{name} needs points (B,T,18,3), (B,T,42,3) and (B,T,68,3), got {shapes}")
     if lead[0] != images:
-        raise InputError(
+        raise ValueError(
             f"{name} has points of {lead[0]} people for {images} reference images; give one each"
         )
     return lead
@@ -89,13 +88,13 @@ def plates(
     With the person's mask the plates have clean edges; without it the outline comes from the key points.
     """
     if image.ndim != 4 or image.shape[1] != 3:
-        raise InputError(f"reference images need shape (B,3,H,W), got {tuple(image.shape)}")
+        raise ValueError(f"reference images need shape (B,3,H,W), got {tuple(image.shape)}")
     if _check(reference, len(image), "the reference")[1] != 1:
-        raise InputError(
+        raise ValueError(
             f"a reference has one frame of points, got {reference.body.shape[1]}; pass one"
         )
     if mask is not None and mask.shape != (len(image), 1, *image.shape[2:]):
-        raise InputError(
+        raise ValueError(
             f"the masks need shape {(len(image), 1, *image.shape[2:])}, got {tuple(mask.shape)}"
         )
     body, hands, face = (

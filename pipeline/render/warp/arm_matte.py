@@ -16,25 +16,16 @@ from pipeline.render.warp.hands import SURE, Box, cut, window
 from pipeline.render.warp.matte import CONTRAST, ELSEWHERE, features, ramp
 
 PLACES = 9  # along a bone where its colours are looked at
-BESIDE = (
-    -0.08,
-    -0.04,
-    0.0,
-    0.04,
-    0.08,
-)  # head heights across it: a detector misses a slim arm's middle
+# head heights across it: a detector misses a slim arm's middle
+BESIDE = (-0.08, -0.04, 0.0, 0.04, 0.08)
 # a colour is the arm's where this share of the places differs by less from it
 ALIKE = 0.1
 FEWEST = 0.25
-CERTAIN = (
-    0.04,
-    0.08,
-)  # head heights from the bone: the arm's whatever its colour, fading to by colour
+# head heights from the bone: the arm's whatever its colour, fading to by colour
+CERTAIN = (0.04, 0.08)
 CHOKE = (0.3, 0.55)  # nearness at which a pixel starts to be the arm's and at which it is wholly
-UNLIKE = (
-    0.08,
-    0.16,
-)  # colour distance from what is behind: further away neither is meant, as by a badge
+# colour distance from what is behind: further away neither is meant, as by a badge
+UNLIKE = (0.08, 0.16)
 CLOTH = (0.3, 0.6)  # head heights from the trunk within which its cloth, such as a skirt, may lie
 FOREIGN = (0.12, 0.22)  # colour distance from the arm at which what lies on the trunk stays there
 

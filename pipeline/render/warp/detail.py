@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.values import InputError
-
 TOLERANCE = 0.06  # a generated pixel this far from the warp's has lost 63 % of the trust in the warp's detail
 REACH = 3  # pixels of the small picture over which the least trust counts, against halos
 
@@ -29,7 +27,7 @@ def detail_transfer(low: Tensor, low_warp: Tensor, high_warp: Tensor) -> Tensor:
     """
     if low.shape != low_warp.shape or high_warp.shape[:2] != low.shape[:2]:
         shapes = [tuple(t.shape) for t in (low, low_warp, high_warp)]
-        raise InputError(
+        raise ValueError(
             f"detail transfer needs two small pictures of one shape and as many large ones, got {shapes}"
         )
     size = high_warp.shape[2:]

@@ -24,9 +24,8 @@ SLITS = (  # upper and lower edge from corner to corner: mouth, eyes
     ((42, 43, 44, 45), (42, 47, 46, 45)),
 )
 JAW_SIDES = ((tuple(range(8)), 36, 0, 48, 5), (tuple(range(9, 17)), 45, 16, 54, 11))
-FOLDED = (
-    0.35  # a cheek narrower than this share of its width in the reference is turned out of sight
-)
+# a cheek narrower than this share of its width in the reference is turned out of sight
+FOLDED = 0.35
 # kernel widths in head heights: the head's turn, features, lids
 WIDE = 0.32
 MIDDLE = 0.12

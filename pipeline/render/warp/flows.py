@@ -44,18 +44,13 @@ from pipeline.render.warp.layers import (
 from pipeline.render.warp.sleeves import Sources
 
 STILL = 0.004  # picture heights: where nothing moves by more than this the reference's own pixels are shown
-AGREE = (
-    0.25,
-    0.6,
-)  # a place is hidden where the part that it comes from is not the part that it goes to
-FACE_BLEND = (
-    0.08  # head heights over which a face's own moves fade: a wider seam would hold lips and chin
-)
+# a place is hidden where the part that it comes from is not the part that it goes to
+AGREE = (0.25, 0.6)
+# head heights over which a face's own moves fade: a wider seam would hold lips and chin
+FACE_BLEND = 0.08
 TORSO_STIFFNESS = 0.05
-SIZE_RANGE = (
-    0.8,
-    1.25,
-)  # of the body's size ratio around the face's: a body that turns is not smaller
+# of the body's size ratio around the face's: a body that turns is not smaller
+SIZE_RANGE = (0.8, 1.25)
 HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body's size says
 FEW_POINTS = 6  # shared points of a hand below which it turns with its forearm
 

@@ -22,21 +22,14 @@ ARMS = ((2, 3), (5, 6), (3, 4), (6, 7))  # upper arms, then forearms; the right 
 ELBOWS = (3, 6)
 HAND_BONES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
 LIMB_RADIUS = (0.24, 0.24, 0.18, 0.18)  # of ARMS, in head heights
-REACH = (
-    0.25,
-    0.25,
-    0.12,
-    0.12,
-    0.04,
-    0.04,
-)  # head heights beyond its radius that a part may own: sleeves
+# head heights beyond its radius that a part may own: sleeves
+REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)
 THIGH_RADIUS = 0.34
 SHIN_RADIUS = 0.24
 HAND_RADIUS = 0.065
 TORSO_PAD = 0.14
-SHOULDER = (
-    0.2  # share of the upper arm that still belongs to the torso when the picture is cut into parts
-)
+# share of the upper arm that still belongs to the torso when the picture is cut into parts
+SHOULDER = 0.2
 HEAD_AXES = (0.44, 0.60)  # half width and half height of the head with some hair, in head heights
 
 Room = tuple[float, float]  # picture heights above and below the picture

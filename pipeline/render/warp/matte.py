@@ -16,15 +16,11 @@ from pipeline.render.warp.geometry import HAND_BONES, HAND_RADIUS
 Layers = list[tuple[Tensor, Tensor]]
 TONES = 4  # mean colours of a hand, from its shadows to its lights
 TRUSTED = 0.7  # share of the places along the bones that count; the rest may lie beside the hand
-CERTAIN = (
-    0.018,
-    0.034,
-)  # head heights from a bone: the hand's whatever its colour, fading to by colour
+# head heights from a bone: the hand's whatever its colour, fading to by colour
+CERTAIN = (0.018, 0.034)
 TIGHT = (0.055, 0.095)  # head heights: the outline where hand and surroundings have the same colour
-CREASE = (
-    0.045,
-    0.055,
-)  # head heights: nearer to a bone than this a narrow gap between fingers is filled
+# head heights: nearer to a bone than this a narrow gap between fingers is filled
+CREASE = (0.045, 0.055)
 CONTRAST = (0.05, 0.11)  # colour distance below which colours say nothing, above which they decide
 CHOKE = (0.42, 0.78)  # nearness at which a pixel starts to be the hand's and at which it is wholly
 ELSEWHERE = 0.25  # colour distance added for a layer that is not at a place

@@ -16,10 +16,8 @@ from pipeline.render.warp.matte import features
 
 SHORT = 0.55  # of the upper arm's length in the reference: below it a forearm is foreshortened
 LIKE = 0.2  # distance of mean colours (`matte.features`) up to which they are one cloth or one skin
-LENT = (
-    0.38,
-    0.85,
-)  # shares of the upper arm from the elbow on: before lies the forearm, beyond the shoulder
+# shares of the upper arm from the elbow on: before lies the forearm, beyond the shoulder
+LENT = (0.38, 0.85)
 SKIN = 0.14  # distance from the nose's colour up to which an arm is bare
 NOSE = (27, 28, 29, 30)  # face points
 PAIRS = ((0, 2), (1, 3))  # upper arm and forearm in ARMS
