@@ -177,7 +177,8 @@ class Motion:
     pose: the aligned skeleton, T frames. reference: the reference image's own pose, one frame.
     mask: (H, W) float32 cut-out of the person in the reference image, or None.
     mesh: (T, 468, 2) or None. intensity: (T,) in [0, 1]. excitation: (T,) in [-1, 1].
-    guidance: (T,) control-strength scale, 1 = plain. audio: (T, n, d) tokens of the speech around each frame.
+    control_strength: (T,) scale of the control, 1 = plain.
+    audio_tokens: (T, n, d) tokens of the speech around each frame.
     """
 
     pose: Pose
@@ -186,8 +187,8 @@ class Motion:
     mesh: np.ndarray | None
     intensity: np.ndarray
     excitation: np.ndarray
-    guidance: np.ndarray
-    audio: np.ndarray
+    control_strength: np.ndarray
+    audio_tokens: np.ndarray
 
     def __len__(self) -> int:
         return len(self.pose)
@@ -197,8 +198,8 @@ class Motion:
         per_frame = (
             self.intensity[rows],
             self.excitation[rows],
-            self.guidance[rows],
-            self.audio[rows],
+            self.control_strength[rows],
+            self.audio_tokens[rows],
         )
         return Motion(self.pose[rows], self.reference, self.mask, mesh, *per_frame)
 

@@ -39,8 +39,8 @@ def test_slicing_takes_the_same_rows_everywhere(frames, start, stop, step):
     cut, kept = motion[rows], np.arange(frames)[rows]
     assert len(cut) == len(cut.pose) == len(kept) and len(cut.reference) == 1
     np.testing.assert_array_equal(cut.intensity, kept)
-    np.testing.assert_array_equal(cut.guidance, kept + 2)
-    np.testing.assert_array_equal(cut.audio[:, 0, 0], kept)
+    np.testing.assert_array_equal(cut.control_strength, kept + 2)
+    np.testing.assert_array_equal(cut.audio_tokens[:, 0, 0], kept)
     np.testing.assert_array_equal(cut.mesh[:, 0, 0], kept)
     np.testing.assert_array_equal(cut.pose.hands.xy, motion.pose.hands.xy[kept])
     np.testing.assert_array_equal(cut.pose.face.score, motion.pose.face.score[kept])

@@ -156,7 +156,7 @@ def refocus(
         )
     if mode != "amplify" and strength:
         gain = np.clip(1 + GUIDANCE_STEP * strength * motion.excitation, *GUIDANCE_RANGE)
-        motion = replace(motion, guidance=motion.guidance * gain)
+        motion = replace(motion, control_strength=motion.control_strength * gain)
     if mode == "gate" or not (strength or size) or not len(motion.pose):
         return motion
     strengths = [strength * share for share in regions.per_bone()]

@@ -119,7 +119,7 @@ def test_wrong_values_are_refused(person):
 
 def test_the_pipeline_speaks_with_aniportrait(pipe, photo):
     motion = pipe.prepare_motion(photo, speech(1.0), figure(25))
-    assert motion.mesh.shape == (25, 468, 2) and motion.audio.shape == (25, 1, 32)
+    assert motion.mesh.shape == (25, 468, 2) and motion.audio_tokens.shape == (25, 1, 32)
     assert np.ptp(motion.pose.face.xy[:, 48:68], axis=0).max() > 0
     seen = motion.pose.face.visible.all(1)
     assert seen.any() and np.isfinite(motion.mesh[seen]).all()

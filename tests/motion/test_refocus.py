@@ -102,7 +102,7 @@ def test_nothing_changes_at_zero():
     for part in ("body", "hands", "face"):
         assert np.array_equal(getattr(after.pose, part).xy, getattr(before.pose, part).xy)
         assert np.array_equal(getattr(after.pose, part).score, getattr(before.pose, part).score)
-    assert np.array_equal(after.guidance, before.guidance)
+    assert np.array_equal(after.control_strength, before.control_strength)
 
 
 def test_usual_level_changes_nothing():
@@ -322,11 +322,11 @@ def test_gate_moves_only_the_guidance():
     before = as_motion(planted())
     gate, both = refocus(before, 2.0, mode="gate"), refocus(before, 2.0, mode="both")
     assert gate.pose is before.pose
-    assert gate.guidance.min() == pytest.approx(0.8) and gate.guidance.max() <= 1.2
-    assert np.allclose(gate.guidance, np.clip(1 + 0.2 * before.excitation, 0.8, 1.2))
-    assert np.array_equal(both.guidance, gate.guidance)
+    assert gate.control_strength.min() == pytest.approx(0.8) and gate.control_strength.max() <= 1.2
+    assert np.allclose(gate.control_strength, np.clip(1 + 0.2 * before.excitation, 0.8, 1.2))
+    assert np.array_equal(both.control_strength, gate.control_strength)
     assert np.array_equal(both.pose.body.xy, refocus(before, 2.0).pose.body.xy)
-    assert np.array_equal(refocus(before, 2.0).guidance, before.guidance)
+    assert np.array_equal(refocus(before, 2.0).control_strength, before.control_strength)
 
 
 def test_size_scales_all_gestures_alike():

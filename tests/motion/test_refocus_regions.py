@@ -36,7 +36,7 @@ def test_ones_change_no_bit(motion):
     )
     for part in ("body", "hands", "face"):
         assert np.array_equal(getattr(plain.pose, part).xy, getattr(even.pose, part).xy)
-    assert np.array_equal(plain.guidance, even.guidance)
+    assert np.array_equal(plain.control_strength, even.control_strength)
 
 
 def test_zeros_are_the_driving_video(motion):

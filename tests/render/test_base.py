@@ -102,10 +102,10 @@ def test_a_driving_pose_gives_its_body_and_the_spoken_face(pipe, photo) -> None:
             found = end.value
             break
     assert isinstance(found, Analysis) and isinstance(found.motion, Motion)
-    assert len(found.motion) == 25 == len(found.motion.intensity) == len(found.motion.audio)
+    assert len(found.motion) == 25 == len(found.motion.intensity) == len(found.motion.audio_tokens)
     assert {step.stage for step in steps} >= {"detect reference image", "audio2pose"}
     assert found.report.people == 1 and found.motion.mask.shape == photo.shape[:2]
-    assert np.all(found.motion.guidance == 1)
+    assert np.all(found.motion.control_strength == 1)
 
 
 def test_frames_of_another_rate_are_brought_to_the_output_rate(pipe, photo) -> None:
@@ -174,7 +174,8 @@ def test_bad_choices_name_themselves(pipe, photo, options: dict, word: str) -> N
 def test_draft_of_the_reference_pose_is_the_reference(pipe) -> None:
     still = motion(3)
     still = refocus(Motion(figure(3)[np.zeros(3, int)], *[getattr(still, n) for n in (
-        "reference", "mask", "mesh", "intensity", "excitation", "guidance", "audio")]), 0.0)  # fmt: skip
+        "reference", "mask", "mesh", "intensity", "excitation", "control_strength",
+        "audio_tokens")]), 0.0)  # fmt: skip
     frames = np.concatenate(list(draft(portrait(), still, (128, 96))))
     error = np.mean((frames.astype(float) - portrait()) ** 2)
     assert frames.shape == (3, 128, 96, 3) and 10 * np.log10(255**2 / error) > 30

@@ -150,7 +150,9 @@ class Measure:
         """Mouths that only the sound can move: the right speech, another talk's, and no interaction."""
         face, hidden = given.talk.face[::HEARD], given.hidden
         silent = replace(self.mini, interaction=None)
-        strange = torch.from_numpy(np.resize(other.motion.audio, given.motion.audio.shape))
+        strange = torch.from_numpy(
+            np.resize(other.motion.audio_tokens, given.motion.audio_tokens.shape)
+        )
         for name, mini, talk, audio in (
             ("withheld right", self.mini, hidden, None),
             ("withheld other", self.mini, hidden, strange),

@@ -107,7 +107,7 @@ def said(
 def on_body(given: Case, face: talking_face.SpokenFace) -> Motion:
     """The talk's true body and head with a spoken face spliced in, as the pipeline does it."""
     pose = fda.splice(given.motion.pose, face.points, "face", "rigid")
-    return replace(given.motion, pose=pose, audio=face.tokens)
+    return replace(given.motion, pose=pose, audio_tokens=face.tokens)
 
 
 def frozen(given: Case) -> Motion:
@@ -140,7 +140,7 @@ def by_prior(given: Case, face: talking_face.SpokenFace) -> Motion:
     """The motion that the pipeline makes without a driving video."""
     rng = np.random.default_rng((0, 1))
     pose = beats.pose_free(given.motion.reference, face.points, given.head, given.spoken, rng)
-    return replace(given.motion, pose=pose, audio=face.tokens)
+    return replace(given.motion, pose=pose, audio_tokens=face.tokens)
 
 
 # ---- frames

@@ -142,7 +142,7 @@ def identity(motion: Motion) -> float:
     after = gestures.refocus(motion, 0.0)
     parts = [(getattr(motion.pose, n), getattr(after.pose, n)) for n in ("body", "hands", "face")]
     arrays = [(a.xy, b.xy) for a, b in parts] + [(a.score, b.score) for a, b in parts]
-    arrays.append((motion.guidance, after.guidance))
+    arrays.append((motion.control_strength, after.control_strength))
     return float(max(np.abs(a - b).max() for a, b in arrays))
 
 

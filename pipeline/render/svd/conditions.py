@@ -20,7 +20,7 @@ MAX_GUIDANCE = 4.0
 class Guidance:
     """Strengths l_a, l_p of eps_0 + l_a (eps_a - eps_0) + l_p c_t (eps_ap - eps_a).   [ApoAvatar, decoupled]
 
-    eps_0 knows neither sound nor pose, eps_a the sound, eps_ap both; c_t is `Motion.guidance`. With both at
+    eps_0 knows neither sound nor pose, eps_a the sound, eps_ap both; c_t is `Motion.control_strength`. With both at
     1, the default, eps_ap is the only evaluation and c_t scales its control and validity instead, as the gate
     in training does: a second evaluation for a change of a few per cent would double the time. pose = 0 is
     the pose-free way of the paper.

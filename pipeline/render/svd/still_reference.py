@@ -170,7 +170,7 @@ class StillShot:
         part = self.motion[start:stop]
         drawn = np.concatenate([self._drawn(self.motion.reference), self._drawn(part.pose)])
         scale = (
-            np.concatenate([np.ones(self.source.lead), part.guidance])
+            np.concatenate([np.ones(self.source.lead), part.control_strength])
             * self.config.control_strength
         )
         pictures = torch.from_numpy(drawn).to(self.device).permute(0, 3, 1, 2)

@@ -174,8 +174,8 @@ class Shot:
         drawn = torch.from_numpy(skeleton.draw(part.pose, (height, width), "preview")).to(
             self.device
         )
-        gain = torch.from_numpy(part.guidance).to(self.device, torch.float32)
-        audio = torch.from_numpy(part.audio).to(self.device)
+        gain = torch.from_numpy(part.control_strength).to(self.device, torch.float32)
+        audio = torch.from_numpy(part.audio_tokens).to(self.device)
         still = self.reference_latents[None].expand_as(base)
         ones = torch.ones_like(gain)
         pose = ones if self.guidance.plain else self.guidance.pose * gain

@@ -102,7 +102,7 @@ def test_the_embedded_model_runs_with_its_interaction_and_guidance(opened, cuda,
     place(pipe, Placement("cuda", "sdpa", dtype))
     assert not pipe.interaction.idle and pipe.interaction.dtype == pipe.unet.dtype
     spoken = pipe.audio2pose.predict(speech(1.0), 25, FRAMES)
-    moves = replace(motion(FRAMES), audio=spoken.tokens)
+    moves = replace(motion(FRAMES), audio_tokens=spoken.tokens)
     for given in ({}, {"audio_guidance": 2.0, "pose_guidance": 1.5}, {"pose_guidance": 0.0}):
         assert len(frames(pipe, moves, conditioning=given)) == FRAMES
 

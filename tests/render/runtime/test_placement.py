@@ -199,7 +199,7 @@ def test_compiled_blocks_still_take_the_control_of_each_call():
     """Without a code generator: what is traced is the same."""
     pipe = tiny_published()
     place(pipe, Placement(device="cpu"))
-    strong, none = motion(2), dataclasses.replace(motion(2), guidance=np.zeros(2))
+    strong, none = motion(2), dataclasses.replace(motion(2), control_strength=np.zeros(2))
     plain = [frames(pipe, moves) for moves in (strong, none)]
     placement.compile_blocks(pipe.unet, backend="eager")
     for moves, want in zip((strong, none), plain, strict=True):

@@ -37,7 +37,9 @@ def pipe():
 
 def spoken(frames: int = FRAMES, seed: int = 0):
     rng = np.random.default_rng(seed)
-    return replace(motion(frames), audio=rng.standard_normal((frames, 5, 16)).astype(np.float32))
+    return replace(
+        motion(frames), audio_tokens=rng.standard_normal((frames, 5, 16)).astype(np.float32)
+    )
 
 
 def shot(
@@ -56,7 +58,7 @@ def rendered(pipe, moves, **options) -> np.ndarray:
 
 def test_plain_guidance_is_one_evaluation_and_the_gain_scales_control_and_validity(pipe) -> None:
     gain = np.array([0.5, 1.0, 1.2, 1.0])
-    moves = replace(spoken(), guidance=gain)
+    moves = replace(spoken(), control_strength=gain)
     (plain,) = shot(pipe, moves).conditions(0, FRAMES).branches
     assert plain.share.tolist() == [1] * FRAMES and plain.scale.flatten().tolist() == pytest.approx(
         gain
@@ -79,7 +81,7 @@ def test_shares_add_up_and_idle_branches_are_left_out(pipe, audio, pose, count) 
 
 def test_the_sliders_gain_acts_on_the_pose_term_alone(pipe) -> None:
     gain = np.array([0.8, 1.0, 1.2, 1.0])
-    given = shot(pipe, replace(spoken(), guidance=gain), 1.5, 1.0).conditions(0, FRAMES)
+    given = shot(pipe, replace(spoken(), control_strength=gain), 1.5, 1.0).conditions(0, FRAMES)
     null, sound, full = given.branches
     assert (
         null.audio is None

@@ -73,7 +73,7 @@ def test_control_strength_reaches_the_picture(pipe) -> None:
     from dataclasses import replace
 
     plain = motion(4)
-    off = replace(plain, guidance=np.zeros(4))
+    off = replace(plain, control_strength=np.zeros(4))
     assert not np.array_equal(rendered(pipe, plain), rendered(pipe, off))
 
 
