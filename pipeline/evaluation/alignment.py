@@ -16,8 +16,8 @@ import numpy as np
 
 from pipeline.media import pose_files
 from pipeline.motion import retarget, timing
+from pipeline.motion.keypoints import ANKLES
 from pipeline.motion.retarget import proportions
-from pipeline.motion.retarget import report as doctor
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 
 DEGREES = np.pi / 180
@@ -220,7 +220,7 @@ def measure(case: Case, method: str) -> dict[str, float]:
         "outside": report.outside,
     }
     if case.feet:
-        ankles = out.body.xy[:, doctor.ANKLES] * pixels
+        ankles = out.body.xy[:, ANKLES] * pixels
         ground = np.abs(ankles[..., 1].max(1) - case.person.foot[1])
         row["ground"] = float(ground.mean() / case.person.stature)
         row["slide"] = float(np.ptp(ankles, axis=0).max() / case.person.stature)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.motion.keypoints import LEFT_EYE, MOUTH, RIGHT_EYE
 from pipeline.values import FACE, InputError, Keypoints
 
 PARAMETERS = (
@@ -34,7 +35,6 @@ WIDTHS = {"stretch": 0.16, "pucker": -0.34, "funnel": -0.16}  # change of the mo
 LID_DOWN, LID_UP = 0.75, 0.10  # shares of the eye's opening that the lids travel in a blink
 BROW = 0.10  # rise of the brows, of the distance between the eyes
 
-MOUTH = np.arange(48, 68)
 UPPER_OUTER, LOWER_OUTER = np.array([49, 50, 51, 52, 53]), np.array([59, 58, 57, 56, 55])
 UPPER_INNER, LOWER_INNER = np.array([61, 62, 63]), np.array([67, 66, 65])
 LIDS = {37: 41, 38: 40, 43: 47, 44: 46}  # upper lid: lower lid
@@ -73,7 +73,7 @@ class Axes:
                 f"a face needs 68 finite points (68,2), got shape {face.shape}; detect the face anew"
             )
         pixels = face * np.array(size[::-1], float)
-        eyes = pixels[36:42].mean(0), pixels[42:48].mean(0)
+        eyes = pixels[RIGHT_EYE].mean(0), pixels[LEFT_EYE].mean(0)
         across = eyes[1] - eyes[0]
         unit = float(np.hypot(*across))
         if unit < 1e-6:

@@ -12,12 +12,11 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from pipeline.motion.keypoints import EYES_NOSE, LEFT_EYE, RIGHT_EYE, RIGID_FACE
 from pipeline.values import FACE, VISIBLE, InputError, Keypoints, Pose
 
-RIGID = np.r_[0:4, 13:17, 17:48]  # jaw ends, brows, nose, eyes: what speech does not move
-EYES_NOSE = np.arange(27, 48)
 LIPS_JAW = np.r_[48:68, 4:13]  # what region "lips" takes from the prediction
-BOXES = {"paper": np.arange(FACE), "rigid": RIGID}
+BOXES = {"paper": np.arange(FACE), "rigid": RIGID_FACE}
 REGIONS = ("face", "lips")
 MIN_POINTS = 4  # shared visible points below which a frame has no usable box
 MIN_SIDE = 1e-4  # box sides as fractions of the picture; smaller ones cannot be divided by
@@ -226,7 +225,7 @@ def _rotate(xy: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 def _eye_line(xy: np.ndarray, face: Keypoints) -> np.ndarray:
     """(T,) angle of the line through both eyes, 0 where they are not all visible."""
-    line = xy[:, 42:48].mean(1) - xy[:, 36:42].mean(1)
+    line = xy[:, LEFT_EYE].mean(1) - xy[:, RIGHT_EYE].mean(1)
     return np.where(face.visible[:, 36:48].all(1), np.arctan2(line[:, 1], line[:, 0]), 0.0)
 
 
@@ -246,4 +245,4 @@ def _join_jaw(xy: np.ndarray, driving: Keypoints, predicted: np.ndarray) -> np.n
 
 def is_missing(face: Keypoints) -> np.ndarray:
     """(T,) bool: frames with too few visible points that speech does not move to place a face by."""
-    return (face.score[:, RIGID] > VISIBLE).sum(1) < MIN_POINTS
+    return (face.score[:, RIGID_FACE] > VISIBLE).sum(1) < MIN_POINTS

@@ -11,37 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.motion.gestures.arm_ik import LEFT, RIGHT, plane
+from pipeline.motion.keypoints import CORE_POINTS, head_height
 from pipeline.values import Keypoints, Motion, Pose
 
 ARMS = {"right": RIGHT, "left": LEFT}
-CORE = [1, 2, 5, 8, 11]  # neck, shoulders, hips: what the warp places the torso by
 HAND, HALF_HAND = (
     0.7,
     0.12,
 )  # head heights: a hand's length and half its width, where the warp guesses at one
 SPREAD = 1e-5  # picture heights squared: a torso whose points spread less has no direction
-
-
-def head_height(pose: Pose) -> np.ndarray:
-    """(T,) pixels from chin to crown, by the face, else by the shoulders, else by the ears.
-
-    The unit of `warp.geometry.head_unit`; where nothing is known a fifth of the picture.
-    """
-    face, body, seen = (
-        plane(pose.face.xy, pose.size),
-        plane(pose.body.xy, pose.size),
-        pose.body.visible,
-    )
-    by_face = np.abs(face[:, 17:27].mean(1) - face[:, 8]) * 1.55
-    by_shoulders, by_ears = (
-        np.abs(body[:, 2] - body[:, 5]) / 1.6,
-        np.abs(body[:, 16] - body[:, 17]) * 1.4,
-    )
-    other = np.where(seen[:, 16] & seen[:, 17], by_ears, 0.2 * pose.size[0])
-    other = np.where(seen[:, 2] & seen[:, 5], by_shoulders, other)
-    return np.maximum(
-        np.where(pose.face.visible.mean(1) > 0.5, by_face, other), 0.02 * pose.size[0]
-    )
 
 
 def whole_arms(reference: Pose) -> tuple[bool, bool]:
@@ -156,8 +134,8 @@ def _torso(pose: Pose, reference: Pose) -> tuple[np.ndarray, np.ndarray, np.ndar
     gain: 1 where less than two points are seen in both. The size is the ratio of the spreads, as in the warp.
     Last, whether any point is seen in both.
     """
-    own, placed = (plane(p.body.xy[:, CORE], reference.size) for p in (reference[:1], pose))
-    both = reference.body.visible[:1, CORE] & pose.body.visible[:, CORE]
+    own, placed = (plane(p.body.xy[:, CORE_POINTS], reference.size) for p in (reference[:1], pose))
+    both = reference.body.visible[:1, CORE_POINTS] & pose.body.visible[:, CORE_POINTS]
     weight = both / np.maximum(both.sum(1, keepdims=True), 1)
     centres = [(weight * points).sum(1) for points in (own, placed)]
     a, b = (points - centre[:, None] for points, centre in zip((own, placed), centres, strict=True))

@@ -11,33 +11,34 @@ import numpy as np
 
 from pipeline.motion import timing
 from pipeline.motion.fda import bridge
-from pipeline.values import BODY, FACE, HANDS, InputError, Keypoints, Pose
+from pipeline.motion.keypoints import (
+    HIPS,
+    L_ELBOW,
+    L_SHOULDER,
+    L_WRIST,
+    LEFT_HAND,
+    MIRROR_BODY,
+    MIRROR_FACE,
+    MIRROR_HANDS,
+    NECK,
+    R_ELBOW,
+    R_SHOULDER,
+    R_WRIST,
+    RIGHT_HAND,
+    SHOULDERS,
+)
+from pipeline.values import InputError, Keypoints, Pose
 
 SPEEDS = (0.1, 10.0)
-NECK, SHOULDERS, HIPS = 1, (2, 5), (8, 11)
-ARMS = ((2, (3, 4), slice(21, 42)), (5, (6, 7), slice(0, 21)))  # shoulder, elbow and wrist, hand
+# shoulder, elbow and wrist, hand
+ARMS = (
+    (R_SHOULDER, (R_ELBOW, R_WRIST), RIGHT_HAND),
+    (L_SHOULDER, (L_ELBOW, L_WRIST), LEFT_HAND),
+)
 FULL_LENGTH = (
     75  # percentile over time taken as a bone's length: a turned trunk looks smaller than it is
 )
 TRUNK_GAP = 0.5  # seconds over which the lean of a trunk is interpolated where hips are missing
-
-
-def _swapped(count: int, pairs: str) -> np.ndarray:
-    """Index of the point that a mirror puts at each place, from "left-right" pairs."""
-    order = np.arange(count)
-    for a, b in (map(int, pair.split("-")) for pair in pairs.split()):
-        order[[a, b]] = b, a
-    return order
-
-
-# OpenPose body; hands are stored left then right; iBUG face: jaw, brows, nostrils, eyes, outer and inner lips
-MIRROR_BODY = _swapped(BODY, "2-5 3-6 4-7 8-11 9-12 10-13 14-15 16-17")
-MIRROR_HANDS = np.roll(np.arange(HANDS), HANDS // 2)
-MIRROR_FACE = _swapped(
-    FACE,
-    "0-16 1-15 2-14 3-13 4-12 5-11 6-10 7-9 17-26 18-25 19-24 20-23 21-22 31-35 32-34 "
-    "36-45 37-44 38-43 39-42 40-47 41-46 48-54 49-53 50-52 55-59 56-58 60-64 61-63 65-67",
-)
 
 
 def trim(pose: Pose, start: float | None = None, stop: float | None = None) -> Pose:

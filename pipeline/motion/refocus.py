@@ -26,6 +26,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from pipeline.motion.face_mesh import carry
+from pipeline.motion.keypoints import HEAD_POINTS, L_HIP, MIDDLE_ROOT, NECK, R_HIP, SHOULDERS
 from pipeline.motion.prosody import EXCITATION_SECONDS
 from pipeline.values import BODY, FACE, HANDS, InputError, Keypoints, Motion, Pose
 
@@ -40,13 +41,11 @@ EASE_SECONDS, BISECTIONS, ROUNDING = 0.12, 8, 1e-7
 FADE_SECONDS = 0.5  # sigma of the fade to gain 1 around missing joints; at 0.12 arms sprang back
 SLOWEST = 1.0  # seconds, the longest low-pass of e for a slow gesture: beyond it nothing follows the speech
 
-NECK, R_HIP, L_HIP = 1, 8, 11
 R_HAND, L_HAND, FACE_AT = (
     BODY + 21,
     BODY,
     BODY + HANDS,
 )  # where parts begin when all points stand in one row
-PALM = 9  # root of the middle finger within a hand's 21 points
 TORSO, HEAD, STILL = 0, 1, 8
 # bone: name, start point, end point, parent bone. The torso starts between the hips, a hand ends at its palm.
 BONES = (
@@ -54,10 +53,10 @@ BONES = (
     ("head", NECK, 0, TORSO),
     ("right upper arm", 2, 3, TORSO),
     ("right forearm", 3, 4, 2),
-    ("right hand", 4, R_HAND + PALM, 3),
+    ("right hand", 4, R_HAND + MIDDLE_ROOT, 3),
     ("left upper arm", 5, 6, TORSO),
     ("left forearm", 6, 7, 5),
-    ("left hand", 7, L_HAND + PALM, 6),
+    ("left hand", 7, L_HAND + MIDDLE_ROOT, 6),
 )
 START, END, PARENT = (np.array([bone[k] for bone in BONES]) for k in (1, 2, 3))
 LOCAL = np.array(
@@ -70,8 +69,8 @@ FOLLOWERS = (range(8), (1,), (2, 3, 4), (3, 4), (4,), (5, 6, 7), (6, 7), (7,))
 def _carriers() -> np.ndarray:
     """(128,) the bone that carries each point; STILL for hips, legs and feet."""
     carrier = np.full(BODY + HANDS + FACE, STILL)
-    carrier[[NECK, 2, 5]] = TORSO
-    carrier[[0, 14, 15, 16, 17]] = HEAD
+    carrier[[NECK, *SHOULDERS]] = TORSO
+    carrier[list(HEAD_POINTS)] = HEAD
     carrier[FACE_AT:] = HEAD
     carrier[[3, 4, 6, 7]] = 2, 3, 5, 6
     carrier[R_HAND : R_HAND + 21], carrier[L_HAND : L_HAND + 21] = 4, 7

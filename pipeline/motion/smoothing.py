@@ -25,6 +25,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from pipeline.motion.keypoints import SHOULDERS
 from pipeline.values import Keypoints, Pose
 
 SECONDS = 0.1  # sigma of G
@@ -32,7 +33,6 @@ LIMIT = 2.5  # times the noise: residuals of a still point stay below 1.5
 NEAR_SECONDS = 0.06  # sigma of the window in which r is measured
 CALM = 0.2  # share of the clip taken as calm
 MOST_NOISE = 0.02  # of the person's size: a point that never rests is not noise
-SHOULDERS = (2, 5)
 
 
 def still(pose: Pose) -> Pose:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.motion import fda
+from pipeline.motion import fda, keypoints
 from pipeline.training.data import fda_sampling
 from pipeline.values import FACE, Keypoints, Pose
 
@@ -54,7 +54,7 @@ def upright(points: Keypoints) -> np.ndarray:
     scale = np.array([SIZE[1], SIZE[0]])
     plain = np.repeat(shape()[None], len(points), 0)
     shared = np.ones((len(points), 21), bool)
-    turn, gain, shift, _ = fda.similarity(points.xy * scale, plain, shared, fda.EYES_NOSE)
+    turn, gain, shift, _ = fda.similarity(points.xy * scale, plain, shared, keypoints.EYES_NOSE)
     return fda._rotate(points.xy * scale, turn) * gain[:, None, None] + shift[:, None]
 
 
@@ -270,10 +270,13 @@ def test_a_pulsating_box_gives_a_steady_face_in_its_place() -> None:
     beat = 1 + 0.03 * rng.standard_normal((60, 1, 1))
     driving = Keypoints((face(60, (0, 0)).xy * beat) + centres, face(60).score)
     out = fda.splice(posed(driving), face(60)).face
-    heights = [np.ptp(k.xy[:, fda.RIGID, 1], axis=1) for k in (driving, out)]
+    heights = [np.ptp(k.xy[:, keypoints.RIGID_FACE, 1], axis=1) for k in (driving, out)]
     tremble = [np.std(np.diff(h, 2)) for h in heights]
     assert tremble[1] < 0.3 * tremble[0]
-    middles = [(k.xy[:, fda.RIGID].min(1) + k.xy[:, fda.RIGID].max(1)) / 2 for k in (driving, out)]
+    middles = [
+        (k.xy[:, keypoints.RIGID_FACE].min(1) + k.xy[:, keypoints.RIGID_FACE].max(1)) / 2
+        for k in (driving, out)
+    ]
     assert np.abs((middles[0] - middles[1]) * (SIZE[1], SIZE[0])).max() < 0.5
     lips = fda.splice(posed(driving), face(60, gap=0.3), "lips").face
     width = lips.xy[:, 54, 0] - lips.xy[:, 48, 0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.motion import partial_arms, skeleton
+from pipeline.motion import keypoints, partial_arms, skeleton
 from pipeline.render import warp
 from pipeline.render.draft import draft, layers
 from pipeline.render.warp.geometry import head_unit
@@ -74,7 +74,7 @@ def test_an_arm_is_whole_with_its_joints_and_hand() -> None:
 
 def test_without_points_a_hand_counts_where_it_would_lie_in_the_picture() -> None:
     bare = without(figure(1), [])
-    unit = partial_arms.head_height(bare)[0]  # 1.55 times brow to chin
+    unit = keypoints.head_height(bare)[0]  # 1.55 times brow to chin
     tall = unit / 128
     inside, below = (
         1 - 0.84 * tall,
@@ -95,7 +95,7 @@ def test_the_head_height_is_the_warps() -> None:
             aspect = one.size[1] / one.size[0]
             points = warp.Points.of(one)
             metric = warp.geometry.skeleton(points.body[0], points.hands[0], points.face[0], aspect)
-            assert partial_arms.head_height(one)[0] / one.size[0] == pytest.approx(
+            assert keypoints.head_height(one)[0] / one.size[0] == pytest.approx(
                 float(head_unit(metric)), rel=1e-5
             )
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.motion import pose_edits, timing
+from pipeline.motion import keypoints, pose_edits, timing
 from pipeline.values import Keypoints, Pose
 from tests.helpers.tiny import figure
 
@@ -130,8 +130,8 @@ def test_mirror_of_a_face_keeps_the_order_of_ibug():
     for left in half:
         assert np.allclose(seen.face.xy[0, left], xy[0, left])
     assert (
-        sorted(pose_edits.MIRROR_FACE) == list(range(68))
-        and (np.arange(68) != pose_edits.MIRROR_FACE).sum() == 58
+        sorted(keypoints.MIRROR_FACE) == list(range(68))
+        and (np.arange(68) != keypoints.MIRROR_FACE).sum() == 58
     )
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from pipeline.analysis.detectors import skeleton_check
 from pipeline.motion import smoothing
+from pipeline.motion.keypoints import MIRROR_BODY
 from pipeline.values import VISIBLE, InputError, Pose
 
-OTHER_SIDE = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]  # of the OpenPose body
 TREND = (
     6  # frames over which a person's walk is measured, and after which it is not believed any more
 )
@@ -70,7 +70,7 @@ class Sighting:
         Left and right may be exchanged: two looks at one turned person can differ in that.
         """
         x0, y0, x1, y1 = self.box() if self.area() > other.area() else other.box()
-        for order in (slice(None), OTHER_SIDE):
+        for order in (slice(None), MIRROR_BODY):
             body = other.body[order]
             both = (self.body[:, 2] > VISIBLE) & (body[:, 2] > VISIBLE)
             if both.any():

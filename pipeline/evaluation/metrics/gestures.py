@@ -16,12 +16,21 @@ from scipy.ndimage import gaussian_filter1d
 
 from pipeline.media import pose_files, read_audio
 from pipeline.motion import prosody
+from pipeline.motion.keypoints import (
+    HIPS,
+    L_SHOULDER,
+    LEFT_EYE,
+    LEG_POINTS,
+    LIMBS,
+    NECK,
+    R_SHOULDER,
+    RIGHT_EYE,
+    SHOULDERS,
+    WRISTS,
+)
 from pipeline.motion.refocus import TUNING, Tuning, refocus
 from pipeline.values import Audio, InputError, Keypoints, Motion, Pose
 
-WRISTS, SHOULDERS, HIPS, NECK = [4, 7], [2, 5], [8, 11], 1
-LIMBS = ((2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13))
-STILL_POINTS = [8, 9, 10, 11, 12, 13]
 LOUD, PAUSE = 0.3, -0.6  # excitation of accents and of pauses
 MIN_SECONDS = 10.0
 LAG_REACH = 12  # frames
@@ -53,7 +62,7 @@ def wrists(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             "no frame shows both shoulders, so wrist motion has no scale; choose another clip"
         )
-    width = np.median(np.linalg.norm(pixels[both, 2] - pixels[both, 5], axis=1))
+    width = np.median(np.linalg.norm(pixels[both, R_SHOULDER] - pixels[both, L_SHOULDER], axis=1))
     return pixels[:, WRISTS] / max(width, 1e-6), pose.body.visible[:, WRISTS]
 
 
@@ -105,7 +114,7 @@ def _from_neck(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     place, seen = wrists(pose)
     pixels = pose.body.xy * np.array([pose.size[1], pose.size[0]])
     both = pose.body.visible[:, SHOULDERS].all(1)
-    width = np.median(np.linalg.norm(pixels[both, 2] - pixels[both, 5], axis=1))
+    width = np.median(np.linalg.norm(pixels[both, R_SHOULDER] - pixels[both, L_SHOULDER], axis=1))
     return place - pixels[:, NECK, None] / max(width, 1e-6), seen & pose.body.visible[:, NECK, None]
 
 
@@ -164,7 +173,7 @@ def newly_outside(before: Pose, after: Pose) -> int:
 
 def lower_body_shift(before: Pose, after: Pose) -> float:
     """Largest displacement of hips, knees and ankles, in fractions of the frame."""
-    return float(np.abs(after.body.xy[:, STILL_POINTS] - before.body.xy[:, STILL_POINTS]).max())
+    return float(np.abs(after.body.xy[:, LEG_POINTS] - before.body.xy[:, LEG_POINTS]).max())
 
 
 def lip_shift(before: Pose, after: Pose) -> float:
@@ -172,7 +181,7 @@ def lip_shift(before: Pose, after: Pose) -> float:
 
     def local(pose: Pose) -> np.ndarray:
         points = pose.face.xy[..., 0] * pose.size[1] + 1j * pose.face.xy[..., 1] * pose.size[0]
-        right, left = points[:, 36:42].mean(1), points[:, 42:48].mean(1)
+        right, left = points[:, RIGHT_EYE].mean(1), points[:, LEFT_EYE].mean(1)
         span = np.where(np.abs(left - right) > 1e-6, left - right, 1)
         return (points[:, 48:] - right[:, None]) / span[:, None]
 

@@ -35,6 +35,7 @@ from pipeline.evaluation.report import Row
 from pipeline.models import mouth_reader, sync_mini
 from pipeline.motion import prosody
 from pipeline.motion.gestures import arm_ik
+from pipeline.motion.keypoints import SHOULDERS
 from pipeline.render import load
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.training.data import clips, held_out, talks
@@ -202,7 +203,7 @@ def tall(given: Case) -> float:
 def shouldered(given: Case) -> bool:
     """Whether both shoulders are seen in some frame, of the truth and of the reference."""
     both = (given.motion.pose, given.motion.reference)
-    return all(pose.body.visible[:, gestures.SHOULDERS].all(1).any() for pose in both)
+    return all(pose.body.visible[:, SHOULDERS].all(1).any() for pose in both)
 
 
 def compare(found: Figures, name: str, frames: Tensor, given: Case) -> None:

@@ -24,6 +24,7 @@ from pipeline.evaluation.lips import correlation
 from pipeline.evaluation.metrics import gestures
 from pipeline.evaluation.motion import distance
 from pipeline.evaluation.report import Row
+from pipeline.motion.keypoints import SHOULDERS, WRISTS
 from pipeline.motion.refocus import refocus
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.values import Pose, Video
@@ -84,10 +85,10 @@ def displacements(one: Take) -> tuple[np.ndarray, np.ndarray, float]:
     """Displacements (n,2) from 0 to 1 in pixels, drawn and read, and the share of wrists that was read."""
 
     def both_seen(poses: tuple[Pose, Pose]) -> np.ndarray:
-        return poses[0].body.visible[:, gestures.WRISTS] & poses[1].body.visible[:, gestures.WRISTS]
+        return poses[0].body.visible[:, WRISTS] & poses[1].body.visible[:, WRISTS]
 
     def moved(poses: tuple[Pose, Pose]) -> np.ndarray:
-        before, after = (pose.body.xy[:, gestures.WRISTS] for pose in poses)
+        before, after = (pose.body.xy[:, WRISTS] for pose in poses)
         return (after - before) * np.array(SIZE[::-1])
 
     due = both_seen(one.drawn)
@@ -120,7 +121,7 @@ def gains(takes: Sequence[Take]) -> dict[str, tuple[float, float]]:
 
 def _gain(one: Take, which: str, name: str) -> float:
     poses: tuple[Pose, Pose] = getattr(one, which)
-    if not all(pose.body.visible[:, gestures.SHOULDERS].all(1).any() for pose in poses):
+    if not all(pose.body.visible[:, SHOULDERS].all(1).any() for pose in poses):
         return math.nan
     home = gestures.rest(poses[0], one.excitation)
     if name == "on/off ratio":

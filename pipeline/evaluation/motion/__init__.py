@@ -19,6 +19,7 @@ from pipeline.evaluation.metrics import gestures
 from pipeline.evaluation.report import ASSETS, Row
 from pipeline.media import read_audio
 from pipeline.motion import prosody
+from pipeline.motion.keypoints import NECK, SHOULDERS, WRISTS
 from pipeline.values import Audio, InputError, Motion, Pose
 
 DEFINITION = (
@@ -255,13 +256,11 @@ def read_clips(paths: Sequence[Path]) -> list[Pose]:
         pose = gestures.read_pose(path)
         if len(pose) < pose.fps:
             raise InputError(f"{path} has {len(pose)} frames; give a clip of at least one second")
-        if not (
-            pose.body.visible[:, gestures.WRISTS] & pose.body.visible[:, [gestures.NECK]]
-        ).any():
+        if not (pose.body.visible[:, WRISTS] & pose.body.visible[:, [NECK]]).any():
             raise InputError(
                 f"{path} never shows a wrist with the neck; choose a clip with gestures"
             )
-        if not pose.body.visible[:, gestures.SHOULDERS].all(1).any():
+        if not pose.body.visible[:, SHOULDERS].all(1).any():
             raise InputError(f"{path} has no frame with both shoulders; choose another clip")
         poses.append(pose)
     return poses

@@ -21,6 +21,7 @@ from pipeline.media import read_image
 from pipeline.motion import prosody
 from pipeline.motion.gestures import arm_ik, beats
 from pipeline.motion.gestures import head as gesture
+from pipeline.motion.keypoints import HAND_EDGES, LIMBS, MIDDLE_ROOT, TRUNK_BONES
 from pipeline.motion.refocus import refocus
 from pipeline.values import Audio, Keypoints, Motion, Pose
 
@@ -31,8 +32,7 @@ EARLY, LATE = 0.08, 0.04  # s before and after the accent within which an apex i
 SHIFT = 0.35  # s by which the control's accents come later
 TOLERANCE = 0.1  # degrees
 ROUNDING = 1e-12  # numpy rounds a complex product by the place of its operands in memory
-HAND_BONES = [(0 if k % 4 == 1 else k - 1, k) for k in range(1, 21)]
-BODY_BONES = [(1, 2), (1, 5), (1, 8), (1, 11), *gestures.LIMBS]
+BODY_BONES = [*TRUNK_BONES, *LIMBS]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def bone_change(pose: Pose, reference: Pose) -> float:
         seen = (points.visible[:, start] & points.visible[:, end]).all(0)
         return np.where(seen, np.linalg.norm(across, axis=2), 0)
 
-    both = [(a + side, b + side) for side in (0, 21) for a, b in HAND_BONES]
+    both = [(a + side, b + side) for side in (0, 21) for a, b in HAND_EDGES]
     worst = [0.0]
     for name, bones in (("body", BODY_BONES), ("hands", both)):
         old, new = lengths(getattr(reference, name), bones), lengths(getattr(pose, name), bones)
@@ -147,10 +147,10 @@ def _bones(pose: Pose, arm: arm_ik.Arm) -> list[np.ndarray]:
     """Upper arm, forearm, hand and shoulder line, each (T,) complex in pixels."""
     shoulder, elbow, wrist, first = arm.joints
     body = arm_ik.plane(pose.body.xy, pose.size)
-    palm = arm_ik.plane(pose.hands.xy[:, first + arm_ik.MIDDLE_ROOT], pose.size)
+    palm = arm_ik.plane(pose.hands.xy[:, first + MIDDLE_ROOT], pose.size)
     pairs = ((shoulder, elbow), (elbow, wrist))
     bones = [body[:, b] - body[:, a] for a, b in pairs]
-    if not pose.hands.visible[0, first + arm_ik.MIDDLE_ROOT]:
+    if not pose.hands.visible[0, first + MIDDLE_ROOT]:
         palm = body[:, wrist] + bones[1]  # no hand, no turn
     return [*bones, palm - body[:, wrist], body[:, 5] - body[:, 2]]
 

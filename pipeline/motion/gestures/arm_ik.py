@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.motion.keypoints import L_ARM, LEFT_HAND, MIDDLE_ROOT, R_ARM, RIGHT_HAND
 from pipeline.values import Keypoints, Pose
 
 RIGHT, LEFT = (
-    (2, 3, 4, 21),
-    (5, 6, 7, 0),
+    (*R_ARM, RIGHT_HAND.start),
+    (*L_ARM, LEFT_HAND.start),
 )  # shoulder, elbow, wrist, first hand point; the person's own sides
-MIDDLE_ROOT = 9  # of a hand's 21 points, the one that tells where the hand points
 ABDUCTION, FLEXION, WRIST = (-30.0, 120.0), 150.0, 20.0  # degrees; the table above
 STRAIGHT = (
     8.0  # degrees of bend under which the elbow's side is not known: the forearm then bends inwards

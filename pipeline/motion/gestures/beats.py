@@ -21,13 +21,13 @@ from pipeline.motion import timing
 from pipeline.motion.gestures import arm_ik
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.gestures.arm_ik import LEFT, RIGHT, Arm
+from pipeline.motion.keypoints import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, SHOULDERS
 from pipeline.values import InputError, Keypoints, Pose
 
 if TYPE_CHECKING:
     from pipeline.motion.prosody import Prosody
 
 MODES = ("still", "head", "full")
-R_HIP, L_HIP = 8, 11
 UPPER = np.array([0, 1, 2, 3, 4, 5, 6, 7, 14, 15, 16, 17])  # what sways with the torso
 
 WEAKEST = 0.2  # accents under this strength get no stroke
@@ -340,7 +340,7 @@ def _pivot(reference: Pose, rest: np.ndarray) -> complex:
     """Where the torso sways about: between the hips, or under the neck where they are not seen."""
     if reference.body.visible[0, [R_HIP, L_HIP]].all():
         return rest[[R_HIP, L_HIP]].mean()
-    return rest[[2, 5]].mean() + 1j * PIVOT * abs(rest[2] - rest[5])
+    return rest[list(SHOULDERS)].mean() + 1j * PIVOT * abs(rest[R_SHOULDER] - rest[L_SHOULDER])
 
 
 def _forbidden(made: Pose, reference: Pose, pose: Pose) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.motion import face_animation
+from pipeline.motion.keypoints import ELBOWS, HEAD_POINTS, SHOULDERS
 from pipeline.values import BODY, InputError, Keypoints, Pose
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ BLINK_MEDIAN, BLINK_SPREAD = 2.4, 0.45  # s and log-normal sigma of the pauses b
 BLINK_CLOSE, BLINK_HOLD, BLINK_OPEN = 0.075, 0.035, 0.140
 SNAP_SHARE, SNAP_SECONDS = 0.6, 0.5  # blinks that move to the start of a near pause
 BREATH_HERTZ, BREATH_RISE = 0.25, 0.012  # of the shoulders, rise as a share of their width
-HEAD_POINTS = np.array([0, 14, 15, 16, 17])  # nose, eyes and ears of the 18 body points
 HEAD_DEPTH = np.array([0.66, 0.0, 0.0, -1.15, -1.15])
-SHOULDERS, ELBOWS = (2, 5), (3, 6)
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def talking_head(reference: Pose, face: Keypoints, head: HeadMotion, fps: float)
     shift = (axes.outside(head.shift * tall) - axes.outside(np.zeros(2)))[:, None]
     turned = face_animation.turn(face.xy, head.angles, reference.size, axes) + shift
     body = np.repeat(reference.body.xy[:1], frames, axis=0)
-    seen = HEAD_POINTS[reference.body.score[0, HEAD_POINTS] > 0]
+    seen = np.array(HEAD_POINTS)[reference.body.score[0, HEAD_POINTS] > 0]
     depth = HEAD_DEPTH[np.isin(HEAD_POINTS, seen)]
     body[:, seen] = face_animation.turn_points(body[:, seen], depth, head.angles, axes) + shift
     _breathe(body, reference, fps)

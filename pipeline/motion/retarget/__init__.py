@@ -13,16 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.motion.fda import EYES_NOSE, bridge
+from pipeline.motion.fda import bridge
+from pipeline.motion.keypoints import CHIN, EYES_NOSE, HEAD_POINTS, HIPS, NECK, NOSE_ROOT
 from pipeline.motion.retarget import bones, proportions, report
-from pipeline.motion.retarget.bones import HEAD
-from pipeline.motion.retarget.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
 from pipeline.motion.retarget.report import Report
 from pipeline.values import InputError, Keypoints, Pose
 
 METHODS, FRAMINGS = ("bones", "similar", "published"), bones.FRAMINGS
 FIT_IDS = np.array([0, 1, 2, 5, *range(8, 18)])  # the published fit leaves elbows and wrists out
-HIPS = (R_HIP, L_HIP)
 Person = int | tuple[float, float]
 
 
@@ -260,7 +258,7 @@ def _size_head(pose: Pose, reference: Pose, gain: float) -> Pose:
     if not gain or not pose.body.visible[:, NECK].any():
         return pose
     body, face = pose.body.xy.copy(), pose.face.xy.copy()
-    body[:, HEAD] = neck[:, None] + gain * (body[:, HEAD] - neck[:, None])
+    body[:, HEAD_POINTS] = neck[:, None] + gain * (body[:, HEAD_POINTS] - neck[:, None])
     face = neck[:, None] + gain * (face - neck[:, None])
     both = pose.body.visible[:, NECK] & pose.face.visible[:, NOSE_ROOT]
     if both.any() and reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]:
@@ -268,7 +266,7 @@ def _size_head(pose: Pose, reference: Pose, gain: float) -> Pose:
         found = np.median((face[:, NOSE_ROOT, 1] - neck[:, 1])[both])
         most = 0.5 * abs(reference.face.xy[0, CHIN, 1] - reference.face.xy[0, NOSE_ROOT, 1])
         step = np.clip(wanted - found, -most, most)  # more than that is posture, not anatomy
-        body[:, HEAD, 1] += step
+        body[:, HEAD_POINTS, 1] += step
         face[..., 1] += step
     return replace(
         pose, body=Keypoints(body, pose.body.score), face=Keypoints(face, pose.face.score)

@@ -11,24 +11,50 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.motion.fda import EYES_NOSE, bridge
+from pipeline.motion.fda import bridge
+from pipeline.motion.keypoints import (
+    ANKLES,
+    CHIN,
+    EYES_NOSE,
+    HEAD_POINTS,
+    HIPS,
+    L_ANKLE,
+    L_ELBOW,
+    L_HIP,
+    L_KNEE,
+    L_SHOULDER,
+    L_WRIST,
+    NECK,
+    NOSE_ROOT,
+    R_ANKLE,
+    R_ELBOW,
+    R_HIP,
+    R_KNEE,
+    R_SHOULDER,
+    R_WRIST,
+    SHOULDERS,
+    WRISTS_LEFT_RIGHT,
+)
 from pipeline.motion.retarget import proportions
-from pipeline.motion.retarget.proportions import CHIN, L_HIP, NECK, NOSE_ROOT, R_HIP
 from pipeline.values import BODY, InputError, Keypoints, Pose
 
-HEAD = np.array([0, 14, 15, 16, 17])  # nose, eyes, ears
-ANKLES, WRISTS = (
-    (10, 13),
-    (7, 4),
-)  # ankles right, left; wrists in the order of the hands: left, right
 MID_HIP = BODY  # a point of our own between the hips
 # (parent, child, bone) from the neck outwards
 TREE = (
-    (NECK, 2, "shoulders"), (2, 3, "upper arms"), (3, 4, "forearms"),
-    (NECK, 5, "shoulders"), (5, 6, "upper arms"), (6, 7, "forearms"),
-    (NECK, MID_HIP, "torso"), (MID_HIP, 8, "hips"), (MID_HIP, 11, "hips"),
-    (8, 9, "thighs"), (9, 10, "shins"), (11, 12, "thighs"), (12, 13, "shins"),
-)  # fmt: skip
+    (NECK, R_SHOULDER, "shoulders"),
+    (R_SHOULDER, R_ELBOW, "upper arms"),
+    (R_ELBOW, R_WRIST, "forearms"),
+    (NECK, L_SHOULDER, "shoulders"),
+    (L_SHOULDER, L_ELBOW, "upper arms"),
+    (L_ELBOW, L_WRIST, "forearms"),
+    (NECK, MID_HIP, "torso"),
+    (MID_HIP, R_HIP, "hips"),
+    (MID_HIP, L_HIP, "hips"),
+    (R_HIP, R_KNEE, "thighs"),
+    (R_KNEE, R_ANKLE, "shins"),
+    (L_HIP, L_KNEE, "thighs"),
+    (L_KNEE, L_ANKLE, "shins"),
+)
 FRAMINGS = ("reference", "driving")
 FEET_SHARE = 0.5  # of the frames that must show a foot for the body to stand on it
 SUPPORT = (
@@ -75,7 +101,7 @@ def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[P
     moved = _rise(source, ratios, scale, reference, scale / unit, alike)
     root, feet = _root(source, base, ratios, scale, _feet(pose, reference))
     parts = {"body": local, "face": moved["face"], "hands": _hands(source, base, ratios, scale)}
-    parts["body"][:, HEAD] = moved["body"]
+    parts["body"][:, HEAD_POINTS] = moved["body"]
     out = _pose(pose, reference.size, {name: part + root[:, None] for name, part in parts.items()})
     goal = reference if framing == "reference" else _contained(pose, reference.size, contain)
     offset, anchor = _offset(out, pose, goal, alike if framing == "reference" else alike[:0], feet)
@@ -103,13 +129,13 @@ class _Source:
 def _points(pose: Pose) -> _Source:
     pixels = np.array([pose.size[1], pose.size[0]], float)
     body, seen = pose.body.xy * pixels, pose.body.visible
-    hips_seen = seen[:, [R_HIP, L_HIP]].all(1)
-    body = np.concatenate([body, body[:, [R_HIP, L_HIP]].mean(1, keepdims=True)], 1)
+    hips_seen = seen[:, HIPS].all(1)
+    body = np.concatenate([body, body[:, HIPS].mean(1, keepdims=True)], 1)
     seen = np.concatenate([seen, hips_seen[:, None]], 1)
     known = seen.any(0)
     for k in np.flatnonzero(known & ~seen.all(0)):
         body[:, k], _ = bridge(body[:, k], seen[:, k], len(pose))
-    if not known[MID_HIP] and known[[R_HIP, L_HIP]].any():  # one hip alone stands for both
+    if not known[MID_HIP] and known[list(HIPS)].any():  # one hip alone stands for both
         body[:, MID_HIP] = body[:, R_HIP if known[R_HIP] else L_HIP]
         known[MID_HIP] = True
     face = pose.face.xy * pixels
@@ -127,8 +153,8 @@ def _points(pose: Pose) -> _Source:
 
 def _stand_in(pose: Pose, body: np.ndarray, known: np.ndarray, face: np.ndarray) -> np.ndarray:
     """(T,2) what the body hangs on when no frame shows a neck: shoulders, the face, else any joint."""
-    if known[[2, 5]].all():
-        return body[:, [2, 5]].mean(1)
+    if known[list(SHOULDERS)].all():
+        return body[:, SHOULDERS].mean(1)
     if pose.face.visible[:, NOSE_ROOT].any():
         return bridge(face[:, NOSE_ROOT], pose.face.visible[:, NOSE_ROOT], len(pose))[0]
     return body[:, np.flatnonzero(known)].mean(1) if known.any() else np.zeros((len(pose), 2))
@@ -161,7 +187,7 @@ def _rise(
     zoom: how much smaller than in the reference the person shall be. frames: where both stand alike, if any.
     """
     gain, neck = ratios.get("face", scale), source.body[:, None, NECK]
-    body, face = gain * (source.body[:, HEAD] - neck), gain * (source.face - neck)
+    body, face = gain * (source.body[:, HEAD_POINTS] - neck), gain * (source.face - neck)
     pose = source.pose
     both = pose.body.visible[:, NECK] & pose.face.visible[:, NOSE_ROOT]
     alike = both & np.isin(np.arange(len(pose)), frames)
@@ -184,7 +210,7 @@ def _hands(source: _Source, base: np.ndarray, ratios: dict[str, float], scale: f
     known = [ratios[name] for name in ("forearms", "face") if name in ratios]
     gain = float(np.exp(np.mean(np.log(known)))) if known else scale
     out = np.empty_like(source.hands)
-    for side, wrist in enumerate(WRISTS):
+    for side, wrist in enumerate(WRISTS_LEFT_RIGHT):
         rows = slice(21 * side, 21 * side + 21)
         out[:, rows] = base[:, wrist, None] + gain * (
             source.hands[:, rows] - source.body[:, wrist, None]

@@ -9,18 +9,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.motion.keypoints import (
+    CHIN,
+    FOREARMS,
+    HIPS,
+    L_HIP,
+    NECK,
+    NOSE_ROOT,
+    R_HIP,
+    SHINS,
+    SHOULDERS,
+    THIGHS,
+    UPPER_ARMS,
+)
 from pipeline.values import Pose
 
-NECK, R_HIP, L_HIP = 1, 8, 11
-NOSE_ROOT, CHIN = 27, 8  # of the 68 face points
 # bone: its pairs of body points, one for each side of the body
 SEGMENTS = {
-    "shoulders": ((2, 5),),
-    "hips": ((8, 11),),
-    "upper arms": ((2, 3), (5, 6)),
-    "forearms": ((3, 4), (6, 7)),
-    "thighs": ((8, 9), (11, 12)),
-    "shins": ((9, 10), (12, 13)),
+    "shoulders": (SHOULDERS,),
+    "hips": (HIPS,),
+    "upper arms": UPPER_ARMS,
+    "forearms": FOREARMS,
+    "thighs": THIGHS,
+    "shins": SHINS,
 }
 # Length over stature; the torso reaches from between the shoulders to between the hips (0.818 - 0.530).
 # Detectors mark shoulders 0.69 to 0.85 of the table's width (EchoMimic's and our own clips): 0.8 is taken.

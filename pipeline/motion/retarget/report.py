@@ -8,7 +8,20 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pipeline.motion.fda import is_missing
-from pipeline.motion.retarget.proportions import NECK
+from pipeline.motion.keypoints import (
+    ANKLES,
+    EYE_CORNERS,
+    EYES,
+    HIPS,
+    JAW_ENDS,
+    L_SHOULDER,
+    NECK,
+    NOSE,
+    NOSE_TIP,
+    R_HIP,
+    R_SHOULDER,
+    SHOULDERS,
+)
 from pipeline.values import VISIBLE, Pose
 
 READABLE_FACE = 60  # pixels of face height; below it lips are a few pixels and cannot be read
@@ -19,8 +32,6 @@ LIPS = (
     (0, "none"),
 )  # from this face height on
 NOMINAL_AREA = 512 * 768  # picture area for which face heights are reported
-SHOULDERS, ANKLES = (2, 5), (10, 13)
-JAW_ENDS, EYE_ENDS, NOSE_TIP = (0, 16), (36, 45), 30  # of the 68 face points
 SOME = 0.05  # share of frames from which missing hands, or hands at the face, are said
 AT_FACE, FINGERS = (
     0.15,
@@ -130,9 +141,9 @@ def body_facing(pose: Pose) -> np.ndarray:
     """
     pixels = np.array([pose.size[1], pose.size[0]], float)
     body, seen = pose.body.xy * pixels, pose.body.visible
-    torso = np.linalg.norm(body[:, [8, 11]].mean(1) - body[:, NECK], axis=1)
-    good = seen[:, [NECK, *SHOULDERS, 8, 11]].all(1) & (torso > 1)
-    width = (body[:, 5, 0] - body[:, 2, 0]) / np.where(good, torso, 1.0)
+    torso = np.linalg.norm(body[:, HIPS].mean(1) - body[:, NECK], axis=1)
+    good = seen[:, [NECK, *SHOULDERS, *HIPS]].all(1) & (torso > 1)
+    width = (body[:, L_SHOULDER, 0] - body[:, R_SHOULDER, 0]) / np.where(good, torso, 1.0)
     share = np.clip(width / FRONT, -1, 1)
     return np.where(good, np.degrees(np.arccos(share)), np.nan)
 
@@ -143,12 +154,12 @@ def turned_away(pose: Pose) -> np.ndarray:
     In profile or further round the nose lies beside both eyes, not between them.
     """
     seen = pose.body.visible
-    width = (pose.body.xy[:, 5, 0] - pose.body.xy[:, 2, 0]) * pose.size[1]
-    height = np.abs(pose.body.xy[:, 8, 1] - pose.body.xy[:, NECK, 1]) * pose.size[0]
+    width = (pose.body.xy[:, L_SHOULDER, 0] - pose.body.xy[:, R_SHOULDER, 0]) * pose.size[1]
+    height = np.abs(pose.body.xy[:, R_HIP, 1] - pose.body.xy[:, NECK, 1]) * pose.size[0]
     shoulders = seen[:, SHOULDERS].all(1)
-    nose, eyes = pose.body.xy[:, 0, 0], pose.body.xy[:, [14, 15], 0]
+    nose, eyes = pose.body.xy[:, NOSE, 0], pose.body.xy[:, EYES, 0]
     beside = (nose < eyes.min(1)) | (nose > eyes.max(1))
-    head = seen[:, [0, 14, 15]]
+    head = seen[:, [NOSE, *EYES]]
     away = (width < -MIN_SHOULDERS * height) | ~head.any(1) | (head.all(1) & beside)
     return shoulders & is_missing(pose.face) & away
 
@@ -323,10 +334,10 @@ def _apart(pair: tuple[float | None, float | None]) -> float:
 
 def _swapped(pose: Pose) -> bool:
     """Whether most frames with a face show the right shoulder on the side of the left half of the face."""
-    seen = pose.face.visible[:, [*JAW_ENDS, *EYE_ENDS]].all(1) & pose.body.visible[
+    seen = pose.face.visible[:, [*JAW_ENDS, *EYE_CORNERS]].all(1) & pose.body.visible[
         :, SHOULDERS
     ].all(1)
-    jaw, eyes = (pose.face.xy[:, b, 0] - pose.face.xy[:, a, 0] for a, b in (JAW_ENDS, EYE_ENDS))
-    shoulders = pose.body.xy[:, 5, 0] - pose.body.xy[:, 2, 0]
+    jaw, eyes = (pose.face.xy[:, b, 0] - pose.face.xy[:, a, 0] for a, b in (JAW_ENDS, EYE_CORNERS))
+    shoulders = pose.body.xy[:, L_SHOULDER, 0] - pose.body.xy[:, R_SHOULDER, 0]
     sure = seen & (np.abs(shoulders) > 0.5 * np.abs(jaw)) & (jaw * eyes > 0)
     return bool(sure.any() and (jaw * shoulders < 0)[sure].mean() > 0.5)

@@ -11,14 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.motion.keypoints import CORE_POINTS, HEAD_POINTS, RIGID_FACE, SHINS, THIGHS
 from pipeline.render.warp.face import residual
 from pipeline.render.warp.geometry import (
     ARMS,
-    CORE,
-    HEAD,
-    RIGID_FACE,
-    SHINS,
-    THIGHS,
     Room,
     Skeleton,
     affine,
@@ -136,13 +132,17 @@ def _head(reference: Skeleton, target: Skeleton, core_ratio: Tensor) -> tuple[Te
     both = (reference.body_seen & target.body_seen).to(core_ratio.dtype)
     face = (reference.face_seen & target.face_seen).to(core_ratio.dtype)
     linear, _, centre = similarity(
-        target.body[:, CORE], reference.body[:, CORE], torch.ones_like(both[:, CORE])
+        target.body[:, CORE_POINTS],
+        reference.body[:, CORE_POINTS],
+        torch.ones_like(both[:, CORE_POINTS]),
     )
     matrix = affine(linear, centre[:, 0], centre[:, 1])
     ratio = core_ratio
-    linear, size, centre = similarity(target.body[:, HEAD], reference.body[:, HEAD], both[:, HEAD])
+    linear, size, centre = similarity(
+        target.body[:, HEAD_POINTS], reference.body[:, HEAD_POINTS], both[:, HEAD_POINTS]
+    )
     linear = linear / (size * core_ratio)[:, None, None]
-    use = both[:, HEAD].sum(-1) >= 2
+    use = both[:, HEAD_POINTS].sum(-1) >= 2
     matrix = torch.where(use[:, None, None], affine(linear, centre[:, 0], centre[:, 1]), matrix)
     points = (p.face[:, RIGID_FACE] for p in (target, reference))
     linear, size, centre = similarity(*points, face[:, RIGID_FACE])
@@ -153,8 +153,8 @@ def _head(reference: Skeleton, target: Skeleton, core_ratio: Tensor) -> tuple[Te
 
 def _trunk(reference: Skeleton, target: Skeleton, ratio: Tensor, nodes: Tensor) -> list[Tensor]:
     """Places (N,2,h,w) under the maps of the torso, the thighs and the shins."""
-    a = target.body[:, CORE]
-    b = reference.body[:, CORE]
+    a = target.body[:, CORE_POINTS]
+    b = reference.body[:, CORE_POINTS]
     even = torch.ones_like(a[..., 0])
     linear, _, centre = similarity(a, b, even)
     torso = bend(affine(linear, centre[:, 0], centre[:, 1]), a, b, even, TORSO_STIFFNESS)

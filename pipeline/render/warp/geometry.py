@@ -11,16 +11,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.motion.keypoints import (
+    BROWS,
+    CHIN,
+    CORE_POINTS,
+    FOREARMS,
+    HEAD_POINTS,
+    L_EAR,
+    L_HIP,
+    L_SHOULDER,
+    NECK,
+    R_EAR,
+    R_HIP,
+    R_SHOULDER,
+    RIGID_FACE,
+    SHINS,
+    THIGHS,
+    UPPER_ARMS,
+    head_height_from,
+)
 from pipeline.values import VISIBLE
 
-CORE = (1, 2, 5, 8, 11)  # neck, shoulders, hips: the rigid part of the body
-HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
-RIGID_FACE = (*range(4), *range(13, 48))  # face points that speech does not move
-THIGHS = ((8, 9), (11, 12))
-SHINS = ((9, 10), (12, 13))
-ARMS = ((2, 3), (5, 6), (3, 4), (6, 7))  # upper arms, then forearms; the right one first
-ELBOWS = (3, 6)
-HAND_BONES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
+ARMS = (*UPPER_ARMS, *FOREARMS)  # the right one first
 LIMB_RADIUS = (0.24, 0.24, 0.18, 0.18)  # of ARMS, in head heights
 # head heights beyond its radius that a part may own: sleeves
 REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)
@@ -179,28 +191,30 @@ def arm_bones(pose: Skeleton) -> Tensor:
 
 
 def head_unit(pose: Skeleton) -> Tensor:
-    """(N,) head height (chin to crown) by the face, else by the shoulders, else by the ears; metric."""
-    brow = pose.face[:, 17:27].mean(1)
-    chin = pose.face[:, 8]
-    by_face = (brow - chin).norm(dim=-1) * 1.55
-    by_shoulders = (pose.body[:, 2] - pose.body[:, 5]).norm(dim=-1) / 1.6
-    by_ears = (pose.body[:, 16] - pose.body[:, 17]).norm(dim=-1) * 1.4
+    """Measure the head from chin to crown: (N,), metric. See `keypoints.head_height_from`."""
+    brow = pose.face[:, BROWS].mean(1)
+    chin = pose.face[:, CHIN]
+    shoulders = pose.body[:, R_SHOULDER] - pose.body[:, L_SHOULDER]
+    ears = pose.body[:, R_EAR] - pose.body[:, L_EAR]
     seen = pose.body_seen
-    other = torch.where(
-        seen[:, 2] & seen[:, 5], by_shoulders, torch.where(seen[:, 16] & seen[:, 17], by_ears, 0.2)
+    return head_height_from(
+        face=((brow - chin).norm(dim=-1), has_face(pose)),
+        shoulders=(shoulders.norm(dim=-1), seen[:, R_SHOULDER] & seen[:, L_SHOULDER]),
+        ears=(ears.norm(dim=-1), seen[:, R_EAR] & seen[:, L_EAR]),
+        picture_height=1.0,
+        where=torch.where,
     )
-    return torch.where(has_face(pose), by_face, other).clamp_min(0.02)
 
 
 def head_frame(pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
     """(N,2) centre and (N,2) unit vector towards the crown of the reference's head."""
-    brow = pose.face[:, 17:27].mean(1)
-    chin = pose.face[:, 8]
+    brow = pose.face[:, BROWS].mean(1)
+    chin = pose.face[:, CHIN]
     up = torch.nn.functional.normalize(brow - chin, dim=-1)
-    seen = pose.body_seen[:, HEAD, None].to(up.dtype)
-    middle = (pose.body[:, HEAD] * seen).sum(1) / seen.sum(1).clamp_min(1)
+    seen = pose.body_seen[:, HEAD_POINTS, None].to(up.dtype)
+    middle = (pose.body[:, HEAD_POINTS] * seen).sum(1) / seen.sum(1).clamp_min(1)
     middle = torch.where(
-        seen.sum(1) > 0, middle, pose.body[:, 1] - unit[:, None] * unit.new_tensor([0, 0.75])
+        seen.sum(1) > 0, middle, pose.body[:, NECK] - unit[:, None] * unit.new_tensor([0, 0.75])
     )
     face = has_face(pose)[:, None]
     up = torch.where(face, up, up.new_tensor([0.0, -1.0]))
@@ -214,16 +228,16 @@ def complete(pose: Skeleton, unit: Tensor) -> Skeleton:
     head, _ = head_frame(pose, unit)
     down = unit[:, None] * unit.new_tensor([0.0, 1.0])
     side = unit[:, None] * unit.new_tensor([1.0, 0.0])
-    both = (seen[:, 2] & seen[:, 5])[:, None]
-    neck = torch.where(both, (body[:, 2] + body[:, 5]) / 2, head + down * 0.85)
-    body[:, 1] = torch.where(seen[:, 1:2], body[:, 1], neck)
-    for joint, sign in ((2, -1), (5, 1)):
+    both = (seen[:, R_SHOULDER] & seen[:, L_SHOULDER])[:, None]
+    neck = torch.where(both, (body[:, R_SHOULDER] + body[:, L_SHOULDER]) / 2, head + down * 0.85)
+    body[:, NECK] = torch.where(seen[:, NECK, None], body[:, NECK], neck)
+    for joint, sign in ((R_SHOULDER, -1), (L_SHOULDER, 1)):
         body[:, joint] = torch.where(
-            seen[:, joint, None], body[:, joint], body[:, 1] + sign * 0.8 * side
+            seen[:, joint, None], body[:, joint], body[:, NECK] + sign * 0.8 * side
         )
-    for joint, sign in ((8, -1), (11, 1)):
+    for joint, sign in ((R_HIP, -1), (L_HIP, 1)):
         body[:, joint] = torch.where(
-            seen[:, joint, None], body[:, joint], body[:, 1] + sign * 0.5 * side + 2.2 * down
+            seen[:, joint, None], body[:, joint], body[:, NECK] + sign * 0.5 * side + 2.2 * down
         )
     return Skeleton(body, *(getattr(pose, name) for name in list(pose.__dataclass_fields__)[1:]))
 
@@ -234,9 +248,9 @@ def core_map(reference: Skeleton, target: Skeleton) -> tuple[Tensor, Tensor]:
     face = (reference.face_seen & target.face_seen).float()
     fits = []
     for a, b, w in (
-        (reference.body[:, CORE], target.body[:, CORE], weight[:, CORE]),
+        (reference.body[:, CORE_POINTS], target.body[:, CORE_POINTS], weight[:, CORE_POINTS]),
         (reference.face[:, RIGID_FACE], target.face[:, RIGID_FACE], face[:, RIGID_FACE]),
-        (reference.body[:, HEAD], target.body[:, HEAD], weight[:, HEAD]),
+        (reference.body[:, HEAD_POINTS], target.body[:, HEAD_POINTS], weight[:, HEAD_POINTS]),
     ):
         linear, ratio, centre = similarity(a, b, w)
         fits.append((affine(linear, centre[:, 0], centre[:, 1]), ratio, w.sum(-1)))

@@ -14,23 +14,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.motion.keypoints import (
+    CORE_POINTS,
+    ELBOWS,
+    HAND_EDGES,
+    L_HIP,
+    NECK,
+    R_HIP,
+    SHINS,
+    SHOULDERS,
+    THIGHS,
+)
 from pipeline.render.warp.arm_matte import arm_shares
 from pipeline.render.warp.crown import crown
 from pipeline.render.warp.face import lips_colour
 from pipeline.render.warp.geometry import (
     ARMS,
-    CORE,
-    ELBOWS,
-    HAND_BONES,
     HAND_RADIUS,
     HEAD_AXES,
     LIMB_RADIUS,
     REACH,
     SHIN_RADIUS,
-    SHINS,
     SHOULDER,
     THIGH_RADIUS,
-    THIGHS,
     TORSO_PAD,
     Room,
     Skeleton,
@@ -104,7 +110,7 @@ class Plates:
 def body_distances(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) -> Tensor:
     """(N,6,h,w) signed distances in head heights to head (given), torso, thighs and shins."""
     u = unit[:, None, None]
-    torso = polygon(nodes, pose.body[:, (2, 5, 11, 8)]) / u - TORSO_PAD
+    torso = polygon(nodes, pose.body[:, (*SHOULDERS, L_HIP, R_HIP)]) / u - TORSO_PAD
     legs = []
     for bones, radius in ((THIGHS, THIGH_RADIUS), (SHINS, SHIN_RADIUS)):
         for a, b in bones:
@@ -148,13 +154,13 @@ def arm_distances(nodes: Tensor, pose: Skeleton, unit: Tensor) -> Tensor:
     bones = arm_bones(pose).unbind(1)
     for (a, _), ends, radius in zip(ARMS, bones, LIMB_RADIUS, strict=True):
         start, end = ends.unbind(1)
-        start = start + (end - start) * (SHOULDER if a in CORE else 0)
+        start = start + (end - start) * (SHOULDER if a in CORE_POINTS else 0)
         parts.append(bone(nodes, start, end)[2] / u - radius)
     for (elbow, wrist), hand in ((ARMS[2], 1), (ARMS[3], 0)):
         points = pose.hands[:, hand]
         drawn = (
             torch.stack(
-                [bone(nodes, points[:, a], points[:, b])[2] for a, b in HAND_BONES], 1
+                [bone(nodes, points[:, a], points[:, b])[2] for a, b in HAND_EDGES], 1
             ).amin(1)
             / u
         )
@@ -197,7 +203,9 @@ def plates(
     near = (1 - (both - both.amin(1, keepdim=True) - 0.1) / 0.3).clamp(0, 1)
     nodes = grid((rows + sum(more), columns), size, aspect, image, room)
     trunk, limbs = distances(nodes)
-    neck = bone(nodes, pose.body[:, 1], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
+    neck = (
+        bone(nodes, pose.body[:, NECK], head)[2][:, None] / unit[:, None, None, None] - NECK_RADIUS
+    )
     elbows = [
         (nodes - pose.body[:, k, :, None, None]).norm(dim=1) / unit[:, None, None] for k in ELBOWS
     ]

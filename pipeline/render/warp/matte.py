@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.render.warp.geometry import HAND_BONES, HAND_RADIUS
+from pipeline.motion.keypoints import HAND_EDGES
+from pipeline.render.warp.geometry import HAND_RADIUS
 
 Layers = list[tuple[Tensor, Tensor]]
 TONES = 4  # mean colours of a hand, from its shadows to its lights
@@ -35,7 +36,7 @@ def features(colour: Tensor, dim: int = 1) -> Tensor:
 
 def tones(image: Tensor, points: Tensor) -> Tensor:
     """(B,TONES,3) features of a hand, means by light of what is on its bones; points (B,21,2) in -1 to 1."""
-    a, b = (points[:, [bone[end] for bone in HAND_BONES]] for end in (0, 1))
+    a, b = (points[:, [bone[end] for bone in HAND_EDGES]] for end in (0, 1))
     where = torch.cat([a + (b - a) * share for share in (0.25, 0.5, 0.75)], 1)
     picked = F.grid_sample(image, where[:, None], mode="bilinear", align_corners=False)[:, :, 0]
     seen = features(picked).transpose(1, 2)

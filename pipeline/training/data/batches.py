@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.models.denoiser import CELL
 from pipeline.motion import skeleton
+from pipeline.motion.keypoints import MIRROR_BODY, MIRROR_FACE, MIRROR_HANDS
 from pipeline.training.data.clips import WITHHELD, Clips, shards
 from pipeline.values import InputError, Keypoints, Pose
 
@@ -26,14 +27,6 @@ FACE_CROPS, HAND_CROPS, HOLE_CROPS = (
     0.18,
 )  # shares of crops at these places, the rest anywhere
 EXCHANGE = 0.35  # chance per batch that an open shard is exchanged
-# mirror images: OpenPose body and iBUG face
-BODY_MIRROR = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
-FACE_MIRROR = (
-    *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1),
-    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, *range(54, 47, -1), *range(59, 54, -1),
-    *range(64, 59, -1), *range(67, 64, -1),
-)  # fmt: skip
-HANDS_MIRROR = (*range(21, 42), *range(21))
 
 
 @dataclass
@@ -98,8 +91,8 @@ class Pool:
 def mirrored(clips: Clips) -> Clips:
     """Left and right exchanged, in pictures and key points."""
 
-    def points(p: Tensor, order: tuple[int, ...]) -> Tensor:
-        p = p[..., list(order), :].clone()
+    def points(p: Tensor, order: np.ndarray) -> Tensor:
+        p = p[..., order.tolist(), :].clone()
         p[..., 0] = 1 - p[..., 0]
         return p
 
@@ -107,9 +100,9 @@ def mirrored(clips: Clips) -> Clips:
     return replace(
         clips,
         **{name: getattr(clips, name).flip(-1) for name in pictures},
-        body=points(clips.body, BODY_MIRROR),
-        hands=points(clips.hands, HANDS_MIRROR),
-        face=points(clips.face, FACE_MIRROR),
+        body=points(clips.body, MIRROR_BODY),
+        hands=points(clips.hands, MIRROR_HANDS),
+        face=points(clips.face, MIRROR_FACE),
     )
 
 

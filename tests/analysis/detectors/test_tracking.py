@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from pipeline.analysis.detectors import holistic, tracking
-from pipeline.analysis.detectors.detection import OTHER_SIDE, Sighting, strayed
+from pipeline.analysis.detectors.detection import Sighting, strayed
 from pipeline.analysis.detectors.mediapipe_graphs import Region
 from pipeline.evaluation.alignment import ADULT, Dance, Person, skeleton, standing
 from pipeline.motion import retarget, smoothing, timing
+from pipeline.motion.keypoints import MIRROR_BODY
 from pipeline.motion.retarget import report as doctor
 from pipeline.values import Keypoints, Pose
 
@@ -186,7 +187,7 @@ def test_a_back_keeps_its_body_and_its_sides_in_every_frame():
     """Left and right cross when somebody turns round; only a crossing under a face is a mistake."""
     pose = adult()
     xy = pose.body.xy.copy()
-    xy[40:60] = xy[40:60][:, OTHER_SIDE]
+    xy[40:60] = xy[40:60][:, MIRROR_BODY]
     face = pose.face.score.copy()
     face[40:60] = 0
     driving = replace(pose, body=Keypoints(xy, pose.body.score), face=Keypoints(pose.face.xy, face))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.evaluation import alignment as planted
 from pipeline.evaluation.alignment import ADULT, CHILD, LONG_LEGS, Person
-from pipeline.motion import retarget
+from pipeline.motion import keypoints, retarget
 from pipeline.motion.retarget import bones, proportions
 from pipeline.values import Keypoints, Pose
 
@@ -144,7 +144,7 @@ def test_a_clip_on_its_own_frame_does_not_change(row: int, missing: tuple[int, .
     driving = without(tall(), missing)
     nod = 0.01 * np.sin(np.arange(60) / 7)[:, None]
     driving.face.xy[..., 1] += nod
-    driving.body.xy[:, bones.HEAD, 1] += nod
+    driving.body.xy[:, keypoints.HEAD_POINTS, 1] += nod
     out, report = retarget.retarget([driving], driving[row : row + 1])
     assert largest_change(out, driving) < 1e-9 and report.scale == pytest.approx(1)
     assert list(report.bone_ratios.values()) == pytest.approx([1] * len(report.bone_ratios))

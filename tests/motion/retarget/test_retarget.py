@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.motion import retarget, skeleton, timing
+from pipeline.motion import keypoints, retarget, skeleton, timing
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 from tests.helpers.people import person, still_person
 
@@ -86,7 +86,7 @@ def test_a_big_head_gets_the_reference_face_size_and_stays_on_its_neck() -> None
     reference, driving = still_person(), walking()
     neck = driving.body.xy[:, 1:2]
     body = driving.body.xy.copy()
-    body[:, retarget.HEAD] = neck + 1.6 * (body[:, retarget.HEAD] - neck)
+    body[:, keypoints.HEAD_POINTS] = neck + 1.6 * (body[:, keypoints.HEAD_POINTS] - neck)
     face = neck + 1.6 * (driving.face.xy - neck)
     big = Pose(
         Keypoints(body, driving.body.score),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.motion.keypoints import HAND_EDGES
 from pipeline.render import warp
 from pipeline.render.warp import hands
-from pipeline.render.warp.geometry import HAND_BONES
 from pipeline.render.warp.layers import ABOVE
 from pipeline.values import Keypoints, Pose
 
@@ -41,7 +41,7 @@ def shape(wrist: np.ndarray) -> torch.Tensor:
     """(256,256) bool: the hand's own pixels, thinner than half of the band that the layers cut out."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     points, least = fan(wrist), np.full(SIZE, np.inf)
-    for a, b in HAND_BONES:
+    for a, b in HAND_EDGES:
         axis = points[b] - points[a]
         along = np.clip(
             ((x - points[a][0]) * axis[0] + (y - points[a][1]) * axis[1]) / (axis @ axis), 0, 1
