@@ -69,7 +69,7 @@ def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motio
     mode = request.refocus or pipe.refocus_mode
     regions = Regions(**{f.name: getattr(request, f"{f.name}_intensity") for f in fields(Regions)})
     return refocus(
-        analysis.motion, request.intensity, size=request.size, mode=mode, regions=regions
+        analysis.motion, request.intensity, size=request.gesture_size, mode=mode, regions=regions
     )
 
 

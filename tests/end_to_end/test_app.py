@@ -101,7 +101,7 @@ def test_three_steps_over_the_api(address, files) -> None:
     assert both.frames == 25 and (both.width, both.height) == (384, 128) and both.has_audio
     loaded = client.predict(handle_file(video_of(result)), api_name="/load_settings")
     assert "Settings loaded" in loaded[0]
-    values = dict(zip([knob.name for knob in controls.KNOBS], loaded[1:], strict=True))
+    values = dict(zip([control.name for control in controls.CONTROLS], loaded[1:], strict=True))
     assert values["intensity"] == 2 and values["steps"] == 2 and values["refocus"] == "auto"
     assert (values["height"], values["width"], values["person"]) == (128, 128, "")
 

@@ -264,18 +264,20 @@ def test_every_choice_of_a_request_is_on_the_page() -> None:
         "accents",
         "accent_rows",
     }  # files, the server's, the table
-    names = [knob.name for knob in controls.KNOBS]
+    names = [control.name for control in controls.CONTROLS]
     assert sorted(names) == sorted({field.name for field in fields(jobs.Request)} - given)
-    assert {knob.group for knob in controls.KNOBS} == {name for name, _ in controls.GROUPS} | {
+    assert {control.look.group for control in controls.CONTROLS} == {
+        name for name, _ in controls.GROUPS
+    } | {
         "intensity",
         "people",
     }
     for stage in ("analyse", "tune", "generate"):
-        mine = [knob for knob in controls.KNOBS if knob.stage == stage]
-        shown = tuple(knob.default for knob in mine)
+        mine = controls.of_stage(stage)
+        shown = tuple(control.default for control in mine)
         for values in (shown, (None,) * len(mine)):  # None: a field that was wiped
             read = controls.read(stage, values)
-            assert read == {knob.name: getattr(jobs.Request, knob.name) for knob in mine}
+            assert read == {control.name: control.option.default for control in mine}
 
 
 # ---- people and pose files

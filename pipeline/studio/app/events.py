@@ -14,6 +14,11 @@ import gradio as gr
 
 from pipeline.studio.app import controls, handlers, session
 from pipeline.studio.app.examples import examples
+from pipeline.studio.options import name_options, options_of
+from pipeline.studio.request import LABELS, Request
+
+# Arguments of an endpoint bear the names that users type, such as "size" for `gesture_size`.
+TYPED_NAMES = {option.name: option.typed_name for option in options_of(Request)}
 
 
 def uploads() -> Path:
@@ -40,6 +45,7 @@ def shown(handler: Callable[..., Iterator], names: list[str]) -> Callable[..., I
             ) from error  # ends what would follow
         except ValueError as error:
             sentence = re.sub(rf"{re.escape(str(uploads()))}/(\w+/)?", "", str(error))
+            sentence = name_options(sentence, LABELS)
             raise gr.Error(
                 html.escape(sentence, quote=False), duration=None, print_exception=False
             ) from error
@@ -74,7 +80,10 @@ class Wiring:
         given = given.split() if isinstance(given, str) else given
         named = {"api_name": name} if name else {"api_visibility": "private"}
         how = {"show_progress": "hidden"} | how
-        return event(shown(handler, given), self.parts(given), self.parts(out), **named, **how)
+        argument_names = [TYPED_NAMES.get(part, part) for part in given]
+        return event(
+            shown(handler, argument_names), self.parts(given), self.parts(out), **named, **how
+        )
 
     def then_tune(self, event: Any, named: str = "") -> None:
         """Draws the skeleton after `event`, then what else shows the same motion."""
@@ -134,8 +143,7 @@ class Wiring:
     def motion(self) -> None:
         """The sliders and the accents, all on one path."""
         ui, latest = self.ui, {"trigger_mode": "always_last"}
-        knobs = [knob for knob in controls.KNOBS if knob.stage == "tune"]
-        moves = [getattr(ui[k.name], "release" if k.kind == "slider" else "input") for k in knobs]
+        moves = [move_event(control, ui[control.name]) for control in controls.of_stage("tune")]
         self.then_tune(functools.partial(gr.on, moves, **latest), "tune excerpt pose")
         edit = functools.partial(ui["accents"].input, **latest)
         typed = self.on(edit, handlers.typed, "visit accents", "visit")
@@ -187,7 +195,7 @@ class Wiring:
             queue=False,
             show_progress="hidden",
         )
-        kept = " ".join(knob.name for knob in controls.KNOBS)
+        kept = " ".join(control.name for control in controls.CONTROLS)
         self.on(
             ui["old"].upload,
             handlers.load_settings,
@@ -195,6 +203,11 @@ class Wiring:
             f"visit status {kept}",
             "load_settings",
         )
+
+
+def move_event(control: controls.AppControl, part: Any) -> Any:
+    """Return the event that tells a change of a control: a slider tells it when it is released."""
+    return part.release if control.look.widget == "slider" else part.input
 
 
 def clip_if_seen(*given: Any) -> Iterator:

@@ -318,4 +318,4 @@ def load_settings(visit: Visit, video: str | None) -> Iterator:
     rows = request.accent_rows
     extra = "" if rows is None else f" and {len(rows)} accents"
     text = line(f"<b>Settings{extra} loaded</b>; choose the inputs and press 1 Analyse.")
-    yield replace(visit, accents=rows, speech=""), text, *controls.shown(request)
+    yield replace(visit, accents=rows, speech=""), text, *controls.shown(request).values()

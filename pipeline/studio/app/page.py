@@ -7,8 +7,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline import ROOT
-from pipeline.studio.app import controls as app_controls
-from pipeline.studio.app import handlers, session, status
+from pipeline.studio.app import controls, handlers, session, status
 from pipeline.studio.app.events import Wiring, uploads
 
 ASSETS = ROOT / "assets"
@@ -19,21 +18,28 @@ def whole_file(payload: Any) -> str | None:
     return None if payload is None else payload.path
 
 
-def control(knob: app_controls.Knob) -> Any:
-    """The component of one row of the table of controls."""
-    look = {"label": knob.label, "info": knob.cost, "elem_id": knob.name, "min_width": 200}
-    if knob.kind == "slider":
-        return gr.Slider(*knob.range, knob.default, step=knob.step, **look)
-    if knob.kind == "choice":
-        return gr.Dropdown(list(knob.choices), value=knob.default, **look)
-    if knob.kind == "number":
-        return gr.Number(knob.default, precision=0, minimum=0, **look)
-    return gr.Textbox(knob.default, max_lines=1, **look)
+def component(control: controls.AppControl) -> gr.components.Component:
+    """Return the component that shows one control."""
+    shared = {
+        "label": control.option.label,
+        "info": control.look.cost,
+        "elem_id": control.name,
+        "min_width": 200,
+    }
+    if control.look.widget == "slider":
+        low, high = control.range
+        return gr.Slider(low, high, control.default, step=control.look.step, **shared)
+    if control.look.widget == "choice":
+        return gr.Dropdown(list(control.choices), value=control.default, **shared)
+    if control.look.widget == "number":
+        return gr.Number(control.default, precision=0, minimum=0, **shared)
+    return gr.Textbox(control.default, max_lines=1, **shared)
 
 
-def controls(group: str) -> dict[str, Any]:
-    """The components of one group, by name."""
-    return {knob.name: control(knob) for knob in app_controls.KNOBS if knob.group == group}
+def components(group: str) -> dict[str, Any]:
+    """Return the components of one group, by name."""
+    members = [control for control in controls.CONTROLS if control.look.group == group]
+    return {control.name: component(control) for control in members}
 
 
 def input_column() -> dict[str, Any]:
@@ -86,7 +92,7 @@ def motion_column() -> dict[str, Any]:
         with gr.Column(scale=1, min_width=140):
             ui["hint"] = gr.Markdown(handlers.ACCENT_HINT)
             ui["detected"] = gr.Button("Reset to detected", size="sm", elem_id="detected")
-    ui |= controls("intensity")
+    ui |= components("intensity")
     with gr.Tabs() as ui["views"]:
         with gr.Tab("Skeleton", id="skeleton") as ui["skeleton_tab"], gr.Row():
             ui["skeleton"] = gr.Video(
@@ -107,7 +113,7 @@ def motion_column() -> dict[str, Any]:
                 label="Click one", format="jpeg", buttons=[], elem_id="people", scale=3, **look
             )
             with gr.Column(scale=2, min_width=150):
-                ui |= controls("people")
+                ui |= components("people")
     with gr.Row():
         with gr.Column(scale=4, min_width=220):
             ui["notes"] = gr.Markdown("Warnings about the alignment appear here.", elem_id="notes")
@@ -147,9 +153,9 @@ def result_column() -> dict[str, Any]:
 def folded() -> dict[str, Any]:
     """The folded controls; each says its cost."""
     ui = {}
-    for group, title in app_controls.GROUPS:
+    for group, title in controls.GROUPS:
         with gr.Accordion(title, open=False), gr.Row():
-            ui |= controls(group)
+            ui |= components(group)
             if group == "output":
                 ui["old"] = gr.File(
                     label="Load settings from a video made here", file_types=["video"], height=110,

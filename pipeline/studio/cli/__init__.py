@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from pipeline.studio.cli.commands import generate, models, pose, preview
 from pipeline.studio.cli.parser import TRAINERS, build_parser
+from pipeline.studio.options import name_options
+from pipeline.studio.request import FLAGS
 from pipeline.values import InputError
 
 
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(json.dumps(result))
         return 0
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {name_options(str(error), FLAGS)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.studio.request import Machine, Request
 from pipeline.values import InputError
 
 log = logging.getLogger("pipeline")
@@ -75,10 +76,9 @@ def start(args: argparse.Namespace) -> tuple:
     from pipeline.analysis import progress
     from pipeline.render import load
     from pipeline.studio import accents_file, steps
-    from pipeline.studio import request as request_module
 
     meter = progress.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
-    request = request_module.Request.of(vars(args))
+    request = Request.of(vars(args))
     pipe = load.load(args.model, how=placement(args), audio2pose=request.audio2pose)
     meter.lap("load model")
     inputs = steps.load(request, pipe)
@@ -96,10 +96,14 @@ def placement(args: argparse.Namespace):
     """Where and how the networks run; `preview` runs none of the large ones and has fewer options."""
     from pipeline.render.runtime.placement import Placement
 
-    if args.command != "generate":
-        return Placement(args.device, args.attention)
+    machine = Machine.of(vars(args))
     return Placement(
-        args.device, args.attention, args.dtype, args.offload, args.compile, args.channels_last
+        machine.device,
+        machine.attention,
+        machine.dtype,
+        machine.offload,
+        machine.compile,
+        machine.channels_last,
     )
 
 

@@ -187,7 +187,7 @@ def test_the_command_line_and_the_request_know_the_modes() -> None:
     for mode in beats.MODES:
         args = build_parser().parse_args([*words, "--gestures", mode])
         assert Request.of(vars(args)).gestures == mode
-    with pytest.raises(ValueError, match="gestures is 'wild'"):
+    with pytest.raises(ValueError, match="`gestures` is 'wild'"):
         Request("a.png", "a.wav", gestures="wild")
 
 

@@ -165,7 +165,7 @@ def test_requests_translate_pose_free_and_refuse_a_driving_video_with_it() -> No
     assert request_module.Request("a.png", "b.wav", audio_guidance=1.5).conditioning() == {
         "audio_guidance": 1.5
     }
-    with pytest.raises(ValueError, match="leave out --driving"):
+    with pytest.raises(ValueError, match="leave out `driving`"):
         request_module.Request("a.png", "b.wav", driving="c.mp4", pose_free="network")
     with pytest.raises(ValueError, match="audio guidance"):
         Guidance(audio=float("nan"))
