@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from pipeline.motion import retarget
+from pipeline.analysis.driving import Driving, DrivingPose
+from pipeline.analysis.framing import detect_reference
+from pipeline.analysis.talking_face import SpeechNetwork, predict_face
+from pipeline.motion import fda, retarget, timing
+from pipeline.motion.accents import edit
+from pipeline.motion.gestures import beats
+from pipeline.motion.gestures.head import head_motion
 from pipeline.motion.prosody import Prosody
-from pipeline.values import Audio, InputError, Motion, Pose, Video
+from pipeline.motion.prosody import analyse as analyse_prosody
+from pipeline.values import Audio, Detection, InputError, Keypoints, Motion, Pose, Progress
 
-Picture = str | Path | Image.Image | np.ndarray
-Speech = str | Path | Audio
-Driving = str | Path | Pose | Video
 MAX_FPS = 60.0
 MAX_OFFSET_MS = 1000.0
-SILENT_RMS = 1e-3  # -60 dBFS: below it the speech is called silent
+SILENT_RMS = 1e-3  # -60 dBFS; below it the speech is called silent
+BEATS_STREAM = 1  # second entropy word of the gestures' generator, whose draws are not the head's
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """Every choice of the user that the analysis depends on.
+
+    fps: frame rate of the motion. detector: name of the pose detector. box: "rigid" or "paper", the face
+    box of the FDA. splice: "face" or "lips", the face points that the sound moves. length: how a short
+    driving clip is continued, one of `timing.LENGTHS`. alignment: how the driving body is put on the
+    reference's. amplitude: factor on the mouth's movement. accents: (N,2) seconds and strengths instead of
+    the detected ones. audio_offset: ms by which the mouth comes later than the sound. gestures: without a
+    driving clip, one of `beats.MODES`, or None for what suits the reference.
+    """
+
+    fps: float = 25.0
+    detector: str = "holistic"
+    box: str = "rigid"
+    splice: str = "face"
+    length: str = "pingpong"
+    alignment: retarget.Alignment = retarget.ALIGNMENT
+    amplitude: float = 1.0
+    seed: int = 0
+    accents: np.ndarray | None = None
+    audio_offset: float = 0.0
+    gestures: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fps <= MAX_FPS:
+            raise InputError(f"fps is {self.fps:g}; give a value from 1 to {MAX_FPS:g}")
 
 
 @dataclass(frozen=True)
@@ -34,25 +67,103 @@ class Analysis:
     people: tuple[Pose, ...] = ()
 
 
-def shifted(audio: Audio, milliseconds: float) -> Audio:
-    """The sound later by that much, earlier where negative; as long as before, silent where none is left."""
+def analyse(
+    network: SpeechNetwork,
+    picture: np.ndarray,
+    audio: Audio,
+    driving: Driving | None,
+    options: AnalysisOptions,
+) -> Generator[Progress, None, Analysis]:
+    """Detect, predict the face, align and splice; return the `Analysis`, which no slider changed yet.
+
+    Args:
+        network: predicts the face from the speech.
+        picture: (H,W,3) uint8, the reference image, cropped to the output's aspect.
+        audio: the speech; the motion lasts as long.
+        driving: what drives the body, or None for generated gestures.
+        options: the user's choices.
+    """
+    fps = options.fps
+    yield Progress("read inputs", 0, 1)
+    detection = detect_reference(picture, options.detector)
+    yield Progress("detect reference image", 1, 1)
+    reference = replace(detection.people[0], fps=fps)
+    frames = audio.frames(fps)
+    prosody = analyse_prosody(audio, fps)
+    if options.accents is not None:
+        prosody = edit(prosody, options.accents)
+    head = head_motion(prosody, frames, fps, np.random.default_rng(options.seed))
+    delayed_audio = delay_audio(audio, options.audio_offset)
+    talking_face = predict_face(network, delayed_audio, reference, head, options.amplitude, picture)
+    yield Progress("audio2pose", frames, frames)
+    warnings = [*detection.notes, *_silence_warnings(audio)]
+    report = None
+    people: tuple[Pose, ...] = ()
+    if driving is None:
+        rng = np.random.default_rng((options.seed, BEATS_STREAM))
+        pose = beats.pose_free(reference, talking_face.points, head, prosody, rng, options.gestures)
+    else:
+        tracked = yield from driving.people(fps, frames, options.detector)
+        pose, report = align(tracked, reference, talking_face.points, options)
+        # the report repeats a detector's notes with numbers; notes on a pose file stand nowhere else
+        if report is None or isinstance(driving, DrivingPose):
+            warnings += tracked.notes
+        if report is not None:
+            warnings += report.warnings
+        people = tracked.people
+    motion = Motion(
+        pose,
+        reference,
+        mask=detection.masks[0] if detection.masks else None,
+        mesh=talking_face.mesh_at(pose.face),
+        intensity=prosody.intensity,
+        excitation=prosody.excitation,
+        control_strength=np.ones(frames),
+        audio_tokens=talking_face.tokens,
+    )
+    unique_warnings = tuple(dict.fromkeys(warnings))
+    return Analysis(motion, prosody, report, unique_warnings, people)
+
+
+def align(
+    tracked: Detection, reference: Pose, face: Keypoints, options: AnalysisOptions
+) -> tuple[Pose, retarget.Report | None]:
+    """Put the driving body on the reference's, as long as `face` (T,68), and splice the face in.
+
+    Return the pose and the alignment report; an empty pose and no report where nobody drives.
+    """
+    frames = len(face)
+    if not tracked.people:
+        return Pose.empty(frames, reference.fps, reference.size), None
+    people = [timing.fill_gaps(person) for person in tracked.people]
+    aligned, report = retarget.retarget(people, reference, *options.alignment)
+    fitted = timing.fit_length(aligned, frames, options.length)
+    return fda.splice(fitted, face, options.splice, options.box), report
+
+
+def delay_audio(audio: Audio, milliseconds: float) -> Audio:
+    """Delay the sound, or advance it where `milliseconds` is negative; it stays as long as before."""
     if not (np.isfinite(milliseconds) and abs(milliseconds) <= MAX_OFFSET_MS):
         raise InputError(
             f"audio offset is {milliseconds:g} ms; give -{MAX_OFFSET_MS:g} to {MAX_OFFSET_MS:g}"
         )
-    count = min(len(audio.samples), round(abs(milliseconds) / 1000 * audio.rate))
-    if not count:
+    offset = round(abs(milliseconds) / 1000 * audio.rate)
+    count = min(len(audio.samples), offset)
+    if count == 0:
         return audio
     silence = np.zeros(count, audio.samples.dtype)
-    late = (
-        [silence, audio.samples[:-count]] if milliseconds > 0 else [audio.samples[count:], silence]
-    )
-    return replace(audio, samples=np.concatenate(late))
+    if milliseconds > 0:
+        later = np.concatenate([silence, audio.samples[:-count]])
+        return replace(audio, samples=later)
+    earlier = np.concatenate([audio.samples[count:], silence])
+    return replace(audio, samples=earlier)
 
 
-def _sound_warnings(audio: Audio) -> list[str]:
-    if float(np.sqrt(np.mean(np.square(audio.samples, dtype=np.float64)))) < SILENT_RMS:
-        return [
-            "the speech is silent (below -60 dBFS): the mouth stays shut and the slider acts on nothing"
-        ]
-    return []
+def _silence_warnings(audio: Audio) -> list[str]:
+    """Say that the speech is silent, where it is."""
+    power = np.mean(np.square(audio.samples, dtype=np.float64))
+    if float(np.sqrt(power)) >= SILENT_RMS:
+        return []
+    return [
+        "the speech is silent (below -60 dBFS): the mouth stays shut and the slider acts on nothing"
+    ]

@@ -1,10 +1,39 @@
-"""Output size, and the crop around the person."""
+"""Look at the reference image: its people, the output size, and the crop around the person."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pipeline.values import InputError
+from pipeline.analysis import detectors
+from pipeline.analysis.detectors import cache
+from pipeline.values import Detection, InputError
+
+MIN_SIDE_PX = 64
+MAX_SIDE_PX = 2048
+SAME_ASPECT = 0.03  # relative difference below which the picture is stretched instead of cropped
+NO_FACE = (
+    "no face was found on the person in the reference image; "
+    "use a picture in which the face is seen from the front and at least 20 pixels high"
+)
+
+
+def detect_reference(picture: np.ndarray, detector: str) -> Detection:
+    """Detect all people in the reference image (H,W,3), largest first, with masks; refuse it without a face."""
+    detection = cache.image(detectors.load(detector), picture)
+    person = detection.people[0]
+    if not person.face.visible.any():
+        raise InputError(NO_FACE)
+    return detection
+
+
+def crop_around_person(picture: np.ndarray, size: tuple[int, int], detector: str) -> np.ndarray:
+    """Crop `picture` (H,W,3) to the aspect of `size` (H,W) around its person; detect only if need be."""
+    if same_aspect(picture.shape[:2], size):
+        return picture
+    person = detect_reference(picture, detector).people[0]
+    face = person.face.xy[person.face.visible]
+    body = person.body.xy[person.body.visible]
+    return crop_to_aspect(picture, size, face, np.concatenate([face, body]))
 
 
 def output_size(
@@ -14,49 +43,75 @@ def output_size(
     height: int | None = None,
     width: int | None = None,
 ) -> tuple[int, int]:
-    """(H, W), multiples of `multiple`: as asked for, else the aspect of `picture` (H, W) at `area` pixels."""
+    """Return the output's (H, W) for a picture of (H, W), both multiples of `multiple`.
+
+    A given height or width is kept. What is not given follows the aspect of the picture, at `area` pixels
+    where neither is given.
+    """
     for name, value in (("height", height), ("width", width)):
-        if value is not None and (value < 64 or value > 2048 or value % multiple):
-            raise InputError(f"{name} is {value}; give a multiple of {multiple} from 64 to 2048")
+        if value is None:
+            continue
+        if value < MIN_SIDE_PX or value > MAX_SIDE_PX or value % multiple:
+            raise InputError(
+                f"{name} is {value}; give a multiple of {multiple} from {MIN_SIDE_PX} to {MAX_SIDE_PX}"
+            )
     aspect = picture[0] / picture[1]
     if height is None and width is None:
-        width_real = (area / aspect) ** 0.5
-        sides = (width_real * aspect, width_real)
+        exact_width = (area / aspect) ** 0.5
+        exact_height = exact_width * aspect
     else:
-        sides = (height or width * aspect, width or height / aspect)
-    return tuple(
-        min(2048 // multiple * multiple, max(64, round(s / multiple) * multiple)) for s in sides
-    )
+        exact_height = height or width * aspect
+        exact_width = width or height / aspect
+    return _allowed_side(exact_height, multiple), _allowed_side(exact_width, multiple)
+
+
+def _allowed_side(exact: float, multiple: int) -> int:
+    """Round a side to a multiple within the limits."""
+    largest = MAX_SIDE_PX // multiple * multiple
+    rounded = round(exact / multiple) * multiple
+    return min(largest, max(MIN_SIDE_PX, rounded))
 
 
 def same_aspect(picture: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Whether both (H, W) have one aspect within 3 %: then nothing is cut off, the picture is stretched."""
-    return abs((picture[0] / picture[1]) / (size[0] / size[1]) - 1) <= 0.03
+    """Tell whether both (H, W) have one aspect, nearly: then nothing is cut off."""
+    ratio = (picture[0] / picture[1]) / (size[0] / size[1])
+    return abs(ratio - 1) <= SAME_ASPECT
 
 
 def crop_to_aspect(
     picture: np.ndarray, size: tuple[int, int], keep: np.ndarray, middle: np.ndarray
 ) -> np.ndarray:
-    """The largest part of `picture` (H,W,3) with the aspect of `size`, as near to `middle` as `keep` allows.
+    """Crop to the largest part that has the aspect of `size`, as near to `middle` as `keep` allows.
 
-    keep, middle: points (n,2) x, y in fractions; all of `keep` lies inside wherever the part is large enough.
+    Args:
+        picture: (H,W,3).
+        size: (H,W) whose aspect the part gets.
+        keep: points (n,2) x, y in fractions that lie inside wherever the part is large enough.
+        middle: points (n,2) x, y in fractions about which the part is centered.
     """
-    (have_h, have_w), (want_h, want_w) = picture.shape[:2], size
-    ratio = (have_h / have_w) / (want_h / want_w)
+    picture_height, picture_width = picture.shape[:2]
+    ratio = (picture_height / picture_width) / (size[0] / size[1])
     if ratio > 1:
-        top, height = _window(have_h, round(have_h / ratio), keep[:, 1], middle[:, 1])
-        return picture[top : top + height]
-    left, width = _window(have_w, round(have_w * ratio), keep[:, 0], middle[:, 0])
-    return picture[:, left : left + width]
+        wanted = round(picture_height / ratio)
+        top = _window_start(picture_height, wanted, keep[:, 1], middle[:, 1])
+        return picture[top : top + wanted]
+    wanted = round(picture_width * ratio)
+    left = _window_start(picture_width, wanted, keep[:, 0], middle[:, 0])
+    return picture[:, left : left + wanted]
 
 
-def _window(length: int, count: int, keep: np.ndarray, middle: np.ndarray) -> tuple[int, int]:
-    """Start and count of the window about the middle of `middle`, moved to hold `keep` and a third around."""
-    low, high = keep.min() * length, keep.max() * length
-    border = (high - low) / 3  # hair above the brows, the neck below the chin
-    start = (middle.min() + middle.max()) / 2 * length - count / 2
-    if high - low + 2 * border <= count:
-        start = min(max(start, high + border - count), low - border)
+def _window_start(length: int, count: int, keep: np.ndarray, middle: np.ndarray) -> int:
+    """Place a window of `count` pixels about the middle of `middle`, moved to hold `keep` and a border."""
+    low = keep.min() * length
+    high = keep.max() * length
+    extent = high - low
+    border = extent / 3  # hair above the brows, the neck below the chin
+    center = (middle.min() + middle.max()) / 2 * length
+    start = center - count / 2
+    if extent + 2 * border <= count:
+        start = max(start, high + border - count)
+        start = min(start, low - border)
     else:
         start = (low + high - count) / 2
-    return round(min(max(start, 0), length - count)), count
+    inside = min(max(start, 0), length - count)
+    return round(inside)

@@ -1,36 +1,52 @@
-"""Run generators of `Progress` to their end and measure the seconds of each stage."""
+"""Run generators of `Progress` to their end and measure the seconds of each stage.
+
+The generators of this project yield what is done so far and return their result. A `for` loop drops the
+result; `Work` keeps it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import Generic, TypeVar
 
 from pipeline.values import Progress
 
+Step = TypeVar("Step")
 Result = TypeVar("Result")
 
 
-def finish(work: Generator[Any, None, Result]) -> Result:
-    """Runs a generator to its end and returns its return value."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
+class Work(Generic[Step, Result]):
+    """A generator to loop over once; after the loop `result` is what the generator returned."""
+
+    result: Result
+
+    def __init__(self, generator: Generator[Step, None, Result]) -> None:
+        self._generator = generator
+
+    def __iter__(self) -> Iterator[Step]:
+        self.result = yield from self._generator
 
 
-def _relay(
-    work: Generator[int, None, Result], stage: str, total: int
+def finish(generator: Generator[Step, None, Result]) -> Result:
+    """Run a generator to its end and return its result."""
+    work = Work(generator)
+    for _ in work:
+        pass
+    return work.result
+
+
+def count_frames(
+    generator: Generator[int, None, Result], stage: str, total: int
 ) -> Generator[Progress, None, Result]:
-    """Turns a generator of frame counts into one of `Progress`, closing it when the outer one is closed."""
+    """Turn a generator of frame counts into one of `Progress`; closing the outer one closes the inner."""
+    work = Work(generator)
     try:
-        while True:
-            yield Progress(stage, min(next(work), total), total)
-    except StopIteration as end:
-        return end.value
+        for frames in work:
+            yield Progress(stage, min(frames, total), total)
     finally:
-        work.close()
+        generator.close()
+    return work.result
 
 
 class Meter:
@@ -43,23 +59,27 @@ class Meter:
         self._shown: tuple[str, int] | None = None
 
     def __call__(self, step: Progress) -> None:
+        """Count the time since the last call under the step's stage."""
         now = time.perf_counter()
-        self.seconds[step.stage] = self.seconds.get(step.stage, 0.0) + now - self._last
+        spent = self.seconds.get(step.stage, 0.0) + now - self._last
+        self.seconds[step.stage] = spent
         self._last = now
-        mark = (step.stage, 10 * step.step // max(step.total, 1))
-        if self.say is not None and mark != self._shown:
-            self._shown = mark
-            left = self.seconds[step.stage] / max(step.step, 1) * (step.total - step.step)
-            self.say(f"{step.stage}: {step.step}/{step.total}, {left:.0f} s left")
+        tenths = 10 * step.step // max(step.total, 1)
+        mark = (step.stage, tenths)
+        if self.say is None or mark == self._shown:
+            return
+        self._shown = mark
+        seconds_per_step = spent / max(step.step, 1)
+        left = seconds_per_step * (step.total - step.step)
+        self.say(f"{step.stage}: {step.step}/{step.total}, {left:.0f} s left")
 
     def lap(self, stage: str) -> None:
-        """Counts the time since the last call under `stage`."""
+        """Count the time since the last call under `stage`."""
         self(Progress(stage, 1, 1))
 
-    def drain(self, work: Generator[Progress, None, Any]) -> Any:
-        """Runs a generator of `Progress` to its end and returns its value."""
-        while True:
-            try:
-                self(next(work))
-            except StopIteration as end:
-                return end.value
+    def drain(self, generator: Generator[Progress, None, Result]) -> Result:
+        """Run a generator of `Progress` to its end, counting its steps, and return its result."""
+        work = Work(generator)
+        for step in work:
+            self(step)
+        return work.result

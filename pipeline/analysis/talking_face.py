@@ -1,6 +1,7 @@
-"""What a speech network predicts, on the reference's own face: one function, one case per kind of prediction.
+"""Put what a speech network predicts on the reference's own face.
 
-Every audio2pose component offers `predict(audio, fps, frames)`; its value says how it becomes 68 points.
+Every speech network offers `predict(audio, fps, frames)`. The type of its prediction decides how it becomes
+68 points: `put_on_face` has one case per type.
 """
 
 from __future__ import annotations
@@ -8,26 +9,34 @@ from __future__ import annotations
 import functools
 import logging
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from pipeline import ROOT
-from pipeline.analysis.detectors import face_mesh as facemesh
+from pipeline.analysis.detectors.face_mesh import detect_face_mesh
 from pipeline.models.aniportrait import MeshMotion
 from pipeline.models.audio2pose import FaceMotion
 from pipeline.motion import face_animation, face_mesh
 from pipeline.motion.gestures.head import HeadMotion
-from pipeline.values import InputError, Keypoints, Pose
+from pipeline.values import Audio, InputError, Keypoints, Pose
 
-BLOCK = 1000  # frames whose meshes are projected at a time: 11 MB each in double precision
-GEOMETRY = ROOT / "assets" / "face_geometry.npz"
+BLOCK_FRAMES = 1000  # meshes projected at a time: 11 MB each array in double precision
+GEOMETRY_FILE = ROOT / "assets" / "face_geometry.npz"
 
 log = logging.getLogger(__name__)
 
 
+class SpeechNetwork(Protocol):
+    """A network that predicts a face from speech."""
+
+    def predict(self, audio: Audio, fps: float, frames: int) -> FaceMotion | MeshMotion:
+        """Predict the face of `frames` video frames at `fps`."""
+
+
 @dataclass(frozen=True)
-class SpokenFace:
-    """A speaking face in the reference's own place.
+class TalkingFace:
+    """A face that speaks, in the place that it has in the reference image.
 
     points: (T,68). tokens: (T,n,d) speech features. mesh: (T,468,2) float32 fractions, or None.
     """
@@ -37,95 +46,123 @@ class SpokenFace:
     mesh: np.ndarray | None = None
 
     def mesh_at(self, face: Keypoints) -> np.ndarray | None:
-        """The mesh (T,468,2) where the 68 points went: spliced into a driving head, or turned with the head.
+        """Move the mesh (T,468,2) to where the 68 points went: into a driving head, or with a turn.
 
-        Exact for the splice of a whole face; of a splice of lips alone it follows the mixed face.
+        Exact where the whole face was spliced; where only the lips were, the mesh follows the mixed face.
         """
         if self.mesh is None:
             return None
         depth = geometry().vertices[:, 2]
-        parts = [
-            face_mesh.carry(self.mesh[b], self.points[b], face[b], depth)
-            for b in _blocks(len(face))
-        ]
+        parts = []
+        for rows in _blocks(len(face)):
+            part = face_mesh.carry(self.mesh[rows], self.points[rows], face[rows], depth)
+            parts.append(part)
         return np.concatenate(parts)
 
 
-@functools.singledispatch
-def on_face(
-    spoken: object, reference: Pose, head: HeadMotion, amplitude: float, picture: np.ndarray | None
-) -> SpokenFace:
-    """The prediction on the face of `reference` (one frame), with the blinks and brows of `head`.
+def predict_face(
+    network: SpeechNetwork,
+    audio: Audio,
+    reference: Pose,
+    head: HeadMotion,
+    amplitude: float,
+    picture: np.ndarray | None,
+) -> TalkingFace:
+    """Predict the face from the speech and put it on the reference's.
 
-    amplitude scales the movement. picture (H,W,3) shows the reference; None = only its points are known.
+    Args:
+        network: the speech network.
+        audio: the speech.
+        reference: the reference's pose, one frame, at the frame rate of the result.
+        head: blinks and brows; the result has as many frames.
+        amplitude: factor on the movement of the mouth.
+        picture: (H,W,3) uint8, the reference image; None where only its points are known.
     """
-    raise TypeError(f"a prediction of type {type(spoken).__name__} cannot be put on a face")
+    frames = len(head.blink)
+    prediction = network.predict(audio, reference.fps, frames)
+    return put_on_face(prediction, reference, head, amplitude, picture)
 
 
-@on_face.register(FaceMotion)
-def _(
-    spoken: FaceMotion,
+@functools.singledispatch
+def put_on_face(
+    prediction: object,
     reference: Pose,
     head: HeadMotion,
     amplitude: float,
     picture: np.ndarray | None,
-) -> SpokenFace:
-    shape = reference.face.xy[0]
-    moved = face_animation.animate(
-        shape, reference.size, spoken.params, head.blink, head.brow, amplitude
+) -> TalkingFace:
+    """Put a prediction on the face of `reference`; the arguments are those of `predict_face`."""
+    raise TypeError(f"a prediction of type {type(prediction).__name__} cannot be put on a face")
+
+
+@put_on_face.register(FaceMotion)
+def _(
+    prediction: FaceMotion,
+    reference: Pose,
+    head: HeadMotion,
+    amplitude: float,
+    picture: np.ndarray | None,
+) -> TalkingFace:
+    rest = reference.face.xy[0]
+    animated = face_animation.animate(
+        rest, reference.size, prediction.params, head.blink, head.brow, amplitude
     )
-    score = np.broadcast_to(reference.face.score, moved.score.shape)
-    return SpokenFace(Keypoints(moved.xy, np.minimum(moved.score, score)), spoken.tokens)
+    reference_score = np.broadcast_to(reference.face.score, animated.score.shape)
+    score = np.minimum(animated.score, reference_score)
+    return TalkingFace(Keypoints(animated.xy, score), prediction.tokens)
 
 
-@on_face.register(MeshMotion)
+@put_on_face.register(MeshMotion)
 def _(
-    spoken: MeshMotion,
+    prediction: MeshMotion,
     reference: Pose,
     head: HeadMotion,
     amplitude: float,
     picture: np.ndarray | None,
-) -> SpokenFace:
-    """The detector's own 68 points are moved as far as the mesh's: both agree where nothing is said."""
+) -> TalkingFace:
+    """Move the detector's 68 points as far as the mesh moves; in silence both stay where they are."""
     if not (np.isfinite(amplitude) and amplitude >= 0):
         raise InputError(f"mouth amplitude must be 0 or more, got {amplitude}")
-    own = _reference_head(reference, picture)
-    rest = face_mesh.face68(face_mesh.project(own, own.vertices[None]))
-    mesh, moved = [], []
-    for rows in _blocks(len(spoken.offsets)):
-        vertices = own.vertices + amplitude * spoken.offsets[rows].astype(np.float64)
+    reference_head = _locate_head(reference, picture)
+    rest_mesh = face_mesh.project(reference_head, reference_head.vertices[None])
+    rest_points = face_mesh.face68(rest_mesh)
+    meshes = []
+    points = []
+    for rows in _blocks(len(prediction.offsets)):
+        offsets = prediction.offsets[rows].astype(np.float64)
+        vertices = reference_head.vertices + amplitude * offsets
         vertices = face_mesh.blink(vertices, head.blink[rows], head.brow[rows])
-        seen = face_mesh.project(own, vertices)
-        mesh.append(seen.astype(np.float32))
-        moved.append(reference.face.xy + face_mesh.face68(seen) - rest)
-    xy = np.concatenate(moved)
+        mesh = face_mesh.project(reference_head, vertices)
+        meshes.append(mesh.astype(np.float32))
+        points.append(reference.face.xy + face_mesh.face68(mesh) - rest_points)
+    xy = np.concatenate(points)
     score = np.broadcast_to(reference.face.score, xy.shape[:2])
-    return SpokenFace(Keypoints(xy, score.copy()), spoken.tokens, np.concatenate(mesh))
+    return TalkingFace(Keypoints(xy, score.copy()), prediction.tokens, np.concatenate(meshes))
 
 
-def _reference_head(reference: Pose, picture: np.ndarray | None) -> face_mesh.Head:
-    """The reference's head in space, from the mesh that is found in its picture, else from its 68 points."""
-    found = None
+def _locate_head(reference: Pose, picture: np.ndarray | None) -> face_mesh.Head:
+    """Locate the reference's head in space by the mesh in its picture, else by its 68 points."""
+    mesh = None
     if picture is not None:
         try:
-            found = facemesh.landmarks(picture, reference.face)
-        except ValueError as error:  # no mediapipe: the points of another detector must do
+            mesh = detect_face_mesh(picture, reference.face)
+        except InputError as error:  # mediapipe is not installed; another detector gave the points
             log.warning("the reference's face mesh is guessed from its 68 points: %s", error)
-    if found is None:
-        found = face_mesh.from_face68(reference.face.xy[0], reference.size, geometry())
-    return face_mesh.locate(
-        found, reference.size, geometry(), face_mesh.square(found, reference.size)
-    )
+    if mesh is None:
+        mesh = face_mesh.from_face68(reference.face.xy[0], reference.size, geometry())
+    square = face_mesh.square(mesh, reference.size)
+    return face_mesh.locate(mesh, reference.size, geometry(), square)
 
 
 @functools.cache
 def geometry() -> face_mesh.Geometry:
-    """The canonical head of MediaPipe's face geometry (Google, Apache-2.0: assets/LICENSES.md)."""
-    with np.load(GEOMETRY, allow_pickle=False) as file:
-        return face_mesh.Geometry(
-            file["vertices"].astype(np.float64), file["ids"], file["weights"].astype(float)
-        )
+    """Read the canonical head of MediaPipe's face geometry (Google, Apache-2.0: assets/LICENSES.md)."""
+    with np.load(GEOMETRY_FILE, allow_pickle=False) as file:
+        vertices = file["vertices"].astype(np.float64)
+        weights = file["weights"].astype(float)
+        return face_mesh.Geometry(vertices, file["ids"], weights)
 
 
 def _blocks(frames: int) -> list[slice]:
-    return [slice(start, start + BLOCK) for start in range(0, frames, BLOCK)]
+    """Cut `frames` rows into blocks of at most BLOCK_FRAMES."""
+    return [slice(start, start + BLOCK_FRAMES) for start in range(0, frames, BLOCK_FRAMES)]

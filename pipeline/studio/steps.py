@@ -14,6 +14,7 @@ import torch
 
 from pipeline import media
 from pipeline.analysis.analyse import Analysis
+from pipeline.analysis.framing import crop_around_person
 from pipeline.motion import retarget
 from pipeline.motion.refocus import Regions, refocus
 from pipeline.render.base import AudioPosePipeline
@@ -37,13 +38,13 @@ def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
     picture = media.read_image(request.reference)
     size = pipe.frame_size(picture.shape[:2], request.height, request.width)
     audio = media.read_audio(request.audio)
-    return Inputs(pipe.framed(picture, size, request.detector), audio, size)
+    return Inputs(crop_around_person(picture, size, request.detector), audio, size)
 
 
 def analyse(
     request: Request, pipe: AudioPosePipeline, inputs: Inputs
 ) -> Generator[Progress, None, Analysis]:
-    """The slow part that does not depend on the slider; see `AudioPosePipeline.analyse`."""
+    """The slow part that does not depend on the slider; see `pipeline.analysis.analyse`."""
     person = retarget.parse_person(request.person) if request.person else None
     accents = (
         None if request.accent_rows is None else np.array(request.accent_rows, float).reshape(-1, 2)

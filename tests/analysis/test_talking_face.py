@@ -5,14 +5,14 @@ import pytest
 import skimage.data
 
 from pipeline.analysis import detectors, talking_face
-from pipeline.analysis.detectors import face_mesh as facemesh
-from pipeline.analysis.talking_face import SpokenFace, on_face
+from pipeline.analysis.detectors.face_mesh import detect_face_mesh
+from pipeline.analysis.talking_face import TalkingFace, put_on_face
 from pipeline.models.aniportrait import Audio2Mesh, MeshMotion
 from pipeline.motion import face_mesh, skeleton
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.refocus import refocus
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
-from pipeline.values import Keypoints, Pose
+from pipeline.values import InputError, Keypoints, Pose
 from tests.helpers.aniportrait_files import write
 from tests.helpers.tiny import figure, speech, tiny_pipeline
 
@@ -56,7 +56,7 @@ def moved(frames: int, offsets: np.ndarray | float) -> MeshMotion:
 
 
 def test_the_detectors_mesh_agrees_with_its_68_points(photo, person):
-    found = facemesh.landmarks(photo, person.face)
+    found = detect_face_mesh(photo, person.face)
     assert found.shape == (478, 3)
     tall = np.ptp(person.face.xy[0, :, 1]) * photo.shape[0]
     apart = np.linalg.norm(
@@ -67,24 +67,24 @@ def test_the_detectors_mesh_agrees_with_its_68_points(photo, person):
 
 def test_no_mesh_is_taken_from_where_nobody_or_somebody_else_is(photo, person):
     elsewhere = Keypoints(person.face.xy * 0.3 + 0.65, person.face.score)
-    assert facemesh.landmarks(photo, elsewhere) is None
-    assert facemesh.landmarks(photo, Keypoints.missing(1, 68)) is None
+    assert detect_face_mesh(photo, elsewhere) is None
+    assert detect_face_mesh(photo, Keypoints.missing(1, 68)) is None
     beside = Keypoints(person.face.xy + (0.09, 0.0), person.face.score)  # half a face away
-    assert facemesh.landmarks(photo, beside) is None
+    assert detect_face_mesh(photo, beside) is None
     outside = Keypoints(person.face.xy - 3, person.face.score)
-    assert facemesh.landmarks(photo, outside) is None
+    assert detect_face_mesh(photo, outside) is None
 
 
 @pytest.mark.parametrize("seen", ["picture", "points"])
 def test_what_does_not_move_stays_and_what_moves_is_in_place(photo, person, seen):
     picture = photo if seen == "picture" else None
-    quiet = on_face(moved(2, 0.0), person, still(2), 1.0, picture)
-    assert isinstance(quiet, SpokenFace) and quiet.mesh.shape == (2, 468, 2)
+    quiet = put_on_face(moved(2, 0.0), person, still(2), 1.0, picture)
+    assert isinstance(quiet, TalkingFace) and quiet.mesh.shape == (2, 468, 2)
     assert np.abs(quiet.points.xy - person.face.xy).max() < 1e-9
     chin = np.zeros((468, 3))
     chin[talking_face.geometry().vertices[:, 1] < -6] = (0, -1, 0)  # 1 cm down
     for amplitude in (1.0, 0.5):
-        said = on_face(moved(2, chin), person, still(2), amplitude, picture)
+        said = put_on_face(moved(2, chin), person, still(2), amplitude, picture)
         shift = (said.points.xy - person.face.xy)[0] * photo.shape[1::-1]
         tall = np.ptp(person.face.xy[0, :, 1]) * photo.shape[0]  # 11 to 14 cm
         assert 0.05 < shift[8, 1] / tall / amplitude < 0.12
@@ -94,7 +94,7 @@ def test_what_does_not_move_stays_and_what_moves_is_in_place(photo, person, seen
 
 def test_blinks_reach_the_mesh_and_the_points(photo, person):
     head = gesture.HeadMotion(np.zeros((2, 3)), np.zeros((2, 2)), np.array([0, 1.0]), np.zeros(2))
-    said = on_face(moved(2, 0.0), person, head, 1.0, photo)
+    said = put_on_face(moved(2, 0.0), person, head, 1.0, photo)
     gap = said.points.xy[:, 41, 1] - said.points.xy[:, 37, 1]
     lids = said.mesh[:, 144, 1] - said.mesh[:, 160, 1]
     assert gap[1] < 0.6 * gap[0] and lids[1] < 0.3 * lids[0]
@@ -102,19 +102,19 @@ def test_blinks_reach_the_mesh_and_the_points(photo, person):
 
 def test_without_mediapipe_the_68_points_do(photo, person, monkeypatch, caplog):
     def absent(*_):
-        raise ValueError("mediapipe is not installed")
+        raise InputError("mediapipe is not installed")
 
-    monkeypatch.setattr(facemesh, "landmarks", absent)
-    said = on_face(moved(1, 0.0), person, still(1), 1.0, photo)
+    monkeypatch.setattr(talking_face, "detect_face_mesh", absent)
+    said = put_on_face(moved(1, 0.0), person, still(1), 1.0, photo)
     assert "guessed from its 68 points" in caplog.text
     assert np.abs(face_mesh.face68(said.mesh[0].astype(float)) - person.face.xy[0]).max() < 0.01
 
 
 def test_wrong_values_are_refused(person):
     with pytest.raises(ValueError, match="amplitude"):
-        on_face(moved(1, 0.0), person, still(1), -1.0, None)
+        put_on_face(moved(1, 0.0), person, still(1), -1.0, None)
     with pytest.raises(TypeError, match="type str"):
-        on_face("a", person, still(1), 1.0, None)
+        put_on_face("a", person, still(1), 1.0, None)
 
 
 def test_the_pipeline_speaks_with_aniportrait(pipe, photo):

@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 
 from pipeline import media
 from pipeline.analysis.analyse import Analysis
-from pipeline.analysis.framing import crop_to_aspect, output_size
-from pipeline.analysis.progress import finish
+from pipeline.analysis.driving import open_driving
+from pipeline.analysis.framing import (
+    crop_around_person,
+    crop_to_aspect,
+    detect_reference,
+    output_size,
+)
+from pipeline.analysis.progress import Work, finish
 from pipeline.motion.refocus import refocus
 from pipeline.render.draft import draft
 from pipeline.values import Motion, Progress, Video
@@ -61,12 +67,12 @@ def test_a_crop_keeps_the_face_and_is_central_where_it_may() -> None:
 
 
 def test_framing_looks_for_the_person_only_where_something_is_cut_off(pipe, photo) -> None:
-    assert pipe.framed(photo, photo.shape[:2]) is photo
+    assert crop_around_person(photo, photo.shape[:2], "holistic") is photo
     wide = np.pad(photo, ((0, 0), (0, 2 * photo.shape[1]), (0, 0)), mode="edge")
-    nose = pipe.detect_pose(photo).people[0].body.xy[0, 0, 0] * photo.shape[1]
-    part = pipe.framed(wide, photo.shape[:2])
+    nose = detect_reference(photo, "holistic").people[0].body.xy[0, 0, 0] * photo.shape[1]
+    part = crop_around_person(wide, photo.shape[:2], "holistic")
     assert part.shape == photo.shape
-    found = pipe.detect_pose(part).people[0].body.xy[0, 0, 0] * photo.shape[1]
+    found = detect_reference(part, "holistic").people[0].body.xy[0, 0, 0] * photo.shape[1]
     assert abs(found - nose) < 0.35 * photo.shape[1] and 0 < found < photo.shape[1]
 
 
@@ -76,9 +82,9 @@ def test_a_longer_speech_on_the_same_clip_detects_nothing_anew(
     monkeypatch.setenv("APV_CACHE", str(tmp_path))
     clip = tmp_path / "clip.mp4"
     media.write_video(clip, Video(np.repeat(photo[None], 8, 0), 25.0))
-    first = finish(pipe.track_pose(clip, 25.0, 20))
+    first = finish(open_driving(clip).people(25.0, 20, "holistic"))
     monkeypatch.setattr("pipeline.analysis.detectors.load", lambda name: Unused)
-    again = finish(pipe.track_pose(clip, 25.0, 200))
+    again = finish(open_driving(clip).people(25.0, 200, "holistic"))
     assert len(again.people[0]) == 8 and np.array_equal(
         again.people[0].face.xy, first.people[0].face.xy
     )
@@ -93,14 +99,9 @@ class Unused:
 
 
 def test_a_driving_pose_gives_its_body_and_the_spoken_face(pipe, photo) -> None:
-    steps, driving = [], figure(20)
-    work = pipe.analyse(photo, speech(1.0), driving)
-    while True:
-        try:
-            steps.append(next(work))
-        except StopIteration as end:
-            found = end.value
-            break
+    work = Work(pipe.analyse(photo, speech(1.0), figure(20)))
+    steps = list(work)
+    found = work.result
     assert isinstance(found, Analysis) and isinstance(found.motion, Motion)
     assert len(found.motion) == 25 == len(found.motion.intensity) == len(found.motion.audio_tokens)
     assert {step.stage for step in steps} >= {"detect reference image", "audio2pose"}
@@ -111,7 +112,7 @@ def test_a_driving_pose_gives_its_body_and_the_spoken_face(pipe, photo) -> None:
 def test_frames_of_another_rate_are_brought_to_the_output_rate(pipe, photo) -> None:
     """Fifteen frames at 12.5 fps last as long as thirty at 25; the person moves steadily to the right."""
     moving = np.stack([np.roll(photo, 6 * t, axis=1) for t in range(15)])
-    tracked = finish(pipe.track_pose(Video(moving, 12.5), 25.0, 30))
+    tracked = finish(open_driving(Video(moving, 12.5)).people(25.0, 30, "holistic"))
     (person,) = tracked.people
     nose = person.body.xy[:, 0, 0] * photo.shape[1]
     assert person.fps == 25.0 and len(person) == 30

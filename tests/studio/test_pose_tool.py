@@ -9,12 +9,11 @@ import soundfile
 from PIL import Image
 
 from pipeline import media
-from pipeline.analysis.analyse import shifted
+from pipeline.analysis.analyse import delay_audio
 from pipeline.analysis.progress import finish
 from pipeline.media import pose_files
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.motion import pose_edits
-from pipeline.render.base import AudioPosePipeline
 from pipeline.studio.cli import main
 from pipeline.values import Audio, Detection, Pose
 from tests.helpers.tiny import figure, portrait, tiny_pipeline
@@ -37,9 +36,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_detector(monkeypatch):
     """The portrait's person stands where `figure` stands."""
-    monkeypatch.setattr(
-        AudioPosePipeline, "detect_pose", lambda *_: Detection((figure(1, size=(256, 192)),))
-    )
+    person = Detection((figure(1, size=(256, 192)),))
+    for room in ("analyse", "framing"):
+        monkeypatch.setattr(f"pipeline.analysis.{room}.detect_reference", lambda *_: person)
 
 
 def preview(folder, out, **flags) -> Pose:
@@ -207,13 +206,16 @@ def test_bad_accent_files_are_one_sentence(folder, tmp_path, capsys, text, said)
 
 def test_sound_is_shifted_by_samples():
     sound = Audio(np.arange(1, 1601, dtype=np.float32), 16000)
-    assert shifted(sound, 0) is sound
-    late, early = shifted(sound, 10).samples, shifted(sound, -10).samples
+    assert delay_audio(sound, 0) is sound
+    late, early = delay_audio(sound, 10).samples, delay_audio(sound, -10).samples
     assert not late[:160].any() and np.array_equal(late[160:], sound.samples[:-160])
     assert not early[-160:].any() and np.array_equal(early[:-160], sound.samples[160:])
-    assert not shifted(sound, 1000).samples.any() and len(shifted(sound, -1000).samples) == 1600
+    assert (
+        not delay_audio(sound, 1000).samples.any()
+        and len(delay_audio(sound, -1000).samples) == 1600
+    )
     with pytest.raises(ValueError, match="audio offset"):
-        shifted(sound, 1001)
+        delay_audio(sound, 1001)
 
 
 @pytest.mark.parametrize("milliseconds", [120, -120])

@@ -11,48 +11,54 @@ from pipeline.analysis.detectors.stderr import quiet
 from pipeline.motion.face_mesh import face68
 from pipeline.values import Keypoints
 
-ROOM = 2.0  # side of the part of the picture in which the face is looked for, in faces
-APART = 0.25  # mean distance, in face sizes, from which the mesh is somebody else's
+SEARCH_FACES = 2.0  # side of the square in which the face is looked for, in sizes of the face
+OTHER_FACE = 0.25  # mean distance, in sizes of the face, from which the mesh is somebody else's
 
 
-def landmarks(image: np.ndarray, face: Keypoints) -> np.ndarray | None:
-    """Mesh points (478,3) of the person whose 68 points (1,68) are given, or None where no mesh is found.
+def detect_face_mesh(image: np.ndarray, face: Keypoints) -> np.ndarray | None:
+    """Detect the mesh (478,3) of the person whose 68 points (1,68) are given; None where there is none.
 
-    x, y and z as MediaPipe gives them for the whole picture (H,W,3): fractions, z in picture widths; the last
-    ten are the irises. Raises ValueError where mediapipe is not installed.
+    x, y and z are MediaPipe's for the whole picture (H,W,3): fractions, z in picture widths. The last ten
+    points are the irises. Raises InputError where mediapipe is not installed.
     """
     height, width = image.shape[:2]
-    seen = face.xy[0, face.visible[0]] * (width, height)
-    if len(seen) < 2:
+    visible = face.visible[0]
+    points = face.xy[0, visible] * (width, height)
+    if len(points) < 2:
         return None
-    size = float(np.ptp(seen, axis=0).max())
-    left, top = np.floor(seen.mean(0) - ROOM * size / 2).astype(int)
-    side = max(1, round(ROOM * size))
-    found = _run(_cut(image, left, top, side))
-    if found is None:
+    face_size = float(np.ptp(points, axis=0).max())
+    corner = points.mean(0) - SEARCH_FACES * face_size / 2
+    left, top = np.floor(corner).astype(int)
+    side = max(1, round(SEARCH_FACES * face_size))
+    landmarks = _run(_square(image, left, top, side))
+    if landmarks is None:
         return None
-    mesh = np.array([(p.x * side + left, p.y * side + top, p.z * side) for p in found.landmark])
-    apart = np.linalg.norm(face68(mesh)[face.visible[0], :2] - seen, axis=1).mean()
-    return mesh / (width, height, width) if apart < APART * size else None
+    rows = [(p.x * side + left, p.y * side + top, p.z * side) for p in landmarks.landmark]
+    mesh = np.array(rows)
+    mesh_points = face68(mesh)[visible, :2]
+    distance = np.linalg.norm(mesh_points - points, axis=1).mean()
+    if distance >= OTHER_FACE * face_size:
+        return None
+    return mesh / (width, height, width)
 
 
-def _cut(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
-    """A square of the picture; what lies outside of it is black."""
-    height, width = image.shape[:2]
+def _square(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
+    """Cut a square out of the picture; what lies outside the picture is black."""
     inside = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
     tile = np.zeros((side, side, 3), np.uint8)
-    tile[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]] = inside
+    target = tile[max(-top, 0) :, max(-left, 0) :]
+    target[: inside.shape[0], : inside.shape[1]] = inside
     return tile
 
 
 def _run(tile: np.ndarray) -> Any | None:
-    """MediaPipe's landmarks of the largest face in a picture, or None."""
+    """Return MediaPipe's landmarks of the largest face in a picture, or None."""
     with quiet():
         graph = mediapipe().solutions.face_mesh.FaceMesh(
             static_image_mode=True, max_num_faces=1, refine_landmarks=True
         )
         try:
-            found = graph.process(tile).multi_face_landmarks
+            faces = graph.process(tile).multi_face_landmarks
         finally:
             graph.close()
-    return found[0] if found else None
+    return faces[0] if faces else None

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline import ROOT
-from pipeline.analysis.talking_face import SpokenFace
+from pipeline.analysis.talking_face import TalkingFace
 from pipeline.evaluation.bench import hardware
 from pipeline.evaluation.metrics import bootstrap, gestures, mouth
 from pipeline.evaluation.mini import cases as held
@@ -134,7 +134,7 @@ class Measure:
             shown["previous"] = held.rendered(self.previous, given, given.motion)
         return shown
 
-    def _speak(self, given: Case, said: SpokenFace, found: Figures) -> None:
+    def _speak(self, given: Case, said: TalkingFace, found: Figures) -> None:
         """Mouths of Audio2Pose's lips, and of the baselines that are drawn by the warp."""
         motion = held.on_body(given, said)
         if found.gaps:
@@ -163,7 +163,7 @@ class Measure:
         ):
             self._read(found, name, held.denoised(mini, talk, audio, HEARD), face)
 
-    def _free(self, given: Case, said: SpokenFace, found: Figures) -> None:
+    def _free(self, given: Case, said: TalkingFace, found: Figures) -> None:
         """Pose-free frames; pixels are averaged over 4 x 4, so that grain does not count as movement."""
         motion = held.by_prior(given, said)
         free = {"prior": (motion, {})}

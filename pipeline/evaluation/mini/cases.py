@@ -97,14 +97,15 @@ def case(talk: HeldTalk, hidden: HeldTalk) -> Case:
 
 def said(
     given: Case, pipe: AudioPoseSVDPipeline, audio: Audio | None = None
-) -> talking_face.SpokenFace:
+) -> talking_face.TalkingFace:
     """The face that Audio2Pose speaks, of this talk's sound or of `audio`, in the reference's place."""
-    return pipe.predict_face(
-        audio or given.audio, given.motion.reference, len(given), given.head, 1.0, given.image
+    reference = given.motion.reference
+    return talking_face.predict_face(
+        pipe.audio2pose, audio or given.audio, reference, given.head, 1.0, given.image
     )
 
 
-def on_body(given: Case, face: talking_face.SpokenFace) -> Motion:
+def on_body(given: Case, face: talking_face.TalkingFace) -> Motion:
     """The talk's true body and head with a spoken face spliced in, as the pipeline does it."""
     pose = fda.splice(given.motion.pose, face.points, "face", "rigid")
     return replace(given.motion, pose=pose, audio_tokens=face.tokens)
@@ -126,7 +127,7 @@ def loud(given: Case, pipe: AudioPoseSVDPipeline) -> Motion:
         params[:, PARAMETERS.index(name)] = share * level
     moved = replace(heard, params=params)
     return on_body(
-        given, talking_face.on_face(moved, given.motion.reference, given.head, 1.0, given.image)
+        given, talking_face.put_on_face(moved, given.motion.reference, given.head, 1.0, given.image)
     )
 
 
@@ -136,7 +137,7 @@ def shuffled(given: Case) -> Audio:
     return Audio(np.roll(samples, len(samples) // 2), given.audio.rate)
 
 
-def by_prior(given: Case, face: talking_face.SpokenFace) -> Motion:
+def by_prior(given: Case, face: talking_face.TalkingFace) -> Motion:
     """The motion that the pipeline makes without a driving video."""
     rng = np.random.default_rng((0, 1))
     pose = beats.pose_free(given.motion.reference, face.points, given.head, given.spoken, rng)
