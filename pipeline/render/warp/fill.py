@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.render.warp import seams
+
 RADIUS = 3  # of a patch, in cells of the grid
 # cells of the grid's shorter side: more costs time and brings no better copies
 FINEST = 128
@@ -35,9 +37,7 @@ PIXELS = 65536
 # colours so far apart are alike; the power by which like copies gain
 LIKE = 0.06
 NARROW = 5
-EDGE = 0.15  # of a step in colour between copies that is closed no more
 SCREEN = 0.06  # of the shorter side, over which the colours that close a step fade
-TURNS = 40  # of conjugate gradients
 FEWEST = 24  # whole known patches below which nothing can be learnt from the picture
 
 
@@ -307,10 +307,10 @@ def _copied(colour: Tensor, level: _Level, places: Tensor, known: Tensor, needed
     parts = [_offsets(rows, level, places, pixels, known.shape) for rows in hole.split(PIXELS)]
     offsets, shares = (torch.cat(part) for part in zip(*parts, strict=True))
     at = hole[:, 0] * known.shape[1] + hole[:, 1]
-    filled = pixels.index_copy(0, at, _taken(pixels, hole, offsets, shares, known.shape))
-    pull, beside = _pull(filled, pixels, hole, offsets, shares, known)
+    filled = pixels.index_copy(0, at, seams.copy_pixels(pixels, hole, offsets, shares, known.shape))
+    pull, beside = seams.measure_pull(filled, pixels, hole, offsets, shares, known)
     length = SCREEN * min(known.shape)
-    filled[at] = (filled[at] + _membrane(pull, *beside, 1 / length**2)).clamp(0, 1)
+    filled[at] = (filled[at] + seams.solve_membrane(pull, *beside, 1 / length**2)).clamp(0, 1)
     return filled.T.reshape(colour.shape)
 
 
@@ -340,69 +340,3 @@ def _offsets(
     like = torch.exp(-(torch.cdist(copies, copies) / LIKE).square())
     shares = shares * (like @ shares[..., None])[..., 0].pow(NARROW)
     return offsets, shares / shares.sum(1, keepdim=True)
-
-
-def _taken(
-    pixels: Tensor, at: Tensor, offsets: Tensor, shares: Tensor, size: tuple[int, int]
-) -> Tensor:
-    """(n,3) what comes from pixels (H W,3) to the places `at` (n,2) by each one's offsets and shares."""
-    total = pixels.new_zeros(len(at), pixels.shape[1])
-    for k in range(offsets.shape[1]):
-        row, column = ((at[:, i] + offsets[:, k, i]).clamp_(0, size[i] - 1) for i in (0, 1))
-        total += pixels[row * size[1] + column] * shares[:, k, None]
-    return total
-
-
-def _pull(
-    filled: Tensor, pixels: Tensor, hole: Tensor, offsets: Tensor, shares: Tensor, known: Tensor
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """(n,3) by how much neighbours differ from what a pixel's source shows next to it, and who they are.
-
-    Neighbours (4,n) are indices into the hole's n pixels, n where known or none; `count` (n,1) those that
-    are there. A difference above EDGE is taken for an edge between two things, which stays.
-    """
-    (height, width), n = known.shape, len(hole)
-    flat = hole[:, 0] * width + hole[:, 1]
-    index = torch.full((height * width,), n, device=hole.device)
-    index[flat] = torch.arange(n, device=hole.device)
-    mates = []
-    steps = []
-    count = 0
-    for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
-        there = hole + hole.new_tensor(step)
-        inside = ((there >= 0) & (there < hole.new_tensor([height, width]))).all(1)
-        other = torch.where(inside, there[:, 0] * width + there[:, 1], flat)
-        mates.append(torch.where(inside, index[other], n))
-        there_too = (inside & ((mates[-1] < n) | known.flatten()[other]))[:, None].to(filled.dtype)
-        count = count + there_too
-        steps.append(
-            (filled[other] - _taken(pixels, there, offsets, shares, known.shape)) * there_too
-        )
-    pull = torch.zeros_like(steps[0])
-    for k, (mate, step) in enumerate(zip(mates, steps, strict=True)):
-        back = F.pad(steps[(k + 2) % 4], (0, 0, 0, 1))[
-            mate
-        ]  # the same two pixels, seen from the other one
-        step = torch.where((mate < n)[:, None], (step - back) / 2, step)
-        pull += step * torch.exp(-step.square().sum(1, keepdim=True) / EDGE**2)
-    return pull, (torch.stack(mates), count)
-
-
-def _membrane(pull: Tensor, mates: Tensor, count: Tensor, screen: float) -> Tensor:
-    """(n,3) x of (count + screen) x - sum of neighbours' x = pull, 0 outside, by conjugate gradients."""
-    diagonal = count + screen
-    x = torch.zeros_like(pull)
-    rest = pull
-    along = step = rest / diagonal
-    power = (rest * step).sum(0)
-    for _ in range(TURNS):
-        padded = F.pad(along, (0, 0, 0, 1))
-        applied = diagonal * along - sum(padded.index_select(0, mate) for mate in mates)
-        length = power / (along * applied).sum(0).clamp_min(1e-12)
-        x = x + length * along
-        rest = rest - length * applied
-        step = rest / diagonal
-        before = power
-        power = (rest * step).sum(0)
-        along = step + power / before.clamp_min(1e-12) * along
-    return x

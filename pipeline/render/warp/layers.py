@@ -276,9 +276,8 @@ def _layers(
     sure = (person > SURE).to(image.dtype) * seen
     alone = sure * (hole < 0.02)
     levels = sure * (hole > 0.5) * _uncovered(limbs, elbow, size, hands, edge)
-    levels[:, :2] *= ((arm * (alphas[:, :4] > 0)).unflatten(1, (2, 2)).amax(2) > 0.85).to(
-        image.dtype
-    )
+    whole_arms = (arm * (alphas[:, :4] > 0)).unflatten(1, (2, 2)).amax(2) > 0.85
+    levels[:, :2] *= whole_arms.to(image.dtype)
     lend = lenders(image, levels, alphas, pose)
     alphas[:, :2] *= torch.where(lend[..., None, None], enlarge(shown, size), 1.0)
     hint = HINT * extended(alone[:, :, inside], margins) * (1 - seen)
@@ -287,11 +286,11 @@ def _layers(
     behind = behind[:, :, inside]
     away = away[:, :, inside]
     if fill is not None:
-        behind = _each(fill, image[:, :, inside], away > 0.5, torch.ones_like(away) > 0, behind)
+        everywhere = torch.ones_like(away) > 0
+        behind = _each(fill, image[:, :, inside], away > 0.5, everywhere, behind)
     body = _body(image, parts, person, skin, hole, alone, flesh, fill, margins)
-    pieces = torch.cat(
-        [torch.stack(colours, 1), torch.ones_like(levels)[:, :, None], levels[:, :, None]], 2
-    )
+    one = torch.ones_like(levels)
+    pieces = torch.cat([torch.stack(colours, 1), one[:, :, None], levels[:, :, None]], 2)
     arms = pieces.repeat_interleave(2, 1) * alphas[:, :, None]
     arms, sources = lent(arms, lend, enlarge(lendable, size), pose)
     return torch.cat([behind, away], 1), body, arms, sources
