@@ -27,10 +27,9 @@ from pipeline.values import InputError
 RATE_HZ = RATE / HOP
 REACH = round(ACCENT_SECONDS * RATE_HZ)
 SYLLABLE_SECONDS = 0.2  # speakers say four to six syllables a second
-SAME_SECONDS, SAME_STRENGTH = (
-    0.0051,
-    0.00051,
-)  # what is nearer to a detected accent is that accent, unchanged
+# what is nearer to a detected accent is that accent, unchanged
+SAME_SECONDS = 0.0051
+SAME_STRENGTH = 0.00051
 MAX_ACCENTS = 5000
 
 
@@ -44,7 +43,8 @@ def edit(prosody: Prosody, accents: np.ndarray) -> Prosody:
         raise InputError(
             "this prosody keeps no curve to edit; pass one that prosody.analyse returned"
         )
-    curve, old = prosody.curve.intensity, prosody.curve.detected
+    curve = prosody.curve.intensity
+    old = prosody.curve.detected
     accents = checked(accents, len(curve) / RATE_HZ)
     accents = accents[accents[:, 1] > 0]
     kept = _matches(old, accents)
@@ -90,8 +90,10 @@ def _curves(prosody: Prosody, intensity: np.ndarray) -> dict[str, np.ndarray]:
 
 def _foot(curve: np.ndarray, peak: int) -> tuple[int, int]:
     """Rows of the lowest moments within reach before and after a peak; the nearer of equals."""
-    first, last = max(0, peak - REACH), min(len(curve) - 1, peak + REACH)
-    before, after = curve[first : peak + 1][::-1], curve[peak : last + 1]
+    first = max(0, peak - REACH)
+    last = min(len(curve) - 1, peak + REACH)
+    before = curve[first : peak + 1][::-1]
+    after = curve[peak : last + 1]
     return peak - int(np.argmin(before)), peak + int(np.argmin(after))
 
 
@@ -122,5 +124,6 @@ def _add(shaped: np.ndarray, seconds: float, strength: float) -> None:
 
 def _syllable(time: np.ndarray) -> np.ndarray:
     """A box of one syllable's length smoothed like the intensity, 1 in its middle."""
-    half, spread = SYLLABLE_SECONDS / 2, SMOOTH_SECONDS * np.sqrt(2)
+    half = SYLLABLE_SECONDS / 2
+    spread = SMOOTH_SECONDS * np.sqrt(2)
     return (erf((time + half) / spread) - erf((time - half) / spread)) / (2 * erf(half / spread))

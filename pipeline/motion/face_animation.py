@@ -32,11 +32,15 @@ REST_WIDTH = (0.38, 0.47)
 JAW_DROP = 0.13  # of the height from the eyes to the chin
 GATE = (0.3, 0.6)  # `close` between these shuts the lips: a missed p, b or m is what viewers notice
 WIDTHS = {"stretch": 0.16, "pucker": -0.34, "funnel": -0.16}  # change of the mouth's width
-LID_DOWN, LID_UP = 0.75, 0.10  # shares of the eye's opening that the lids travel in a blink
+# shares of the eye's opening that the lids travel in a blink
+LID_DOWN = 0.75
+LID_UP = 0.10
 BROW = 0.10  # rise of the brows, of the distance between the eyes
 
-UPPER_OUTER, LOWER_OUTER = np.array([49, 50, 51, 52, 53]), np.array([59, 58, 57, 56, 55])
-UPPER_INNER, LOWER_INNER = np.array([61, 62, 63]), np.array([67, 66, 65])
+UPPER_OUTER = np.array([49, 50, 51, 52, 53])
+LOWER_OUTER = np.array([59, 58, 57, 56, 55])
+UPPER_INNER = np.array([61, 62, 63])
+LOWER_INNER = np.array([67, 66, 65])
 LIDS = {37: 41, 38: 40, 43: 47, 44: 46}  # upper lid: lower lid
 # Depth towards the viewer in distances between the eye centres (about 62 mm), iBUG order, authored
 _HALF_JAW = [-1.10, -1.08, -1.0, -0.88, -0.68, -0.42, -0.18, 0.0]
@@ -108,7 +112,8 @@ def _smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def gated_gap(params: np.ndarray) -> np.ndarray:
     """(T,) lip opening in [0, 1] after the closure gate: g (1 - smoothstep(close))."""
-    gap, close = params[:, PARAMETERS.index("gap")], params[:, PARAMETERS.index("close")]
+    gap = params[:, PARAMETERS.index("gap")]
+    close = params[:, PARAMETERS.index("close")]
     return gap * (1 - _smoothstep(close, *GATE))
 
 
@@ -123,7 +128,8 @@ def closed(face: np.ndarray) -> np.ndarray:
     out[LOWER_INNER, 1] -= gaps / 2
     for outer, inner, sign in ((UPPER_OUTER, UPPER_INNER, 0.5), (LOWER_OUTER, LOWER_INNER, -0.5)):
         order = np.argsort(face[inner, 0])
-        left, right = face[48, 0], face[54, 0]
+        left = face[48, 0]
+        right = face[54, 0]
         knots = np.concatenate([[left], face[inner, 0][order], [right]])
         shift = np.concatenate([[0.0], gaps[order], [0.0]])
         out[outer, 1] += sign * np.interp(face[outer, 0], knots, np.maximum(shift, 0))
@@ -183,8 +189,10 @@ def animate(
 def _move_mouth(out: np.ndarray, rest: np.ndarray, params: np.ndarray, amplitude: float) -> None:
     """Adds the mouth's and jaw's displacements to `out` (T,68,2) in place, in the face's coordinates."""
     p = {name: params[:, k, None] for k, name in enumerate(PARAMETERS)}
-    width, tall = np.hypot(*(rest[54] - rest[48])), rest[8, 1]
-    centre, half = (rest[48, 0] + rest[54, 0]) / 2, max(abs(rest[54, 0] - rest[48, 0]) / 2, 1e-6)
+    width = np.hypot(*(rest[54] - rest[48]))
+    tall = rest[8, 1]
+    centre = (rest[48, 0] + rest[54, 0]) / 2
+    half = max(abs(rest[54, 0] - rest[48, 0]) / 2, 1e-6)
     inner_half = max(abs(rest[64, 0] - rest[60, 0]) / 2, 1e-6)
     resting = float(np.clip(width, REST_WIDTH[0] * tall, REST_WIDTH[1] * tall))
     gap = MAX_GAP * resting * amplitude * gated_gap(params)[:, None]
@@ -233,7 +241,8 @@ def rotation(angles: np.ndarray) -> np.ndarray:
     Positive yaw turns the nose to the picture's right, pitch nods it down, roll tilts the head clockwise.
     """
     yaw, pitch, roll = np.radians(np.asarray(angles, float)).T
-    zero, one = np.zeros_like(yaw), np.ones_like(yaw)
+    zero = np.zeros_like(yaw)
+    one = np.ones_like(yaw)
 
     def matrix(*rows: tuple) -> np.ndarray:
         return np.stack([np.stack(row, -1) for row in rows], -2)

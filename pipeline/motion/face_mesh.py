@@ -17,11 +17,11 @@ from pipeline.values import InputError, Keypoints
 
 VERTICES = 468
 FOCUS = 1 / np.tan(np.radians(31.5))  # a vertical field of view of 63 degrees
-NEAR, FAR = 1.0, 10000.0
-LARGE_FACE, ROOM = (
-    0.15,
-    1.5,
-)  # share of the picture above which a face is large; side of the crop in faces
+NEAR = 1.0
+FAR = 10000.0
+# share of the picture above which a face is large; side of the crop in faces
+LARGE_FACE = 0.15
+ROOM = 1.5
 
 _FACE68 = (
     # jaw, the person's right to left
@@ -76,7 +76,8 @@ def square(landmarks: np.ndarray, size: tuple[int, int]) -> tuple[float, float, 
 
     Of a picture in which the face is large, the square in its middle; else 1.5 faces around the face.
     """
-    low, high = landmarks[:VERTICES, :2].min(0), landmarks[:VERTICES, :2].max(0)
+    low = landmarks[:VERTICES, :2].min(0)
+    high = landmarks[:VERTICES, :2].max(0)
     height, width = size
     face = (high - low) * (width, height)
     if face.prod() >= LARGE_FACE * height * width:
@@ -113,7 +114,8 @@ def locate(
     second = _scale(_unproject(flat, first), geometry)
     solid = _unproject(flat, first * second)
     matrix = similarity(geometry.vertices[geometry.ids], solid[geometry.ids], geometry.weights)
-    turn, place = matrix[:3, :3], matrix[:3, 3]
+    turn = matrix[:3, :3]
+    place = matrix[:3, 3]
     return Head(matrix, np.linalg.solve(turn, (solid - place).T).T, size, crop)
 
 
@@ -150,7 +152,8 @@ def from_face68(face: np.ndarray, size: tuple[int, int], geometry: Geometry) -> 
     """
     scale = np.array(size[::-1], float)
     flat = geometry.vertices * (1, -1, 1)
-    own, shown = face68(flat)[:, :2], face * scale
+    own = face68(flat)[:, :2]
+    shown = face * scale
     bend = RBFInterpolator(own, shown, kernel="thin_plate_spline", smoothing=1e-3)
     pixels = bend(flat[:, :2])
     unit = np.linalg.norm(shown - shown.mean(0)) / np.linalg.norm(own - own.mean(0))
@@ -171,7 +174,8 @@ def project(head: Head, vertices: np.ndarray) -> np.ndarray:
 def blink(vertices: np.ndarray, lids: np.ndarray, brow: np.ndarray) -> np.ndarray:
     """Vertices (T,468,3) with lids closed and brows raised by (T,) shares, as `motion.face` does with 68."""
     out = vertices.copy()
-    upper, lower = vertices[:, UPPER_LIDS], vertices[:, LOWER_LIDS]
+    upper = vertices[:, UPPER_LIDS]
+    lower = vertices[:, LOWER_LIDS]
     shut = lids[:, None, None] * (lower - upper)
     out[:, UPPER_LIDS] += LID_DOWN * shut
     out[:, LOWER_LIDS] -= LID_UP * shut

@@ -85,14 +85,16 @@ def bridge(values: np.ndarray, good: np.ndarray, limit: int) -> tuple[np.ndarray
 
     Runs at either end take the nearest good frame. Rows that stay bad are returned as they came.
     """
-    out, now = np.array(values, np.float64), np.array(good, bool)
+    out = np.array(values, np.float64)
+    now = np.array(good, bool)
     if now.all() or not now.any():
         return out, now
     ids = np.flatnonzero(good)
     before = ids[np.clip(np.searchsorted(ids, np.arange(len(now)), "right") - 1, 0, None)]
     after = ids[np.clip(np.searchsorted(ids, np.arange(len(now)), "left"), None, len(ids) - 1)]
     t = np.arange(len(now))
-    left, right = np.minimum(before, after), np.maximum(before, after)
+    left = np.minimum(before, after)
+    right = np.maximum(before, after)
     # At the ends both neighbours are the same good frame, and the run is counted from the clip's end.
     run = np.where(
         t < ids[0], ids[0], np.where(t > ids[-1], len(now) - 1 - ids[-1], right - left - 1)
@@ -126,7 +128,8 @@ def _boxes(
     shared = _shared(source, target, subset)
     low_s, high_s = _box(source.xy[:, subset], shared)
     low_t, high_t = _box(target.xy[:, subset], shared)
-    side_s, side_t = high_s - low_s, high_t - low_t
+    side_s = high_s - low_s
+    side_t = high_t - low_t
     good = (shared.sum(1) >= MIN_POINTS) & (side_s > MIN_SIDE).all(1) & (side_t > MIN_SIDE).all(1)
     a = np.where(good[:, None], side_t / np.where(side_s > MIN_SIDE, side_s, 1.0), 1.0)
     even = _smoothed(a, good, smooth)
@@ -158,16 +161,19 @@ def _boxed(face: Keypoints, pose: Pose, box: str, limit: int) -> tuple[np.ndarra
     For "rigid" both faces are first turned upright, in pixels, and the result is turned as the driving head:
     a box around a tilted face is wider than the face.
     """
-    driving, subset = pose.face, _subset(box)
+    driving = pose.face
+    subset = _subset(box)
     scale = np.array([pose.size[1], pose.size[0]], float)
-    source, target = face.xy * scale, driving.xy * scale
+    source = face.xy * scale
+    target = driving.xy * scale
     tilt = np.zeros(len(face))
     if box == "rigid":
         own = _eye_line(source, face)
         turn, _, _, known = similarity(source, target, _shared(face, driving, subset), subset)
         turn, _ = bridge(np.unwrap(turn), known, len(known))
         tilt = own + turn
-        source, target = _rotate(source, -own), _rotate(target, -tilt)
+        source = _rotate(source, -own)
+        target = _rotate(target, -tilt)
     faces = Keypoints(source / scale, face.score), Keypoints(target / scale, driving.score)
     a, b, good = _boxes(*faces, subset, STEADY[box] * pose.fps)
     a, _ = bridge(a, good, limit)
@@ -181,7 +187,8 @@ def _similar(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The predicted face moved by the similarity of eyes and nose, in pixels, and where it is known."""
     scale = np.array([pose.size[1], pose.size[0]], float)
-    source, shared = face.xy * scale, _shared(face, pose.face, EYES_NOSE)
+    source = face.xy * scale
+    shared = _shared(face, pose.face, EYES_NOSE)
     turn, gain, shift, good = similarity(source, pose.face.xy * scale, shared, EYES_NOSE)
     even = _smoothed(gain, good, seconds * pose.fps)
     middle = np.where(shared[..., None], source[:, EYES_NOSE], 0.0).sum(1)
@@ -219,7 +226,8 @@ def similarity(
 
 def _rotate(xy: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Points (T,K,2) in pixels turned by angle (T,) about the origin."""
-    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    c = np.cos(angle)[:, None]
+    s = np.sin(angle)[:, None]
     return np.stack([xy[..., 0] * c - xy[..., 1] * s, xy[..., 0] * s + xy[..., 1] * c], -1)
 
 

@@ -24,7 +24,8 @@ PITCH = (60.0, 420.0)  # Hz, search range of the fundamental
 VOICED = (65.0, 400.0)  # Hz, accepted range: values at the edges of the search are failures
 PITCH_FRAME = 1024  # samples: two periods of 60 Hz fit in each half
 PITCH_HOP = 320  # samples: pitch moves slowly, 50 Hz halves the cost
-MEL_WINDOW, MEL_BANDS = 400, 40
+MEL_WINDOW = 400
+MEL_BANDS = 40
 WEIGHTS = {"full": (0.55, 0.25, 0.20), "rms": (1.0, 0.0, 0.0)}  # loudness, pitch, onsets
 SMOOTH_SECONDS = 0.06  # of the intensity
 EXCITATION_SECONDS = 0.16  # 120 ms nearly doubles the jerk of refocused wrists (metrics 4.2)
@@ -59,9 +60,8 @@ class Prosody:
     accents: np.ndarray
     speech: np.ndarray
     fps: float
-    curve: Curve | None = (
-        None  # absent in a prosody that was not made by `analyse`; it cannot be edited
-    )
+    # absent in a prosody that was not made by `analyse`; it cannot be edited
+    curve: Curve | None = None
 
     def __len__(self) -> int:
         return len(self.intensity)
@@ -105,7 +105,8 @@ def per_frames(values: np.ndarray, frames: int, fps: float) -> np.ndarray:
 
 def excite(intensity: np.ndarray, usual: float) -> np.ndarray:
     """(N,) smoothed excitation at 100 Hz of an intensity whose usual level while speaking is `usual`."""
-    rise, fall = np.maximum(intensity - usual, 0) / (1 - usual), np.maximum(usual - intensity, 0)
+    rise = np.maximum(intensity - usual, 0) / (1 - usual)
+    fall = np.maximum(usual - intensity, 0)
     excitation = rise - fall / usual if usual else rise
     return gaussian_filter1d(excitation, EXCITATION_SECONDS * RATE / HOP, mode="nearest")
 
@@ -192,7 +193,8 @@ def _pitch(samples: np.ndarray, active: np.ndarray) -> np.ndarray:
     voiced = on & (f0 > VOICED[0]) & (f0 < VOICED[1]) & (step < 3.0)
     if voiced.sum() < 3:
         return np.zeros(len(active))
-    usual, high = np.median(semitones[voiced]), np.quantile(semitones[voiced], 0.90)
+    usual = np.median(semitones[voiced])
+    high = np.quantile(semitones[voiced], 0.90)
     height = np.clip((semitones - usual) / max(high - usual, 1.0), 0, 1) * voiced
     sigma = 0.06 * RATE / PITCH_HOP
     near = gaussian_filter1d(voiced.astype(float), sigma)

@@ -31,22 +31,25 @@ from pipeline.motion.prosody import EXCITATION_SECONDS
 from pipeline.values import BODY, FACE, HANDS, InputError, Keypoints, Motion, Pose
 
 MODES = ("amplify", "gate", "both")
-MAX_STRENGTH, MAX_SIZE = 2.0, 0.5
-GUIDANCE_STEP, GUIDANCE_RANGE = (
-    0.1,
-    (0.8, 1.2),
-)  # more shifts the mean of the control features (metrics 4.3)
+MAX_STRENGTH = 2.0
+MAX_SIZE = 0.5
+# more shifts the mean of the control features (metrics 4.3)
+GUIDANCE_STEP = 0.1
+GUIDANCE_RANGE = (0.8, 1.2)
 MARGIN = 0.002  # of the frame: points are not pushed closer to its edge than this
-EASE_SECONDS, BISECTIONS, ROUNDING = 0.12, 8, 1e-7
+EASE_SECONDS = 0.12
+BISECTIONS = 8
+ROUNDING = 1e-7
 FADE_SECONDS = 0.5  # sigma of the fade to gain 1 around missing joints; at 0.12 arms sprang back
 SLOWEST = 1.0  # seconds, the longest low-pass of e for a slow gesture: beyond it nothing follows the speech
 
-R_HAND, L_HAND, FACE_AT = (
-    BODY + 21,
-    BODY,
-    BODY + HANDS,
-)  # where parts begin when all points stand in one row
-TORSO, HEAD, STILL = 0, 1, 8
+# where parts begin when all points stand in one row
+R_HAND = BODY + 21
+L_HAND = BODY
+FACE_AT = BODY + HANDS
+TORSO = 0
+HEAD = 1
+STILL = 8
 # bone: name, start point, end point, parent bone. The torso starts between the hips, a hand ends at its palm.
 BONES = (
     ("torso", R_HIP, NECK, STILL),
@@ -93,9 +96,8 @@ class Tuning:
     quiet: float = 0.2
     exponents: tuple[float, ...] = (0.2, 0.25, 1.1, 1.1, 0.5)
     limits: tuple[float, ...] = (4.0, 10.0, 50.0, 50.0, 25.0)  # a wave stays a wave in a pause
-    posture_share: float = (
-        0.5  # h: the slow posture keeps closer to the driving video than the strokes
-    )
+    # h: the slow posture keeps closer to the driving video than the strokes
+    posture_share: float = 0.5
     posture_seconds: float = 1.5  # sigma of the low-pass
     foreshortened: tuple[float, float] = (0.15, 0.40)
     pace: float = 1.8
@@ -168,7 +170,8 @@ def _log_gain(
     excitation: np.ndarray, slow: float, strength: float, size: float, tuning: Tuning
 ) -> np.ndarray:
     """(T,) ln g, low-passed by `slow` frames."""
-    up, down = np.maximum(excitation, 0), np.maximum(-excitation, 0)
+    up = np.maximum(excitation, 0)
+    down = np.maximum(-excitation, 0)
     gain = strength * (up * np.log(tuning.loud) + down * np.log(tuning.quiet))
     return (gaussian_filter1d(gain, slow, mode="reflect") if slow else gain) + size * np.log(2)
 
@@ -215,7 +218,9 @@ class _Rigid:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """(T,K) points moved; bit for bit the same where nothing moves."""
-        turn, before, after = self.turn[:, None], self.before[:, None], self.after[:, None]
+        turn = self.turn[:, None]
+        before = self.before[:, None]
+        after = self.after[:, None]
         return np.where((turn == 1) & (before == after), points, after + turn * (points - before))
 
 
@@ -260,7 +265,8 @@ def _replaced(pose: Pose, points: np.ndarray, kept: np.ndarray) -> Pose:
     """The pose at `points` (T,128) in pixels; where `kept`, a point keeps its bits."""
     height, width = pose.size
     fractions = np.stack([points.real / width, points.imag / height], 2)
-    parts, start = [], 0
+    parts = []
+    start = 0
     for part in (pose.body, pose.hands, pose.face):
         here = slice(start, start + part.xy.shape[1])
         parts.append(
@@ -297,7 +303,8 @@ def _bones(
     clear = np.abs(slow) / np.maximum(_lowpass(weight, tuning.posture_seconds * fps), 1e-12)
     keep = keep * _smoothstep(clear, 0.2, 0.5)  # a bone that spins has no posture to deviate from
     rest = _rest(local, weight * (0.15 + quiet[:, None]))
-    stroke, posture = np.angle(local * np.conj(slow)), np.angle(slow * np.conj(rest))
+    stroke = np.angle(local * np.conj(slow))
+    posture = np.angle(slow * np.conj(rest))
     pace = _pace(usable, stroke + posture, stroke + tuning.posture_share * posture)
     return [
         _Bone(*(a[:, k] for a in (pivot, usable, stroke, posture, keep)), float(pace[k]))
@@ -364,13 +371,13 @@ def _swing(
 
     Where the bone may not turn it moves rigidly with its parent.
     """
-    bone, parent = bone.rows(at), parent.rows(at)
-    exponent, limit = tuning.exponents[PER_BONE[index]], np.radians(tuning.limits[PER_BONE[index]])
+    bone = bone.rows(at)
+    parent = parent.rows(at)
+    exponent = tuning.exponents[PER_BONE[index]]
+    limit = np.radians(tuning.limits[PER_BONE[index]])
     exponents = log_gain[at] * held * exponent
-    stroke, posture = (
-        np.expm1(exponents) * bone.stroke,
-        np.expm1(exponents * tuning.posture_share) * bone.posture,
-    )
+    stroke = np.expm1(exponents) * bone.stroke
+    posture = np.expm1(exponents * tuning.posture_share) * bone.posture
     rotation = limit * np.tanh(bone.keep * (stroke + posture) / limit)
     turn = np.where(bone.seen, parent.turn * np.exp(1j * rotation), parent.turn)
     after = np.where(bone.seen, parent(bone.pivot[:, None])[:, 0], parent.after)
@@ -382,18 +389,21 @@ def _held(swing: Callable, leaves: Callable, ease: float, frames: int) -> _Rigid
 
     `leaves(motion, rows)` tells the frames in which one does. The factors ease in and out over `ease` frames.
     """
-    held, rows = np.ones(frames), np.arange(frames)
+    held = np.ones(frames)
+    rows = np.arange(frames)
     reach = max(1, round(ease))
     for _ in range(3):
         motion = swing(held, rows)
         out = rows[leaves(motion, rows)]
         if not len(out):
             return motion
-        low, high = np.zeros(len(out)), held[out]
+        low = np.zeros(len(out))
+        high = held[out]
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             bad = leaves(swing(middle, out), out)
-            low, high = np.where(bad, low, middle), np.where(bad, middle, high)
+            low = np.where(bad, low, middle)
+            high = np.where(bad, middle, high)
         held[out] = low
         lowest = minimum_filter1d(held, 2 * reach + 1, mode="nearest")
         held = np.minimum(held, gaussian_filter1d(lowest, reach / 2, mode="nearest"))
@@ -408,7 +418,8 @@ def _guard(points: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> Cal
 
     It leaves when it comes nearer the frame's edge than both the margin and its old place.
     """
-    width, height = size[1], size[0]
+    width = size[1]
+    height = size[0]
     edge = MARGIN * (width + 1j * height)
     far = width + 1j * height - edge
     low = np.minimum(points.real, edge.real), np.minimum(points.imag, edge.imag)

@@ -21,25 +21,30 @@ import numpy as np
 from pipeline.motion.keypoints import L_ARM, LEFT_HAND, MIDDLE_ROOT, R_ARM, RIGHT_HAND
 from pipeline.values import Keypoints, Pose
 
-RIGHT, LEFT = (
-    (*R_ARM, RIGHT_HAND.start),
-    (*L_ARM, LEFT_HAND.start),
-)  # shoulder, elbow, wrist, first hand point; the person's own sides
-ABDUCTION, FLEXION, WRIST = (-30.0, 120.0), 150.0, 20.0  # degrees; the table above
-STRAIGHT = (
-    8.0  # degrees of bend under which the elbow's side is not known: the forearm then bends inwards
-)
+# shoulder, elbow, wrist, first hand point; the person's own sides
+RIGHT = (*R_ARM, RIGHT_HAND.start)
+LEFT = (*L_ARM, LEFT_HAND.start)
+# degrees; the table above
+ABDUCTION = (-30.0, 120.0)
+FLEXION = 150.0
+WRIST = 20.0
+# degrees of bend under which the elbow's side is not known: the forearm then bends inwards
+STRAIGHT = 8.0
 FORESHORTENED = 0.5  # forearm over upper arm: a shorter one points at the camera
 POINTING_ELBOW = 25.0  # degrees that such a forearm may turn either way
-HOME, CARRY, CARRIED = 1.05, 0.5, (-0.12, 0.18)  # see `carry`
+# see `carry`
+HOME = 1.05
+CARRY = 0.5
+CARRIED = (-0.12, 0.18)
 ROOM = 0.008  # of the frame: an elbow stays this far from its edge
 LEAST_UNIT = 0.8  # upper arms: the shoulders of a person who is seen from the side look narrow
 
-SIDEWAYS = (
-    0.45  # weight of a miss to the side against one in height: bones of fixed length cannot do both
-)
+# weight of a miss to the side against one in height: bones of fixed length cannot do both
+SIDEWAYS = 0.45
 EFFORT = (0.16, 0.05)  # cost of a turn of shoulder and elbow, in arm lengths a radian
-STEPS, LONGEST_STEP = 14, np.radians(12)  # of the solver
+# of the solver
+STEPS = 14
+LONGEST_STEP = np.radians(12)
 START = np.radians(
     (6.0, 14.0)
 )  # where it starts: a straight arm cannot tell which way lifts its hand
@@ -78,14 +83,16 @@ class Arm:
         """
         upper, fore = np.diff(self.points[:3])
         goal = (self.side * -targets[:, 0] - 1j * targets[:, 1]) * self.unit + upper + fore
-        low, high = np.radians(self.low[:2]), np.radians(self.high[:2])
+        low = np.radians(self.low[:2])
+        high = np.radians(self.high[:2])
         turns = np.tile(np.clip(START * [self.side, self.bend], low, high), (len(targets), 1))
         weight = np.array([SIDEWAYS, 1.0])
         effort = np.array(EFFORT) * (abs(upper) + abs(fore))
         for _ in range(STEPS):
             swung = upper * np.exp(1j * turns[:, 0])
             bent = fore * np.exp(1j * turns.sum(1))
-            miss, slopes = swung + bent - goal, np.stack([1j * (swung + bent), 1j * bent], 1)
+            miss = swung + bent - goal
+            slopes = np.stack([1j * (swung + bent), 1j * bent], 1)
             rows = (
                 np.stack([slopes.real, slopes.imag], 1) * weight[:, None]
             )  # (N, x y, shoulder elbow)
@@ -120,8 +127,10 @@ def find(reference: Pose) -> list[Arm]:
 
 
 def _arm(reference: Pose, joints: tuple[int, int, int, int]) -> Arm | None:
-    body, hands = reference.body[:1], reference.hands[:1]
-    which, fingers = list(joints[:3]), slice(joints[3], joints[3] + 21)
+    body = reference.body[:1]
+    hands = reference.hands[:1]
+    which = list(joints[:3])
+    fingers = slice(joints[3], joints[3] + 21)
     points = plane(np.concatenate([body.xy[0, which], hands.xy[0, fingers]]), reference.size)
     shoulders = plane(body.xy[0, [RIGHT[0], LEFT[0]]], reference.size)
     upper, fore = np.diff(points[:3])

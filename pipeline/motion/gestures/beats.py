@@ -31,38 +31,42 @@ MODES = ("still", "head", "full")
 UPPER = np.array([0, 1, 2, 3, 4, 5, 6, 7, 14, 15, 16, 17])  # what sways with the torso
 
 WEAKEST = 0.2  # accents under this strength get no stroke
-RATE, REFRACTORY = 1.3, 0.62  # strokes per second of a phrase at most, and s between two
+# strokes per second of a phrase at most, and s between two
+RATE = 1.3
+REFRACTORY = 0.62
 TASTE = 0.12  # spread of the choice among accents of like strength
 PAUSE = 0.30  # s of silence that end a phrase
-EARLY, LATE = 0.20, 0.15  # s by which a phrase's gestures may reach into the silence around it
+# s by which a phrase's gestures may reach into the silence around it
+EARLY = 0.20
+LATE = 0.15
 LEAD = (0.022, 0.058)  # s from apex to accent; half a frame at 25 fps more stays within 0 to 80 ms
-STROKE, PREPARATION, HOLD, RETRACTION = (0.18, 0.26), (0.36, 0.52), (0.14, 0.36), (0.45, 0.70)
-LEAST_PREPARATION, LEAST_HOLD = 0.26, 0.10
-LINKED = (
-    1.2  # s at rest between two gestures for which the hand goes back; else it waits where it is
-)
+STROKE = (0.18, 0.26)
+PREPARATION = (0.36, 0.52)
+HOLD = (0.14, 0.36)
+RETRACTION = (0.45, 0.70)
+LEAST_PREPARATION = 0.26
+LEAST_HOLD = 0.10
+# s at rest between two gestures for which the hand goes back; else it waits where it is
+LINKED = 1.2
 LONG_PAUSE = 1.5  # s of silence in which a hand goes back to rest; in shorter ones it waits
 RELAXED = 0.72  # of the apex is left at the end of the hold
 SWITCH = 0.35  # chance that the other arm leads the next gesture
-SIZE, SIZE_SPREAD = (
-    (0.75, 0.40),
-    0.12,
-)  # amplitude = 0.75 + 0.40 strength, and its log-normal spread
+# amplitude = 0.75 + 0.40 strength, and its log-normal spread
+SIZE = (0.75, 0.40)
+SIZE_SPREAD = 0.12
 UNSEEN_HAND = 0.2  # of the size: an arm whose hand is hidden or cut off hardly moves
 
-SWAY, SWAY_LIMIT, CALM = (
-    0.7,
-    1.8,
-    0.15,
-)  # degrees (deviation, most) of the torso, share left in pauses
-LIFE = (
-    0.5,
-    1.0,
-    1.2,
-)  # degrees of deviation by which shoulder, elbow and wrist are never quite still
+# degrees (deviation, most) of the torso, share left in pauses
+SWAY = 0.7
+SWAY_LIMIT = 1.8
+CALM = 0.15
+# degrees of deviation by which shoulder, elbow and wrist are never quite still
+LIFE = (0.5, 1.0, 1.2)
 PIVOT = 1.4  # shoulder widths under the neck where hips are not seen
 MARGIN = 0.004  # of the frame: gestures stay this far inside, or where the reference already is
-SHRINK, ROUNDS = 0.75, 12  # steps by which a gesture is made smaller until it stays in the frame
+# steps by which a gesture is made smaller until it stays in the frame
+SHRINK = 0.75
+ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,8 @@ def gesturing(pose: Pose, reference: Pose, prosody: Prosody, rng: np.random.Gene
         made = _moved(pose, reference, linkages, turns, swing * sway)
         return made, _forbidden(made, reference, pose)
 
-    swing, nothing = 1.0, np.zeros(len(strokes))
+    swing = 1.0
+    nothing = np.zeros(len(strokes))
     while swing and moved(nothing, swing)[1].any():
         swing = swing * SHRINK if swing > 0.05 else 0.0
     sizes = np.ones(len(strokes))
@@ -198,7 +203,8 @@ def _chosen(accents: np.ndarray, span: tuple[float, float], rng: np.random.Gener
         (accents[:, 0] >= span[0]) & (accents[:, 0] < span[1]) & (accents[:, 1] >= WEAKEST)
     ]
     liking = within[:, 1] + rng.normal(0, TASTE, len(within))
-    most, taken = int(np.ceil((span[1] - span[0]) * RATE)), []
+    most = int(np.ceil((span[1] - span[0]) * RATE))
+    taken = []
     first = max(span[0] - EARLY, 0) + LEAST_PREPARATION + STROKE[0] + LEAD[1]
     for k in np.argsort(-liking):
         apart = all(abs(within[k, 0] - within[j, 0]) >= REFRACTORY for j in taken)
@@ -214,7 +220,8 @@ def plan(
     accents = np.asarray(prosody.accents, float).reshape(-1, 2)
     chances = np.array([row[2] for row in BANK])
     able = [k for k, arm in enumerate(linkages) if arm.hand > 0.5] or list(range(len(linkages)))
-    leading, free = int(rng.integers(max(len(able), 1))), 0.0
+    leading = int(rng.integers(max(len(able), 1)))
+    free = 0.0
     found: list[Stroke] = []
     spans = (
         [(a, min(b, seconds)) for a, b in phrases(prosody.speech, prosody.fps)] if linkages else []
@@ -295,7 +302,8 @@ def _tracks(strokes: list[Stroke], sizes: np.ndarray, time: np.ndarray, count: i
         ]
         if np.isfinite(stroke.rested):
             keys += [(stroke.retract, keys[-1][1]), (stroke.rested, still)]
-    moments, poses = np.array([key[0] for key in keys]), np.array([key[1] for key in keys])
+    moments = np.array([key[0] for key in keys])
+    poses = np.array([key[1] for key in keys])
     at = np.clip(np.searchsorted(moments, time, side="right") - 1, 0, len(keys) - 1)
     following = np.minimum(at + 1, len(keys) - 1)
     length = np.maximum(moments[following] - moments[at], 1e-9)
@@ -347,7 +355,8 @@ def _forbidden(made: Pose, reference: Pose, pose: Pose) -> np.ndarray:
     """(T,) bool: a point leaves the frame's margin or a hand comes before the face, unlike in `pose`."""
     bad = np.zeros(len(made), bool)
     for name in ("body", "hands", "face"):
-        new, before = getattr(made, name), getattr(pose, name)
+        new = getattr(made, name)
+        before = getattr(pose, name)
         held = np.broadcast_to(getattr(reference, name).xy[:1], before.xy.shape)
         low = np.minimum(np.minimum(held, before.xy), MARGIN)
         high = np.maximum(np.maximum(held, before.xy), 1 - MARGIN)
@@ -355,7 +364,8 @@ def _forbidden(made: Pose, reference: Pose, pose: Pose) -> np.ndarray:
         bad |= (((new.xy < low) | (new.xy > high)).any(2) & inside).any(1)
     known = made.face.visible[0]
     if known.any():
-        first, last = made.face.xy[:, known].min(1)[:, None], made.face.xy[:, known].max(1)[:, None]
+        first = made.face.xy[:, known].min(1)[:, None]
+        last = made.face.xy[:, known].max(1)[:, None]
         over, was = (((p.hands.xy > first) & (p.hands.xy < last)).all(2) for p in (made, pose))
         bad |= (over & ~was & made.hands.visible).any(1)
     return bad

@@ -21,18 +21,27 @@ if TYPE_CHECKING:
 
 # Standard deviation of yaw, pitch, roll while speaking; real heads: 4, 4.4, 3.2
 SWAY_DEGREES = (2.6, 1.8, 1.6)
-SWAY_HERTZ, SWAY_WAVES = (0.12, 0.9), 10
-SHIFT = (
-    0.012,
-    0.007,
-)  # standard deviation, of the face's height; the turn about the neck adds its own
+SWAY_HERTZ = (0.12, 0.9)
+SWAY_WAVES = 10
+# standard deviation, of the face's height; the turn about the neck adds its own
+SHIFT = (0.012, 0.007)
 SILENT_SWAY = 0.55  # of the speaking sway (real heads move 1.5 times as fast while speaking)
-NOD_DEGREES, NOD_SECONDS, NOD_DELAY = (1.2, 2.6), (0.32, 0.50), 0.03
+NOD_DEGREES = (1.2, 2.6)
+NOD_SECONDS = (0.32, 0.50)
+NOD_DELAY = 0.03
 BROW_SHARE = 0.4  # of the accents
-BLINK_MEDIAN, BLINK_SPREAD = 2.4, 0.45  # s and log-normal sigma of the pauses between blinks
-BLINK_CLOSE, BLINK_HOLD, BLINK_OPEN = 0.075, 0.035, 0.140
-SNAP_SHARE, SNAP_SECONDS = 0.6, 0.5  # blinks that move to the start of a near pause
-BREATH_HERTZ, BREATH_RISE = 0.25, 0.012  # of the shoulders, rise as a share of their width
+# s and log-normal sigma of the pauses between blinks
+BLINK_MEDIAN = 2.4
+BLINK_SPREAD = 0.45
+BLINK_CLOSE = 0.075
+BLINK_HOLD = 0.035
+BLINK_OPEN = 0.140
+# blinks that move to the start of a near pause
+SNAP_SHARE = 0.6
+SNAP_SECONDS = 0.5
+# of the shoulders, rise as a share of their width
+BREATH_HERTZ = 0.25
+BREATH_RISE = 0.012
 HEAD_DEPTH = np.array([0.66, 0.0, 0.0, -1.15, -1.15])
 
 
@@ -67,7 +76,8 @@ def head_motion(prosody: Prosody, frames: int, fps: float, rng: np.random.Genera
         angles += nod[:, None] * np.array(
             [rng.normal(0, 0.6), rng.uniform(*NOD_DEGREES), rng.normal(0, 0.5)]
         )
-        height, length = rng.uniform(0.4, 1.0), rng.uniform(0.4, 0.7)
+        height = rng.uniform(0.4, 1.0)
+        length = rng.uniform(0.4, 0.7)
         if rng.random() < BROW_SHARE:
             brow = np.maximum(brow, height * strength * _bump(time, second, length))
     return HeadMotion(angles, shift, _blinks(time, speech, fps, rng), brow)
@@ -107,7 +117,9 @@ def _blinks(
     """(T,) lid closure in [0, 1]."""
     quiet = speech < 0.5
     pauses = time[1:][quiet[1:] & ~quiet[:-1]]
-    curve, moment, last = np.zeros(len(time)), 0.0, -1.0
+    curve = np.zeros(len(time))
+    moment = 0.0
+    last = -1.0
     while True:
         moment += BLINK_MEDIAN * np.exp(rng.normal(0, BLINK_SPREAD))
         snap = rng.random() < SNAP_SHARE
@@ -124,8 +136,10 @@ def _blinks(
 
 def _one_blink(time: np.ndarray, start: float, fps: float) -> np.ndarray:
     """One blink, seen shut in at least one frame: a frame takes the lowest lid of its own duration."""
-    shut, lift = start + BLINK_CLOSE, start + BLINK_CLOSE + BLINK_HOLD
-    early, late = time - 0.5 / fps, time + 0.5 / fps
+    shut = start + BLINK_CLOSE
+    lift = start + BLINK_CLOSE + BLINK_HOLD
+    early = time - 0.5 / fps
+    late = time + 0.5 / fps
     nearest = np.clip((shut + lift) / 2, early, late)
     down = np.clip((nearest - start) / BLINK_CLOSE, 0, 1)
     up = np.clip((lift + BLINK_OPEN - nearest) / BLINK_OPEN, 0, 1)
