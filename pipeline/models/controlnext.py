@@ -1,7 +1,7 @@
-"""The ControlNeXt control network (arXiv 2408.06070), its cross normalisation and its place in a stock UNet.
+"""The ControlNeXt control network (arXiv 2408.06070), its cross normalization and its UNet hook.
 
-With the default configuration the tensors are those of the published SVD-v2 weights; the embedded model is
-the same class in a small configuration with one more input, the validity of the warped reference.
+With the default configuration the tensors are those of the published SVD-v2 weights. The embedded model
+is the same class in a small configuration with one more input, the validity of the warped reference.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from torch import Tensor, nn
 from pipeline.models.interaction import Exchange
 from pipeline.values import InputError
 
-CONTROL_LEVEL = (
-    0.2  # the published weight of the control; its authors advise 1.0 for dense controls
-)
+# The published weight of the control; its authors advise 1.0 for dense controls.
+CONTROL_LEVEL = 0.2
 PLACES = ("conv_in", "down_blocks.0")
 
 
 class _Strided(nn.Module):
-    """A 3x3 convolution that keeps the channels; named as in the published weights (`.conv`)."""
+    """A 3x3 convolution that keeps the channels; its name `.conv` is that of the published weights."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -39,11 +38,11 @@ class _Strided(nn.Module):
 
 
 class ControlNeXt(ModelMixin, ConfigMixin):
-    """Control pictures in [0, 1] -> features that are added to a UNet's hidden states.
+    """Turn control pictures in [0, 1] into features that are added to a UNet's hidden states.
 
-    `stem_padding` 0 is what the published inference code runs, 1 what its training code runs, with one set of
-    weights. `extra_channels` > 0 adds a second input at the size of the stem's output. `control_level` is the
-    weight after cross normalisation and `where` the UNet module whose output receives the control.
+    With one set of weights, the published inference code runs `stem_padding` 0 and its training code 1.
+    `extra_channels` > 0 adds a second input at the size of the stem's output. `control_level` is the
+    weight after cross normalization. `where` names the UNet module whose output receives the control.
     """
 
     @register_to_config
@@ -66,31 +65,29 @@ class ControlNeXt(ModelMixin, ConfigMixin):
         super().__init__()
         self.time_proj = Timesteps(time_channels, flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(time_channels, time_embed_dim)
-        stem: list[nn.Module] = []
         width = in_channels
-        for i, (channels, stride) in enumerate(zip(stem_channels, stem_strides, strict=True)):
-            padding = 1 if i == 0 else stem_padding
-            stem += [
-                nn.Conv2d(width, channels, 3, stride, padding),
-                nn.GroupNorm(2, channels),
-                nn.ReLU(),
-            ]
+        stem: list[nn.Module] = []
+        for number, (channels, stride) in enumerate(zip(stem_channels, stem_strides, strict=True)):
+            padding = 1 if number == 0 else stem_padding
+            stem.append(nn.Conv2d(width, channels, 3, stride, padding))
+            stem.append(nn.GroupNorm(2, channels))
+            stem.append(nn.ReLU())
             width = channels
         self.embedding = nn.Sequential(*stem)
         self.extra = nn.Conv2d(extra_channels, width, 3, padding=1) if extra_channels else None
-        self.down_res, self.down_sample = nn.ModuleList(), nn.ModuleList()
+        self.down_res = nn.ModuleList()
+        self.down_sample = nn.ModuleList()
         for channels, stride, groups in zip(
             block_channels, block_strides, block_groups, strict=True
         ):
-            self.down_res.append(
-                ResnetBlock2D(
-                    in_channels=width,
-                    out_channels=channels,
-                    temb_channels=time_embed_dim,
-                    groups=groups,
-                    eps=1e-6,
-                )
+            block = ResnetBlock2D(
+                in_channels=width,
+                out_channels=channels,
+                temb_channels=time_embed_dim,
+                groups=groups,
+                eps=1e-6,
             )
+            self.down_res.append(block)
             self.down_sample.append(_Strided(channels, stride))
             width = channels
         groups = block_groups[-1]
@@ -106,47 +103,60 @@ class ControlNeXt(ModelMixin, ConfigMixin):
     def forward(
         self, control: Tensor, timestep: Tensor | float, extra: Tensor | None = None
     ) -> Tensor:
-        """Features (B*F, C, h, w) of control pictures (B, F, 3, H, W) or (N, 3, H, W) in [0, 1].
+        """Return features (B*F, C, h, w) of control pictures (B, F, 3, H, W) or (N, 3, H, W) in [0, 1].
 
-        `timestep` is the scheduler's continuous t = 0.25 ln sigma: one number, or one per sample.
-        `extra` (B*F, E, h', w') is the second input when `extra_channels` > 0.
+        Args:
+            control: the control pictures.
+            timestep: the scheduler's continuous t = 0.25 ln sigma, one number or one per sample.
+            extra: the second input (B*F, E, h', w'), for `extra_channels` > 0.
         """
-        batch, pictures = control.shape[0], control.flatten(0, 1) if control.ndim == 5 else control
-        times = torch.as_tensor(timestep, device=control.device).reshape(-1).expand(batch)
-        time = self.time_embedding(self.time_proj(times).to(self.dtype))
-        time = time.repeat_interleave(len(pictures) // batch, dim=0)
-        x = self.embedding(pictures.to(self.dtype))
         if (self.extra is None) != (extra is None):
-            raise InputError(
+            problem = "is missing" if extra is None else "was given"
+            raise ValueError(
                 f"the control network has extra_channels={self.config.extra_channels}, "
-                f"but extra {'is missing' if extra is None else 'was given'}; give it when there are some"
+                f"but extra {problem}; give it when there are some"
             )
-        if self.extra is not None and extra is not None:
-            x = x + self.extra(extra.to(self.dtype))
+        batch = len(control)
+        pictures = control.flatten(0, 1) if control.ndim == 5 else control
+        frames = len(pictures) // batch
+        times = torch.as_tensor(timestep, device=control.device).reshape(-1).expand(batch)
+        waves = self.time_proj(times).to(self.dtype)
+        time = self.time_embedding(waves).repeat_interleave(frames, dim=0)
+        features = self.embedding(pictures.to(self.dtype))
+        if self.extra is not None:
+            features = features + self.extra(extra.to(self.dtype))
         for block, strided in zip(self.down_res, self.down_sample, strict=True):
-            x = strided(block(x, time))
-        x = x + self.mid_convs[0](x)
-        return self.mid_convs[1](x)
+            features = strided(block(features, time))
+        features = features + self.mid_convs[0](features)
+        return self.mid_convs[1](features)
 
 
-def cross_normalise(
+def cross_normalize(
     hidden: Tensor, control: Tensor, scale: Tensor | float, level: float = CONTROL_LEVEL
 ) -> Tensor:
-    """Hidden states (N, C, H, W) plus the control with their mean and deviation (ControlNeXt, section 3.3).
+    """Add the control with the hidden states' mean and deviation (ControlNeXt, section 3.3).
 
-    The statistics are taken per sample over (C, H, W) before the control (N, C, h, w) is pooled to H x W;
-    `scale` (N, 1, 1, 1) is the per-frame strength, 0 = no control.
+    The statistics are taken per sample over (C, H, W), before the control is pooled to H x W.
+
+    Args:
+        hidden: hidden states (N, C, H, W).
+        control: control features (N, C, h, w).
+        scale: the control's strength per frame (N, 1, 1, 1), 0 = no control.
+        level: the control's weight in these weights.
     """
     axes = (1, 2, 3)
-    mean, std = hidden.mean(axes, keepdim=True), hidden.std(axes, keepdim=True)
-    own_mean, own_std = control.mean(axes, keepdim=True), control.std(axes, keepdim=True)
-    control = (control - own_mean) * (std / (own_std + 1e-5)) + mean
+    hidden_mean = hidden.mean(axes, keepdim=True)
+    hidden_std = hidden.std(axes, keepdim=True)
+    control_mean = control.mean(axes, keepdim=True)
+    control_std = control.std(axes, keepdim=True)
+    gain = hidden_std / (control_std + 1e-5)
+    control = (control - control_mean) * gain + hidden_mean
     control = F.adaptive_avg_pool2d(control, hidden.shape[-2:])
     return hidden + control * scale * level
 
 
 class Injection:
-    """Holds the control for the next UNet calls; `control` None leaves the UNet as it is.
+    """The control for the next UNet calls; `control` None leaves the UNet as it is.
 
     `exchange` takes the sound of the same calls where the UNet has an interaction.
     """
@@ -160,28 +170,37 @@ class Injection:
     def set(
         self, control: Tensor | None, scale: Tensor | float = 1.0, level: float | None = None
     ) -> None:
-        """Sets the features (B*F, C, h, w) and the strength (B*F, 1, 1, 1) that the next calls add."""
-        self.control, self.scale = control, scale
-        self.level = self.level if level is None else level
+        """Set the features (B*F, C, h, w) and the strength (B*F, 1, 1, 1) that the next calls add."""
+        self.control = control
+        self.scale = scale
+        if level is not None:
+            self.level = level
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """The forward hook; of a block's (hidden, skips) only `hidden` changes, as in the published code."""
+        """Add the control, as a forward hook.
+
+        Of a block's output (hidden, skips) only `hidden` changes, as in the published code.
+        """
         if self.control is None:
             return output
-        hidden, rest = (output[0], output[1:]) if isinstance(output, tuple) else (output, None)
-        changed = cross_normalise(hidden, self.control.to(hidden.dtype), self.scale, self.level).to(
-            hidden.dtype
-        )
-        return changed if rest is None else (changed, *rest)
+        if isinstance(output, tuple):
+            hidden, *skips = output
+            return (self._add_control(hidden), *skips)
+        return self._add_control(output)
+
+    def _add_control(self, hidden: Tensor) -> Tensor:
+        control = self.control.to(hidden.dtype)
+        return cross_normalize(hidden, control, self.scale, self.level).to(hidden.dtype)
 
 
 @contextmanager
 def inject(
     unet: nn.Module, where: str = "down_blocks.0", level: float = CONTROL_LEVEL
 ) -> Iterator[Injection]:
-    """One forward hook on `unet.<where>` while the context lasts; `.set(control, scale)` before the UNet.
+    """Put one forward hook on `unet.<where>` while the context lasts.
 
-    The published weights take the control after `down_blocks.0`, the embedded model after `conv_in`.
+    Call `.set(control, scale)` before the UNet. The published weights take the control after
+    `down_blocks.0`, the embedded model after `conv_in`.
     """
     if where not in PLACES:
         raise InputError(

@@ -1,7 +1,8 @@
-"""One denoising call, the reference tokens and the repair gate: what sampler and training have in common.
+"""One UNet call, the reference tokens and the scheduler: what sampling and training have in common.
 
-The UNet is the stock `UNetSpatioTemporalConditionModel`. What differs between the published weights and the
-embedded model (place and level of the control, codec, prediction type) is read from the components' configs.
+The UNet is the stock `UNetSpatioTemporalConditionModel`. The published weights and the embedded model
+differ in the place and level of the control, the codec and the prediction type. All of these are read
+from the components' configurations.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from pipeline.models.interaction import AudioVideoInteraction, interact
 
 # fps - 1, motion bucket, noise level: SVD's published training values, never varied
 TIME_IDS = (6.0, 127.0, 0.02)
-CELL = 4  # pixels of a side per latent, also of the pixel-unshuffled validity
-FREQUENCIES = 4
+CELL = 4  # pixels per latent on each side; the validity is pixel-unshuffled by the same factor
+FREQUENCIES = 4  # sine and cosine pairs that tell a token's place along one axis
 
 
 class ReferenceTokens(ModelMixin, ConfigMixin):
-    """Patches of the reference latents (B, C, h, w) -> tokens (B, S, dim) with their place in the picture.
+    """Turn patches of reference latents (B, C, h, w) into tokens (B, S, dim) that know their place.
 
-    They take the slot of SVD's CLIP embedding: appearance that no warp can bring, such as a hidden sleeve.
+    The tokens take the slot of SVD's CLIP embedding. They carry appearance that no warp can bring,
+    such as a hidden sleeve.
     """
 
     @register_to_config
@@ -43,24 +45,30 @@ class ReferenceTokens(ModelMixin, ConfigMixin):
 
     def forward(self, latents: Tensor) -> Tensor:
         patch = self.config.patch
-        h, w = latents.shape[-2:]
-        x = self.patches(F.pad(latents, (0, -w % patch, 0, -h % patch), mode="replicate"))
-        rows = torch.linspace(0, 1, x.shape[-2], device=x.device)
-        columns = torch.linspace(0, 1, x.shape[-1], device=x.device)
-        waves = [_waves(v).to(x.dtype) for v in (rows, columns)]
+        height, width = latents.shape[-2:]
+        margins = (0, -width % patch, 0, -height % patch)
+        features = self.patches(F.pad(latents, margins, mode="replicate"))
+        row_count, column_count = features.shape[-2:]
+        rows = torch.linspace(0, 1, row_count, device=features.device)
+        columns = torch.linspace(0, 1, column_count, device=features.device)
+        row_waves = _waves(rows).to(features.dtype)
+        column_waves = _waves(columns).to(features.dtype)
         grid = torch.cat(
             [
-                waves[0][:, None].expand(-1, x.shape[-1], -1),
-                waves[1][None].expand(x.shape[-2], -1, -1),
+                row_waves[:, None].expand(-1, column_count, -1),
+                column_waves[None].expand(row_count, -1, -1),
             ],
             dim=-1,
         )
-        return self.norm(x.flatten(2).transpose(1, 2) + self.place(grid).flatten(0, 1))
+        places = self.place(grid).flatten(0, 1)
+        patches = features.flatten(2).transpose(1, 2)
+        return self.norm(patches + places)
 
 
-def _waves(x: Tensor) -> Tensor:
-    """(n,) in [0, 1] -> (n, 2 FREQUENCIES) sines and cosines of 1/2, 1, 2, 4 periods."""
-    angles = x[:, None] * math.pi * 2.0 ** torch.arange(FREQUENCIES, device=x.device)
+def _waves(positions: Tensor) -> Tensor:
+    """Turn positions (n,) in [0, 1] into (n, 2 FREQUENCIES) sines and cosines of 1/2, 1, 2, 4 periods."""
+    octaves = torch.arange(FREQUENCIES, device=positions.device)
+    angles = positions[:, None] * math.pi * 2.0**octaves
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
@@ -68,7 +76,10 @@ def _waves(x: Tensor) -> Tensor:
 def controlled(
     unet: nn.Module, control_network: ControlNeXt, interaction: AudioVideoInteraction | None = None
 ) -> Iterator[Injection]:
-    """The control at the place and level that its network's configuration names, and the sound's exchange."""
+    """Put the control and the audio-video exchange into the UNet while the context lasts.
+
+    The place and the level of the control are those of the control network's configuration.
+    """
     config = control_network.config
     with (
         inject(unet, config.where, config.control_level) as injection,
@@ -78,7 +89,7 @@ def controlled(
         yield injection
 
 
-def predict(
+def run_unet(
     unet: UNetSpatioTemporalConditionModel,
     injection: Injection,
     sample: Tensor,
@@ -88,23 +99,36 @@ def predict(
     control: Tensor | None,
     scale: Tensor | float = 1.0,
     audio: Tensor | None = None,
-    heard: Tensor | None = None,
+    audio_mask: Tensor | None = None,
     time_ids: Sequence[float] = TIME_IDS,
 ) -> Tensor:
-    """The UNet's output (B, F, C, h, w) for scaled noisy latents of the same shape.
+    """Return the UNet's output (B, F, C, h, w) for scaled noisy latents of the same shape.
 
-    image_latents (B, F, C, h, w) fill SVD's per-frame image slot; tokens (B, S, D); control (B*F, C', h', w')
-    with per-frame strength `scale` (B*F, 1, 1, 1); timestep 0.25 ln sigma, one or (B,). Where the injection
-    has an exchange: audio (B*F, n, d) or None, and heard (B*F,), 0 = null audio.
+    Args:
+        sample: the noisy latents (B, F, C, h, w), scaled as the scheduler asks.
+        timestep: 0.25 ln sigma, one number or one per clip (B,).
+        image_latents: (B, F, C, h, w) for SVD's image slot of every frame.
+        tokens: (B, S, D) for the cross attention.
+        control: control features (B*F, C', h', w'), or None for no control.
+        scale: the control's strength per frame (B*F, 1, 1, 1).
+        audio: speech tokens (B*F, n, d), or None for null audio. Read only with an interaction.
+        audio_mask: (B*F,), 0 where a frame gets null audio instead. Read only with an interaction.
+        time_ids: SVD's micro-conditions.
     """
     injection.set(control, scale)
     if injection.exchange is not None:
-        injection.exchange.set(audio, control, scale, heard)
-    ids = torch.tensor([list(time_ids)], dtype=tokens.dtype, device=sample.device).expand(
-        len(sample), -1
+        injection.exchange.set(audio, control, scale, audio_mask)
+    ids = torch.tensor([list(time_ids)], dtype=tokens.dtype, device=sample.device)
+    ids = ids.expand(len(sample), -1)
+    model_input = torch.cat([sample, image_latents], dim=2)
+    output = unet(
+        model_input,
+        timestep,
+        encoder_hidden_states=tokens,
+        added_time_ids=ids,
+        return_dict=False,
     )
-    x = torch.cat([sample, image_latents], dim=2)
-    return unet(x, timestep, encoder_hidden_states=tokens, added_time_ids=ids, return_dict=False)[0]
+    return output[0]
 
 
 def shared_noise(
@@ -113,14 +137,17 @@ def shared_noise(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Unit noise (B, F, C, h, w), the same in all frames: independent noise would flicker after one step."""
+    """Draw unit noise (B, F, C, h, w) that is the same in all frames of a clip.
+
+    Independent noise would flicker after a single step.
+    """
     batch, frames, *rest = shape
     noise = randn_tensor((batch, 1, *rest), generator=generator, device=device, dtype=dtype)
     return noise.expand(batch, frames, *rest).contiguous()
 
 
 def make_scheduler() -> EulerDiscreteScheduler:
-    """The embedded model's scheduler: EDM preconditioning, the clean residual is predicted."""
+    """Make the embedded model's scheduler: EDM preconditioning, the clean residual is predicted."""
     return EulerDiscreteScheduler(
         prediction_type="sample",
         timestep_type="continuous",
@@ -134,16 +161,17 @@ def make_scheduler() -> EulerDiscreteScheduler:
     )
 
 
-def schedule(
+def prepare_scheduler(
     scheduler: EulerDiscreteScheduler, steps: int, device: torch.device | str = "cpu"
 ) -> EulerDiscreteScheduler:
-    """A copy of the scheduler, set to `steps`, whose times are 0.25 ln sigma where they are continuous.
+    """Copy the scheduler and set the copy to `steps`; continuous times become 0.25 ln sigma.
 
-    diffusers heeds `timestep_type` for v-prediction only. For clean samples it gives places in a beta
-    schedule that ends at sigma 12: several steps share the last one, so that the first of them is lost.
+    diffusers follows `timestep_type` for v-prediction only. For clean samples it gives places in a
+    beta schedule that ends at sigma 12: several steps share the last place, so the first of them is
+    lost.
     """
-    own = copy.deepcopy(scheduler)
-    own.set_timesteps(steps, device=device)
-    if own.config.timestep_type == "continuous":
-        own.timesteps = 0.25 * own.sigmas[:-1].log().to(device)
-    return own
+    prepared = copy.deepcopy(scheduler)
+    prepared.set_timesteps(steps, device=device)
+    if prepared.config.timestep_type == "continuous":
+        prepared.timesteps = 0.25 * prepared.sigmas[:-1].log().to(device)
+    return prepared

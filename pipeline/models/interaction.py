@@ -1,15 +1,16 @@
 """Frame-wise audio-video interaction: in every frame speech and picture exchange features.   [ApoAvatar]
 
-At named modules of a stock UNet ("sites") a frame's audio tokens attend to its visual tokens and to its pose
-prior, then its visual tokens attend to the audio tokens so informed. Nothing passes from frame to frame. The
-gates begin at zero: an untrained interaction leaves the UNet's output as it is, to the bit. A gate is the
-whole last projection: a scalar or vector before a random projection learns many times slower. What a place
-hears is multiplied by what it shows, so that the sound can act on the mouth alone from the first steps on.
+The exchange happens at named modules of a stock UNet, the "sites". There a frame's audio tokens attend to
+its visual tokens and to its pose tokens. Then its visual tokens attend to these audio tokens. Nothing
+passes from frame to frame. The gates begin at zero, so an untrained interaction leaves the UNet's output
+as it is, to the bit. A gate is the whole last projection: a scalar or vector gate before a random
+projection learns many times slower. The attended sound is multiplied by a projection of the picture, so
+that the sound can act on the mouth alone from the first steps on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from pipeline.values import InputError
+
+# a forward hook of PyTorch: module, positional arguments and output -> the output to pass on
+Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 
 
 class Site(nn.Module):
@@ -42,22 +46,33 @@ class Site(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the gate lets anything through."""
+        return bool(self.gate.weight.any() or self.gate.bias.any())
+
     def forward(self, hidden: Tensor, audio: Tensor, pose: Tensor) -> Tensor:
-        """Hidden states (N, width, h, w) after the exchange with tokens (N, n, dim) and (N, p, dim)."""
-        visual = self.norm_visual(hidden.flatten(2).transpose(1, 2))
+        """Return hidden states (N, width, h, w) after the exchange.
+
+        audio (N, n, dim) and pose (N, p, dim) are the tokens of the same N frames.
+        """
+        pixels = hidden.flatten(2).transpose(1, 2)
+        visual = self.norm_visual(pixels)
         context = torch.cat([self.look(visual), pose], 1)
-        heard = audio + self.listen(self.norm_audio(audio), context)
-        change = self.gate(self.speak(visual, self.norm_heard(heard)) * self.show(visual))
-        return hidden + change.transpose(1, 2).unflatten(2, hidden.shape[-2:]).to(hidden.dtype)
+        audio = audio + self.listen(self.norm_audio(audio), context)
+        sound = self.speak(visual, self.norm_heard(audio))
+        change = self.gate(sound * self.show(visual))
+        change = change.transpose(1, 2).unflatten(2, hidden.shape[-2:])
+        return hidden + change.to(hidden.dtype)
 
 
 class AudioVideoInteraction(ModelMixin, ConfigMixin):
-    """Sites of the exchange, the null pose and the null audio of a UNet with control features.
+    """The sites of the exchange, the null pose and the null audio of a UNet with control features.
 
-    `sites` names modules of the UNet and `widths` the channels of their outputs. Audio tokens are
-    (audio_tokens, audio_channels) a frame; control features of `pose_channels` are pooled to
-    pose_grid x pose_grid pose tokens. `null_pose` stands for the control features, and `null_audio` for the
-    audio tokens, of a frame that has none.
+    `sites` names modules of the UNet and `widths` gives the channels of their outputs. The audio tokens
+    of a frame are (audio_tokens, audio_channels). Control features of `pose_channels` are pooled to
+    pose_grid x pose_grid pose tokens. For a frame without pose, `null_pose` replaces the control
+    features; for a frame without sound, `null_audio` replaces the audio tokens.
     """
 
     @register_to_config
@@ -87,40 +102,40 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
     @property
     def idle(self) -> bool:
         """Whether all gates are zero, so that nothing is exchanged."""
-        return not any(
-            bool(site.gate.weight.any() or site.gate.bias.any()) for site in self.exchanges
-        )
+        return not any(site.is_open for site in self.exchanges)
 
     def null_control(self, count: int) -> Tensor:
-        """(count, pose_channels, 1, 1) control features of frames without a pose; they fit any size."""
+        """Return (count, pose_channels, 1, 1) control features of frames without a pose, for any size."""
         return self.null_pose.view(1, -1, 1, 1).expand(count, -1, -1, -1)
 
-    def audio(self, tokens: Tensor | None, count: int, heard: Tensor | None = None) -> Tensor:
-        """(N, n + 1, dim) from speech tokens (N, n, d); null where `heard` (N,) is 0 or there are none.
+    def audio(self, tokens: Tensor | None, count: int, audio_mask: Tensor | None = None) -> Tensor:
+        """Project speech tokens (N, n, d) of N = `count` frames to (N, n + 1, dim).
 
-        Tokens of another shape come from another speech network: they mean nothing here and count as none.
+        Frames whose `audio_mask` (N,) is 0 get null audio, and all frames do where tokens is None.
+        Tokens of another shape come from another speech network. They mean nothing here and count as
+        None.
         """
         places = self.audio_place.expand(count, -1, -1)
         null = self.null_audio.expand(count, -1, -1)
-        known = (self.config.audio_tokens, self.config.audio_channels)
-        if tokens is None or tokens.shape[1:] != known:
-            inner = null
+        silent = self.silent.expand(count, -1, -1)
+        shape = (self.config.audio_tokens, self.config.audio_channels)
+        if tokens is None or tokens.shape[1:] != shape:
+            projected = null
         else:
-            inner = self.audio_in(tokens.to(self.audio_in.weight.dtype))
-            inner = inner if heard is None else torch.where(heard.view(-1, 1, 1) > 0, inner, null)
-        return torch.cat([inner + places, self.silent.expand(count, -1, -1)], 1)
+            projected = self.audio_in(tokens.to(self.audio_in.weight.dtype))
+            if audio_mask is not None:
+                projected = torch.where(audio_mask.view(-1, 1, 1) > 0, projected, null)
+        return torch.cat([projected + places, silent], 1)
 
     def pose(self, control: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-        """(N, p, dim) pose tokens of control features (N, C, h, w) with strength `scale` (N, 1, 1, 1)."""
+        """Pool control features (N, C, h, w) to pose tokens (N, p, dim), with strength (N, 1, 1, 1)."""
         pooled = F.adaptive_avg_pool2d(control, self.config.pose_grid) * scale
-        return (
-            self.pose_in(pooled.to(self.pose_in.weight.dtype).flatten(2).transpose(1, 2))
-            + self.pose_place
-        )
+        pooled = pooled.to(self.pose_in.weight.dtype).flatten(2)
+        return self.pose_in(pooled.transpose(1, 2)) + self.pose_place
 
 
 class Exchange:
-    """Holds the tokens for the next UNet calls, until they are set anew."""
+    """The audio and pose tokens for the next UNet calls, until they are set anew."""
 
     def __init__(self, interaction: AudioVideoInteraction) -> None:
         self.interaction = interaction
@@ -132,40 +147,43 @@ class Exchange:
         tokens: Tensor | None,
         control: Tensor,
         scale: Tensor | float = 1.0,
-        heard: Tensor | None = None,
+        audio_mask: Tensor | None = None,
     ) -> None:
-        """Speech tokens (N, n, d) or None, and control features (N, C, h, w), for N frames."""
-        self.audio = self.interaction.audio(tokens, len(control), heard)
+        """Set the tokens of N frames from speech tokens (N, n, d) and control features (N, C, h, w)."""
+        self.audio = self.interaction.audio(tokens, len(control), audio_mask)
         self.pose = self.interaction.pose(control, scale)
 
-    def hook(self, site: Site) -> Any:
-        """The forward hook of one site; of a block's (hidden, skips) only `hidden` changes."""
+    def hook(self, site: Site) -> Hook:
+        """Make the forward hook of one site; of a block's (hidden, skips) only `hidden` changes."""
 
-        def changed(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        def exchange(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             if self.audio is None:
                 return output
-            hidden = output[0] if isinstance(output, tuple) else output
-            hidden = site(hidden, self.audio, self.pose)
-            return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+            if isinstance(output, tuple):
+                hidden, *skips = output
+                return (site(hidden, self.audio, self.pose), *skips)
+            return site(output, self.audio, self.pose)
 
-        return changed
+        return exchange
 
 
 @contextmanager
 def interact(
     unet: nn.Module, interaction: AudioVideoInteraction | None
 ) -> Iterator[Exchange | None]:
-    """Hooks at the interaction's sites while the context lasts; `.set(...)` before the UNet.
+    """Put hooks at the interaction's sites while the context lasts; call `.set(...)` before the UNet.
 
-    Without an interaction, or with an idle one outside training, no hook is set and None is given.
+    Yields None, without any hook, where there is no interaction, or an idle one outside training.
     """
     if interaction is None or (not torch.is_grad_enabled() and interaction.idle):
         yield None
         return
-    exchange, handles = Exchange(interaction), []
+    exchange = Exchange(interaction)
+    handles = []
     try:
         for name, site in zip(interaction.config.sites, interaction.exchanges, strict=True):
-            handles.append(_module(unet, name).register_forward_hook(exchange.hook(site)))
+            hook = exchange.hook(site)
+            handles.append(_module(unet, name).register_forward_hook(hook))
         yield exchange
     finally:
         for handle in handles:
@@ -177,5 +195,6 @@ def _module(unet: nn.Module, name: str) -> nn.Module:
         return unet.get_submodule(name)
     except AttributeError as error:
         raise InputError(
-            f"the interaction's site {name!r} is no module of this UNet; name one such as 'mid_block'"
+            f"the interaction's site {name!r} is no module of this UNet; "
+            "name one such as 'mid_block'"
         ) from error

@@ -10,69 +10,97 @@ from torch import Tensor
 
 from pipeline.models.denoiser import CELL
 
-MOUTH = slice(48, 68)
+MOUTH = slice(48, 68)  # the lips among the 68 face points
+VISIBLE = 0.3  # a point with a lower score is treated as missing
+FAR_AWAY = 1e4  # beyond any picture, in fractions of its width and height
 
 
 def validity_cells(validity: Tensor) -> Tensor:
-    """The control network's extra input (N, 16, H/4, W/4) from the warp's validity (N, 1, H, W)."""
+    """Turn the warp's validity (N, 1, H, W) into the control network's extra input (N, 16, H/4, W/4)."""
     return F.pixel_unshuffle(validity, CELL)
 
 
 def face_maps(face: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Soft maps (N, 1, H, W) in [0, 1] of face and mouth from face points (N, 68, 3: x, y, score)."""
+    """Draw soft maps (N, 1, H, W) in [0, 1] of face and mouth from face points (N, 68, 3: x, y, score)."""
     whole = soft_ellipse(face, size, grow=1.1, soft=0.35)
     mouth = soft_ellipse(face[:, MOUTH], size, grow=1.25, soft=0.5)
     return whole, mouth
 
 
 def soft_ellipse(points: Tensor, size: tuple[int, int], grow: float, soft: float) -> Tensor:
-    """1 inside the ellipse of the visible points' box, falling to 0 over `soft` radii; 0 if none is."""
+    """Draw the ellipse around the visible points as a map (N, 1, H, W).
+
+    The map is 1 inside, falls to 0 over `soft` radii, and is 0 where no point is visible.
+
+    Args:
+        points: (N, K, 3), x and y in fractions of the picture, then the score.
+        size: (H, W) of the map.
+        grow: the ellipse's radii over those of the points' box.
+        soft: width of the edge, in radii.
+    """
     height, width = size
-    seen = points[..., 2] > 0.3
-    far = torch.where(
-        seen[..., None], points[..., :2], torch.full_like(points[..., :2], -1e4)
-    ).amax(1)
-    near = torch.where(
-        seen[..., None], points[..., :2], torch.full_like(points[..., :2], 1e4)
-    ).amin(1)
-    centre, radius = (near + far) / 2, ((far - near) / 2 * grow).clamp_min(1.0 / max(size))
+    places = points[..., :2]
+    visible = points[..., 2] > VISIBLE
+    low_outlier = torch.full_like(places, -FAR_AWAY)
+    high_outlier = torch.full_like(places, FAR_AWAY)
+    highest = torch.where(visible[..., None], places, low_outlier).amax(1)
+    lowest = torch.where(visible[..., None], places, high_outlier).amin(1)
+    center = (lowest + highest) / 2
+    radius = (highest - lowest) / 2 * grow
+    radius = radius.clamp_min(1.0 / max(size))
     y = (torch.arange(height, device=points.device) + 0.5) / height
     x = (torch.arange(width, device=points.device) + 0.5) / width
-    dx = (x[None] - centre[:, :1]) / radius[:, :1]
-    dy = (y[None] - centre[:, 1:]) / radius[:, 1:]
-    distance = (dx[:, None, :].square() + dy[:, :, None].square()).sqrt()
+    dx = (x[None] - center[:, :1]) / radius[:, :1]
+    dy = (y[None] - center[:, 1:]) / radius[:, 1:]
+    square = dx[:, None, :].square() + dy[:, :, None].square()
+    distance = square.sqrt()
     inside = ((1 + soft - distance) / soft).clamp(0, 1)
-    return (inside * seen.any(1).to(inside.dtype)[:, None, None])[:, None]
+    any_visible = visible.any(1).to(inside.dtype)
+    inside = inside * any_visible[:, None, None]
+    return inside[:, None]
 
 
 def repair_gate(validity: Tensor, face: Tensor, keep: Sequence[float]) -> Tensor:
-    """The applied share (N, 1, H, W) of the repair, by what the warp shows there.
+    """Return the applied share (N, 1, H, W) of the repair.
 
-    validity (N, 1, H, W); face points (N, 68, 3); keep = shares on valid pixels elsewhere, on the face and on
-    the mouth; then that of holes outside the face, 1 where it is left out. In holes of the face it is 1.
+    Args:
+        validity: (N, 1, H, W), what the warp shows.
+        face: face points (N, 68, 3).
+        keep: the shares on valid pixels elsewhere, on the face and on the mouth; then the share in holes
+            outside the face, which is 1 where it is left out. In holes of the face the share is 1.
     """
     elsewhere, on_face, on_mouth, in_holes = (*keep, 1.0)[:4]
-    whole, mouth = face_maps(face, tuple(validity.shape[-2:]))
+    size = tuple(validity.shape[-2:])
+    whole, mouth = face_maps(face, size)
     share = elsewhere + (on_face - elsewhere) * whole
     share = share + (on_mouth - share) * mouth
-    sure = -F.max_pool2d(
-        -validity, 3, stride=1, padding=1
-    )  # a seam's neighbours belong to the repair
-    sure = F.avg_pool2d(sure, 3, stride=1, padding=1, count_include_pad=False)
-    return torch.lerp(in_holes + (1 - in_holes) * whole, share, sure)
+    share_in_holes = in_holes + (1 - in_holes) * whole
+    # the lowest validity of 3 x 3 pixels: a seam's neighbors belong to the repair
+    certainty = -F.max_pool2d(-validity, 3, stride=1, padding=1)
+    certainty = F.avg_pool2d(certainty, 3, stride=1, padding=1, count_include_pad=False)
+    return torch.lerp(share_in_holes, share, certainty)
 
 
 def blend(
     warped: Tensor, generated: Tensor, validity: Tensor, face: Tensor, keep: Sequence[float]
 ) -> Tensor:
-    """The picture: the warp plus the gated part of what the denoiser changed; pictures are (N, 3, H, W).
+    """Add the gated part of the denoiser's changes to the warp; all pictures are (N, 3, H, W).
 
-    Where the warp holds nothing (validity (N, 1, H, W) under a half) outside the face (points (N, 68, 3)) the
-    repair is smoothed over 3 pixels, as the grid of the latents shows there: .06 dB nearer to the truth.
+    In the warp's holes outside the face (validity under a half) the repair is smoothed over 3 pixels. The
+    grid of the latents shows there: smoothing brings the picture .06 dB nearer to the truth.
+
+    Args:
+        warped: the warp.
+        generated: the denoiser's own pictures.
+        validity: the warp's validity (N, 1, H, W).
+        face: face points (N, 68, 3).
+        keep: the shares of `repair_gate`.
     """
-    whole, _ = face_maps(face, tuple(validity.shape[-2:]))
-    hole = F.avg_pool2d((validity < 0.5).to(generated), 3, 1, 1) * (1 - whole)
+    size = tuple(validity.shape[-2:])
+    whole, _ = face_maps(face, size)
+    hole = (validity < 0.5).to(generated)
+    hole = F.avg_pool2d(hole, 3, 1, 1) * (1 - whole)
     smooth = F.avg_pool2d(generated, 3, 1, 1, count_include_pad=False)
-    return warped + repair_gate(validity, face, keep) * (
-        torch.lerp(generated, smooth, hole) - warped
-    )
+    repair = torch.lerp(generated, smooth, hole)
+    gate = repair_gate(validity, face, keep)
+    return warped + gate * (repair - warped)

@@ -13,7 +13,7 @@ from diffusers import EulerDiscreteScheduler
 from torch import Tensor
 
 from pipeline.models.controlnext import Injection
-from pipeline.models.denoiser import CELL, controlled, predict, schedule, shared_noise
+from pipeline.models.denoiser import CELL, controlled, prepare_scheduler, run_unet, shared_noise
 from pipeline.models.repair import face_maps, validity_cells
 from pipeline.training import mini_model
 from pipeline.training.data.batches import CONTROL_SCALE, Batch, crop, crop_corner
@@ -50,7 +50,7 @@ class Chosen:
 
 def sampler_levels(scheduler: EulerDiscreteScheduler, steps: int = SAMPLER_STEPS) -> Tensor:
     """(steps,) noise levels that the sampler visits, the highest first."""
-    return schedule(scheduler, steps).sigmas[:-1].float()
+    return prepare_scheduler(scheduler, steps).sigmas[:-1].float()
 
 
 def framed(clips: Clips, posed: Tensor, generator: torch.Generator) -> Clips:
@@ -127,9 +127,9 @@ def denoised(
         null = mini.interaction.null_control(len(features)).to(features.dtype)
         features = torch.where(task.posed.view(-1, 1, 1, 1) > 0, features, null)
     scaled = state / (sigma.square() + 1).sqrt()
-    return predict(
+    return run_unet(
         mini.unet, injection, scaled, times, task.base, task.tokens, features, task.scale,
-        audio=task.audio, heard=task.heard,
+        audio=task.audio, audio_mask=task.heard,
     )  # fmt: skip
 
 

@@ -22,8 +22,8 @@ from pipeline.models.denoiser import (
     ReferenceTokens,
     controlled,
     make_scheduler,
-    predict,
-    schedule,
+    prepare_scheduler,
+    run_unet,
     shared_noise,
 )
 from pipeline.models.haar import CHANNELS, HaarLatent
@@ -168,12 +168,12 @@ def generate(mini: Mini, batch: Batch, steps: int, seed: int) -> Tensor:
             tokens = mini.reference_tokens(mini.encode(batch.reference[clip : clip + 1]))
             extra = validity_cells(batch.validity[rows])
             noise = shared_noise((1, frames, *base.shape[1:]), generator, base.device, base.dtype)
-            scheduler = schedule(mini.scheduler, steps, base.device)
+            scheduler = prepare_scheduler(mini.scheduler, steps, base.device)
             latents = noise * scheduler.init_noise_sigma
             for time in scheduler.timesteps:
                 control = mini.controlnext(batch.control[None, rows], time, extra)
                 scaled = scheduler.scale_model_input(latents, time)
-                output = predict(
+                output = run_unet(
                     mini.unet,
                     injection,
                     scaled,

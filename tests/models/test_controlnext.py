@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.models.controlnext import ControlNeXt, cross_normalise, inject
-from pipeline.models.denoiser import ReferenceTokens, controlled, predict, shared_noise
+from pipeline.models.controlnext import ControlNeXt, cross_normalize, inject
+from pipeline.models.denoiser import ReferenceTokens, controlled, run_unet, shared_noise
 from pipeline.models.repair import blend, face_maps, repair_gate
 from pipeline.models.temporal import restore_temporal, silence_temporal, skip_idle_temporal
 from tests.helpers.published import fill, small_unet
@@ -44,7 +44,7 @@ def test_network_equals_the_published_code(io, padding, name, time):
 
 
 def test_cross_normalisation_equals_the_published_code(io):
-    got = cross_normalise(
+    got = cross_normalize(
         io["xnorm_hidden"], io["xnorm_control"], io["xnorm_scale"].view(-1, 1, 1, 1)
     )
     assert (got - io["xnorm_out"]).abs().max() <= 1e-5
@@ -60,7 +60,7 @@ def test_stock_unet_with_the_hook_equals_the_published_unet(calls):
     with inject(unet, "down_blocks.0") as injection:
         for i in range(3):
             sample, ids = calls[f"call{i}_sample"], calls[f"call{i}_ids"][0].tolist()
-            got = predict(
+            got = run_unet(
                 unet,
                 injection,
                 sample[:, :, :4],
@@ -88,7 +88,7 @@ def test_hook_is_removed_and_its_place_checked(calls):
 
 def test_scale_acts_frame_by_frame():
     hidden, control = torch.randn(3, 8, 6, 4), torch.randn(3, 8, 6, 4)
-    out = cross_normalise(hidden, control, torch.tensor([0.0, 1.0, 2.0]).view(3, 1, 1, 1), 1.0)
+    out = cross_normalize(hidden, control, torch.tensor([0.0, 1.0, 2.0]).view(3, 1, 1, 1), 1.0)
     assert torch.equal(out[0], hidden[0])
     once, twice = (out[i] - hidden[i] for i in (1, 2))
     assert once.std() == pytest.approx(hidden[1].std().item(), rel=1e-3)

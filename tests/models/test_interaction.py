@@ -5,7 +5,7 @@ import torch
 from diffusers import UNetSpatioTemporalConditionModel
 
 from pipeline.models.controlnext import ControlNeXt
-from pipeline.models.denoiser import controlled, predict
+from pipeline.models.denoiser import controlled, run_unet
 from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction, interact
 from pipeline.models.temporal import silence_temporal
@@ -36,7 +36,7 @@ def inputs() -> dict[str, torch.Tensor]:
 
 def run(mini, interaction, given, audio) -> torch.Tensor:
     with controlled(mini.unet, mini.controlnext, interaction) as injection:
-        return predict(
+        return run_unet(
             mini.unet, injection, given["sample"], 1.0, given["image"], given["tokens"], given["control"],
             audio=audio,
         )  # fmt: skip
@@ -100,18 +100,20 @@ def test_tokens_of_another_speech_network_count_as_none(mini, inputs) -> None:
 def test_gradients_reach_gates_first_and_then_everything(mini, inputs) -> None:
     interaction = AudioVideoInteraction.from_config(mini.interaction.config)
     interaction.load_state_dict(mini.interaction.state_dict())
-    heard = torch.tensor([1.0, 0.0, 1.0])
+    audio_mask = torch.tensor([1.0, 0.0, 1.0])
     for opening in (False, True):
         interaction.zero_grad()
         if opening:
             open_gates(interaction)
         with controlled(mini.unet, mini.controlnext, interaction) as injection:
             control = torch.where(
-                heard.view(-1, 1, 1, 1) > 0, inputs["control"], interaction.null_control(FRAMES)
+                audio_mask.view(-1, 1, 1, 1) > 0,
+                inputs["control"],
+                interaction.null_control(FRAMES),
             )
-            out = predict(
+            out = run_unet(
                 mini.unet, injection, inputs["sample"], 1.0, inputs["image"], inputs["tokens"], control,
-                audio=inputs["audio"], heard=heard,
+                audio=inputs["audio"], audio_mask=audio_mask,
             )  # fmt: skip
         out.square().mean().backward()
         assert all(site.gate.weight.grad.abs().max() > 0 for site in interaction.exchanges)
@@ -160,7 +162,7 @@ def test_it_fits_svds_own_unet() -> None:
         )
         with controlled(unet, network, interaction) as injection:
             time = torch.ones(1)
-            out = predict(unet, injection, sample, time, image, tokens, control, audio=audio)
+            out = run_unet(unet, injection, sample, time, image, tokens, control, audio=audio)
     assert out.shape == sample.shape and out.device.type == "meta"
 
 

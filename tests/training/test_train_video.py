@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.models.denoiser import controlled, schedule
+from pipeline.models.denoiser import controlled, prepare_scheduler
 from pipeline.models.haar import CHANNELS, HaarLatent
 from pipeline.training import denoising_step, losses, mini_model, run_state, train_video
 from pipeline.training.data import batches
@@ -174,7 +174,7 @@ def test_noise_levels_are_those_of_the_sampler_at_one_and_four_steps():
     scheduler = mini_model.make_scheduler()
     levels = denoising_step.sampler_levels(scheduler)
     for steps in (1, 4):
-        assert torch.isin(schedule(scheduler, steps).sigmas[:-1], levels).all()
+        assert torch.isin(prepare_scheduler(scheduler, steps).sigmas[:-1], levels).all()
     clips = tiny_clips(count=400, size=(16, 16), frames=1)
     batch, posed = batches.plain(clips), torch.ones(400)
     chosen = denoising_step.choose(batch, posed, scheduler, torch.Generator().manual_seed(0))
@@ -246,7 +246,7 @@ def test_own_states_are_those_that_euler_steps_reach():
     chosen = denoising_step.choose(batch, torch.ones(2), model.scheduler, generator)
     task, _, _ = denoising_step.task_of(model, batch, chosen, None, generator)
     noise = torch.randn(task.clean.shape, generator=generator)
-    scheduler = schedule(mini_model.make_scheduler(), 4)
+    scheduler = prepare_scheduler(mini_model.make_scheduler(), 4)
     levels = scheduler.sigmas[1].expand(2)
     with (
         torch.no_grad(),

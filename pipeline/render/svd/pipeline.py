@@ -22,8 +22,7 @@ from pipeline.analysis.framing import output_size
 from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
-from pipeline.models.denoiser import ReferenceTokens, controlled, predict
-from pipeline.models.denoiser import schedule as steps_of
+from pipeline.models.denoiser import ReferenceTokens, controlled, prepare_scheduler, run_unet
 from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.models.temporal import skip_idle_temporal
@@ -185,7 +184,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
 
     def own_schedule(self, steps: int) -> EulerDiscreteScheduler:
         """A scheduler of its own: the registered one is never changed inside a call."""
-        return steps_of(self.scheduler, steps, self.condition.device)
+        return prepare_scheduler(self.scheduler, steps, self.condition.device)
 
     def controlled(self) -> AbstractContextManager[Injection]:
         """The control in the UNet, while the context lasts."""
@@ -225,7 +224,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         parts = (own_input, branch.image_latents[:, rows], branch.tokens, branch.scale[rows])
         sample, still, tokens, scale = (part.to(kind) for part in parts)
         audio = None if branch.audio is None else branch.audio[rows].to(kind)
-        output = predict(
+        output = run_unet(
             self.unet,
             injection,
             sample,

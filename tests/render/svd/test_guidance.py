@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.models.denoiser import TIME_IDS, schedule
+from pipeline.models.denoiser import TIME_IDS, prepare_scheduler
 from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.render.svd.conditions import Guidance, adjusted
 from pipeline.render.svd.warped_reference import WarpedReference
@@ -101,7 +101,7 @@ def test_a_branch_with_another_base_is_the_same_denoiser_in_the_common_base(pipe
     """The output plus base is what an evaluation wholly in the still reference's base gives."""
     given = shot(pipe, spoken(), 2.0, 1.0).conditions(0, FRAMES)
     branch = given.branches[1]
-    scheduler = schedule(pipe.scheduler, 4)
+    scheduler = prepare_scheduler(pipe.scheduler, 4)
     sigma, time = scheduler.sigmas[2], scheduler.timesteps[2]
     truth = torch.randn(given.base.shape, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(given.base.shape, generator=torch.Generator().manual_seed(1))
@@ -191,7 +191,7 @@ def test_saved_with_an_interaction_it_loads_again_and_without_one_it_has_none(
 
 def test_several_steps_visit_every_level_of_the_schedule() -> None:
     """Times must be 0.25 ln sigma: diffusers' own for clean samples repeat, and so skip the first step."""
-    scheduler = schedule(tiny_pipeline().scheduler, 4)
+    scheduler = prepare_scheduler(tiny_pipeline().scheduler, 4)
     assert torch.allclose(scheduler.timesteps, 0.25 * scheduler.sigmas[:-1].log())
     latents = torch.ones(1)
     for index, time in enumerate(scheduler.timesteps):
