@@ -294,3 +294,19 @@ def test_real_poses_land_on_the_reference(shared) -> None:
                 reference.face.xy[0, :, 1]
             )
             assert 0.9 < height < 1.1 and 0.6 < report.scale < 1
+
+
+@pytest.mark.parametrize("how", timing.LENGTHS)
+def test_positions_are_those_of_the_fitted_pose(how: str) -> None:
+    """A point that moves one unit a frame reads off the frame; a loop's cross-fades lie in between."""
+    length, frames = 40, 30 if how == "trim" else 130
+    clock = Pose.empty(length, 25, (64, 64))
+    clock.body.xy[:] = np.arange(length)[:, None, None]
+    clock.body.score[:] = 1
+    read_off = timing.fit_length(clock, frames, how).body.xy[:, 0, 0]
+    positions = timing.positions(length, frames, how, 25)
+    fading = np.abs(np.diff(positions, prepend=0)) > 1.0
+    plain = ~np.convolve(fading, np.ones(9), "same").astype(bool)
+    assert positions.shape == (frames,) and (positions >= 0).all() and (positions < length).all()
+    assert plain.sum() >= 0.7 * frames and np.allclose(positions[plain], read_off[plain], atol=1e-9)
+    assert how == "loop" or np.allclose(positions, read_off, atol=1e-9)
