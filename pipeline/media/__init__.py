@@ -1,21 +1,18 @@
 """Files to values and back: pictures, sound, video. The only place that opens media files.
 
-Pillow decodes pictures, PyAV (FFmpeg) everything else, whatever the file's name says. Every failure is a
-ValueError of one sentence.
+Pillow decodes pictures, imageio (with Pillow) animated GIF and WebP, PyAV (FFmpeg) everything else,
+whatever the file's name says. Every failure is an InputError of one sentence.
 """
 
 from pipeline.media.audio import MAX_AUDIO_SECONDS, MIN_AUDIO_SECONDS, read_audio, write_audio
-from pipeline.media.files import content_hash, read_settings
+from pipeline.media.files import content_hash
+from pipeline.media.frame_times import MAX_FPS, MAX_VIDEO_SECONDS, MAX_VIDEO_SIDE, Probe
 from pipeline.media.image import MAX_PIXELS, MIN_SIDE, is_picture, read_image, to_picture
-from pipeline.media.video import (
-    MAX_FPS,
-    MAX_VIDEO_SECONDS,
-    MAX_VIDEO_SIDE,
-    Probe,
-    probe,
-    read_video,
-)
-from pipeline.media.video_writer import VideoWriter, write_video
+from pipeline.media.settings import read_settings
+from pipeline.media.video import probe, read_video
+from pipeline.media.video_writer import VideoWriter
+from pipeline.media.writer_base import FrameWriter
+from pipeline.media.writers import is_silent, names_folder, open_writer, write_video
 
 __all__ = [
     "MAX_AUDIO_SECONDS",
@@ -25,10 +22,14 @@ __all__ = [
     "MAX_VIDEO_SIDE",
     "MIN_AUDIO_SECONDS",
     "MIN_SIDE",
+    "FrameWriter",
     "Probe",
     "VideoWriter",
     "content_hash",
     "is_picture",
+    "is_silent",
+    "names_folder",
+    "open_writer",
     "probe",
     "read_audio",
     "read_image",

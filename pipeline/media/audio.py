@@ -12,48 +12,56 @@ import soundfile
 from pipeline.media.files import decoded, opened, picture_stream
 from pipeline.values import Audio, InputError
 
-MIN_AUDIO_SECONDS, MAX_AUDIO_SECONDS = 0.1, 600
+MIN_AUDIO_SECONDS = 0.1
+MAX_AUDIO_SECONDS = 600
 SLACK_SECONDS = 0.1  # codecs pad: a ten minute MP3 may decode to a few hundredths more
+MAX_LEAD_SECONDS = 5  # between picture and sound; more is a broken clock, not a late microphone
 # These state no length: FFmpeg's guess may be far off
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "amr", "dts"}
 
 
 def read_audio(path: str | Path, rate: int = 16000) -> Audio:
-    """Returns the sound of an audio or video file, mono at `rate` Hz, from a video's first frame on."""
+    """Return the sound of an audio or video file, mono at `rate` Hz, from a video's first frame on."""
+    limit = MAX_AUDIO_SECONDS + SLACK_SECONDS
+    blocks: list[np.ndarray] = []
+    count = 0
     with opened(path, "audio file") as container:
         stream = container.streams.best("audio")
         if stream is None:
             raise InputError(
                 f"audio file {path} has no sound in it; give speech as WAV, MP3, FLAC, OGG or M4A"
             )
-        known = container.duration is not None and container.format.name not in GUESSED_LENGTH
-        if known and container.duration / av.time_base > MAX_AUDIO_SECONDS + SLACK_SECONDS:
-            raise _too_long(path, container.duration / av.time_base)
-        lead = _lead(container, stream)
-        blocks, count = [], 0
+        stated = _stated_seconds(container)
+        if stated is not None and stated > limit:
+            raise _too_long(path, f"{stated:.0f} s")
+        lead = _lead_seconds(container, stream)
         for block in _mono_blocks(decoded(container, stream, path), rate):
             if not np.isfinite(block).all():
                 raise InputError(
-                    f"audio file {path} holds samples that are not numbers; export it again as 16-bit WAV"
+                    f"audio file {path} holds samples that are not numbers; "
+                    "export it again as 16-bit WAV"
                 )
             blocks.append(block)
             count += len(block)
-            if count > (MAX_AUDIO_SECONDS + SLACK_SECONDS) * rate:
-                raise _too_long(path, None)
+            if count > limit * rate:
+                raise _too_long(path, "more")
     shift = round(lead * rate)
-    if count + min(shift, 0) < MIN_AUDIO_SECONDS * rate:
-        seconds = max(count + min(shift, 0), 0) / rate
+    kept = count + min(shift, 0)
+    if kept < MIN_AUDIO_SECONDS * rate:
+        seconds = max(kept, 0) / rate
         raise InputError(
             f"audio file {path} holds {seconds:.2f} s of sound; give at least {MIN_AUDIO_SECONDS} s"
         )
     samples = np.concatenate(blocks)
     samples = np.pad(samples, (shift, 0)) if shift >= 0 else samples[-shift:]
     peak = float(np.abs(samples).max(initial=0.0))
-    return Audio((samples / peak if peak > 1 else samples).astype(np.float32), rate)
+    if peak > 1:
+        samples = samples / peak
+    return Audio(samples.astype(np.float32), rate)
 
 
 def write_audio(path: str | Path, audio: Audio) -> None:
-    """Writes 16-bit sound; the format follows the file's name (wav, flac, ogg)."""
+    """Write 16-bit sound; the format follows the file's name (wav, flac, ogg)."""
     try:
         soundfile.write(str(path), audio.samples, audio.rate)
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
@@ -62,32 +70,52 @@ def write_audio(path: str | Path, audio: Audio) -> None:
         ) from error
 
 
-def _too_long(path: str | Path, seconds: float | None) -> ValueError:
-    lasts = "more" if seconds is None else f"{seconds:.0f} s"
-    return ValueError(
-        f"audio file {path} lasts {lasts}, over the limit of {MAX_AUDIO_SECONDS} s; cut it into parts"
+def _too_long(path: str | Path, length: str) -> InputError:
+    return InputError(
+        f"audio file {path} lasts {length}, over the limit of {MAX_AUDIO_SECONDS} s; "
+        "cut it into parts"
     )
 
 
-def _lead(container: av.container.InputContainer, sound: av.AudioStream) -> float:
-    """Returns the seconds from the first picture to the first sample, 0 where there is no moving picture."""
+def _stated_seconds(container: av.container.InputContainer) -> float | None:
+    """Return the length that the file states, or None where FFmpeg can only guess it."""
+    if container.duration is None or container.format.name in GUESSED_LENGTH:
+        return None
+    return container.duration / av.time_base
+
+
+def _lead_seconds(container: av.container.InputContainer, sound: av.AudioStream) -> float:
+    """Return the time from the first picture to the first sample; 0 without a moving picture."""
     picture = picture_stream(container)
     if picture is None or picture.start_time is None or sound.start_time is None:
         return 0.0
-    lead = float(sound.start_time * sound.time_base - picture.start_time * picture.time_base)
-    return lead if abs(lead) < 5 else 0.0  # more is a broken clock, not a late microphone
+    first_sample = sound.start_time * sound.time_base
+    first_picture = picture.start_time * picture.time_base
+    lead = float(first_sample - first_picture)
+    return lead if abs(lead) < MAX_LEAD_SECONDS else 0.0
 
 
 def _mono_blocks(frames: Iterator[av.AudioFrame], rate: int) -> Iterator[np.ndarray]:
-    """Yields (n,) float32 at `rate`. The mean over channels is taken here: FFmpeg's mix is 3 dB too loud."""
-    resampler, layout = None, None
+    """Yield (n,) float32 at `rate`; a file may change its sample format on the way."""
+    resampler = None
+    layout = None
     for frame in frames:
-        if layout != (frame.format.name, frame.layout.name, frame.rate):
+        frame_layout = (frame.format.name, frame.layout.name, frame.rate)
+        if layout != frame_layout:
             if resampler is not None:
-                yield from (part.to_ndarray().mean(axis=0) for part in resampler.resample(None))
-            layout = (frame.format.name, frame.layout.name, frame.rate)
+                yield from _resampled(resampler, None)
+            layout = frame_layout
             resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
         frame.pts = None  # gaps in the clock would make the resampler stretch the sound
-        yield from (part.to_ndarray().mean(axis=0) for part in resampler.resample(frame))
+        yield from _resampled(resampler, frame)
     if resampler is not None:
-        yield from (part.to_ndarray().mean(axis=0) for part in resampler.resample(None))
+        yield from _resampled(resampler, None)
+
+
+def _resampled(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[np.ndarray]:
+    """Yield (n,) float32 of a frame, or of what the resampler still holds for None.
+
+    The mean over the channels is taken here: FFmpeg's own mix is 3 dB too loud.
+    """
+    for part in resampler.resample(frame):
+        yield part.to_ndarray().mean(axis=0)

@@ -1,14 +1,13 @@
 """Opening a media file safely, and decoding what can be decoded.
 
-FFmpeg reads through a Python handle and may open nothing else, so a playlist or a `concat` script cannot
-reach other files.
+FFmpeg reads through a Python handle and may open nothing else, so a playlist or a `concat` script
+cannot reach other files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def checked_file(path: str | Path, what: str) -> Path:
-    """Returns `path` if it is a file that holds anything."""
+    """Return `path` if it is a file that holds anything."""
     source = Path(path)
     try:
         if not source.exists():
@@ -38,12 +37,20 @@ def checked_file(path: str | Path, what: str) -> Path:
 
 
 def content_hash(path: str | Path) -> str:
-    """Returns the SHA-256 of a file's bytes in hexadecimal, the key of every cache."""
+    """Return the SHA-256 of a file's bytes in hexadecimal, the key of every cache.
+
+    Of a folder, that of the names and bytes of its visible files.
+    """
     digest = hashlib.sha256()
+    source = Path(path)
     try:
-        with open(checked_file(path, "file"), "rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
+        if not source.is_dir():
+            _add_bytes(digest, checked_file(path, "file"))
+            return digest.hexdigest()
+        for file in sorted(source.iterdir()):
+            if file.is_file() and not file.name.startswith("."):
+                digest.update(file.name.encode() + b"\0")
+                _add_bytes(digest, file)
     except OSError as error:
         raise InputError(
             f"file {path} cannot be read ({error.strerror}); check its permissions"
@@ -51,9 +58,16 @@ def content_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def _add_bytes(digest: hashlib._Hash, file: Path) -> None:
+    """Add a file's bytes to a digest, a megabyte at a time."""
+    with file.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+
+
 @contextlib.contextmanager
 def opened(path: str | Path, what: str) -> Iterator[av.container.InputContainer]:
-    """Yields the open file; without a protocol FFmpeg cannot open anything that the file names."""
+    """Yield the open file; without a protocol FFmpeg cannot open anything that the file names."""
     source = checked_file(path, what)
     with contextlib.ExitStack() as stack:
         try:
@@ -73,8 +87,12 @@ def opened(path: str | Path, what: str) -> Iterator[av.container.InputContainer]
 def decoded(
     container: av.container.InputContainer, stream: av.stream.Stream, path: str | Path
 ) -> Iterator[av.frame.Frame]:
-    """Yields the frames that decode; broken packets are left out with one warning, a broken file ends."""
-    packets, broken = container.demux(stream), 0
+    """Yield the frames that decode.
+
+    Broken packets are left out with one warning; a file that breaks off ends there.
+    """
+    packets = container.demux(stream)
+    broken = 0
     while True:
         try:
             packet = next(packets, None)
@@ -95,17 +113,9 @@ def decoded(
 
 
 def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """Returns the first moving picture, leaving out an album cover."""
+    """Return the first moving picture, leaving out an album cover."""
     cover = av.stream.Disposition.attached_pic
-    return next((s for s in container.streams.video if not s.disposition & cover), None)
-
-
-def read_settings(path: str | Path) -> dict | None:
-    """Returns the settings that `VideoWriter` left in the `comment` tag, or None where there are none."""
-    with opened(path, "video") as container:
-        comment = container.metadata.get("comment")
-    try:
-        settings = json.loads(comment or "null")
-    except (ValueError, RecursionError):
-        return None
-    return settings if isinstance(settings, dict) else None
+    for stream in container.streams.video:
+        if not stream.disposition & cover:
+            return stream
+    return None

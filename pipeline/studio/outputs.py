@@ -25,9 +25,10 @@ PICKER = 960  # pixels of the longer side of the picture to choose a person in, 
 def write_overlay(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
     """Writes the aligned skeleton over the dimmed reference image, with the sound."""
     frames = charts.overlay_clip(inputs.picture, motion.pose, inputs.size)
-    with media.VideoWriter(
-        path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast"
-    ) as writer:
+    with media.open_writer(
+        path, motion.pose.fps, inputs.size, inputs.audio,
+        preset="ultrafast", expected_frames=len(motion),
+    ) as writer:  # fmt: skip
         for frame in frames:
             writer.write(frame[None])
             yield Progress("overlay", writer.frames, len(motion))
@@ -68,7 +69,7 @@ def write_comparison(
     drawn = skeleton.stream(motion.pose[:total], size)
     made = (frame for chunk in media.read_video(result).chunks() for frame in chunk)
     sources = _sources(request, inputs, len(motion), size)
-    with media.VideoWriter(
+    with media.open_writer(
         path, motion.pose.fps, (height, 3 * size[1]), inputs.audio, preset="ultrafast"
     ) as writer:
         for panels in zip(sources, drawn, made, strict=False):
@@ -120,9 +121,10 @@ def write_skeleton(
 
 def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
     """Writes the warped reference image with its sound, yielding frames as they are made."""
-    with media.VideoWriter(
-        path, motion.pose.fps, inputs.size, inputs.audio, preset="ultrafast"
-    ) as writer:
+    with media.open_writer(
+        path, motion.pose.fps, inputs.size, inputs.audio,
+        preset="ultrafast", expected_frames=len(motion),
+    ) as writer:  # fmt: skip
         for frames in draft(inputs.picture, motion, inputs.size):
             writer.write(frames)
             yield Progress("draft", writer.frames, len(motion), frames=frames)

@@ -100,8 +100,8 @@ def generate(
         inputs.picture, motion, height=height, width=width, generator=generator, **options
     )
     settings = replace(request, height=height, width=width).settings()
-    with media.VideoWriter(
-        path, motion.pose.fps, inputs.size, inputs.audio, settings=settings
+    with media.open_writer(
+        path, motion.pose.fps, inputs.size, inputs.audio, settings, expected_frames=len(motion)
     ) as writer:
         try:
             for step in steps:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.studio.cli import main
-from pipeline.values import Pose
+from pipeline.values import Pose, Video
 from tests.helpers.tiny import figure, speech, tiny_pipeline
 
 
@@ -79,6 +79,22 @@ def test_preview_writes_skeleton_draft_and_the_drawn_pose(files, tmp_path) -> No
     assert main(run(files, "preview", **paths)) == 0
     assert {media.probe(paths[name]).frames for name in ("output", "draft", "overlay")} == {25}
     assert len(Pose.load(paths["pose_out"])) == 25
+
+
+def test_animations_and_folders_of_frames_go_out_and_come_in(files, tmp_path, capsys) -> None:
+    """Preview writes a GIF and a folder, generate a WebP; both are driven by a folder of photos."""
+    photo = np.asarray(Image.open(files["face.png"]).resize((256, 256)))
+    photos = f"{tmp_path}/photos/"
+    media.write_video(photos, Video(np.repeat(photo[None], 10, axis=0), 25))
+    outputs = {"output": str(tmp_path / "skeleton.gif"), "draft": f"{tmp_path}/draft/"}
+    assert main(run(files, "preview", driving=photos, **outputs)) == 0
+    assert media.probe(outputs["output"]).frames == media.probe(outputs["draft"]).frames == 25
+    output = str(tmp_path / "result.webp")
+    assert main([*run(files, driving=photos, output=output), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert facts["frames"] == media.probe(output).frames == 25
+    assert facts["alignment"] is not None
+    assert media.read_settings(output)["driving"] == "photos"
 
 
 def test_pose_of_a_picture(files, tmp_path, capsys) -> None:

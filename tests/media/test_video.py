@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline import media
-from pipeline.media.video import _timed
+from pipeline.media.ffmpeg_video import timed_frames
 from tests.helpers.media_files import disc, frames_of, save_clip
 
 
@@ -114,7 +114,7 @@ def test_a_clock_that_jumps_back_goes_on():
             self.time = time
 
     times = [10.0, 10.04, None, 2.0, 2.04]
-    starts = [start for start, _, _ in _timed(map(Frame, times), 0.04)]
+    starts = [item.start for item in timed_frames(map(Frame, times), 0.04)]
     np.testing.assert_allclose(starts, [0, 0.04, 0.08, 0.12, 0.16])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.media import frame_folder
 from pipeline.media.files import checked_file
 from pipeline.media.pose_files import echomimic, openpose, skeleton_video
 from pipeline.media.pose_files.skeleton_video import draw_video, write_skeleton
@@ -19,14 +20,16 @@ KINDS = (".npz", ".json", ".mp4", "")  # what `write` writes, by the name's endi
 
 
 def is_pose(path: str | Path) -> bool:
-    """Whether a path holds key points, not pictures: a folder, a file of key points, or a skeleton video of
-    this project that still has its pose beside it."""
+    """Say whether a path holds key points, not pictures.
+
+    That is a folder of OpenPose JSON, a file of key points, or a skeleton video of this project that
+    still has its pose beside it. A folder with neither JSON nor numbered pictures counts as a pose,
+    so that `read` says what is missing in it.
+    """
     source = Path(path)
-    return (
-        source.is_dir()
-        or source.suffix.lower() in (".npz", ".json")
-        or skeleton_video.find(source) is not None
-    )
+    if source.is_dir():
+        return openpose.holds_frames(source) or not frame_folder.holds_frames(source)
+    return source.suffix.lower() in (".npz", ".json") or skeleton_video.find(source) is not None
 
 
 def read(path: str | Path, fps: float | None = None) -> Detection:

@@ -111,7 +111,8 @@ def _frame_files(folder: Path) -> list[Path]:
     found = [(match, file) for file in folder.iterdir() if (match := FRAME.fullmatch(file.name))]
     if not found:
         raise InputError(
-            f"folder {folder} holds no *_keypoints.json; give OpenPose's output folder"
+            f"folder {folder} holds no *_keypoints.json and no numbered pictures; "
+            "give OpenPose's output folder, or frames as PNG or JPEG"
         )
     clips = sorted({match[1] or "" for match, _ in found})
     if len(clips) > 1:
@@ -277,9 +278,14 @@ def write_list(pose: Pose, path: Path) -> None:
     _save(path, json.dumps([frame(pose, row) for row in range(len(pose))]))
 
 
+def holds_frames(folder: Path) -> bool:
+    """Say whether a folder holds at least one frame of OpenPose's."""
+    return any(FRAME.fullmatch(file.name) for file in folder.iterdir())
+
+
 def check_folder(folder: Path) -> None:
-    """ValueError where frames would mix with those of another clip, or the name is a file's."""
-    if folder.is_dir() and any(FRAME.fullmatch(file.name) for file in folder.iterdir()):
+    """Raise InputError where frames would mix with another clip's, or the name is a file's."""
+    if folder.is_dir() and holds_frames(folder):
         raise InputError(
             f"folder {folder} already holds *_keypoints.json; give a new or an empty folder"
         )

@@ -27,12 +27,10 @@ def draw_video(
 ) -> None:
     """Writes the drawn pose, drawing the next frames while the last ones are encoded."""
     frames = skeleton.stream(pose, size, style)
-    with (
-        media.VideoWriter(
-            path, pose.fps, size, audio, settings=settings, preset="ultrafast"
-        ) as writer,
-        ThreadPoolExecutor(1) as pool,
-    ):
+    writer = media.open_writer(
+        path, pose.fps, size, audio, settings, preset="ultrafast", expected_frames=len(pose)
+    )
+    with writer, ThreadPoolExecutor(1) as pool:
         drawn = pool.submit(_copies, frames)
         while chunk := drawn.result():
             drawn = pool.submit(_copies, frames)
@@ -51,10 +49,14 @@ def write_skeleton(
     style: str = "preview",
     audio: Audio | None = None,
 ) -> str | None:
-    """Writes a skeleton video and keeps its pose as NAME.npz beside it, where `find` looks.
+    """Write a skeleton video and keep its pose as NAME.npz beside it, where `find` looks.
 
     A NAME.npz that is not the old video's own stays as it is; the sentence that is returned says so.
+    Animations and folders of frames are for showing: they get no pose beside them.
     """
+    if media.is_silent(path):
+        draw_video(pose, path, size, style, audio, {"apv_studio": __version__, "skeleton": style})
+        return None
     beside = Path(path).with_suffix(".npz")
     taken = beside.exists() and find(path) is None
     settings = {"apv_studio": __version__, "skeleton": style, "pose": digest(pose)}

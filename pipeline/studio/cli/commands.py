@@ -171,6 +171,7 @@ def fetch(name: str, repository: str | None) -> None:
 
 def check_outputs(args: argparse.Namespace, *names: str) -> None:
     """ValueError before hours of work, not after: each output can be written, over nothing that is needed."""
+    from pipeline import media
     from pipeline.media import pose_files
 
     inputs = {Path(getattr(args, name)).resolve() for name in INPUTS if getattr(args, name, None)}
@@ -188,7 +189,8 @@ def check_outputs(args: argparse.Namespace, *names: str) -> None:
             )
         if place.with_suffix(".npz") in inputs and pose_files.is_pose(place):
             raise InputError(f"{path} would put its pose over an input; give it another name")
-        folder = place.is_dir() and (args.command != "pose" or place.suffix)
+        takes_folder = media.names_folder(path) or (args.command == "pose" and not place.suffix)
+        folder = place.is_dir() and not takes_folder
         if folder or not os.access(place.parent, os.W_OK):
             raise InputError(
                 f"{path} cannot be written: it is a folder, or its folder is read-only"

@@ -1,0 +1,70 @@
+"""The writer that fits an output's name: MP4, animated GIF or WebP, or a folder of PNG frames."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pipeline.media.animation_writer import ANIMATIONS, AnimationWriter
+from pipeline.media.frame_folder_writer import FrameFolderWriter
+from pipeline.media.video_writer import VideoWriter
+from pipeline.media.writer_base import FrameWriter
+from pipeline.values import Audio, InputError, Video
+
+log = logging.getLogger(__name__)
+
+
+def names_folder(path: str | Path) -> bool:
+    """Say whether an output's name asks for a folder of frames: it ends in `/`."""
+    return str(path).endswith(("/", "\\"))
+
+
+def is_silent(path: str | Path) -> bool:
+    """Say whether an output's name asks for a format without sound."""
+    return names_folder(path) or Path(path).suffix.lower() in ANIMATIONS
+
+
+def open_writer(
+    path: str | Path,
+    fps: float,
+    size: tuple[int, int],
+    audio: Audio | None = None,
+    settings: dict | None = None,
+    *,
+    preset: str = "medium",
+    expected_frames: int | None = None,
+) -> FrameWriter:
+    """Open the writer that the name asks for; a warning says where sound is left out.
+
+    Args:
+        path: a name that ends in `.gif`, `.webp` or `/` (a folder of PNG frames); else an MP4.
+        fps: frames a second.
+        size: (H, W) of the frames.
+        audio: sound for the MP4.
+        settings: plain JSON values to keep in the file.
+        preset: of the MP4's encoder, "ultrafast" for previews.
+        expected_frames: how many frames will come, where known.
+    """
+    if not is_silent(path):
+        return VideoWriter(path, fps, size, audio, settings, preset=preset)
+    if audio is not None:
+        log.warning("%s has no sound: only .mp4 holds sound", path)
+    if names_folder(path):
+        return FrameFolderWriter(path, fps, size, settings)
+    return AnimationWriter(path, fps, size, settings, expected_frames=expected_frames)
+
+
+def write_video(
+    path: str | Path, video: Video, settings: dict | None = None, *, preset: str = "medium"
+) -> int:
+    """Write a whole video with its sound and its settings; return the number of frames."""
+    chunks = iter(video.chunks())
+    first = next(chunks, None)
+    if first is None or len(first) == 0:
+        raise InputError(f"output {path} would have no frame; give a video with at least one")
+    size = first.shape[1:3]
+    with open_writer(path, video.fps, size, video.audio, settings, preset=preset) as writer:
+        writer.write(first)
+        for chunk in chunks:
+            writer.write(chunk)
+    return writer.frames
