@@ -5,12 +5,12 @@ This module imports neither torch nor any other heavy module, so that `--help` a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
+from pipeline.studio.messages import name_options
 from pipeline.values import InputError
 
 ALL_COMMANDS = ("generate", "preview")
@@ -150,9 +150,9 @@ def options_of(table: type) -> tuple[Option, ...]:
     return tuple(rows)
 
 
-def check_options(values: Any) -> None:
-    """Raise InputError for the first field of a dataclass that its option refuses."""
-    for row in options_of(type(values)):
+def check_options(table: type, values: object) -> None:
+    """Raise InputError for the first field of `values` that its option in the table refuses."""
+    for row in options_of(table):
         row.check(getattr(values, row.name))
 
 
@@ -169,15 +169,6 @@ def known_values(table: type, values: Mapping[str, Any]) -> dict[str, Any]:
         if field_name is not None:
             found[field_name] = value
     return found
-
-
-def name_options(sentence: str, names: Mapping[str, str]) -> str:
-    """Replace every `field` in backticks by its name in `names`; leave other words as they are."""
-
-    def replacement(match: re.Match[str]) -> str:
-        return names.get(match[1], match[0])
-
-    return re.sub(r"`(\w+)`", replacement, sentence)
 
 
 def flags(*tables: type) -> dict[str, str]:

@@ -213,7 +213,7 @@ class Request:
     # fmt: on
 
     def __post_init__(self) -> None:
-        options.check_options(self)
+        options.check_options(Request, self)
         if self.pose_free == "network" and self.driving is not None:
             raise InputError("`pose_free` network follows the sound alone; leave out `driving`")
         if self.accent_rows is not None:
@@ -324,18 +324,14 @@ def option_table() -> str:
 
 def _number_pairs(rows: Any) -> tuple[tuple[float, float], ...]:
     """Return the rows as pairs of numbers; settings come from files, so anything may be in them."""
-    table = rows if isinstance(rows, (list, tuple)) else [None]
-    pairs = []
-    for row in table:
-        pair = row if isinstance(row, (list, tuple)) and len(row) == 2 else [None]
-        if not all(_is_number(value) for value in pair):
-            raise InputError(
-                "accent_rows holds a row that is no pair of numbers; give seconds and strength"
-            )
-        seconds, strength = pair
-        pairs.append((float(seconds), float(strength)))
-    return tuple(pairs)
+    if not isinstance(rows, (list, tuple)) or not all(_is_number_pair(row) for row in rows):
+        raise InputError(
+            "accent_rows holds a row that is no pair of numbers; give seconds and strength"
+        )
+    return tuple((float(seconds), float(strength)) for seconds, strength in rows)
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < WIDEST_ACCENT
+def _is_number_pair(row: Any) -> bool:
+    if not isinstance(row, (list, tuple)) or len(row) != 2:
+        return False
+    return all(type(value) in (int, float) and abs(value) < WIDEST_ACCENT for value in row)

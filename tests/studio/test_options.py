@@ -15,7 +15,8 @@ from pipeline.render.runtime import placement
 from pipeline.studio import options, request
 from pipeline.studio.app import controls
 from pipeline.studio.cli.parser import build_parser
-from pipeline.studio.options import Option, name_options, options_of
+from pipeline.studio.messages import name_options
+from pipeline.studio.options import Option, options_of
 from pipeline.studio.request import FLAGS, LABELS, TABLES, Machine, Request
 from pipeline.values import InputError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import inspect
+import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +15,12 @@ import gradio as gr
 
 from pipeline.studio.app import controls, handlers, session
 from pipeline.studio.app.examples import examples
-from pipeline.studio.options import name_options, options_of
+from pipeline.studio.messages import describe_bug, name_options
+from pipeline.studio.options import options_of
 from pipeline.studio.request import LABELS, Request
+from pipeline.values import InputError
+
+log = logging.getLogger(__name__)
 
 # Arguments of an endpoint bear the names that users type, such as "size" for `gesture_size`.
 TYPED_NAMES = {option.name: option.typed_name for option in options_of(Request)}
@@ -27,7 +32,7 @@ def uploads() -> Path:
 
 
 def shown(handler: Callable[..., Iterator], names: list[str]) -> Callable[..., Iterator]:
-    """The handler in Gradio's terms: a ValueError becomes a visible message, without the server's folders.
+    """The handler in Gradio's terms: an exception becomes a visible sentence.
 
     names: of its arguments, which gradio_client uses; KEEP leaves a part of the page as it is.
     """
@@ -43,16 +48,22 @@ def shown(handler: Callable[..., Iterator], names: list[str]) -> Callable[..., I
             raise gr.Error(
                 "", visible=False, print_exception=False
             ) from error  # ends what would follow
-        except ValueError as error:
-            sentence = re.sub(rf"{re.escape(str(uploads()))}/(\w+/)?", "", str(error))
-            sentence = name_options(sentence, LABELS)
-            raise gr.Error(
-                html.escape(sentence, quote=False), duration=None, print_exception=False
-            ) from error
+        except InputError as error:
+            raise visible_error(name_options(str(error), LABELS)) from error
+        except Exception as error:  # a bug; nothing else catches it
+            log.exception("a handler of the page failed")
+            raise visible_error(describe_bug(error, "the server's log")) from error
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     wrapped.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
     return wrapped
+
+
+def visible_error(sentence: str) -> gr.Error:
+    """Return the error that the page shows until it is closed, without the server's folders."""
+    without_folders = re.sub(rf"{re.escape(str(uploads()))}/(\w+/)?", "", sentence)
+    text = html.escape(without_folders, quote=False)
+    return gr.Error(text, duration=None, print_exception=False)
 
 
 class Wiring:

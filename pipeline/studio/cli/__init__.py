@@ -11,62 +11,77 @@ from collections.abc import Sequence
 
 from pipeline.studio.cli.commands import generate, models, pose, preview
 from pipeline.studio.cli.parser import TRAINERS, build_parser
-from pipeline.studio.options import name_options
+from pipeline.studio.messages import describe_bug, name_options
 from pipeline.studio.request import FLAGS
 from pipeline.values import InputError
 
+log = logging.getLogger("pipeline")
+
+COMMANDS = {"generate": generate, "preview": preview, "pose": pose, "models": models}
+DONE, OUR_FAULT, USERS_FAULT = 0, 1, 2  # exit codes; an interruption counts as the user's
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    quiet_libraries()
+    try:
+        return run(argv)
+    except InputError as error:
+        complain(f"error: {name_options(str(error), FLAGS)}")
+        return USERS_FAULT
+    except KeyboardInterrupt:
+        complain("error: interrupted; frames that were finished are kept in the output")
+        return USERS_FAULT
+    except Exception as error:  # a bug; nothing else catches it
+        log.exception("the command failed")
+        complain(describe_bug(error, "the log above"))
+        return OUR_FAULT
+
+
+def run(argv: Sequence[str] | None) -> int:
+    """Parse the words and run the command that they name; return its exit code."""
+    parser = build_parser()
+    args, rest = parser.parse_known_args(argv)
+    level = logging.INFO if args.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(name)s: %(message)s")
+    if args.command not in COMMANDS:
+        return delegate(args.command, getattr(args, "what", None), rest)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    facts = COMMANDS[args.command](args)
+    if args.json:
+        print(json.dumps(facts))
+    return DONE
+
 
 def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
-    """Training, evaluation and the bench parse their own arguments."""
+    """Run training, evaluation or the bench, which parse their own arguments."""
     if command == "bench":
         from pipeline.evaluation import bench
 
         return bench.main(rest)
-    if command == "evaluate" and what == "motion":
+    if command == "train":
+        trainer = importlib.import_module(f"pipeline.training.{TRAINERS[str(what)]}")
+        return trainer.main(list(rest))
+    if what == "motion":
         from pipeline.evaluation import motion
 
         return motion.main(rest)
-    if command == "evaluate" and what == "mini":
+    if what == "mini":
         from pipeline.evaluation import mini
 
         return mini.main(rest)
-    if command == "evaluate":
-        raise InputError(
-            f"evaluate {what or ''} is not supported by this version".replace("  ", " ")
-        )
-    trainer = importlib.import_module(f"pipeline.training.{TRAINERS[what]}")
-    return trainer.main(list(rest))
+    words = "evaluate" if what is None else f"evaluate {what}"
+    raise InputError(f"{words} is not supported by this version")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code."""
-    quiet_libraries()
-    try:
-        parser = build_parser()
-        args, rest = parser.parse_known_args(argv)
-        level = logging.INFO if args.verbose else logging.WARNING
-        logging.basicConfig(level=level, format="%(name)s: %(message)s")
-        if args.command in ("train", "evaluate", "bench"):
-            return delegate(args.command, getattr(args, "what", None), rest)
-        if rest:
-            parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        work = {"generate": generate, "preview": preview, "pose": pose, "models": models}
-        result = work[args.command](args)
-        if args.json:
-            print(json.dumps(result))
-        return 0
-    except ValueError as error:
-        print(f"error: {name_options(str(error), FLAGS)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            "error: interrupted; frames that were finished are kept in the output", file=sys.stderr
-        )
-        return 2
+def complain(sentence: str) -> None:
+    """Print a sentence on stderr."""
+    print(sentence, file=sys.stderr)
 
 
 def quiet_libraries() -> None:
-    """Silences notices that libraries print at import on machines without CUDA; see requirements.txt."""
+    """Silence notices that libraries print at import on machines without CUDA; see requirements.txt."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

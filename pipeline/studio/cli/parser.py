@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from pipeline.studio.options import Option, name_options, options_of
+from pipeline.studio.messages import name_options
+from pipeline.studio.options import Option, options_of
 from pipeline.studio.request import FLAGS, TABLES
 from pipeline.values import InputError
 
@@ -22,9 +23,10 @@ TRAINERS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument errors as one sentence, without the usage block."""
+    """Raise argument errors as one sentence, without the usage block."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
+        """Raise the message as the user's fault."""
         raise InputError(f"{message}; see `{self.prog} --help`")
 
 

@@ -1,0 +1,22 @@
+"""Sentences for the user: how an option is called there, and what is said about a bug."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+
+def name_options(sentence: str, names: Mapping[str, str]) -> str:
+    """Replace every `field` in backticks by its name in `names`; leave other words as they are."""
+
+    def replacement(match: re.Match[str]) -> str:
+        return names.get(match[1], match[0])
+
+    return re.sub(r"`(\w+)`", replacement, sentence)
+
+
+def describe_bug(error: Exception, log: str) -> str:
+    """Return the one sentence about an exception that is our fault; `log` says where the rest is."""
+    first_line = str(error).partition("\n")[0]
+    what = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    return f"internal error: {what}; please report it with {log}"
