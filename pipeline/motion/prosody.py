@@ -1,8 +1,9 @@
-"""Speech to prosodic intensity and signed excitation, the time axis of refocusing (after ApoAvatar).
+"""Analyze speech: the intensity and the signed excitation that drive the gestures (after ApoAvatar).
 
-ApoAvatar weighs every video frame by its loudness. Here loudness is blended with pitch height and spectral
-onsets (`mode="full"`); `mode="rms"` keeps loudness alone. All are differences of levels or ratios,
-so the recording's gain does not matter, and every filter is zero-phase, so gestures are never pushed late.
+ApoAvatar weighs every video frame by the loudness of its speech. Here the intensity blends loudness with pitch
+height and spectral onsets (`mode="full"`); `mode="rms"` keeps loudness alone. All three are differences of
+levels or ratios, so the gain of the recording does not matter. Every filter is zero-phase, so gestures are
+never late.
 """
 
 from __future__ import annotations
@@ -17,42 +18,82 @@ from scipy.signal import butter, find_peaks, resample_poly, sosfiltfilt
 
 from pipeline.values import Audio, InputError
 
-RATE = 16000  # Hz, analysis rate
-HOP = 160  # samples: analysis at 100 Hz
-BAND = (100.0, 4000.0)  # Hz, where speech has its energy; hum and hiss lie outside
-PITCH = (60.0, 420.0)  # Hz, search range of the fundamental
-VOICED = (65.0, 400.0)  # Hz, accepted range: values at the edges of the search are failures
-PITCH_FRAME = 1024  # samples: two periods of 60 Hz fit in each half
-PITCH_HOP = 320  # samples: pitch moves slowly, 50 Hz halves the cost
-MEL_WINDOW = 400
+SAMPLE_RATE = 16000  # Hz, of the sound that is analyzed
+HOP_SAMPLES = 160  # one value of a curve every 10 ms
+CURVE_RATE_HZ = SAMPLE_RATE / HOP_SAMPLES
+
+# Speech has its energy here; hum and hiss lie outside.
+BAND_HZ = (100.0, 4000.0)
+LEVEL_WINDOW_SECONDS = 0.04
+# Digital silence is put this far under the loudest moment.
+FLOOR_DB = 80.0
+# A steadier sound is a tone, a noise or silence, not speech.
+MIN_RANGE_DB = 6.0
+# Share of active moments below which there is no speech.
+MIN_ACTIVE = 0.02
+# A shorter sound holds no rhythm.
+MIN_SECONDS = 0.25
+
+PITCH_SEARCH_HZ = (60.0, 420.0)
+# Narrower than the search: values at the edges of the search are failures.
+VOICED_HZ = (65.0, 400.0)
+# Two periods of 60 Hz fit in each half.
+PITCH_FRAME_SAMPLES = 1024
+# Pitch moves slowly: 50 values a second halve the cost.
+PITCH_HOP_SAMPLES = 320
+PITCH_SMOOTHING_SECONDS = 0.06
+# A larger step between two moments is a failure of the search.
+MAX_PITCH_STEP_SEMITONES = 3.0
+
+MEL_WINDOW_SAMPLES = 400
 MEL_BANDS = 40
-WEIGHTS = {"full": (0.55, 0.25, 0.20), "rms": (1.0, 0.0, 0.0)}  # loudness, pitch, onsets
-SMOOTH_SECONDS = 0.06  # of the intensity
-EXCITATION_SECONDS = 0.16  # 120 ms nearly doubles the jerk of refocused wrists (metrics 4.2)
-MIN_RANGE_DB = 6.0  # a steadier sound than this is a tone, a noise or silence, not speech
-MIN_ACTIVE = 0.02  # share of active frames below which there is no speech
-MIN_SECONDS = 0.25  # shorter sounds hold no rhythm
-FLOOR_DB = 80.0  # digital silence is put this far under the loudest moment
-ACCENT_SECONDS = 0.45  # least distance of two accents
-ACCENT_PROMINENCE = 0.12  # least rise of the intensity over its surroundings
+FFT_SAMPLES = 512
+ONSET_SMOOTHING_SECONDS = 0.03
+ONSET_FLOOR_DB = 50.0
+
+INTENSITY_SMOOTHING_SECONDS = 0.06
+# 0.12 s nearly doubles the jerk of refocused wrists.
+EXCITATION_SECONDS = 0.16
+# Least distance of two accents.
+ACCENT_SECONDS = 0.45
+# Least rise of the intensity over its surroundings.
+ACCENT_PROMINENCE = 0.12
+ACCENT_HEIGHT = 0.3
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the three parts of the intensity; they add up to 1."""
+
+    loudness: float
+    pitch: float
+    onsets: float
+
+
+WEIGHTS = {"full": Weights(0.55, 0.25, 0.20), "rms": Weights(1.0, 0.0, 0.0)}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What editing needs: `intensity` (N,) at 100 Hz, the speaker's `usual` level, the `detected` accents."""
+    """Keep what the editing of accents needs.
+
+    `intensity` (N,) at 100 Hz; `usual_level`, its median while speaking; `detected_accents` (M,2), seconds and
+    strength.
+    """
 
     intensity: np.ndarray
-    usual: float
-    detected: np.ndarray
+    usual_level: float
+    detected_accents: np.ndarray
 
 
 @dataclass(frozen=True)
 class Prosody:
-    """Per video frame: `intensity` (T,) and `speech` (T,) in [0, 1], `excitation` (T,) in [-1, 1].
+    """Describe a speech per video frame.
 
-    `accents` (N, 2) holds the seconds and the strength in [0, 1] of the prominent moments, in order of time.
-    Excitation is -1 in pauses, 0 at the speaker's own usual level, 1 at the strongest accents; it is 0
-    throughout where the sound holds no speech, because there is then nothing to follow.
+    `intensity` (T,) and `speech` (T,) in [0, 1]; `excitation` (T,) in [-1, 1]: -1 in pauses, 0 at the usual
+    level of the speaker, 1 at the strongest accents. `accents` (M,2) holds the seconds and the strength in
+    [0, 1] of the prominent moments, in order of time. Where the sound holds no speech all curves are 0.
+    `curve` is absent in a prosody that `analyse` did not make; such a prosody cannot be edited.
     """
 
     intensity: np.ndarray
@@ -60,7 +101,6 @@ class Prosody:
     accents: np.ndarray
     speech: np.ndarray
     fps: float
-    # absent in a prosody that was not made by `analyse`; it cannot be edited
     curve: Curve | None = None
 
     def __len__(self) -> int:
@@ -68,174 +108,246 @@ class Prosody:
 
 
 def analyse(audio: Audio, fps: float, mode: str = "full") -> Prosody:
-    """Returns the prosody of `audio` at `fps` frames a second (ApoAvatar's loudness weighting, extended).
+    """Return the prosody of a speech at `fps` frames a second.
 
-    p = gate (0.55 E + 0.25 F + 0.20 X) with loudness E, pitch F and onsets X, smoothed, over its 95th
-    percentile; e = (p - m)+ / (1 - m) - (m - p)+ / m with m the median of p while speaking.
+    With the speech activity a, loudness E, pitch F and onsets X, all in about [0, 1]:
+
+        p = smooth(a (0.55 E + 0.25 F + 0.20 X)), over its 95th percentile
+        e = (p - m)+ / (1 - m) - (m - p)+ / m,  m = median of p while speaking
+
+    p is the intensity and e, smoothed, the excitation.
     """
+    _check(audio, fps, mode)
+    frames = audio.frames(fps)
+    samples = _normalized(audio)
+    level = _speech_level(samples)
+    activity = None if level is None else _activity(level)
+    if level is None or activity is None:
+        return _silence(frames, len(samples), fps)
+    intensity, usual_level = _intensity(samples, level, activity, WEIGHTS[mode])
+    curve = Curve(intensity, usual_level, detect_accents(intensity))
+    excitation = excite(intensity, usual_level)
+    return Prosody(
+        intensity=per_frame(intensity, frames, fps),
+        excitation=per_frame(excitation, frames, fps),
+        accents=curve.detected_accents,
+        speech=per_frame(activity, frames, fps),
+        fps=fps,
+        curve=curve,
+    )
+
+
+def _check(audio: Audio, fps: float, mode: str) -> None:
     if mode not in WEIGHTS:
-        raise InputError(f"prosody mode {mode!r} is not known; choose one of {', '.join(WEIGHTS)}")
+        modes = ", ".join(WEIGHTS)
+        raise InputError(f"prosody mode {mode!r} is not known; choose one of {modes}")
     if not (np.isfinite(fps) and fps > 0):
         raise InputError(f"fps must be a positive number, got {fps}")
-    if len(audio.samples) == 0 or not np.isfinite(audio.samples).all():
+    finite = np.isfinite(audio.samples)
+    if len(finite) == 0 or not finite.all():
         raise InputError(
-            "the speech is empty or holds values that are not finite; give a sound with finite samples"
+            "the speech is empty or holds values that are not finite; "
+            "give a sound with finite samples"
         )
-    frames = audio.frames(fps)
-    samples = _normalised(audio)
-    level = _level_db(samples) if len(samples) >= MIN_SECONDS * RATE and samples.any() else None
-    gate = None if level is None else _gate(level)
-    if gate is None:
-        still = np.zeros(frames)
-        none = np.zeros((0, 2))
-        flat = Curve(np.zeros(len(samples) // HOP + 1), 0.0, none)
-        return Prosody(still, still.copy(), none, still.copy(), fps, flat)
-    intensity, usual = _intensity(samples, level, gate, WEIGHTS[mode])
-    curve = Curve(intensity, usual, _accents(intensity))
-    excitation = excite(curve.intensity, curve.usual)
-    per_frame = [per_frames(values, frames, fps) for values in (intensity, excitation, gate)]
-    return Prosody(per_frame[0], per_frame[1], curve.detected, per_frame[2], fps, curve)
 
 
-def per_frames(values: np.ndarray, frames: int, fps: float) -> np.ndarray:
-    """(frames,) values of a 100 Hz curve at the middle of each video frame."""
-    times = np.arange(len(values)) * HOP / RATE
-    return np.interp((np.arange(frames) + 0.5) / fps, times, values)
+def _silence(frames: int, samples: int, fps: float) -> Prosody:
+    """Return the prosody of a sound without speech: there is nothing to follow."""
+    no_accents = np.zeros((0, 2))
+    moments = samples // HOP_SAMPLES + 1
+    return Prosody(
+        intensity=np.zeros(frames),
+        excitation=np.zeros(frames),
+        accents=no_accents,
+        speech=np.zeros(frames),
+        fps=fps,
+        curve=Curve(np.zeros(moments), 0.0, no_accents),
+    )
 
 
-def excite(intensity: np.ndarray, usual: float) -> np.ndarray:
-    """(N,) smoothed excitation at 100 Hz of an intensity whose usual level while speaking is `usual`."""
-    rise = np.maximum(intensity - usual, 0) / (1 - usual)
-    fall = np.maximum(usual - intensity, 0)
-    excitation = rise - fall / usual if usual else rise
-    return gaussian_filter1d(excitation, EXCITATION_SECONDS * RATE / HOP, mode="nearest")
+def per_frame(values: np.ndarray, frames: int, fps: float) -> np.ndarray:
+    """Sample a 100 Hz curve at the middle of each video frame: (frames,)."""
+    curve_seconds = np.arange(len(values)) * HOP_SAMPLES / SAMPLE_RATE
+    frame_seconds = (np.arange(frames) + 0.5) / fps
+    return np.interp(frame_seconds, curve_seconds, values)
 
 
-def _normalised(audio: Audio) -> np.ndarray:
-    """Samples at 16 kHz as float64 without offset and with peak 1: what follows is then free of the gain."""
+def excite(intensity: np.ndarray, usual_level: float) -> np.ndarray:
+    """Return the smoothed excitation (N,) of an intensity (N,), both at 100 Hz."""
+    above = np.maximum(intensity - usual_level, 0)
+    below = np.maximum(usual_level - intensity, 0)
+    excitation = above / (1 - usual_level)
+    if usual_level:
+        excitation = excitation - below / usual_level
+    sigma = EXCITATION_SECONDS * CURVE_RATE_HZ
+    return gaussian_filter1d(excitation, sigma, mode="nearest")
+
+
+def _normalized(audio: Audio) -> np.ndarray:
+    """Return samples at 16 kHz as float64, without offset, with peak 1: independent of the gain."""
     samples = np.asarray(audio.samples, np.float64)
-    if audio.rate != RATE:
-        common = gcd(int(audio.rate), RATE)
-        samples = resample_poly(samples, RATE // common, int(audio.rate) // common)
+    rate = int(audio.rate)
+    if audio.rate != SAMPLE_RATE:
+        common = gcd(rate, SAMPLE_RATE)
+        samples = resample_poly(samples, SAMPLE_RATE // common, rate // common)
     samples = samples - samples.mean()
     peak = np.abs(samples).max()
-    return (
-        samples / peak if peak > 1e-7 else np.zeros_like(samples)
-    )  # rounding of a constant is no sound
+    if peak > 1e-7:
+        return samples / peak
+    return np.zeros_like(samples)  # what is left of a constant is rounding, not sound
+
+
+def _speech_level(samples: np.ndarray) -> np.ndarray | None:
+    """Return the level of a sound, or None where it is empty or too short to hold a rhythm."""
+    if len(samples) < MIN_SECONDS * SAMPLE_RATE or not samples.any():
+        return None
+    return _level_db(samples)
 
 
 def _level_db(samples: np.ndarray) -> np.ndarray:
-    """(N,) level in dB at 100 Hz: band-pass, square, 40 ms Hann mean, normalised at the clip's ends."""
-    sections = butter(4, BAND, "bandpass", fs=RATE, output="sos")
+    """Return the level (N,) in dB at 100 Hz: band-pass, square, mean under a Hann window.
+
+    At the ends of the clip the mean is taken over the part of the window that lies inside.
+    """
+    sections = butter(4, BAND_HZ, "bandpass", fs=SAMPLE_RATE, output="sos")
     power = sosfiltfilt(sections, samples) ** 2
-    window = np.hanning(int(0.04 * RATE) + 2)[1:-1].reshape(-1)
+    width = int(LEVEL_WINDOW_SECONDS * SAMPLE_RATE)
+    window = np.hanning(width + 2)[1:-1]
     half = len(window) // 2
-    centres = _frames(np.pad(power, (half, half)), len(window), len(samples))
-    inside = _frames(np.pad(np.ones_like(power), (half, half)), len(window), len(samples))
-    mean = (centres @ window) / np.maximum(inside @ window, 1e-12)
+    padded_power = np.pad(power, (half, half))
+    padded_inside = np.pad(np.ones_like(power), (half, half))
+    powers = _windows(padded_power, len(window), len(samples))
+    inside = _windows(padded_inside, len(window), len(samples))
+    mean = (powers @ window) / np.maximum(inside @ window, 1e-12)
     decibels = 10 * np.log10(np.maximum(mean, 1e-20))
     return np.maximum(decibels, decibels.max() - FLOOR_DB)
 
 
-def _frames(padded: np.ndarray, length: int, samples: int) -> np.ndarray:
-    """(N, length) view of windows every 10 ms whose centres run from the first to the last sample."""
-    count = samples // HOP + 1
-    short = (count - 1) * HOP + length - len(padded)
+def _windows(padded: np.ndarray, length: int, samples: int) -> np.ndarray:
+    """Return a view (N, length) of windows every 10 ms, centered on the first to the last sample."""
+    count = samples // HOP_SAMPLES + 1
+    short = (count - 1) * HOP_SAMPLES + length - len(padded)
     padded = np.pad(padded, (0, max(short, 0)))
-    return np.lib.stride_tricks.sliding_window_view(padded, length)[::HOP][:count]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, length)
+    return windows[::HOP_SAMPLES][:count]
 
 
-def _gate(level: np.ndarray) -> np.ndarray | None:
-    """(N,) speech activity in [0, 1], or None where the sound is too steady or too sparse to be speech."""
+def _activity(level: np.ndarray) -> np.ndarray | None:
+    """Return the speech activity (N,) in [0, 1].
+
+    Return None where the sound is too steady or its loud moments are too rare for speech.
+    """
     low, high = np.quantile(level, (0.05, 0.95))
     threshold = max(low + 6.0, high - 30.0)
-    if high - low < MIN_RANGE_DB or np.mean(level > threshold) < MIN_ACTIVE:
+    active_share = np.mean(level > threshold)
+    if high - low < MIN_RANGE_DB or active_share < MIN_ACTIVE:
         return None
     return 1 / (1 + np.exp(-(level - threshold) / 1.5))
 
 
-def _intensity(samples: np.ndarray, level: np.ndarray, gate: np.ndarray, weights: tuple) -> tuple:
-    """(smoothed intensity (N,) at 100 Hz, its median while speaking)."""
-    active = gate > 0.5
+def _intensity(
+    samples: np.ndarray, level: np.ndarray, activity: np.ndarray, weights: Weights
+) -> tuple[np.ndarray, float]:
+    """Return the smoothed intensity (N,) at 100 Hz and its median while speaking."""
+    active = activity > 0.5
+    blend = weights.loudness * _loudness(level, active)
+    if weights.pitch:
+        blend = blend + weights.pitch * _pitch(samples, active)
+    if weights.onsets:
+        blend = blend + weights.onsets * _onsets(samples, active)
+    sigma = INTENSITY_SMOOTHING_SECONDS * CURVE_RATE_HZ
+    smooth = gaussian_filter1d(activity * blend, sigma, mode="nearest")
+    top = max(np.quantile(smooth[active], 0.95), 0.15)
+    intensity = np.clip(smooth / top, 0, 1)
+    usual_level = np.clip(np.median(intensity[active]), 0.05, 0.95)
+    return intensity, float(usual_level)
+
+
+def _loudness(level: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Return the level (N,) over the range that the speaker uses, 0 to 1.2."""
     low, high = np.quantile(level[active], (0.10, 0.95))
-    blend = weights[0] * np.clip((level - low) / max(high - low, 6.0), 0, 1.2)
-    if weights[1]:
-        blend = blend + weights[1] * _pitch(samples, active)
-    if weights[2]:
-        blend = blend + weights[2] * _onsets(samples, active)
-    rate = RATE / HOP
-    smooth = gaussian_filter1d(gate * blend, SMOOTH_SECONDS * rate, mode="nearest")
-    p = np.clip(smooth / max(np.quantile(smooth[active], 0.95), 0.15), 0, 1)
-    return p, float(np.clip(np.median(p[active]), 0.05, 0.95))
+    span = max(high - low, 6.0)
+    return np.clip((level - low) / span, 0, 1.2)
 
 
 def _pitch(samples: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """(N,) height of the fundamental over the speaker's median, 0 to 1, bridged over unvoiced gaps."""
-    # two seconds of import that the "rms" mode and the start of the app should not pay
+    """Return the height (N,) of the pitch over the speaker's median, 0 to 1.
+
+    Unvoiced gaps are bridged.
+    """
+    # The import takes two seconds, which mode "rms" and the start of the app should not pay.
     from librosa import yin
 
-    f0 = yin(
+    pitch_hz = yin(
         samples,
-        fmin=PITCH[0],
-        fmax=PITCH[1],
-        sr=RATE,
-        frame_length=PITCH_FRAME,
-        hop_length=PITCH_HOP,
+        fmin=PITCH_SEARCH_HZ[0],
+        fmax=PITCH_SEARCH_HZ[1],
+        sr=SAMPLE_RATE,
+        frame_length=PITCH_FRAME_SAMPLES,
+        hop_length=PITCH_HOP_SAMPLES,
     )
-    semitones = 12 * np.log2(np.maximum(f0, 1.0))
+    semitones = 12 * np.log2(np.maximum(pitch_hz, 1.0))
     step = np.abs(np.diff(semitones, prepend=semitones[:1]))
-    on = (
-        np.interp(
-            np.arange(len(f0)) * PITCH_HOP, np.arange(len(active)) * HOP, active.astype(float)
-        )
-        > 0.5
-    )
-    voiced = on & (f0 > VOICED[0]) & (f0 < VOICED[1]) & (step < 3.0)
+    pitch_samples = np.arange(len(pitch_hz)) * PITCH_HOP_SAMPLES
+    curve_samples = np.arange(len(active)) * HOP_SAMPLES
+    speaking = np.interp(pitch_samples, curve_samples, active.astype(float)) > 0.5
+    low, high = VOICED_HZ
+    in_range = (pitch_hz > low) & (pitch_hz < high)
+    voiced = speaking & in_range & (step < MAX_PITCH_STEP_SEMITONES)
     if voiced.sum() < 3:
         return np.zeros(len(active))
     usual = np.median(semitones[voiced])
-    high = np.quantile(semitones[voiced], 0.90)
-    height = np.clip((semitones - usual) / max(high - usual, 1.0), 0, 1) * voiced
-    sigma = 0.06 * RATE / PITCH_HOP
-    near = gaussian_filter1d(voiced.astype(float), sigma)
-    bridged = gaussian_filter1d(height, sigma) / np.maximum(near, 1e-3)
-    return np.interp(np.arange(len(active)) * HOP, np.arange(len(f0)) * PITCH_HOP, bridged)
+    top = np.quantile(semitones[voiced], 0.90)
+    span = max(top - usual, 1.0)
+    height = np.clip((semitones - usual) / span, 0, 1) * voiced
+    sigma = PITCH_SMOOTHING_SECONDS * SAMPLE_RATE / PITCH_HOP_SAMPLES
+    voiced_share = gaussian_filter1d(voiced.astype(float), sigma)
+    bridged = gaussian_filter1d(height, sigma) / np.maximum(voiced_share, 1e-3)
+    return np.interp(curve_samples, pitch_samples, bridged)
 
 
 @lru_cache(maxsize=1)
 def _mel_bank() -> np.ndarray:
     from librosa.filters import mel
 
-    return mel(sr=RATE, n_fft=512, n_mels=MEL_BANDS, fmin=60, fmax=7600).T
+    bank = mel(sr=SAMPLE_RATE, n_fft=FFT_SAMPLES, n_mels=MEL_BANDS, fmin=60, fmax=7600)
+    return bank.T
 
 
 def _onsets(samples: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """(N,) rising part of the log-mel spectrum over a centred 20 ms, over its active 95th percentile."""
-    half = MEL_WINDOW // 2
-    windows = _frames(np.pad(samples, (half, half)), MEL_WINDOW, len(samples)) * np.hanning(
-        MEL_WINDOW
-    )
-    power = np.abs(np.fft.rfft(windows.astype(np.float32), 512)) ** 2 @ _mel_bank()
-    decibels = 10 * np.log10(np.maximum(power, 1e-12))
-    decibels = np.maximum(decibels, decibels.max() - 50.0)
-    rise = np.zeros(len(decibels))
-    rise[1:-1] = np.maximum(decibels[2:] - decibels[:-2], 0).mean(1)
-    rise = gaussian_filter1d(rise, 0.03 * RATE / HOP)
-    return np.clip(rise / max(np.quantile(rise[active], 0.95), 1e-9), 0, 1.2)
+    """Return the strength (N,) of the onsets: 1 at the 95th percentile while speaking, at most 1.2.
 
-
-def _accents(intensity: np.ndarray) -> np.ndarray:
-    """(N, 2) seconds and strength of the peaks of the blended intensity, at least 0.45 s apart.
-
-    Strength is the mean of a peak's height and of its rise over the surroundings.
+    It is the rising part of the log-mel spectrum over a centered 20 ms.
     """
-    rate = RATE / HOP
+    half = MEL_WINDOW_SAMPLES // 2
+    padded = np.pad(samples, (half, half))
+    windows = _windows(padded, MEL_WINDOW_SAMPLES, len(samples))
+    windows = windows * np.hanning(MEL_WINDOW_SAMPLES)
+    spectrum = np.fft.rfft(windows.astype(np.float32), FFT_SAMPLES)
+    power = np.abs(spectrum) ** 2 @ _mel_bank()
+    decibels = 10 * np.log10(np.maximum(power, 1e-12))
+    decibels = np.maximum(decibels, decibels.max() - ONSET_FLOOR_DB)
+    change = decibels[2:] - decibels[:-2]
+    rise = np.zeros(len(decibels))
+    rise[1:-1] = np.maximum(change, 0).mean(1)
+    rise = gaussian_filter1d(rise, ONSET_SMOOTHING_SECONDS * CURVE_RATE_HZ)
+    top = max(np.quantile(rise[active], 0.95), 1e-9)
+    return np.clip(rise / top, 0, 1.2)
+
+
+def detect_accents(intensity: np.ndarray) -> np.ndarray:
+    """Return the accents (M,2), seconds and strength: peaks of the intensity, at least 0.45 s apart.
+
+    The strength is the mean of the height of a peak and of its rise over the surroundings.
+    """
     padded = np.pad(intensity, 1)  # a peak may lie at the first or the last moment
-    peaks, found = find_peaks(
+    peaks, features = find_peaks(
         padded,
-        height=0.3,
-        distance=int(np.ceil(ACCENT_SECONDS * rate)),
+        height=ACCENT_HEIGHT,
+        distance=int(np.ceil(ACCENT_SECONDS * CURVE_RATE_HZ)),
         prominence=ACCENT_PROMINENCE,
     )
-    strength = np.clip((found["peak_heights"] + found["prominences"]) / 2, 0, 1)
-    return np.stack([np.maximum(peaks - 1, 0) / rate, strength], 1)
+    mean = (features["peak_heights"] + features["prominences"]) / 2
+    strength = np.clip(mean, 0, 1)
+    seconds = np.maximum(peaks - 1, 0) / CURVE_RATE_HZ
+    return np.stack([seconds, strength], 1)

@@ -53,7 +53,7 @@ def _accent_table(path: str) -> np.ndarray:
 
 def write_accents(prosody: Prosody, path: str) -> None:
     """Writes the detected accents, to the millisecond, in the form that `read_accents` reads."""
-    rows = prosody.accents if prosody.curve is None else prosody.curve.detected
+    rows = prosody.accents if prosody.curve is None else prosody.curve.detected_accents
     lines = [
         json.dumps({"time": time, "strength": strength}) for time, strength in accent_rows(rows)
     ]

@@ -46,7 +46,7 @@ def test_a_removed_accent_loses_its_peak(spoken):
     assert near(less.intensity, seconds) < 0.5 * near(spoken.intensity, seconds)
     assert near(less.excitation, seconds) < near(spoken.excitation, seconds) - 0.2
     assert (
-        np.abs(prosody._accents(less.curve.intensity)[:, 0] - seconds).min() == 0
+        np.abs(prosody.detect_accents(less.curve.intensity)[:, 0] - seconds).min() == 0
     )  # the curve it came from stays
     away = far(spoken, seconds)
     assert np.array_equal(less.intensity[away], spoken.intensity[away])
@@ -73,13 +73,13 @@ def test_an_added_accent_in_a_pause_is_found_by_detection(spoken, strength):
         and abs(near(more.intensity, seconds) - strength) < 0.05
     )
     assert near(more.excitation, seconds) > near(spoken.excitation, seconds) + 0.3 * strength
-    rate = prosody.RATE / prosody.HOP
+    rate = prosody.SAMPLE_RATE / prosody.HOP_SAMPLES
     fine = np.interp(
         np.arange(len(more.curve.intensity)) / rate,
         (np.arange(len(more)) + 0.5) / FPS,
         more.intensity,
     )
-    found = prosody._accents(fine)
+    found = prosody.detect_accents(fine)
     hit = np.abs(found[:, 0] - seconds).argmin()
     assert abs(found[hit, 0] - seconds) <= 0.04 and abs(found[hit, 1] - strength) < 0.08
     away = far(spoken, seconds)
