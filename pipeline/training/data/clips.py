@@ -22,7 +22,7 @@ from torch import Tensor
 from pipeline.render import warp
 from pipeline.training.data import presenters, talks
 from pipeline.training.data.presenters import acting
-from pipeline.training.data.presenters.camera import recorded
+from pipeline.training.data.presenters.camera import record
 from pipeline.training.data.presenters.rows import Rows
 from pipeline.values import InputError
 
@@ -154,10 +154,10 @@ def _draw(
     cast, cues, moved = cast.to(device), bank.cues(cast.talk, spoken).to(device), moved.to(device)
     lips = (torch.rand(count, generator=generator) >= WITHHELD_SHARE).float()
     chance = torch.rand(3, generator=generator)
-    act = acting.talk if chance[2] < CALM_SHARE else acting.act
+    act = acting.act_calmly if chance[2] < CALM_SHARE else acting.act
     dofs = act(cast.moves, cast.manner, cues, moved)
     spread = PROPORTIONS if chance[0] < PROPORTIONS_SHARE else 0.0
-    driven = presenters.proportioned(cast.people, generator, spread)
+    driven = presenters.change_proportions(cast.people, generator, spread)
     fill = FILL if chance[1] < TEXTURED_SHARE else None
     return filmed(cast.people, dofs, cues, lips, size, JITTER, generator, driven, fill).clips
 
@@ -173,10 +173,10 @@ class Cast(Rows):
 
 
 def cast_of(generator: torch.Generator, count: int, bank: talks.Bank) -> Cast:
-    people = presenters.identities(generator, count)
-    moves = presenters.motions(generator, count)
+    people = presenters.draw_identities(generator, count)
+    moves = presenters.draw_motions(generator, count)
     talk = torch.randint(len(bank), (count,), generator=generator)
-    return Cast(people, moves, acting.manners(generator, count), talk)
+    return Cast(people, moves, acting.draw_manners(generator, count), talk)
 
 
 @dataclass
@@ -263,7 +263,7 @@ def _rendered(
     ]
     columns = [[getattr(part, f.name) for part in parts] for f in fields(presenters.Scene)]
     scene = presenters.Scene(*(torch.cat(column, 1) for column in columns))
-    clips = [recorded(clip, generator) for clip in scene.image.cpu()]
+    clips = [record(clip, generator) for clip in scene.image.cpu()]
     scene.image = torch.stack(clips).to(scene.mask)
     return scene
 

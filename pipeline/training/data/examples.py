@@ -122,7 +122,7 @@ CLIPS = {
 
 def person(portrait: Portrait) -> Identities:
     """The identity of a portrait, one row."""
-    who = presenters.identities(torch.Generator().manual_seed(portrait.seed), 1)
+    who = presenters.draw_identities(torch.Generator().manual_seed(portrait.seed), 1)
     values = {"head": portrait.head, "crown": portrait.crown, **portrait.changes}
     return replace(who, **{name: torch.full((1,), value) for name, value in values.items()})
 
@@ -143,7 +143,7 @@ def eased(keys: Sequence[tuple[float, object]], times: np.ndarray) -> Tensor:
 def acted(clip: Clip, frames: int, mouth: np.ndarray) -> Dofs:
     """Motion (1, frames) of a driving clip: authored arms, sway, nods, steps, breath, blinks, speech."""
     times = (np.arange(frames) + 0.5) / FPS
-    dofs = presenters.rest(1, frames)
+    dofs = presenters.stand_still(1, frames)
     dofs.arms[0, :, 0] = eased([(t, left) for t, left, _ in clip.arms], times)
     dofs.arms[0, :, 1] = eased([(t, right) for t, _, right in clip.arms], times)
     dofs.sway[0, :, 0] = eased(clip.sway, times)[:, 0]
@@ -192,7 +192,7 @@ def write_portraits(folder: Path) -> None:
     """The six portraits as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, portrait in PORTRAITS.items():
-        dofs = presenters.rest(1, 1)
+        dofs = presenters.stand_still(1, 1)
         dofs.arms[0, 0] = torch.tensor((portrait.left, portrait.right))
         dofs.head[0, 0] = torch.tensor(portrait.turn)
         dofs.mouth[0, 0, 2] = 0.35

@@ -73,7 +73,7 @@ def held_talks(
         start = 600 * torch.rand(2, generator=generator)
         moved = torch.cat([start[:1], start[1] + moments])[None].float()
         cues = bank.cues(cast.talk, spoken)
-        dofs = acting.talk(cast.moves, cast.manner, cues, moved)
+        dofs = acting.act_calmly(cast.moves, cast.manner, cues, moved)
         made = filmed(
             cast.people, dofs, cues, torch.full((1,), float(lips)), size, jitter, generator
         )

@@ -114,4 +114,4 @@ def test_said_lines_have_phones_over_their_whole_length_and_authored_pauses():
 def test_driver_lines_match_the_clips():
     assert set(DRIVER_LINES) == set(examples.CLIPS)
     assert all(len(examples.person(clip.person)) == 1 for clip in examples.CLIPS.values())
-    assert isinstance(presenters.rest(1, 2), presenters.Dofs)
+    assert isinstance(presenters.stand_still(1, 2), presenters.Dofs)

@@ -15,7 +15,7 @@ SIZE = (192, 128)
 
 def _people(count: int, seed: int = 0):
     generator = torch.Generator().manual_seed(seed)
-    return presenters.identities(generator, count), presenters.motions(generator, count)
+    return presenters.draw_identities(generator, count), presenters.draw_motions(generator, count)
 
 
 def _still(motion: presenters.Motions, frames: int = 1) -> presenters.Dofs:

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.models.audio2pose import PHASE, Audio2Pose
 from pipeline.training.data import clips, held_out, presenters, talks
-from pipeline.training.data.presenters import acting, identity
+from pipeline.training.data.presenters import acting
 from pipeline.training.data.speech import engines
 from pipeline.values import Audio
 
@@ -83,9 +83,9 @@ def _speaker(bank: talks.Bank, row: int, fps: float = 50.0):
     """A lively two-handed speaker without random motion: dofs and figure points at every moment."""
     times = torch.arange(0, bank.talks[row].seconds, 1 / fps)[None]
     generator = torch.Generator().manual_seed(row)
-    who, moves = identity.identities(generator, 1), identity.motions(generator, 1)
+    who, moves = presenters.draw_identities(generator, 1), presenters.draw_motions(generator, 1)
     moves.amplitude.zero_()
-    manner = acting.manners(generator, 1)
+    manner = acting.draw_manners(generator, 1)
     manner.hands.fill_(1), manner.beat.fill_(0.4), manner.nod.fill_(6.0), manner.engage.fill_(0.0)
     dofs = acting.act(moves, manner, bank.cues(torch.tensor([row]), times), times)
     return who, dofs, times[0].numpy()
