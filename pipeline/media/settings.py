@@ -10,7 +10,6 @@ from PIL import Image
 from pipeline.media import animation, frame_folder
 from pipeline.media.files import opened
 from pipeline.media.image import BROKEN
-from pipeline.values import InputError
 
 COMMENT_KEY = "comment"  # of an MP4's tags, a GIF's comment and a PNG's text
 EXIF_DESCRIPTION = 0x010E  # the Exif field "ImageDescription": WebP has no comment
@@ -21,7 +20,7 @@ def to_comment(settings: dict) -> str:
     try:
         return json.dumps(settings, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise InputError(
+        raise ValueError(
             f"settings cannot be kept in a video ({error}); give plain JSON values"
         ) from error
 

@@ -47,9 +47,9 @@ class FrameWriter(ABC):
         """Append frames (t, H, W, 3) uint8."""
         if frames.ndim != 4 or frames.shape[1:] != (*self.size, 3) or frames.dtype != np.uint8:
             wanted = f"uint8 (t, {self.size[0]}, {self.size[1]}, 3)"
-            raise InputError(f"frames are {frames.dtype} {frames.shape}; this video takes {wanted}")
+            raise ValueError(f"frames are {frames.dtype} {frames.shape}; this video takes {wanted}")
         if self._is_closed:
-            raise InputError(f"output {self.path} is already closed; open a new writer")
+            raise ValueError(f"output {self.path} is already closed; open a new writer")
         with self._sentences():
             self._append(frames)
 

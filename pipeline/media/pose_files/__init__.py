@@ -1,7 +1,7 @@
 """Pose files in and out: this project's `.npz`, OpenPose JSON, EchoMimicV2's arrays, skeleton videos.
 
-Sizes are bounded before anything is decoded and nothing is unpickled. Every failure is a ValueError of one
-sentence that names the file.
+Sizes are bounded before anything is decoded and nothing is unpickled. Every failure is an InputError
+of one sentence that names the file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pipeline.values import Detection, InputError, Pose
 
 __all__ = ["check_target", "draw_video", "is_pose", "read", "write", "write_skeleton"]
 
-KINDS = (".npz", ".json", ".mp4", "")  # what `write` writes, by the name's ending; none = a folder
+# What `write` writes, by the name's ending; none = a folder
+KINDS = (".npz", ".json", ".mp4", "")
 
 
 def is_pose(path: str | Path) -> bool:
@@ -33,7 +34,10 @@ def is_pose(path: str | Path) -> bool:
 
 
 def read(path: str | Path, fps: float | None = None) -> Detection:
-    """Returns all people in a pose file, largest first; `fps` counts where the file does not tell its own."""
+    """Return all people in a pose file, largest first.
+
+    `fps` counts where the file does not tell its own.
+    """
     source = Path(path)
     if source.is_dir() or source.suffix.lower() == ".json":
         return openpose.read(source, fps)
@@ -50,7 +54,7 @@ def read(path: str | Path, fps: float | None = None) -> Detection:
 
 
 def check_target(path: str | Path) -> None:
-    """ValueError where `write` would refuse the name; to be asked before long work."""
+    """Raise InputError where `write` would refuse the name; call it before long work."""
     target = Path(path)
     kind = target.suffix.lower()
     if kind not in KINDS:
@@ -62,9 +66,9 @@ def check_target(path: str | Path) -> None:
 
 
 def write(pose: Pose, path: str | Path, style: str = "openpose") -> str | None:
-    """Writes `.npz`, `.json` (one list), `.mp4` (a skeleton in `style`) or a folder of frames in JSON.
+    """Write `.npz`, `.json` (one list), `.mp4` (a skeleton in `style`) or a folder of frames in JSON.
 
-    Returns a sentence for the user, or None.
+    Return a sentence for the user, or None.
     """
     check_target(path)
     target = Path(path)

@@ -14,7 +14,7 @@ from pipeline import __version__, media
 from pipeline.motion import skeleton
 from pipeline.values import Audio, Pose
 
-AHEAD = 16  # frames drawn while the ones before are encoded
+AHEAD_FRAMES = 16  # frames drawn while the ones before are encoded
 
 
 def draw_video(
@@ -25,7 +25,16 @@ def draw_video(
     audio: Audio | None = None,
     settings: dict | None = None,
 ) -> None:
-    """Writes the drawn pose, drawing the next frames while the last ones are encoded."""
+    """Write the drawn pose, drawing the next frames while the last ones are encoded.
+
+    Args:
+        pose: one person.
+        path: what to write; see `media.open_writer`.
+        size: (H, W) of the drawing.
+        style: of the drawing; see `skeleton.draw`.
+        audio: sound for an MP4.
+        settings: plain JSON values to keep in the file.
+    """
     frames = skeleton.stream(pose, size, style)
     writer = media.open_writer(
         path, pose.fps, size, audio, settings, preset="ultrafast", expected_frames=len(pose)
@@ -38,8 +47,8 @@ def draw_video(
 
 
 def _copies(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
-    """The next frames of a stream that reuses its buffer."""
-    return [frame.copy() for frame in itertools.islice(frames, AHEAD)]
+    """Return the next frames of a stream that reuses its buffer."""
+    return [frame.copy() for frame in itertools.islice(frames, AHEAD_FRAMES)]
 
 
 def write_skeleton(
@@ -51,25 +60,29 @@ def write_skeleton(
 ) -> str | None:
     """Write a skeleton video and keep its pose as NAME.npz beside it, where `find` looks.
 
-    A NAME.npz that is not the old video's own stays as it is; the sentence that is returned says so.
-    Animations and folders of frames are for showing: they get no pose beside them.
+    A NAME.npz that does not belong to the old video stays as it is; the sentence that is returned
+    says so. Animations and folders of frames are for showing: they get no pose beside them.
     """
+    settings = {"apv_studio": __version__, "skeleton": style}
     if media.is_silent(path):
-        draw_video(pose, path, size, style, audio, {"apv_studio": __version__, "skeleton": style})
+        draw_video(pose, path, size, style, audio, settings)
         return None
     beside = Path(path).with_suffix(".npz")
-    taken = beside.exists() and find(path) is None
-    settings = {"apv_studio": __version__, "skeleton": style, "pose": digest(pose)}
+    is_taken = beside.exists() and find(path) is None
+    settings["pose"] = digest(pose)
     draw_video(pose, path, size, style, audio, settings)
-    if not taken:
+    if not is_taken:
         pose.save(beside)
-    elif _digest_of(beside) != settings["pose"]:
-        return f"{beside.name} was there before and is kept, so {Path(path).name} has no pose beside it."
+    elif _file_digest(beside) != settings["pose"]:
+        return (
+            f"{beside.name} was there before and is kept, "
+            f"so {Path(path).name} has no pose beside it."
+        )
     return None
 
 
 def find(path: str | Path) -> Path | None:
-    """The pose file beside a skeleton video of `write_skeleton`, while both still belong together."""
+    """Return the pose file beside a skeleton video while both still belong together, or None."""
     video = Path(path)
     beside = video.with_suffix(".npz")
     if video.suffix.lower() != ".mp4" or not (video.is_file() and beside.is_file()):
@@ -78,19 +91,23 @@ def find(path: str | Path) -> Path | None:
         settings = media.read_settings(video) or {}
     except ValueError:
         return None  # not a video at all: the reader of videos says so
-    return beside if settings.get("pose") and settings["pose"] == _digest_of(beside) else None
+    kept = settings.get("pose")
+    return beside if kept and kept == _file_digest(beside) else None
 
 
 def digest(pose: Pose) -> str:
-    """SHA-256 of the key points, so that a changed file is not taken for the video's own."""
-    sha = hashlib.sha256(f"{float(pose.fps)!r} {tuple(map(int, pose.size))}".encode())
+    """Return the SHA-256 of the key points: a changed file is not taken for the video's own."""
+    height, width = pose.size
+    sha = hashlib.sha256(f"{float(pose.fps)!r} {(int(height), int(width))}".encode())
     for part in (pose.body, pose.hands, pose.face):
         for values in (part.xy, part.score):
-            sha.update(np.ascontiguousarray(values, np.float64).tobytes())
+            numbers = np.ascontiguousarray(values, np.float64)
+            sha.update(numbers.tobytes())
     return sha.hexdigest()
 
 
-def _digest_of(path: Path) -> str | None:
+def _file_digest(path: Path) -> str | None:
+    """Return the digest of a pose file, or None for another file."""
     try:
         return digest(Pose.load(path))
     except ValueError:
