@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import ROOT, media
-from pipeline.models.audio2pose import RATE, Audio2Pose
+from pipeline.models.audio2pose import SAMPLE_RATE, Audio2Pose
 from pipeline.motion import face_animation
 from pipeline.training.data.speech import engines, music
 from pipeline.values import Audio, InputError, Keypoints
@@ -102,7 +102,7 @@ def clip_figures(model: Audio2Pose, video: Path) -> dict[str, float | str]:
     """Correlations with the true lips of one clip at lag 0, and the model's own best lag in ms."""
     points, fps, size = mesh(video)
     frames, truth = len(points), true_gap(points)
-    audio = media.read_audio(video, RATE)
+    audio = media.read_audio(video, SAMPLE_RATE)
     params = model.predict(audio, fps, frames).params
     first = points[np.flatnonzero(np.isfinite(points[:, 0, 0]))[0]]
     reference = first[MESH_TO_68, :2] / np.array(size[::-1], float)
@@ -141,14 +141,14 @@ def _over_music(
 ) -> Iterator[np.ndarray]:
     """(T,) gaps of the voice over each held-out bed."""
     for bed in held_out_beds(len(audio.samples)):
-        mixed = Audio(music.under(audio.samples, bed, snr), RATE)
+        mixed = Audio(music.under(audio.samples, bed, snr), SAMPLE_RATE)
         yield model.predict(mixed, fps, frames).params[:, GAP]
 
 
 def music_figures(model: Audio2Pose, seconds: float = 8.0) -> dict[str, float]:
     """What the mouth does on held-out beds alone, at -20 dBFS: it should do nothing."""
-    alone = held_out_beds(int(seconds * RATE), 24)
-    moved = [model.predict(Audio(0.1 * bed, RATE), 25, int(seconds * 25)) for bed in alone]
+    alone = held_out_beds(int(seconds * SAMPLE_RATE), 24)
+    moved = [model.predict(Audio(0.1 * bed, SAMPLE_RATE), 25, int(seconds * 25)) for bed in alone]
     gaps = np.stack([m.params[:, GAP] for m in moved])
     return {
         "speech_share": float(np.mean([m.speech > 0.5 for m in moved])),
@@ -159,7 +159,7 @@ def music_figures(model: Audio2Pose, seconds: float = 8.0) -> dict[str, float]:
 
 def quiet_sounds(seconds: float = 4.0) -> dict[str, np.ndarray]:
     """Sounds on which a mouth must stay shut."""
-    rng, time = np.random.default_rng(0), np.arange(int(seconds * RATE)) / RATE
+    rng, time = np.random.default_rng(0), np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     white = rng.standard_normal(len(time))
     brown = np.cumsum(white) - np.linspace(0, np.sum(white), len(time))
     chord = sum(np.sin(2 * np.pi * f * time) for f in (220.0, 277.2, 329.6)) / 3
@@ -176,7 +176,11 @@ def quiet_sounds(seconds: float = 4.0) -> dict[str, np.ndarray]:
 def quiet_figures(model: Audio2Pose) -> dict[str, float]:
     """The largest gap on every sound without speech."""
     return {
-        name: float(model.predict(Audio(x, RATE), 25, len(x) * 25 // RATE).params[:, GAP].max())
+        name: float(
+            model.predict(Audio(x, SAMPLE_RATE), 25, len(x) * 25 // SAMPLE_RATE)
+            .params[:, GAP]
+            .max()
+        )
         for name, x in quiet_sounds().items()
     }
 
@@ -190,7 +194,7 @@ def closure_figures(model: Audio2Pose, sentences: int = 40) -> dict[str, float]:
     rate, rows = 100, {"closures": [], "gated": [], "bite": [], "false": [], "false_gated": []}
     for made in engines.flite("rms", sentences, np.random.default_rng(1234)):
         params = model.predict(
-            Audio(made.samples, RATE), rate, int(len(made.samples) / RATE * rate)
+            Audio(made.samples, SAMPLE_RATE), rate, int(len(made.samples) / SAMPLE_RATE * rate)
         ).params
         curves = {"raw": params[:, GAP], "gated": face_animation.gated_gap(params)}
         level = {name: 0.25 * np.percentile(curve, 90) for name, curve in curves.items()}
@@ -232,7 +236,7 @@ def vocal_energy(audio: Audio, fps: float, frames: int) -> np.ndarray:
 
 def song_figures(model: Audio2Pose, path: Path) -> dict[str, float]:
     """What the mouth does on a song with a band; there is no true mouth to compare with."""
-    audio = media.read_audio(path, RATE)
+    audio = media.read_audio(path, SAMPLE_RATE)
     moved = model.predict(audio, 25, audio.frames(25))
     gap = face_animation.gated_gap(moved.params)
     loud = envelopes(audio, 25, len(gap))["dB"]

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from pipeline.values import Audio, InputError
 
-RATE = 16000
+SAMPLE_RATE = 16000
 HOP, WINDOW, FFT = 160, 400, 512  # 100 feature frames per second
 OUTPUT_RATE = 50
 PARAMETERS, VISEMES = 10, 16  # viseme 0 is silence
@@ -60,8 +60,8 @@ def mel_bank(mels: int = 64, low: float = 60.0, high: float = 7600.0, warp: floa
         return 2595 * np.log10(1 + np.asarray(f) / 700)
 
     edges = 700 * (10 ** (np.linspace(mel(low), mel(high), mels + 2) / 2595) - 1)
-    edges = np.minimum(edges * warp, RATE / 2 * np.linspace(0.98, 1.0, mels + 2))
-    bins = np.arange(FFT // 2 + 1) * RATE / FFT
+    edges = np.minimum(edges * warp, SAMPLE_RATE / 2 * np.linspace(0.98, 1.0, mels + 2))
+    bins = np.arange(FFT // 2 + 1) * SAMPLE_RATE / FFT
     rise = (bins[:, None] - edges[:-2]) / np.maximum(edges[1:-1] - edges[:-2], 1)
     fall = (edges[2:] - bins[:, None]) / np.maximum(edges[2:] - edges[1:-1], 1)
     bank = np.maximum(0, np.minimum(rise, fall))
@@ -80,7 +80,7 @@ def log_mel(samples: Tensor, bank: Tensor) -> Tensor:
     ).transpose(1, 2)
 
 
-def normalise(mel: Tensor) -> Tensor:
+def normalize(mel: Tensor) -> Tensor:
     """(B, mels, N) with every band's mean over the active frames taken off: microphone and level cancel.
 
     Active frames lie within 22 dB of the 95th percentile of the frame level, each clip by itself.
@@ -166,7 +166,7 @@ class Audio2Pose(ModelMixin, ConfigMixin):
             cut = samples[start - left : start + step + 2 * HOP]
             mel = log_mel(torch.from_numpy(cut)[None], bank)[..., left // HOP :]
             pieces.append(mel[..., :CHUNK] if start + step < len(samples) else mel)
-        mel = normalise(torch.cat(pieces, 2))
+        mel = normalize(torch.cat(pieces, 2))
         out: list[tuple[Tensor, ...]] = []
         for start in range(0, mel.shape[2], CHUNK):
             left = min(start, CONTEXT)
@@ -184,9 +184,9 @@ def tokens_at(features: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 def check_audio(audio: Audio, fps: float, frames: int) -> np.ndarray:
     """The samples at 16 kHz float32; ValueError when the request makes no sense."""
-    if audio.rate != RATE:
+    if audio.rate != SAMPLE_RATE:
         raise InputError(
-            f"audio is at {audio.rate} Hz but audio2pose hears {RATE} Hz; read it with media.read_audio"
+            f"audio is at {audio.rate} Hz but audio2pose hears {SAMPLE_RATE} Hz; read it with media.read_audio"
         )
     if (
         audio.samples.ndim != 1
@@ -203,7 +203,7 @@ def check_audio(audio: Audio, fps: float, frames: int) -> np.ndarray:
 
 def _loud_enough(samples: np.ndarray, voiced: np.ndarray) -> float:
     """A factor in [0, 1] for the clip: 0 when what sounds like speech stays under the absolute level."""
-    size = RATE // OUTPUT_RATE
+    size = SAMPLE_RATE // OUTPUT_RATE
     padded = np.pad(samples, (0, max(0, len(voiced) * size - len(samples))))[: len(voiced) * size]
     level = 10 * np.log10(np.mean(padded.reshape(-1, size).astype(np.float64) ** 2, axis=1) + 1e-12)
     spoken = level[voiced > 0.5]
@@ -236,4 +236,4 @@ def _at(curves: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 def receptive_field(dilations: tuple[int, ...]) -> float:
     """Seconds of sound on either side that one output frame sees (window edges included)."""
-    return math.fsum(dilations) / OUTPUT_RATE + (2 * HOP + WINDOW / 2) / RATE
+    return math.fsum(dilations) / OUTPUT_RATE + (2 * HOP + WINDOW / 2) / SAMPLE_RATE

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline import ROOT
-from pipeline.models.audio2pose import HOP, PHASE, RATE, log_mel, mel_bank, normalise
+from pipeline.models.audio2pose import HOP, PHASE, SAMPLE_RATE, log_mel, mel_bank, normalize
 from pipeline.values import Audio, InputError
 
 FOLDER = ROOT / "checkpoints" / "sync_mini"
@@ -80,14 +80,14 @@ class SyncMini(ModelMixin, ConfigMixin):
 
 def heard(audio: Audio, frames: int, first: float = PHASE / FPS) -> Tensor:
     """(T, 40, 20) log-mel around the moments first + t / 25 s; every band's mean over the speech is 0."""
-    if audio.rate != RATE or audio.seconds < (frames - 1) / FPS:
+    if audio.rate != SAMPLE_RATE or audio.seconds < (frames - 1) / FPS:
         raise InputError(
             f"a sound of {audio.seconds:.2f} s at {audio.rate} Hz cannot be judged with {frames} frames; "
-            f"give it at {RATE} Hz and as long as the frames"
+            f"give it at {SAMPLE_RATE} Hz and as long as the frames"
         )
-    mel = normalise(log_mel(torch.from_numpy(audio.samples).float()[None], mel_bank(MELS)))
+    mel = normalize(log_mel(torch.from_numpy(audio.samples).float()[None], mel_bank(MELS)))
     padded = F.pad(mel, (HEARD // 2, HEARD), mode="replicate")[0]
-    centre = ((first + torch.arange(frames) / FPS) * RATE / HOP).round().long()
+    centre = ((first + torch.arange(frames) / FPS) * SAMPLE_RATE / HOP).round().long()
     return padded.unfold(1, HEARD, 1)[:, centre].transpose(0, 1).contiguous()
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.models import windows
-from pipeline.models.audio2pose import RATE, check_audio
+from pipeline.models.audio2pose import SAMPLE_RATE, check_audio
 from pipeline.values import Audio, InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ VARIANCE_FLOOR = 1e-7
 
 def rows_of(samples: int) -> int:
     """How many rows the published code makes of that many samples at 16 kHz: ceil(seconds * 30)."""
-    return math.ceil(samples / RATE * ROW_RATE)
+    return math.ceil(samples / SAMPLE_RATE * ROW_RATE)
 
 
 def heard(audio: Audio, fps: float, frames: int) -> np.ndarray:

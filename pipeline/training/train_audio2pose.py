@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.audio2pose import RATE, Audio2Pose, log_mel, mel_bank, normalise
+from pipeline.models.audio2pose import SAMPLE_RATE, Audio2Pose, log_mel, mel_bank, normalize
 from pipeline.training.data.speech import augment, engines, music, singing
 from pipeline.training.data.speech.visemes import PARAMETERS, labels
 
@@ -54,7 +54,7 @@ class Corpus:
         self.train, self.held_out = [], []
         for row in rows:
             phones = [tuple(p) for p in row["phones"]]
-            params, classes = labels(phones, row["length"] / RATE)
+            params, classes = labels(phones, row["length"] / SAMPLE_RATE)
             item = (
                 row["offset"],
                 row["length"],
@@ -145,7 +145,7 @@ def make_batch(
             banks[int(rng.integers(len(banks)))] if rng.random() < 0.7 else banks[len(banks) // 2]
         )
     mel = log_mel(torch.from_numpy(np.stack(sounds).astype(np.float32)), torch.stack(bank))
-    mel = torch.from_numpy(augment.mask(normalise(mel).numpy(), rng))
+    mel = torch.from_numpy(augment.mask(normalize(mel).numpy(), rng))
     return (
         mel,
         torch.from_numpy(np.stack(params)).transpose(1, 2),
@@ -274,7 +274,7 @@ def held_out_report(model: Audio2Pose, corpus: Corpus) -> dict[str, dict[str, fl
     model.eval()
     bank, found = mel_bank(), {}
     for item in corpus.held_out:
-        mel = normalise(log_mel(torch.from_numpy(corpus.sound(item))[None], bank))
+        mel = normalize(log_mel(torch.from_numpy(corpus.sound(item))[None], bank))
         params, logits, _ = (y[0].numpy() for y in model(mel))
         n = min(params.shape[1], (len(item[2]) + 1) // 2)
         gap, truth = params[GAP, :n], item[2][::2][:n, GAP].astype(np.float32)

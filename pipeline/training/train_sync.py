@@ -59,9 +59,9 @@ def _piece(bank: talks.Bank, row: int, generator: torch.Generator) -> Lesson | N
     said = bank.talks[row]
     seconds = min(SECONDS[0] + chance[0] * (SECONDS[1] - SECONDS[0]), said.seconds)
     frames = int(seconds * sync_mini.FPS)
-    start = int(chance[1] * (said.seconds - seconds) * engines.RATE)
+    start = int(chance[1] * (said.seconds - seconds) * engines.SAMPLE_RATE)
     first = chance[2] / sync_mini.FPS  # s of the first frame after the piece's first sample
-    moments = (start / engines.RATE + first + torch.arange(frames) / sync_mini.FPS)[None]
+    moments = (start / engines.SAMPLE_RATE + first + torch.arange(frames) / sync_mini.FPS)[None]
     cast = clips.cast_of(generator, 1, bank)
     cues = bank.cues(torch.tensor([row]), moments)
     dofs = acting.act(
@@ -70,8 +70,10 @@ def _piece(bank: talks.Bank, row: int, generator: torch.Generator) -> Lesson | N
     gap = heldout.aperture(presenters.points(cast.people, dofs, LIKE)[2][0], LIKE)
     if np.ptp(np.quantile(gap, (0.02, 0.98))) < 0.02:
         return None
-    samples = said.samples[start : start + int(seconds * engines.RATE)].astype(np.float32) / 32767
-    audio = Audio(samples, engines.RATE)
+    samples = (
+        said.samples[start : start + int(seconds * engines.SAMPLE_RATE)].astype(np.float32) / 32767
+    )
+    audio = Audio(samples, engines.SAMPLE_RATE)
     return Lesson(sync_mini.heard(audio, frames, first), sync_mini.seen(gap, gap))
 
 
@@ -114,7 +116,7 @@ def held_out(network: sync_mini.SyncMini) -> dict[str, dict[str, float]]:
         )
         gap = heldout.aperture(presenters.points(cast.people, dofs, LIKE)[2][0], LIKE)
         spread = np.ptp(np.quantile(gap, (0.02, 0.98)))
-        audio = Audio(said.samples.astype(np.float32) / 32767, engines.RATE)
+        audio = Audio(said.samples.astype(np.float32) / 32767, engines.SAMPLE_RATE)
         spoilt = {
             "true": gap,
             "2 frames late": np.concatenate([gap[:2], gap[:-2]]),

@@ -13,7 +13,7 @@ from pipeline.training import train_audio2pose
 from pipeline.training.data.speech import augment, engines, singing, visemes
 from pipeline.values import Audio
 
-RATE = 16000
+SAMPLE_RATE = 16000
 COLUMN = {name: k for k, name in enumerate(face_animation.PARAMETERS)}
 GAP = COLUMN["gap"]
 
@@ -42,17 +42,17 @@ def said(
     """Speech of a voice that training never heard, with half a second of silence around it."""
     samples, phones = engine.say(text, voice, 150, 50, 50)
     made = engines._padded(samples, phones, voice)
-    return Audio(made.samples, RATE), made.phones
+    return Audio(made.samples, SAMPLE_RATE), made.phones
 
 
 def babble(seconds: float, seed: int = 0) -> Audio:
     """A voice-like buzz in syllables, for shapes and speed."""
-    t = np.arange(int(seconds * RATE)) / RATE
+    t = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
     noise = np.random.default_rng(seed).standard_normal(len(t))
     return Audio(
         (0.1 * (buzz + 0.1 * noise) * np.maximum(0, np.sin(2 * np.pi * 2 * t))).astype(np.float32),
-        RATE,
+        SAMPLE_RATE,
     )
 
 
@@ -105,21 +105,21 @@ def test_loudness_hardly_matters(model, engine) -> None:
     audio, _ = said(engine, "Please remember the bamboo village.")
     frames = audio.frames(25)
     loud = model.predict(audio, 25, frames).params[:, GAP]
-    quiet = model.predict(Audio(audio.samples * 0.02, RATE), 25, frames).params[:, GAP]
+    quiet = model.predict(Audio(audio.samples * 0.02, SAMPLE_RATE), 25, frames).params[:, GAP]
     assert np.corrcoef(loud, quiet)[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("name", sorted(lips.quiet_sounds(0.1)))
 def test_without_speech_the_mouth_stays_shut(model, name: str) -> None:
     samples = lips.quiet_sounds()[name]
-    out = model.predict(Audio(samples, RATE), 25, 100)
+    out = model.predict(Audio(samples, SAMPLE_RATE), 25, 100)
     assert out.params[:, GAP].max() <= 0.1 and out.params[:, COLUMN["jaw"]].max() <= 0.1
 
 
 def test_the_mouth_shuts_in_a_long_pause_and_opens_for_speech(model, engine) -> None:
     audio, phones = said(engine, "Many people open the window.")
-    pause = np.zeros(3 * RATE, np.float32)
-    both = Audio(np.concatenate([audio.samples, pause, audio.samples]), RATE)
+    pause = np.zeros(3 * SAMPLE_RATE, np.float32)
+    both = Audio(np.concatenate([audio.samples, pause, audio.samples]), SAMPLE_RATE)
     out = model.predict(both, 25, both.frames(25))
     quiet = slice(int((audio.seconds + 0.6) * 25), int((audio.seconds + 2.6) * 25))
     assert out.params[quiet, GAP].max() <= 0.1 and out.speech[quiet].max() < 0.3
@@ -164,7 +164,7 @@ def test_predictions_are_neither_early_nor_late(model, engine) -> None:
 
 def test_a_long_clip_is_read_in_chunks_without_seams(model, engine, monkeypatch) -> None:
     audio, _ = said(engine, "The brave farmer moves five wooden boats by the river.")
-    long = Audio(np.tile(audio.samples, int(40 / audio.seconds) + 1), RATE)
+    long = Audio(np.tile(audio.samples, int(40 / audio.seconds) + 1), SAMPLE_RATE)
     frames = long.frames(25)
     parts = model.predict(long, 25, frames).params[:, GAP]
     monkeypatch.setattr(net, "CHUNK", 100_000)
@@ -187,10 +187,10 @@ def test_ten_seconds_take_a_quarter_second_of_one_core(model) -> None:
     ("audio", "fps", "frames", "words"),
     [
         (Audio(np.zeros(44100, np.float32), 44100), 25, 25, "44100 Hz"),
-        (Audio(np.zeros(0, np.float32), RATE), 25, 25, "samples long"),
-        (Audio(np.full(RATE, np.nan, np.float32), RATE), 25, 25, "finite"),
-        (Audio(np.zeros(RATE, np.float32), RATE), 0, 25, "fps"),
-        (Audio(np.zeros(RATE, np.float32), RATE), 25, 0, "frames"),
+        (Audio(np.zeros(0, np.float32), SAMPLE_RATE), 25, 25, "samples long"),
+        (Audio(np.full(SAMPLE_RATE, np.nan, np.float32), SAMPLE_RATE), 25, 25, "finite"),
+        (Audio(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE), 0, 25, "fps"),
+        (Audio(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE), 25, 0, "frames"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(model, audio, fps, frames, words: str) -> None:
@@ -238,8 +238,10 @@ def test_labels_round_early_and_bite() -> None:
 
 def test_the_closure_of_a_voiceless_stop_is_moved_back_from_its_burst() -> None:
     rng = np.random.default_rng(0)
-    samples = rng.standard_normal(RATE) * 0.1
-    samples[int(0.45 * RATE) : int(0.5 * RATE)] = 0  # the closure before a burst at 0.5 s
+    samples = rng.standard_normal(SAMPLE_RATE) * 0.1
+    samples[int(0.45 * SAMPLE_RATE) : int(0.5 * SAMPLE_RATE)] = (
+        0  # the closure before a burst at 0.5 s
+    )
     timed = [("aa", 0.2, 0.5, False), ("p", 0.5, 0.6, True), ("aa", 0.6, 0.9, False)]
     moved = engines.closures_moved(samples, timed)
     assert moved[0][2] == moved[1][1] == pytest.approx(0.45, abs=0.011)
@@ -266,21 +268,21 @@ def test_every_sound_of_english_comes_up(engine) -> None:
 
 def test_augmentation_keeps_length_and_moves_sound_and_labels_together() -> None:
     rng = np.random.default_rng(0)
-    sound, params = np.zeros(RATE * 2), np.zeros((201, 10))
-    sound[RATE], params[100] = 1.0, 1.0
+    sound, params = np.zeros(SAMPLE_RATE * 2), np.zeros((201, 10))
+    sound[SAMPLE_RATE], params[100] = 1.0, 1.0
     out, moved, classes = augment.change_pace(sound, params, np.zeros(201, int), 0.9, 151)
     assert len(out) == 151 * 160 and moved.shape == (151, 10) and len(classes) == 151
-    assert abs(np.argmax(np.abs(out)) / RATE - np.argmax(moved[:, 0]) / 100) < 0.011
+    assert abs(np.argmax(np.abs(out)) / SAMPLE_RATE - np.argmax(moved[:, 0]) / 100) < 0.011
     for _ in range(20):
-        noisy = augment.degrade(rng.standard_normal(RATE).astype(np.float32), rng, None)
-        assert noisy.shape == (RATE,) and np.isfinite(noisy).all()
-        assert np.isfinite(augment.no_speech(rng, RATE)).all()
+        noisy = augment.degrade(rng.standard_normal(SAMPLE_RATE).astype(np.float32), rng, None)
+        assert noisy.shape == (SAMPLE_RATE,) and np.isfinite(noisy).all()
+        assert np.isfinite(augment.no_speech(rng, SAMPLE_RATE)).all()
 
 
 def test_held_vowels_stretch_sound_and_labels_alike() -> None:
     """A tone for the vowel, noise for what stands around it: both end where their labels do."""
     rng = np.random.default_rng(0)
-    time = np.arange(301 * 160) / RATE
+    time = np.arange(301 * 160) / SAMPLE_RATE
     sound = np.where(
         (time >= 0.5) & (time < 0.8),
         np.sin(2 * np.pi * 150 * time),
@@ -301,7 +303,7 @@ def test_held_vowels_stretch_sound_and_labels_alike() -> None:
         voiced = crossings < 0.1
         assert np.mean(voiced[2:-2] == (kind != 5)[2:-2]) > 0.97
         spectrum = np.abs(np.fft.rfft(out[60 * 160 : 76 * 160]))
-        assert abs(np.argmax(spectrum) * RATE / (16 * 160) - 150) < 10, "the pitch stays"
+        assert abs(np.argmax(spectrum) * SAMPLE_RATE / (16 * 160) - 150) < 10, "the pitch stays"
         longest = max(longest, int((kind != 5).sum()))
     assert longest > 60, "some vowels last twice as long"
 

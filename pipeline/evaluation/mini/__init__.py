@@ -238,7 +238,7 @@ def follows(cases: Sequence[Case], count: int) -> tuple[float, float]:
     said = [t for t in talks.held_out().talks if t.seconds >= MIN_SOUND][:count]
     pairs = []
     for k, talk in enumerate(said):
-        audio = Audio(talk.samples.astype(np.float32) / 32767, held.RATE)
+        audio = Audio(talk.samples.astype(np.float32) / 32767, held.SAMPLE_RATE)
         full, rms = (prosody.analyse(audio, held.FPS, mode) for mode in ("full", "rms"))
         for person in people:
             motion = pose_free.speak(person, full, k).motion

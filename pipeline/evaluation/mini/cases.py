@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.analysis import talking_face
 from pipeline.evaluation.metrics import mouth
-from pipeline.models.audio2pose import RATE
+from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.models.temporal import skip_idle_temporal
 from pipeline.motion import fda, prosody
 from pipeline.motion.face_animation import PARAMETERS
@@ -80,7 +80,7 @@ def case(talk: HeldTalk, hidden: HeldTalk) -> Case:
     clips, size = talk.clips, talk.clips.size
     parts = [p[0].double().numpy() for p in (clips.body, clips.hands, clips.face)]
     pose = Pose(*(Keypoints(p[..., :2], p[..., 2]) for p in parts), FPS, size)
-    audio = Audio(talk.samples.astype(np.float32) / 32767, RATE)
+    audio = Audio(talk.samples.astype(np.float32) / 32767, SAMPLE_RATE)
     spoken, count = prosody.analyse(audio, FPS), len(pose)
     curves = (gesture.fitted(c, count) for c in (spoken.intensity, spoken.excitation))
     tokens = clips.audio[0].float().numpy()

@@ -77,7 +77,7 @@ def held_talks(
         made = filmed(
             cast.people, dofs, cues, torch.full((1,), float(lips)), size, jitter, generator
         )
-        samples = said.samples[: round(frames / FPS * engines.RATE)]
+        samples = said.samples[: round(frames / FPS * engines.SAMPLE_RATE)]
         phones = [(n, a, min(b, frames / FPS)) for n, a, b in said.phones if a < frames / FPS]
         still = presenters.still_mouth(cast.people, dofs, size)[0, 1:]
         image = made.clips.reference[:, None].float() / 255

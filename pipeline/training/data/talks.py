@@ -80,7 +80,7 @@ class Talk:
 
     @property
     def seconds(self) -> float:
-        return len(self.samples) / engines.RATE
+        return len(self.samples) / engines.SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Cues(Rows):
 
 def loudness(samples: np.ndarray) -> np.ndarray:
     """(N,) at 100 Hz: clip((RMS - q10) / (q95 - q10), 0, 1) over the whole speech, windows of 40 ms."""
-    hop = engines.RATE // LABEL_RATE
+    hop = engines.SAMPLE_RATE // LABEL_RATE
     power = np.pad(samples.astype(np.float64) ** 2, (WINDOW * hop // 2, WINDOW * hop // 2))
     total = np.concatenate([[0.0], np.cumsum(power)])
     start = np.arange(len(samples) // hop) * hop
@@ -140,14 +140,16 @@ def gestures(stresses: np.ndarray, level: np.ndarray) -> np.ndarray:
 
 def talk(said: engines.Utterance, network: Audio2Pose, heard: np.ndarray) -> Talk:
     """The utterance with everything that presenters take from it; `heard` are the samples as recorded."""
-    parameters, _ = labels(said.phones, len(said.samples) / engines.RATE)
+    parameters, _ = labels(said.phones, len(said.samples) / engines.SAMPLE_RATE)
     level = loudness(heard)
     count = min(len(parameters), len(level))
     parameters, level, clean = parameters[:count], level[:count], loudness(said.samples)[:count]
     stresses = accents(clean)
     gap = parameters[:, PARAMETERS.index("gap"), None]
     curves = np.concatenate([mouth(parameters), gap, level[:, None], gestures(stresses, clean)], 1)
-    features = network.features(Audio(heard.astype(np.float32), engines.RATE)).astype(np.float16)
+    features = network.features(Audio(heard.astype(np.float32), engines.SAMPLE_RATE)).astype(
+        np.float16
+    )
     pcm = (heard.clip(-1, 1) * 32767).round().astype(np.int16)
     return Talk(pcm, said.phones, said.voice, curves.astype(np.float32), stresses, features)
 

@@ -62,7 +62,7 @@ def test_tokens_and_loudness_are_those_of_the_shipped_network(held):
     said, frames = held.talks[2], 40
     cues = held.cues(torch.tensor([2]), ((torch.arange(frames) + PHASE) / 25)[None])
     network = Audio2Pose.from_pretrained(talks.AUDIO2POSE)
-    audio = Audio(said.samples.astype(np.float32) / 32767, engines.RATE)
+    audio = Audio(said.samples.astype(np.float32) / 32767, engines.SAMPLE_RATE)
     tokens = network.predict(audio, 25, frames).tokens
     assert cues.audio.shape == (1, frames, *clips.TOKENS)
     assert np.abs(cues.audio[0].float().numpy() - tokens).max() < 0.05 * np.abs(tokens).max()
@@ -124,7 +124,7 @@ def test_the_drawn_mouth_opens_as_the_phones_say(held):
 def test_held_talks_carry_their_sound_and_withheld_lips_leave_no_mouth_motion_in_the_warp():
     shown, kept = (next(held_out.held_talks(1, 1.6, lips)) for lips in (1.0, 0.0))
     assert shown.clips.truth.shape == (1, 40, 3, 192, 128)
-    assert len(shown.samples) == 1.6 * engines.RATE and shown.phones[-1][2] <= 1.6
+    assert len(shown.samples) == 1.6 * engines.SAMPLE_RATE and shown.phones[-1][2] <= 1.6
     assert torch.equal(shown.clips.truth, kept.clips.truth) and torch.equal(
         shown.clips.face, kept.clips.face
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-from pipeline.models.audio2pose import RATE
+from pipeline.models.audio2pose import SAMPLE_RATE
 
 
 def change_pace(
@@ -33,9 +33,11 @@ def labels_at(
 def _filtered(sound: np.ndarray, gain_db: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """The sound with gain (dB) interpolated over log frequency between `knots` (Hz)."""
     size = next_fast_len(len(sound))
-    coarse = np.linspace(1, RATE / 2, 257)
+    coarse = np.linspace(1, SAMPLE_RATE / 2, 257)
     gain = 10 ** (np.interp(np.log(coarse), np.log(knots), gain_db) / 20)
-    gain = np.interp(np.linspace(1, RATE / 2, size // 2 + 1), coarse, gain).astype(np.float32)
+    gain = np.interp(np.linspace(1, SAMPLE_RATE / 2, size // 2 + 1), coarse, gain).astype(
+        np.float32
+    )
     return irfft(rfft(sound, size) * gain, size)[: len(sound)]
 
 
@@ -52,7 +54,7 @@ def coloured_noise(rng: np.random.Generator, n: int) -> np.ndarray:
 def reverb(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The sound in a random room: noise that falls by 60 dB in 0.08 to 0.6 s after the direct sound."""
     seconds = rng.uniform(0.08, 0.6)
-    n = int(seconds * RATE)
+    n = int(seconds * SAMPLE_RATE)
     tail = rng.standard_normal(n, dtype=np.float32) * 10 ** (
         -3 * np.arange(n, dtype=np.float32) / n
     )  # -60 dB at RT60
@@ -97,7 +99,7 @@ def no_speech(rng: np.random.Generator, n: int) -> np.ndarray:
     """
     out = np.zeros(n)
     kind = int(rng.integers(6))
-    time = np.arange(n) / RATE
+    time = np.arange(n) / SAMPLE_RATE
     if kind in (1, 5):
         swell = 1 + rng.uniform(0, 0.9) * np.sin(
             2 * np.pi * rng.uniform(0.1, 4) * time + rng.uniform(0, 6)
@@ -127,8 +129,8 @@ def _notes(out: np.ndarray, rng: np.random.Generator, chords: bool) -> None:
     """Adds plucked or held harmonic notes in place."""
     position = 0
     while position < len(out):
-        length = int(rng.uniform(0.1, 0.9) * RATE)
-        time = np.arange(min(length, len(out) - position)) / RATE
+        length = int(rng.uniform(0.1, 0.9) * SAMPLE_RATE)
+        time = np.arange(min(length, len(out) - position)) / SAMPLE_RATE
         for _ in range(int(rng.integers(2, 5)) if chords else 1):
             pitch = 55 * 2 ** rng.uniform(0, 4.5)
             shape = np.exp(-time * rng.uniform(0.5, 8)) * np.minimum(1, time / 0.005)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.models.audio2pose import RATE
+from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.training.data.speech.visemes import PARAMETERS, PHONES, Phones, labels
 from pipeline.values import Audio, InputError
 
@@ -44,16 +44,20 @@ class Line:
 
 def say(line: Line) -> tuple[Audio, Phones]:
     """The line as sound at 16 kHz and its phones (name, start, end in seconds), which cover the sound."""
-    sound, phones, clock = [np.zeros(int(LEAD * RATE), np.float32)], [("sil", 0.0, LEAD)], LEAD
+    sound, phones, clock = (
+        [np.zeros(int(LEAD * SAMPLE_RATE), np.float32)],
+        [("sil", 0.0, LEAD)],
+        LEAD,
+    )
     for number, piece in enumerate(line.pieces):
         samples, timed = _flite(line, piece)
         last = number == len(line.pieces) - 1
-        pause = np.zeros(int((LEAD if last else piece.pause) * RATE), np.float32)
+        pause = np.zeros(int((LEAD if last else piece.pause) * SAMPLE_RATE), np.float32)
         sound += [samples * (piece.loudness / max(np.abs(samples).max(), 1e-6)), pause]
         phones += [(name, start + clock, end + clock) for name, start, end in timed]
-        clock += (len(samples) + len(pause)) / RATE
+        clock += (len(samples) + len(pause)) / SAMPLE_RATE
         phones.append(("sil", phones[-1][2], clock))
-    return Audio(np.concatenate(sound), RATE), _merged(phones)
+    return Audio(np.concatenate(sound), SAMPLE_RATE), _merged(phones)
 
 
 def _flite(line: Line, piece: Piece) -> tuple[np.ndarray, Phones]:
@@ -81,9 +85,9 @@ def _flite(line: Line, piece: Piece) -> tuple[np.ndarray, Phones]:
             check=True,
         )
         with wave.open(str(path)) as file:
-            if file.getframerate() != RATE:
+            if file.getframerate() != SAMPLE_RATE:
                 raise InputError(
-                    f"flite voice {line.voice} speaks at {file.getframerate()} Hz; take one at {RATE}"
+                    f"flite voice {line.voice} speaks at {file.getframerate()} Hz; take one at {SAMPLE_RATE}"
                 )
             samples = (
                 np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32)
@@ -96,7 +100,7 @@ def _flite(line: Line, piece: Piece) -> tuple[np.ndarray, Phones]:
             raise InputError(
                 f"flite voice {line.voice} said the phone {name!r}, which the viseme table lacks"
             )
-        phones.append((known, start, min(float(end), len(samples) / RATE)))
+        phones.append((known, start, min(float(end), len(samples) / SAMPLE_RATE)))
         start = phones[-1][2]
     return _trimmed(samples, phones)
 
@@ -110,7 +114,7 @@ def _trimmed(samples: np.ndarray, phones: Phones) -> tuple[np.ndarray, Phones]:
         for n, a, b in phones
         if b > begin and a < finish
     ]
-    cut = samples[int(begin * RATE) : int(finish * RATE)].copy()
+    cut = samples[int(begin * SAMPLE_RATE) : int(finish * SAMPLE_RATE)].copy()
     fade = np.linspace(0, 1, 80, dtype=np.float32)  # 5 ms, against clicks
     cut[:80] *= fade
     cut[-80:] *= fade[::-1]

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from pipeline.models.audio2pose import RATE
+from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.training.data.speech.sentences import pseudo_words, sentence, single_words
 from pipeline.training.data.speech.visemes import PHONES, Phones
 from pipeline.values import InputError
@@ -135,10 +135,14 @@ class Utterance:
 
 def _padded(samples: np.ndarray, phones: Phones, voice: str) -> Utterance | None:
     """The utterance with silence at both ends, or None when a phone is unknown or the timing is broken."""
-    if not phones or any(name not in PHONES for name, _, _ in phones) or len(samples) < RATE // 2:
+    if (
+        not phones
+        or any(name not in PHONES for name, _, _ in phones)
+        or len(samples) < SAMPLE_RATE // 2
+    ):
         return None
-    seconds = len(samples) / RATE
-    silence = np.zeros(int(PAD * RATE), np.float32)
+    seconds = len(samples) / SAMPLE_RATE
+    silence = np.zeros(int(PAD * SAMPLE_RATE), np.float32)
     shifted = [
         (name, start + PAD, min(end, seconds) + PAD) for name, start, end in phones if end > start
     ]
@@ -158,7 +162,9 @@ def _read_wave(path: Path) -> np.ndarray:
             np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
         )
         rate = file.getframerate()
-    return data if rate == RATE else resample_poly(data, RATE, rate).astype(np.float32)
+    return (
+        data if rate == SAMPLE_RATE else resample_poly(data, SAMPLE_RATE, rate).astype(np.float32)
+    )
 
 
 # ---- flite
@@ -324,7 +330,7 @@ class Espeak:
         if not self._chunks or len(self._events) < 4:
             return None
         samples = resample_poly(np.concatenate(self._chunks).astype(np.float32) / 32768, 320, 441)
-        timed = self._timed(len(samples) / RATE)
+        timed = self._timed(len(samples) / SAMPLE_RATE)
         return (
             None if timed is None else (samples.astype(np.float32), closures_moved(samples, timed))
         )
@@ -357,7 +363,7 @@ def closures_moved(samples: np.ndarray, timed: list[tuple[str, float, float, boo
     espeak marks the burst; the ~45 ms closure sits in the phone before. Walk back while the 5-ms level is
     below 2 % of the utterance's 98th percentile, at most 150 ms, 70 ms after a pause.
     """
-    hop = RATE // 200
+    hop = SAMPLE_RATE // 200
     level = np.sqrt(np.mean(samples[: len(samples) // hop * hop].reshape(-1, hop) ** 2, axis=1))
     quiet = level < 0.02 * np.percentile(level, 98)
     bounds = [start for _, start, _, _ in timed] + [timed[-1][2]]
@@ -482,5 +488,5 @@ def make_corpus(folder: Path, seed: int, scale: float = 1.0) -> None:
                     {"offset": offset, "length": len(data), "voice": made.voice, "phones": phones}
                 )
                 offset += len(data)
-            log.info("corpus: %d utterances, %.1f min", len(rows), offset / RATE / 60)
+            log.info("corpus: %d utterances, %.1f min", len(rows), offset / SAMPLE_RATE / 60)
     (folder / "utterances.json").write_text(json.dumps(rows))

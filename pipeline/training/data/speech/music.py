@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft
 
-from pipeline.models.audio2pose import RATE
+from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.training.data.speech.augment import reverb
 
 TABLE = 1024  # samples of one period
@@ -69,11 +69,11 @@ class Timbre:
         self, out: np.ndarray, start: float, seconds: float, hertz: float, level: float
     ) -> None:
         """Adds one note to `out` in place; `start` may lie before its first sample."""
-        first, count = int(start * RATE), int(seconds * RATE)
+        first, count = int(start * SAMPLE_RATE), int(seconds * SAMPLE_RATE)
         a, b = max(0, first), min(len(out), first + count)
         if a >= b:
             return
-        time = np.arange(a - first, b - first, dtype=np.float32) / RATE
+        time = np.arange(a - first, b - first, dtype=np.float32) / SAMPLE_RATE
         turn = hertz * time
         if self.vibrato:
             turn = turn - self.vibrato * hertz / (2 * np.pi * 5.5) * np.cos(2 * np.pi * 5.5 * time)
@@ -86,7 +86,7 @@ class Timbre:
             noise = self.pick[a - first : b - first]
             wave[: len(noise)] += noise
         shape = np.minimum(1, time / self.attack) * np.exp(-self.decay * time)
-        out[a:b] += level * wave * shape * np.minimum(1, (count / RATE - time) / 0.02)
+        out[a:b] += level * wave * shape * np.minimum(1, (count / SAMPLE_RATE - time) / 0.02)
 
 
 def timbre(rng: np.random.Generator, held: bool) -> Timbre:
@@ -105,7 +105,7 @@ def timbre(rng: np.random.Generator, held: bool) -> Timbre:
 
 def _pick(rng: np.random.Generator) -> np.ndarray:
     """(640,) a plectrum or a hammer: 40 ms of dying noise."""
-    fall = np.exp(-np.arange(640) / (rng.uniform(0.002, 0.012) * RATE))
+    fall = np.exp(-np.arange(640) / (rng.uniform(0.002, 0.012) * SAMPLE_RATE))
     return (rng.uniform(0.1, 1.0) * fall * rng.standard_normal(640)).astype(np.float32)
 
 
@@ -128,7 +128,7 @@ class Score:
     def bars(self, n: int) -> list[tuple[float, int]]:
         """Start in s and degree of each chord that sounds within n samples."""
         length = self.beat * self.span
-        count = int((n / RATE - self.start) / length) + 1
+        count = int((n / SAMPLE_RATE - self.start) / length) + 1
         return [(self.start + k * length, self.chords[k % len(self.chords)]) for k in range(count)]
 
 
@@ -202,7 +202,7 @@ def _melody(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
     """One instrument wandering over the scale with rests."""
     sound, octave = timbre(rng, rng.random() < 0.5), int(rng.integers(2, 4))
     clock, degree = sheet.start, int(rng.integers(7))
-    while clock < len(out) / RATE:
+    while clock < len(out) / SAMPLE_RATE:
         length = sheet.beat * float(rng.choice([0.25, 0.5, 0.5, 1, 2]))
         degree = int(np.clip(degree + rng.integers(-3, 4), 0, 13))
         if rng.random() < 0.8:
@@ -212,7 +212,7 @@ def _melody(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
 
 def _drums(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
     """Kick on the even beats, snare on the odd ones, hats between, and strokes at random."""
-    time = np.arange(int(0.25 * RATE)) / RATE
+    time = np.arange(int(0.25 * SAMPLE_RATE)) / SAMPLE_RATE
     low, fall = rng.uniform(40, 70), rng.uniform(80, 250)
     kick = np.sin(2 * np.pi * (low * time - fall / 30 * np.exp(-30 * time)))
     kick *= np.exp(-time * rng.uniform(10, 30))
@@ -223,11 +223,11 @@ def _drums(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
     hat *= np.minimum(1, time / rng.uniform(0.001, 0.06))  # struck, or brushed and shaken
     kit, sides = (kick, snare, hat), rng.uniform(0.3, 1.0, 3)
     per_beat, extra = int(rng.choice([1, 2, 2, 4])), rng.uniform(0, 0.25)
-    slots = int((len(out) / RATE - sheet.start) / sheet.beat * per_beat) + 1
+    slots = int((len(out) / SAMPLE_RATE - sheet.start) / sheet.beat * per_beat) + 1
     for slot in range(slots):
         whole, beat = slot % per_beat == 0, slot // per_beat
         plays = (whole and beat % 2 == 0, whole and beat % 2 == 1, True)
-        first = int((sheet.start + slot * sheet.beat / per_beat) * RATE)
+        first = int((sheet.start + slot * sheet.beat / per_beat) * SAMPLE_RATE)
         for stroke, side, due in zip(kit, sides, plays, strict=True):
             if (due and rng.random() < 0.95) or rng.random() < extra:
                 a, b = max(0, first), min(len(out), first + len(stroke))

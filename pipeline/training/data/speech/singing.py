@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.models.audio2pose import RATE
+from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.training.data.speech.augment import labels_at
 from pipeline.training.data.speech.visemes import LABEL_RATE, VISEMES
 
@@ -55,14 +55,14 @@ def held(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sound and labels with vowels held up to six times as long, cut to `frames` at 100 Hz, with vibrato."""
     began = hold_map(classes, rng)
-    size = RATE // LABEL_RATE
+    size = SAMPLE_RATE // LABEL_RATE
     source = np.interp(np.arange(frames), began, np.arange(len(began)))
     grains = np.arange(-(-frames * size // HOP) + 1) * HOP / size
     out = stretched(sound, np.interp(grains, began, np.arange(len(began))) * size)
     if rng.random() < 0.6:
         depth, rate = rng.uniform(0.005, 0.05), rng.uniform(4.5, 7)
-        time = np.arange(frames * size) / RATE
-        shift = depth / (2 * np.pi * rate) * np.sin(2 * np.pi * rate * time) * RATE
+        time = np.arange(frames * size) / SAMPLE_RATE
+        shift = depth / (2 * np.pi * rate) * np.sin(2 * np.pi * rate * time) * SAMPLE_RATE
         out = np.interp(np.arange(frames * size) + shift, np.arange(len(out)), out).astype(
             np.float32
         )
