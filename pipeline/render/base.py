@@ -19,8 +19,10 @@ from PIL import Image
 from pipeline import media
 from pipeline.analysis.analyse import Analysis, AnalysisOptions, analyse
 from pipeline.analysis.driving import DrivingSource, open_driving
-from pipeline.analysis.framing import crop_around_person
+from pipeline.analysis.expectations import expectation
+from pipeline.analysis.framing import crop_around_person, output_size
 from pipeline.analysis.progress import finish
+from pipeline.models.model_settings import ModelSettings
 from pipeline.motion.refocus import refocus
 from pipeline.values import Audio, InputError, Motion, Progress
 
@@ -40,10 +42,10 @@ class AudioPosePipeline(DiffusionPipeline):
     Components are registered flat; subclasses register `audio2pose` among theirs.
     """
 
-    splice_region = (
-        "face"  # "lips" for published weights, which were not tuned on audio-driven faces
-    )
-    refocus_mode = "both"  # how the slider acts by default: key points and control strength
+    @property
+    def settings(self) -> ModelSettings:
+        """What the analysis and the slider need to know of this model."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement settings")
 
     # ---- 1 analyse
     def analyse(
@@ -66,7 +68,7 @@ class AudioPosePipeline(DiffusionPipeline):
 
     def analysis_options(self, splice: str | None = None, **options: Any) -> AnalysisOptions:
         """Complete the options of an analysis: without `splice`, the face points that suit the weights."""
-        return AnalysisOptions(splice=splice or self.splice_region, **options)
+        return AnalysisOptions(splice=splice or self.settings.splice_region, **options)
 
     def prepare_motion(
         self, image: Picture, audio: Speech, driving: DrivingSource | None = None, **options: Any
@@ -82,12 +84,12 @@ class AudioPosePipeline(DiffusionPipeline):
     def frame_size(
         self, picture: tuple[int, int], height: int | None, width: int | None
     ) -> tuple[int, int]:
-        """(H, W) of the output for a reference picture of (H, W)."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement frame_size")
+        """Return the output's (H, W) for a reference image of (H, W): as asked for, else its aspect."""
+        return output_size(picture, self.settings.area, self.settings.multiple, height, width)
 
     def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
-        """A sentence on what these weights can show of a motion at output (H, W), if there is one to say."""
-        return None
+        """Tell what these weights cannot show of a motion at output (H, W), if anything."""
+        return expectation(self.settings.condition, motion, size)
 
     def conditioned(self, values: Mapping[str, float]) -> Any:
         """The condition with other values; ValueError where the weights do not know what they ask for."""
@@ -120,7 +122,7 @@ class AudioPosePipeline(DiffusionPipeline):
             analysis = analysis or self.analysis_options()
             picture = crop_around_person(picture, size, analysis.detector)
             motion = (yield from self._analyse(picture, audio, driving, analysis)).motion
-        tuned = refocus(motion, intensity, mode=mode or self.refocus_mode)
+        tuned = refocus(motion, intensity, mode=mode or self.settings.refocus_mode)
         yield from self.render(picture, tuned, **options)
 
     # ---- 3 the way diffusers calls

@@ -1,36 +1,38 @@
-"""`load`, the only way to a pipeline: a named model set, a folder of ours, or a folder of published files.
+"""Load a model by its name: the whole pipeline, or only what the analysis needs of it.
 
-What the sets are and where they lie is `hub`'s affair, where and how they run is `placement`'s.
+The classes of the backbone are imported when a pipeline is loaded: that alone takes seconds, which a preview
+does not need.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from diffusers.utils import logging as diffusers_logging
 
+from pipeline import ROOT
+from pipeline.analysis.talking_face import SpeechNetwork
 from pipeline.models import registry
 from pipeline.models.aniportrait import Audio2Mesh
-from pipeline.models.registry import SETS, ModelSet
-from pipeline.render.base import AudioPosePipeline
-from pipeline.render.runtime.placement import Placement, choose_attention, choose_device, place
-from pipeline.render.svd import from_published
-from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
+from pipeline.models.audio2pose import Audio2Pose
+from pipeline.models.model_settings import (
+    INDEX_FILE,
+    ModelSettings,
+    PublishedModel,
+    SavedModel,
+    find_model,
+)
+from pipeline.render.runtime.device import Placement, choose_device
 from pipeline.values import InputError
 
-__all__ = ["SETS", "ModelSet", "Placement", "choose_attention", "choose_device", "load"]
+if TYPE_CHECKING:
+    from pipeline.render.base import AudioPosePipeline
 
-SPEECH = {
-    "aniportrait": Audio2Mesh.from_published
-}  # model sets that can move the mouth of any other
-PIPELINES = {kind.__name__: kind for kind in (AudioPoseSVDPipeline,)}
-SVD = "StableVideoDiffusionPipeline"  # an index of SVD itself lies in a folder of published files, perhaps
-TRUSTED = (
-    "diffusers",
-    "transformers",
-    "pipeline",
-)  # packages whose classes a model_index.json may name
+SPEECH_SETS = {"aniportrait": Audio2Mesh.from_published}  # sets that move the mouth of any model
+EMBEDDED_SPEECH_NETWORK = ROOT / "checkpoints" / "mini" / "audio2pose"
+PIPELINES = {"AudioPoseSVDPipeline": "pipeline.render.svd.pipeline"}  # class -> module
+DAMAGED = (OSError, KeyError, RuntimeError, ImportError, AttributeError, ValueError)
 
 
 def load(
@@ -40,74 +42,88 @@ def load(
     how: Placement | None = None,
     audio2pose: str = "own",
 ) -> AudioPosePipeline:
-    """The pipeline of a named model set or of a folder, placed as `how` says (else device and attention).
+    """Load the pipeline of a named model set or of a folder.
 
-    audio2pose: "own", or a set of SPEECH whose network moves the mouth instead. Raises ValueError naming the
-    set, file, folder or device and the remedy.
+    Args:
+        name: a set of the registry, a folder that `save_pretrained` wrote, or one of published files.
+        device: "auto", "cpu" or a CUDA device.
+        attention: "auto", "xformers" or "sdpa".
+        how: where and how the pipeline runs, instead of `device` and `attention`.
+        audio2pose: "own", or a set of SPEECH_SETS whose network moves the mouth instead.
+
+    Raises InputError naming the set, file, folder or device and the remedy.
     """
     how = Placement(device, attention) if how is None else how
-    choose_device(how.device)  # before seconds of reading
+    choose_device(how.device)  # refused before seconds of reading
     diffusers_logging.disable_progress_bar()
-    if audio2pose not in ("own", *SPEECH):
-        raise InputError(f"audio2pose {audio2pose!r} is unknown; use own, {', '.join(SPEECH)}")
-    spoken = None if audio2pose == "own" else SPEECH[audio2pose](registry.located(audio2pose))
-    pipe = _opened(name)
-    if spoken is not None:
-        pipe.register_modules(audio2pose=spoken)
+    network = None if audio2pose == "own" else _load_speech_set(audio2pose)
+    pipe = _build(_find(name))
+    if network is not None:
+        pipe.register_modules(audio2pose=network)
     pipe.set_progress_bar_config(disable=True)
+    from pipeline.render.runtime.placement import place
+
     place(pipe, how)
     return pipe
 
 
-def _opened(name: str) -> AudioPosePipeline:
-    """The pipeline on the CPU as its files are."""
-    known = {row.name: row for row in SETS}
-    if name in known and known[name].folder is None:
-        if "unet" not in {file.key for file in known[name].files}:
-            raise InputError(
-                f"{name} ({known[name].what}) makes no video by itself; use mini or {from_published.SET}"
-            )
-        return from_published.load(registry.located(name), known[name].settings)
-    folder = known[name].folder if name in known else Path(name)
-    if not folder.is_dir():
+def load_settings(name: str) -> ModelSettings:
+    """Read the settings of a model without loading a network; a set need not be installed."""
+    return _find(name).settings
+
+
+def load_speech_network(name: str, audio2pose: str = "own", device: str = "cpu") -> SpeechNetwork:
+    """Load the network that moves the mouth, without the rest of the model; arguments as for `load`."""
+    diffusers_logging.disable_progress_bar()
+    if audio2pose != "own":
+        return _load_speech_set(audio2pose).to(device)
+    model = _find(name)
+    if isinstance(model, PublishedModel):
+        return Audio2Pose.from_pretrained(EMBEDDED_SPEECH_NETWORK).to(device)
+    component = model.component_class("audio2pose")
+    if component is None:
         raise InputError(
-            f"there is no model set or folder named {name!r}; known sets: {', '.join(known)}"
+            f"{model.folder / INDEX_FILE} names no audio2pose; copy the model folder again"
         )
-    files = None if _is_ours(folder) else from_published.in_folder(folder)
-    if files is not None:
-        return from_published.load(files)
-    kind = _check_index(folder)
+    module, class_name = component
     try:
-        return kind.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, KeyError, RuntimeError, ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"the model folder {folder} could not be loaded: {error}") from error
+        network_class = getattr(import_module(module), class_name)
+        network = network_class.from_pretrained(model.folder / "audio2pose", local_files_only=True)
+    except DAMAGED as error:
+        raise _not_loaded(model, error) from error
+    return network.to(device)
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a model_index.json other than SVD's own is there."""
-    path = folder / "model_index.json"
-    return path.is_file() and f'"{SVD}"' not in path.read_text(encoding="utf-8", errors="replace")
-
-
-def _check_index(folder: Path) -> type[AudioPosePipeline]:
-    """The pipeline class that the folder's model_index.json names; refuses packages not in TRUSTED."""
-    path = folder / "model_index.json"
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder} holds no model: model_index.json is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+def _find(name: str) -> SavedModel | PublishedModel:
+    """Find a model whose pipeline is known here."""
+    model = find_model(name)
+    if isinstance(model, SavedModel) and model.pipeline_class not in PIPELINES:
         raise InputError(
-            f"{path} is not readable as JSON ({error}); copy the model folder again"
-        ) from error
-    named = index.get("_class_name") if isinstance(index, dict) else None
-    if not isinstance(named, str) or named not in PIPELINES:
-        raise InputError(f"{path} names the pipeline {named!r}; known: {', '.join(PIPELINES)}")
-    for part, entry in index.items():
-        library = entry[0] if isinstance(entry, list) and entry else None
-        if isinstance(library, str) and library.split(".")[0] not in TRUSTED:
-            known = ", ".join(TRUSTED)
-            raise InputError(
-                f"{path} takes {part} from the package {library!r}; trusted are {known}"
-            )
-    return PIPELINES[named]
+            f"{model.folder / INDEX_FILE} names the pipeline {model.pipeline_class!r}; "
+            f"known: {', '.join(PIPELINES)}"
+        )
+    return model
+
+
+def _load_speech_set(name: str) -> Audio2Mesh:
+    if name not in SPEECH_SETS:
+        raise InputError(f"audio2pose {name!r} is unknown; use own, {', '.join(SPEECH_SETS)}")
+    return SPEECH_SETS[name](registry.located(name))
+
+
+def _build(model: SavedModel | PublishedModel) -> AudioPosePipeline:
+    """Build the pipeline on the CPU, in the precision in which its files are."""
+    if isinstance(model, PublishedModel):
+        from pipeline.render.svd import from_published
+
+        return from_published.load(model.paths(), model.set_settings)
+    class_name = model.pipeline_class
+    pipeline_class = getattr(import_module(PIPELINES[class_name]), class_name)
+    try:
+        return pipeline_class.from_pretrained(str(model.folder), local_files_only=True)
+    except DAMAGED as error:
+        raise _not_loaded(model, error) from error
+
+
+def _not_loaded(model: SavedModel, error: Exception) -> InputError:
+    return InputError(f"the model folder {model.folder} could not be loaded: {error}")

@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 
 from pipeline import media
+from pipeline.analysis.driving import DrivingVideo
 from pipeline.media import pose_files
 from pipeline.motion import retarget, skeleton, timing
 from pipeline.render.draft import draft
 from pipeline.studio import charts
 from pipeline.studio.request import Request
 from pipeline.studio.steps import Inputs
-from pipeline.values import Audio, Keypoints, Motion, Pose, Progress
+from pipeline.values import Audio, Motion, Pose, Progress
 
 PANEL = 512  # rows of the side-by-side video at most
 PICKER = 960  # pixels of the longer side of the picture to choose a person in, at most
@@ -39,17 +40,19 @@ def busiest(people: Sequence[Pose]) -> int:
     return int(np.stack([pose.body.visible.any(1) for pose in people]).sum(0).argmax())
 
 
-def people_picture(request: Request, people: Sequence[Pose], chosen: int) -> np.ndarray:
-    """(H,W,3) uint8: the driving frame `busiest`, each person's skeleton and number over it."""
+def people_picture(inputs: Inputs, people: Sequence[Pose], chosen: int) -> np.ndarray:
+    """Draw each person's skeleton and number over the driving frame `busiest`: (H,W,3) uint8.
+
+    A driving pose has no pictures: its people are drawn on black.
+    """
     row = busiest(people)
-    if pose_files.is_pose(request.driving):
+    if isinstance(inputs.driving, DrivingVideo):
+        for picture in inputs.driving.pictures(people[0].fps, row + 1, PICKER):
+            frame = picture
+    else:
         height, width = people[0].size
         scale = PICKER / max(height, width)
         frame = np.zeros((round(height * scale), round(width * scale), 3), np.uint8)
-    else:
-        video = media.read_video(request.driving, request.fps, PICKER, (row + 1) / request.fps)
-        for chunk in video.chunks():
-            frame = chunk[-1]
     return charts.numbered(frame, people, row, chosen)
 
 
@@ -80,22 +83,17 @@ def write_comparison(
 def _sources(
     request: Request, inputs: Inputs, frames: int, size: tuple[int, int]
 ) -> Iterator[np.ndarray]:
-    """The picture that drives each frame: of the driving video as it was fitted, else the reference image."""
-    if request.driving is None or pose_files.is_pose(request.driving):
+    """Yield the picture that drives each frame: of the driving video as it was fitted, else the reference."""
+    if not isinstance(inputs.driving, DrivingVideo):
         yield from itertools.repeat(_panel(inputs.picture, size), frames)
         return
-    video = media.read_video(request.driving, fps=request.fps, seconds=frames / request.fps)
-    kept = [  # as JPEG, 15 kB each: a clip may be played back and forth
-        cv2.imencode(".jpg", _panel(frame, size)[..., ::-1])[1]
-        for chunk in video.chunks()
-        for frame in chunk
-    ]
-    # a point that moves one unit a frame tells which frames are played
-    clock = Pose.empty(len(kept), request.fps, size)
-    place = np.repeat(np.arange(len(kept), dtype=float)[:, None, None], 18, 1).repeat(2, 2)
-    clock = replace(clock, body=Keypoints(place, np.ones(place.shape[:2])))
-    for row in timing.fit_length(clock, frames, request.length).body.xy[:, 0, 0]:
-        yield cv2.imdecode(kept[round(row)], cv2.IMREAD_COLOR)[..., ::-1]
+    jpegs = []  # 15 kB each: a clip may be played back and forth
+    for picture in inputs.driving.pictures(request.fps, frames):
+        panel = _panel(picture, size)
+        jpegs.append(cv2.imencode(".jpg", panel[..., ::-1])[1])
+    for position in timing.positions(len(jpegs), frames, request.length, request.fps):
+        picture = cv2.imdecode(jpegs[round(position)], cv2.IMREAD_COLOR)
+        yield picture[..., ::-1]
 
 
 def _panel(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -13,11 +13,15 @@ import numpy as np
 import torch
 
 from pipeline import media
-from pipeline.analysis.analyse import Analysis
-from pipeline.analysis.framing import crop_around_person
+from pipeline.analysis.analyse import Analysis, AnalysisOptions
+from pipeline.analysis.analyse import analyse as analyse_inputs
+from pipeline.analysis.driving import Driving, open_driving
+from pipeline.analysis.expectations import expectation
+from pipeline.analysis.framing import crop_around_person, output_size
+from pipeline.analysis.talking_face import SpeechNetwork
+from pipeline.models.model_settings import ModelSettings
 from pipeline.motion import retarget
 from pipeline.motion.refocus import Regions, refocus
-from pipeline.render.base import AudioPosePipeline
 from pipeline.studio.accents_file import read_accents
 from pipeline.studio.request import Request
 from pipeline.values import Audio, Motion, Progress
@@ -25,49 +29,61 @@ from pipeline.values import Audio, Motion, Progress
 
 @dataclass(frozen=True)
 class Inputs:
-    """The reference picture (H,W,3), cropped to the output's aspect, speech, and the output size (H,W)."""
+    """What a run reads: picture (H,W,3), cropped to the output's aspect, speech, output (H,W), what drives."""
 
     picture: np.ndarray
     audio: Audio
     size: tuple[int, int]
+    driving: Driving | None = None
 
 
-def load(request: Request, pipe: AudioPosePipeline) -> Inputs:
-    """Reads the picture and the speech and fixes the output size."""
-    pipe.conditioned(request.conditioning())  # refused now, not after the analysis
+def load(request: Request, settings: ModelSettings) -> Inputs:
+    """Read the picture, the speech and what drives; fix the output size."""
+    settings.check_conditioning(request.conditioning())  # refused now, not after the analysis
     picture = media.read_image(request.reference)
-    size = pipe.frame_size(picture.shape[:2], request.height, request.width)
+    size = output_size(
+        picture.shape[:2], settings.area, settings.multiple, request.height, request.width
+    )
     audio = media.read_audio(request.audio)
-    return Inputs(crop_around_person(picture, size, request.detector), audio, size)
+    driving = None if request.driving is None else open_driving(request.driving)
+    cropped = crop_around_person(picture, size, request.detector)
+    return Inputs(cropped, audio, size, driving)
 
 
 def analyse(
-    request: Request, pipe: AudioPosePipeline, inputs: Inputs
+    request: Request, settings: ModelSettings, network: SpeechNetwork, inputs: Inputs
 ) -> Generator[Progress, None, Analysis]:
-    """The slow part that does not depend on the slider; see `pipeline.analysis.analyse`."""
+    """Run the slow part, which does not depend on the slider; see `pipeline.analysis.analyse`."""
     person = retarget.parse_person(request.person) if request.person else None
     accents = (
         None if request.accent_rows is None else np.array(request.accent_rows, float).reshape(-1, 2)
     )
     if accents is None and request.accents:
         accents = read_accents(request.accents, inputs.audio)
-    found = (
-        yield from pipe.analyse(
-            inputs.picture, inputs.audio, request.driving,
-            fps=request.fps, detector=request.detector, box=request.fda, splice=request.splice,
-            length=request.length,
-            alignment=retarget.Alignment(request.retarget, request.framing, person),
-            amplitude=request.mouth, seed=request.seed, accents=accents,
-            audio_offset=request.audio_offset, gestures=request.gestures,
-        )
-    )  # fmt: skip
-    expected = pipe.expectation(found.motion, inputs.size)
-    return replace(found, warnings=(*found.warnings, expected)) if expected else found
+    options = AnalysisOptions(
+        fps=request.fps,
+        detector=request.detector,
+        box=request.fda,
+        splice=request.splice or settings.splice_region,
+        length=request.length,
+        alignment=retarget.Alignment(request.retarget, request.framing, person),
+        amplitude=request.mouth,
+        seed=request.seed,
+        accents=accents,
+        audio_offset=request.audio_offset,
+        gestures=request.gestures,
+    )
+    work = analyse_inputs(network, inputs.picture, inputs.audio, inputs.driving, options)
+    analysis = yield from work
+    sentence = expectation(settings.condition, analysis.motion, inputs.size)
+    if sentence is None:
+        return analysis
+    return replace(analysis, warnings=(*analysis.warnings, sentence))
 
 
-def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motion:
-    """The analysed motion with the slider applied: the one call that preview and render share."""
-    mode = request.refocus or pipe.refocus_mode
+def tune(request: Request, settings: ModelSettings, analysis: Analysis) -> Motion:
+    """Apply the slider to the analysed motion: the one call that preview and render share."""
+    mode = request.refocus or settings.refocus_mode
     regions = Regions(**{f.name: getattr(request, f"{f.name}_intensity") for f in fields(Regions)})
     return refocus(
         analysis.motion, request.intensity, size=request.gesture_size, mode=mode, regions=regions
@@ -76,15 +92,14 @@ def tune(request: Request, pipe: AudioPosePipeline, analysis: Analysis) -> Motio
 
 def generate(
     request: Request,
-    pipe: AudioPosePipeline,
+    render: Callable[..., Generator[Progress, None, None]],
     inputs: Inputs,
     motion: Motion,
     path: str,
-    render: Callable[..., Iterator[Progress]] | None = None,
 ) -> Iterator[Progress]:
-    """Renders `motion` into the mp4 at `path`; a closed or broken run leaves the finished part with sound.
+    """Render `motion` into the mp4 at `path`; a closed or broken run leaves the finished part with sound.
 
-    `render` stands in for `pipe.render` where that has to run elsewhere, as on a ZeroGPU Space.
+    render: `AudioPosePipeline.render` of a pipeline, or what calls it elsewhere, as on a ZeroGPU Space.
     """
     options = {
         "num_inference_steps": request.steps,
@@ -96,7 +111,7 @@ def generate(
     options |= {} if request.windows == Request.windows else {"schedule": request.windows}
     generator = torch.Generator().manual_seed(request.seed)
     height, width = inputs.size
-    steps = (render or pipe.render)(
+    steps = render(
         inputs.picture, motion, height=height, width=width, generator=generator, **options
     )
     settings = replace(request, height=height, width=width).settings()

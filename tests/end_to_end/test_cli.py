@@ -12,8 +12,10 @@ import soundfile
 from PIL import Image
 
 from pipeline import media
+from pipeline.models.published_files import NAMES
 from pipeline.studio.cli import main
 from pipeline.values import Pose, Video
+from tests.helpers.published import write_set
 from tests.helpers.tiny import figure, speech, tiny_pipeline
 
 
@@ -203,3 +205,58 @@ def test_the_module_runs_as_a_program(files) -> None:
         and done.stderr.startswith("error: ")
         and "Traceback" not in done.stderr
     )
+
+
+@pytest.mark.parametrize("kind", ["saved", "published"])
+def test_a_preview_builds_no_backbone(files, tmp_path, monkeypatch, kind: str) -> None:
+    """Only the speech network is loaded: of a published folder not even the weights are read."""
+    import diffusers
+
+    model = Path(files["model"])
+    if kind == "published":
+        model = write_set(tmp_path / "published")
+        for name in ("controlnext", "unet", "vae", "image_encoder"):
+            (model / NAMES[name][0]).write_bytes(b"no weights")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a preview built a backbone")
+
+    monkeypatch.setattr(diffusers.UNetSpatioTemporalConditionModel, "__init__", refuse)
+    monkeypatch.setattr("pipeline.render.load.load", refuse)
+    out = str(tmp_path / "skeleton.mp4")
+    assert main(run(files, "preview", output=out, model=str(model))) == 0
+    assert media.probe(out).frames == 25
+
+
+def test_a_preview_of_a_set_needs_no_download_and_knows_its_size(files, tmp_path, capsys) -> None:
+    words = run(
+        files,
+        "preview",
+        model="controlnext-svd",
+        height=None,
+        width=None,
+        output=str(tmp_path / "skeleton.mp4"),
+    )
+    assert main([*words, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert facts["width"] % 64 == 0 and facts["height"] % 64 == 0
+    assert any("were not tuned on sound" in warning for warning in facts["warnings"])
+    assert (facts["device"], facts["attention"]) == ("cpu", "sdpa")
+    assert (facts["dtype"], facts["offload"]) == ("float32", "none")
+
+
+def test_a_preview_refuses_what_the_weights_do_not_know(files, capsys) -> None:
+    words = run(files, "preview", driving=None, pose_free="network")
+    assert main(words) == 2
+    assert "null pose" in capsys.readouterr().err
+
+
+def test_a_preview_and_a_render_show_the_same_motion(files, tmp_path) -> None:
+    paths = {name: str(tmp_path / name) for name in ("preview.mp4", "skeleton.mp4", "video.mp4")}
+    assert main(run(files, "preview", output=paths["preview.mp4"])) == 0
+    assert main(run(files, output=paths["video.mp4"], skeleton=paths["skeleton.mp4"])) == 0
+    poses = [
+        Pose.load(Path(paths[name]).with_suffix(".npz")) for name in ("preview.mp4", "skeleton.mp4")
+    ]
+    assert np.array_equal(poses[0].face.xy, poses[1].face.xy)
+    assert np.array_equal(poses[0].body.xy, poses[1].body.xy)

@@ -19,7 +19,7 @@ from torch import nn
 
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
-from pipeline.render.svd.from_published import NAMES
+from pipeline.models.published_files import NAMES
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.still_reference import StillReference
 

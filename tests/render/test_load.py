@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pipeline.render import load
+from pipeline.render.runtime import device, placement
 from pipeline.training import mini_model
 from tests.helpers.tiny import tiny_pipeline
 
@@ -82,11 +83,11 @@ def test_an_export_does_not_tell_the_folder_that_its_networks_were_loaded_from(t
 
 def test_devices_and_attention_are_checked(folder) -> None:
     with pytest.raises(ValueError, match="abacus"):
-        load.choose_device("abacus")
+        device.choose_device("abacus")
     with pytest.raises(ValueError, match="flash"):
-        load.choose_attention(tiny_pipeline(), "flash", "cpu")
+        placement.choose_attention(tiny_pipeline(), "flash", "cpu")
     with pytest.raises(ValueError, match="xformers"):
-        load.choose_attention(tiny_pipeline(), "xformers", "cpu")
+        placement.choose_attention(tiny_pipeline(), "xformers", "cpu")
 
 
 @pytest.mark.gpu

@@ -30,7 +30,8 @@ from pipeline.models import registry
 from pipeline.motion import skeleton, timing
 from pipeline.render import load
 from pipeline.render.runtime.cost import estimate
-from pipeline.render.runtime.placement import DTYPES, Placement, choose_device, place
+from pipeline.render.runtime.device import DTYPES, Placement, choose_device
+from pipeline.render.runtime.placement import place
 from pipeline.render.svd import from_published
 from pipeline.values import InputError, Motion, Pose
 

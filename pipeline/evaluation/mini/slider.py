@@ -63,7 +63,9 @@ def take(pipe: AudioPoseSVDPipeline, portrait: Path, clip: Path, speech: Path) -
     """Renders a portrait with a pose file and a speech at 0 and 1, and reads both."""
     image, audio = media.read_image(portrait), media.read_audio(speech)
     motion = pipe.prepare_motion(image, audio, clip, fps=FPS)
-    drawn = tuple(refocus(motion, strength, mode=pipe.refocus_mode) for strength in (0.0, 1.0))
+    drawn = tuple(
+        refocus(motion, strength, mode=pipe.settings.refocus_mode) for strength in (0.0, 1.0)
+    )
     read = []
     for one in drawn:
         work = pipe.render(

@@ -9,11 +9,9 @@ and pair of places in spatial attention; control network and encoders are left o
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -156,28 +154,3 @@ def gigabytes(pipe: Any, latents: tuple[int, int], rows: int, config: Mapping[st
     kind = next(decoder.parameters()).dtype.itemsize
     decoded = PIXEL_VALUES * min(config["decode_chunk"], rows) * pixels * widths[0] * kind
     return weights + max(window, decoded) / 1e9
-
-
-try:
-    import resource
-except ImportError:  # Windows has no such module, and so no figure
-    resource = None
-
-
-def peak_memory() -> dict[str, float]:
-    """Peak resident memory of this process, and of its CUDA device where there is one, in GB."""
-    peak = {}
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux's ru_maxrss counts the process that started this one, too
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-        peak["resident_gb"] = next(
-            int(line.split()[1]) * 1024 / 1e9 for line in lines if "VmHWM" in line
-        )
-    elif resource is not None:
-        unit = (
-            1 if sys.platform == "darwin" else 1024
-        )  # ru_maxrss is bytes on macOS, kilobytes elsewhere
-        peak["resident_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-    if torch.cuda.is_available():
-        peak["cuda_gb"] = torch.cuda.max_memory_allocated() / 1e9
-    return peak

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,39 +12,14 @@ from diffusers.models.resnet import SpatioTemporalResBlock
 from diffusers.models.transformers.transformer_temporal import TransformerSpatioTemporalModel
 from torch import nn
 
+from pipeline.render.runtime.device import ATTENTION, DTYPES, Placement, choose_device
 from pipeline.values import InputError
 
 log = logging.getLogger(__name__)
 
-ATTENTION = ("auto", "xformers", "sdpa")
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-OFFLOAD = ("auto", "none", "model", "group")
 RECOMPILE = 128  # shapes of one kind of block to compile; a UNet has more than PyTorch's own 8
 HEAVY = 1e8  # parameters of a UNet from which on half precision and offload are worth it
 ACTIVATIONS_GB = 6.0  # beside the weights, for a window of 24 frames at 576x1024; see `estimate.py`
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How to run a model. compiling: "off" or "on"; layout: "contiguous" or "channels-last"."""
-
-    device: str = "auto"
-    attention: str = "auto"
-    dtype: str = "auto"
-    offload: str = "auto"
-    compiling: str = "off"
-    layout: str = "contiguous"
-
-    def __post_init__(self) -> None:
-        known = {
-            "attention": ATTENTION, "dtype": ("auto", *DTYPES), "offload": OFFLOAD,
-            "compiling": ("off", "on"), "layout": ("contiguous", "channels-last"),
-        }  # fmt: skip
-        for name, values in known.items():
-            if getattr(self, name) not in values:
-                raise InputError(
-                    f"{name} {getattr(self, name)!r} is unknown; use one of {', '.join(values)}"
-                )
 
 
 def place(pipe: Any, how: Placement) -> None:
@@ -71,21 +45,6 @@ def place(pipe: Any, how: Placement) -> None:
         how.compiling,
         how.layout,
     )
-
-
-def choose_device(device: str) -> str:
-    """ "cuda" where there is one, else "cpu", for "auto"; what was asked for otherwise, if it is there."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise InputError(f"device {device!r} is unknown; use auto, cpu or cuda") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "device cuda was asked for, but PyTorch sees no CUDA device; use --device cpu"
-        )
-    return device
 
 
 def choose_attention(pipe: Any, attention: str, device: str) -> str:

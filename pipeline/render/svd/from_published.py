@@ -1,13 +1,10 @@
-"""A pipeline from published files: ControlNeXt-SVD v2 over the parts of SVD-XT 1.1, or a folder like that.
+"""Build a pipeline from published files: ControlNeXt-SVD v2 over the parts of SVD-XT 1.1, or a folder like that.
 
-A folder holds the control network and the whole UNet, safetensors or pickle, and SVD's folders vae,
-image_encoder, scheduler and unet/config.json. Everything is built without memory, takes the file's tensors as
-they are and must match them key by key.
+Everything is built without memory, takes the file's tensors as they are and must match them key by key.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,38 +22,12 @@ from pipeline.models import registry
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.controlnext import ControlNeXt
+from pipeline.models.published_files import DEFAULT_SETTINGS, NAMES, SET, read_json
 from pipeline.models.state_dict import read_state
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.still_reference import StillReference
 from pipeline.values import InputError
 
-SET = "controlnext-svd"
-# file key -> names under which people keep it, the one to prefer first; SVD's own UNet is never one of them
-NAMES = {
-    "controlnext": (
-        "controlnext-svd_v2-controlnet-fp16.safetensors", "controlnet.safetensors", "controlnext.safetensors",
-        "controlnet.bin", "controlnext.bin",
-    ),
-    "unet": ("controlnext-svd_v2-unet-fp16.safetensors", "unet.safetensors", "unet.bin"),
-    "vae": (
-        "vae/diffusion_pytorch_model.fp16.safetensors", "vae/diffusion_pytorch_model.safetensors",
-        "vae/diffusion_pytorch_model.fp16.bin", "vae/diffusion_pytorch_model.bin",
-    ),
-    "image_encoder": (
-        "image_encoder/model.fp16.safetensors", "image_encoder/model.safetensors",
-        "image_encoder/pytorch_model.fp16.bin", "image_encoder/pytorch_model.bin",
-    ),
-    "vae_config": ("vae/config.json",),
-    "image_encoder_config": ("image_encoder/config.json",),
-    "scheduler_config": ("scheduler/scheduler_config.json",),
-    "unet_config": ("unet/config.json",),
-}  # fmt: skip
-OPTIONAL = {"control_config": ("controlnext/config.json",), "settings": ("settings.json",)}
-PLACES = ("", "pretrained", "ControlNeXt-SVD/v2")
-DEFAULTS = {
-    "default_steps": 25, "default_window": 24, "default_overlap": 6, "area": 576 * 1024, "multiple": 64,
-    "splice_region": "lips", "refocus_mode": "amplify",
-}  # fmt: skip
 SCHEDULERS = {"euler": EulerDiscreteScheduler, "consistency": ConsistencyScheduler}
 COMFY = (
     "input_blocks.",
@@ -67,28 +38,6 @@ COMFY = (
 )
 IGNORED = ("vision_model.embeddings.position_ids",)  # a buffer that older transformers saved
 Tensors = Mapping[str, torch.Tensor]
-
-
-def in_folder(folder: Path) -> dict[str, Path] | None:
-    """File key -> path in a folder with the published layout, None where it is no such folder.
-
-    ValueError names the file that is missing.
-    """
-    paths = {key: _first(folder, names) for key, names in (NAMES | OPTIONAL).items()}
-    if not any(paths[key] for key in ("controlnext", "unet", "vae_config")):
-        return None
-    for key, names in NAMES.items():
-        if paths[key] is None:
-            raise InputError(
-                f"{folder} lacks the published file {names[0]}; add it, or fetch the set with "
-                f"`python -m pipeline models --download {SET}`"
-            )
-    return {key: path for key, path in paths.items() if path is not None}
-
-
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    places = (folder / place / name for name in names for place in PLACES)
-    return next((path for path in places if path.is_file()), None)
 
 
 def load(
@@ -129,7 +78,7 @@ def assembled(
 ) -> AudioPoseSVDPipeline:
     """The pipeline of networks with tensors; the mouth is moved by the embedded model's audio2pose.
 
-    `settings`, and over them `settings.json`, may change DEFAULTS, under "condition" values of
+    `settings`, and over them `settings.json`, may change DEFAULT_SETTINGS, under "condition" values of
     `StillReference`, and "scheduler" to a name of SCHEDULERS.
     """
     settings = {**(settings or {}), **read_json(paths.get("settings"))}
@@ -146,20 +95,12 @@ def assembled(
             audio2pose=Audio2Pose.from_pretrained(
                 registry.ROOT / "checkpoints" / "mini" / "audio2pose"
             ),
-            **(DEFAULTS | settings),
+            **(DEFAULT_SETTINGS | settings),
         )
     except TypeError as error:
         raise InputError(
             f"{paths.get('settings')} holds a setting that is not known ({error})"
         ) from error
-
-
-def read_json(path: Path | None) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is no file."""
-    table = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(table, dict):
-        raise InputError(f"{path} holds no JSON object; copy the file again")
-    return table
 
 
 def built(make: Callable[[dict[str, Any]], nn.Module], path: Path | None) -> nn.Module:

@@ -18,13 +18,13 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
-from pipeline.analysis.framing import output_size
 from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt, Injection
 from pipeline.models.denoiser import ReferenceTokens, controlled, prepare_scheduler, run_unet
 from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction
+from pipeline.models.model_settings import NO_NULL_INPUTS, ModelSettings
 from pipeline.models.temporal import skip_idle_temporal
 from pipeline.render.base import AudioPosePipeline
 from pipeline.render.runtime.out_of_memory import Room
@@ -34,11 +34,6 @@ from pipeline.render.svd.still_reference import StillConditions, StillReference
 from pipeline.render.svd.warped_reference import Conditions, WarpedReference
 from pipeline.render.tensors import to_frames
 from pipeline.values import InputError, Motion, Progress
-
-NO_NULLS = (
-    "these weights know no null pose and no null audio, so --audio-guidance and --pose-guidance must stay 1 "
-    "and --pose-free must stay prior; use weights with an interaction component"
-)
 
 
 class AudioPoseSVDPipeline(AudioPosePipeline):
@@ -66,10 +61,10 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         default_steps: int = 1,
         default_window: int = 16,
         default_overlap: int = 4,
-        area: int = 512 * 768,
-        multiple: int = 16,
-        splice_region: str = "face",
-        refocus_mode: str = "both",
+        area: int = ModelSettings.area,
+        multiple: int = ModelSettings.multiple,
+        splice_region: str = ModelSettings.splice_region,
+        refocus_mode: str = ModelSettings.refocus_mode,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -81,18 +76,19 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
             default_steps=default_steps, default_window=default_window, default_overlap=default_overlap,
             area=area, multiple=multiple, splice_region=splice_region, refocus_mode=refocus_mode,
         )  # fmt: skip
-        self.splice_region, self.refocus_mode = splice_region, refocus_mode
         skip_idle_temporal(self.unet)
 
-    def frame_size(
-        self, picture: tuple[int, int], height: int | None, width: int | None
-    ) -> tuple[int, int]:
-        """(H, W) of the output: the reference's aspect with the configured area, or what was asked for."""
-        return output_size(picture, self.config.area, self.config.multiple, height, width)
-
-    def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
-        """The condition's own sentence."""
-        return self.condition.expectation(motion, size)
+    @property
+    def settings(self) -> ModelSettings:
+        """What the analysis and the slider need to know of this model."""
+        return ModelSettings(
+            self.config.area,
+            self.config.multiple,
+            self.config.splice_region,
+            self.config.refocus_mode,
+            condition=type(self.condition).__name__,
+            null_inputs=self.interaction is not None,
+        )
 
     @torch.no_grad()
     def render(
@@ -152,7 +148,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         """The condition with other values; ValueError where the weights do not know what they ask for."""
         condition = adjusted(self.condition, values)
         if condition.nulls and self.interaction is None:
-            raise InputError(NO_NULLS)
+            raise InputError(NO_NULL_INPUTS)
         return condition
 
     def room(self, window: int | None, overlap: int | None, lead: int) -> Room:

@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 CELL = 8  # pixels of a side per latent
 # Below it a wide open mouth is smaller than the control's cell of 16 pixels: at 576x1024 the face of a whole
-# body is about 110 pixels high and its open mouth 12 to 15
-SMALL_FACE = 150
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -105,20 +103,6 @@ class StillReference(ModelMixin, ConfigMixin):
     def latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) of the latents for an output of (H, W)."""
         return tuple(side // CELL for side in size)
-
-    def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
-        """What lips to expect at the face's height in the output; None where no face is seen."""
-        face = motion.reference.face
-        seen = face.xy[0, face.visible[0], 1]
-        if not len(seen):
-            return None
-        height = round(float(np.ptp(seen)) * size[0])
-        hoped = "the jaw opens and shuts with the sound, but lips do not form single sounds"
-        if height < SMALL_FACE:
-            hoped = "expect little movement of the mouth; a closer picture shows more"
-        return (
-            f"the face is {height} pixels high, and these weights were not tuned on sound: {hoped}"
-        )
 
     def shot(
         self,

@@ -98,10 +98,6 @@ class WarpedReference(ModelMixin, ConfigMixin):
         """(h, w) of the latents for an output of (H, W)."""
         return tuple(side // CELL for side in self.work_size(size))
 
-    def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
-        """Which arms rest, as the image shows them only in part: the warp cannot invent the rest."""
-        return partial_arms.notice(motion)
-
     def shot(
         self,
         image: np.ndarray,

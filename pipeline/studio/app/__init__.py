@@ -52,7 +52,7 @@ def serve(model: str, host: str, port: int | None) -> None:
     from pipeline.studio.app.page import build, launch_options
 
     os.environ["APV_MODEL"] = model
-    zerogpu.model(model)  # now, so that the first click need not wait for it
+    zerogpu.prepare(model)  # now, so that the first click need not wait for it
     page = build()
     try:
         page.launch(server_name=host, server_port=port, **launch_options())

@@ -18,14 +18,14 @@ import numpy as np
 
 from pipeline import media
 from pipeline.analysis.analyse import Analysis
-from pipeline.analysis.progress import finish
+from pipeline.analysis.progress import Work, finish
 from pipeline.render import draft
 from pipeline.studio import accents_file, charts, outputs, steps
 from pipeline.studio import request as request_module
 from pipeline.studio.app import controls
 from pipeline.studio.app.session import Again, Made, Rows, Visit
 from pipeline.studio.app.status import bar, line
-from pipeline.studio.app.zerogpu import model, model_name, render
+from pipeline.studio.app.zerogpu import model, model_name, model_settings, render, speech_network
 from pipeline.values import InputError, Motion
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,10 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
         raise InputError("there are a driving video and a pose file; remove one of them")
     chosen = controls.read("analyse", knobs)
     request = request_module.Request(image, audio, video or pose, model=model_name(), **chosen)
-    pipe, start = model(request.model), time.perf_counter()
-    inputs, heard, note = steps.load(request, pipe), media.content_hash(audio), ""
+    settings = model_settings(request.model)
+    network = speech_network(request.model)
+    start = time.perf_counter()
+    inputs, heard, note = steps.load(request, settings), media.content_hash(audio), ""
     rows = visit.accents if visit.speech in ("", heard) else None
     if rows and max(rows)[0] > inputs.audio.seconds:
         rows, note = (
@@ -56,16 +58,13 @@ def analyse(visit, image, audio, video, pose, *knobs) -> Iterator:
             "The accents of the loaded settings reach beyond this speech and are left out.",
         )
     request = replace(request, accent_rows=rows)
-    work, began, stage = steps.analyse(request, pipe, inputs), start, None
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            analysis = end.value
-            break
+    work = Work(steps.analyse(request, settings, network, inputs))
+    began, stage = start, None
+    for step in work:
         if step.stage != stage:
             began, stage = time.perf_counter(), step.stage
         yield KEEP, bar(step, began), KEEP, KEEP, KEEP
+    analysis = work.result
     yield KEEP, line("<b>Preparing the draft</b>"), KEEP, KEEP, KEEP
     part, motion = outputs.excerpt(inputs, analysis.motion)
     draft.layers(part.picture, motion, part.size)  # kept: the slider's drafts find them
@@ -132,7 +131,9 @@ def with_accents(visit: Visit, rows: Rows | None) -> tuple[Visit, str]:
     """
     start = time.perf_counter()
     request = replace(visit.request, accent_rows=rows)
-    analysis = finish(steps.analyse(request, model(request.model), visit.inputs))
+    settings = model_settings(request.model)
+    network = speech_network(request.model)
+    analysis = finish(steps.analyse(request, settings, network, visit.inputs))
     if rows is not None:
         rows = accents_file.accent_rows(
             analysis.prosody.accents
@@ -173,9 +174,7 @@ def people(visit) -> Iterator:
     found = analysed(visit)
     several = len(found.people) > 1
     yield (
-        outputs.people_picture(visit.request, found.people, found.report.chosen)
-        if several
-        else None
+        outputs.people_picture(visit.inputs, found.people, found.report.chosen) if several else None
     )
 
 
@@ -195,7 +194,7 @@ def tuned(visit: Visit, *knobs: Any) -> tuple[request_module.Request, Motion]:
     """The request with the slider's values and the motion that both the preview and the render use."""
     analysis = analysed(visit)
     request = replace(visit.request, **controls.read("tune", knobs))
-    return request, steps.tune(request, model(request.model), analysis)
+    return request, steps.tune(request, model_settings(request.model), analysis)
 
 
 def tune(visit, *knobs) -> Iterator:
@@ -245,10 +244,12 @@ def generate(visit, last, *knobs) -> Iterator:
     tuning = len(controls.names("tune"))
     request, motion = tuned(visit, *knobs[:tuning])
     request = replace(request, **controls.read("generate", knobs[tuning:]))
-    pipe, path = model(request.model), visit.file("apv_studio")
+    path = visit.file("apv_studio")
     visit.stop.clear()
+    yield KEEP, line("<b>Loading the model</b>", 0), None, KEEP
+    pipe = model(request.model)
     work = steps.generate(
-        request, pipe, visit.inputs, motion, path, functools.partial(render, request.model)
+        request, functools.partial(render, request.model), visit.inputs, motion, path
     )
     began, sent, done = time.perf_counter(), 0.0, 0
     started = f"<b>Started</b>: {len(motion)} frames on {pipe.placed.device}; the first ones take longest."

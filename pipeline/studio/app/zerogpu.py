@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.analysis.talking_face import SpeechNetwork
+from pipeline.models.model_settings import ModelSettings
 from pipeline.render import load
 from pipeline.render.base import AudioPosePipeline
+from pipeline.render.runtime.device import choose_device
 from pipeline.values import Motion, Progress
 
 try:  # only on a ZeroGPU Space, where it has to come before torch; elsewhere it would change nothing
@@ -29,6 +32,27 @@ def model_name() -> str:
 def model(name: str) -> AudioPosePipeline:
     """The pipeline, loaded once."""
     return load.load(name)
+
+
+@functools.lru_cache(maxsize=2)
+def model_settings(name: str) -> ModelSettings:
+    """What the analysis and the slider need to know of the model, read once."""
+    return load.load_settings(name)
+
+
+@functools.lru_cache(maxsize=2)
+def speech_network(name: str) -> SpeechNetwork:
+    """The network that moves the mouth, loaded once; on ZeroGPU the analysis has no GPU."""
+    device = choose_device("auto") if spaces is None else "cpu"
+    return load.load_speech_network(name, device=device)
+
+
+def prepare(name: str) -> None:
+    """Load what the first click needs: the analysis, and on ZeroGPU the pipeline that its processes copy."""
+    model_settings(name)
+    speech_network(name)
+    if spaces is not None:
+        model(name)
 
 
 def gpu_seconds(name: str, picture: np.ndarray, motion: Motion, **options: Any) -> int:

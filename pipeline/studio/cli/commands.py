@@ -6,11 +6,20 @@ import argparse
 import logging
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.studio.request import Machine, Request
 from pipeline.values import InputError
+
+if TYPE_CHECKING:
+    from pipeline.analysis.analyse import Analysis
+    from pipeline.analysis.progress import Meter
+    from pipeline.analysis.talking_face import SpeechNetwork
+    from pipeline.models.model_settings import ModelSettings
+    from pipeline.render.runtime.device import Placement
+    from pipeline.studio.steps import Inputs
 
 log = logging.getLogger("pipeline")
 INPUTS = ("reference", "audio", "driving", "input", "accents", "arms")
@@ -18,20 +27,24 @@ INPUTS = ("reference", "audio", "driving", "input", "accents", "arms")
 
 def generate(args: argparse.Namespace) -> dict:
     """Renders a video; returns the facts that --json prints."""
+    from pipeline.render import load
     from pipeline.studio import steps
 
     check_outputs(args, "output", "skeleton", "accents_out")
-    request, pipe, inputs, analysis, meter = start(args)
-    motion = steps.tune(request, pipe, analysis)
+    request = Request.of(vars(args))
+    meter = stage_meter(args)
+    pipe = load.load(args.model, how=placement(args), audio2pose=request.audio2pose)
+    meter.lap("load model")
+    pipe.conditioned(request.conditioning())  # refused now, not after the analysis
+    run = analyse(args, request, pipe.settings, pipe.audio2pose, meter)
+    motion = steps.tune(run.request, pipe.settings, run.analysis)
     if args.skeleton:
-        keep_skeleton(motion, inputs, args.skeleton)
+        keep_skeleton(motion, run.inputs, args.skeleton)
         meter.lap("skeleton video")
-    expected = estimate(request, pipe, inputs, len(motion))
+    expected = estimate(run.request, pipe, run.inputs, len(motion))
     print(f"estimate: {expected.sentence()}", file=sys.stderr)
-    meter.drain(steps.generate(request, pipe, inputs, motion, args.output))
-    return facts(args.output, request, pipe, inputs, analysis, meter) | {
-        "estimate": expected.to_dict()
-    }
+    meter.drain(steps.generate(run.request, pipe.render, run.inputs, motion, args.output))
+    return facts(args.output, run, pipe.placed, meter) | {"estimate": expected.to_dict()}
 
 
 def estimate(request, pipe, inputs, frames: int):
@@ -45,21 +58,31 @@ def estimate(request, pipe, inputs, frames: int):
 
 
 def preview(args: argparse.Namespace) -> dict:
-    """Writes the skeleton video, and a draft, an overlay and a pose file when asked."""
+    """Writes the skeleton video, and a draft, an overlay and a pose file when asked; loads no backbone."""
+    from pipeline.render import load
+    from pipeline.render.runtime.device import Placement, choose_device, expect_attention
     from pipeline.studio import outputs, steps
 
     check_outputs(args, "output", "draft", "overlay", "pose_out", "accents_out")
-    request, pipe, inputs, analysis, meter = start(args)
-    motion = steps.tune(request, pipe, analysis)
-    keep_skeleton(motion, inputs, args.output)
+    request = Request.of(vars(args))
+    meter = stage_meter(args)
+    device = choose_device(args.device)
+    attention = expect_attention(args.attention, device)
+    placed = Placement(device, attention, dtype="float32", offload="none")
+    settings = load.load_settings(args.model)
+    network = load.load_speech_network(args.model, request.audio2pose, device)
+    meter.lap("load model")
+    run = analyse(args, request, settings, network, meter)
+    motion = steps.tune(run.request, settings, run.analysis)
+    keep_skeleton(motion, run.inputs, args.output)
     meter.lap("skeleton video")
     if args.pose_out:
         motion.pose.save(args.pose_out)
     if args.draft:
-        meter.drain(outputs.write_draft(inputs, motion, args.draft))
+        meter.drain(outputs.write_draft(run.inputs, motion, args.draft))
     if args.overlay:
-        meter.drain(outputs.write_overlay(inputs, motion, args.overlay))
-    return facts(args.output, request, pipe, inputs, analysis, meter)
+        meter.drain(outputs.write_overlay(run.inputs, motion, args.overlay))
+    return facts(args.output, run, placed, meter)
 
 
 def keep_skeleton(motion, inputs, path: str) -> None:
@@ -71,30 +94,46 @@ def keep_skeleton(motion, inputs, path: str) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def start(args: argparse.Namespace) -> tuple:
-    """Loads the model and the inputs and analyses them, saying warnings on stderr."""
-    from pipeline.analysis import progress
-    from pipeline.render import load
+@dataclass(frozen=True)
+class Analysed:
+    """A request with its inputs and their analysis."""
+
+    request: Request
+    inputs: Inputs
+    analysis: Analysis
+
+
+def stage_meter(args: argparse.Namespace) -> Meter:
+    """Make the meter of a run; it says what each stage does, but not beside JSON."""
+    from pipeline.analysis.progress import Meter
+
+    return Meter(None if args.json else lambda line: print(line, file=sys.stderr))
+
+
+def analyse(
+    args: argparse.Namespace,
+    request: Request,
+    settings: ModelSettings,
+    network: SpeechNetwork,
+    meter: Meter,
+) -> Analysed:
+    """Load the inputs and analyse them, saying warnings on stderr."""
     from pipeline.studio import accents_file, steps
 
-    meter = progress.Meter(None if args.json else lambda line: print(line, file=sys.stderr))
-    request = Request.of(vars(args))
-    pipe = load.load(args.model, how=placement(args), audio2pose=request.audio2pose)
-    meter.lap("load model")
-    inputs = steps.load(request, pipe)
-    analysis = meter.drain(steps.analyse(request, pipe, inputs))
+    inputs = steps.load(request, settings)
+    analysis = meter.drain(steps.analyse(request, settings, network, inputs))
     if request.accents:  # settings keep the accents themselves, too: the file may change
         request = replace(request, accent_rows=accents_file.accent_rows(analysis.prosody.accents))
     if args.accents_out:
         accents_file.write_accents(analysis.prosody, args.accents_out)
     for warning in analysis.warnings:
         print(f"note: {warning}", file=sys.stderr)
-    return request, pipe, inputs, analysis, meter
+    return Analysed(request, inputs, analysis)
 
 
 def placement(args: argparse.Namespace):
-    """Where and how the networks run; `preview` runs none of the large ones and has fewer options."""
-    from pipeline.render.runtime.placement import Placement
+    """Where and how the networks of `generate` run."""
+    from pipeline.render.runtime.device import Placement
 
     machine = Machine.of(vars(args))
     return Placement(
@@ -107,19 +146,20 @@ def placement(args: argparse.Namespace):
     )
 
 
-def facts(output, request, pipe, inputs, analysis, meter) -> dict:
+def facts(output: str, run: Analysed, placed: Placement, meter: Meter) -> dict:
     """What --json prints about a run."""
-    from pipeline.render.runtime import cost
+    from pipeline.render.runtime.device import peak_memory
 
+    request, inputs, analysis = run.request, run.inputs, run.analysis
     height, width = inputs.size
     frames, report = len(analysis.motion), analysis.report
     return {
         "output": output, "frames": frames, "fps": request.fps, "seconds": frames / request.fps,
         "audio_seconds": inputs.audio.seconds, "width": width, "height": height, "model": request.model,
-        "device": pipe.placed.device, "attention": pipe.attention_backend, "dtype": pipe.placed.dtype,
-        "offload": pipe.placed.offload, "seed": request.seed,
+        "device": placed.device, "attention": placed.attention, "dtype": placed.dtype,
+        "offload": placed.offload, "seed": request.seed,
         "intensity": request.intensity, "timings": {k: round(v, 3) for k, v in meter.seconds.items()},
-        "peak_memory": cost.peak_memory(), "alignment": report.to_dict() if report else None,
+        "peak_memory": peak_memory(), "alignment": report.to_dict() if report else None,
         "warnings": list(analysis.warnings),
     }  # fmt: skip
 

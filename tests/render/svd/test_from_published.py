@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from pipeline import media
 from pipeline.models import registry
 from pipeline.models.consistency import ConsistencyScheduler
+from pipeline.models.published_files import NAMES
 from pipeline.render import load
 from pipeline.render.svd import from_published
 from pipeline.studio.cli import main
@@ -31,7 +32,7 @@ SVD_VAE = {
     "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2,
     "down_block_types": ("DownEncoderBlock2D",) * 4,
 }  # fmt: skip
-CONTROL, NETWORK, CODEC = (from_published.NAMES[key][0] for key in ("controlnext", "unet", "vae"))
+CONTROL, NETWORK, CODEC = (NAMES[key][0] for key in ("controlnext", "unet", "vae"))
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +99,8 @@ def test_pickles_and_safetensors_make_the_same_pipeline(whole, tmp_path):
         assert states[0].keys() == states[1].keys()
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     assert (
-        one.splice_region == "lips"
-        and one.refocus_mode == "amplify"
+        one.settings.splice_region == "lips"
+        and one.settings.refocus_mode == "amplify"
         and one.config.default_overlap == 6
     )
 
@@ -108,7 +109,7 @@ def test_a_saved_pipeline_of_published_parts_loads_again(tmp_path):
     pipe = small_pipeline(min_guidance=1.0, max_guidance=2.0)
     pipe.save_pretrained(tmp_path)
     again = load.load(str(tmp_path), device="cpu")
-    assert again.condition.config.max_guidance == 2.0 and again.splice_region == "lips"
+    assert again.condition.config.max_guidance == 2.0 and again.settings.splice_region == "lips"
     frames = []
     for one in (pipe, again):
         noise = torch.Generator().manual_seed(1)
@@ -286,9 +287,7 @@ def test_the_few_step_set_takes_its_own_unet_and_settings(whole, monkeypatch, tm
     row = registry.find("animatelcm-svd")
     for name in (row.name, "svd-xt-1-1"):
         shutil.copytree(whole, tmp_path / name)
-    (tmp_path / row.name / from_published.NAMES["unet"][0]).rename(
-        tmp_path / row.name / row.files[1].path
-    )
+    (tmp_path / row.name / NAMES["unet"][0]).rename(tmp_path / row.name / row.files[1].path)
     rows = [
         dataclasses.replace(
             known,

@@ -154,7 +154,7 @@ def test_weights_without_null_pose_refuse_it_in_one_sentence() -> None:
             list(old.render(portrait(), motion(2), conditioning=options))
     request = request_module.Request("picture.png", "speech.wav", pose_free="network")
     with pytest.raises(ValueError, match="null pose"):
-        steps.load(request, old)
+        steps.load(request, old.settings)
 
 
 def test_requests_translate_pose_free_and_refuse_a_driving_video_with_it() -> None:

@@ -1,0 +1,109 @@
+"""The device and the attention that a run uses, and the memory that it took: what needs no network.
+
+`placement.py` puts a pipeline there.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from pipeline.values import InputError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+ATTENTION = ("auto", "xformers", "sdpa")
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+OFFLOAD = ("auto", "none", "model", "group")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How to run a model. compiling: "off" or "on"; layout: "contiguous" or "channels-last"."""
+
+    device: str = "auto"
+    attention: str = "auto"
+    dtype: str = "auto"
+    offload: str = "auto"
+    compiling: str = "off"
+    layout: str = "contiguous"
+
+    def __post_init__(self) -> None:
+        known = {
+            "attention": ATTENTION, "dtype": ("auto", *DTYPES), "offload": OFFLOAD,
+            "compiling": ("off", "on"), "layout": ("contiguous", "channels-last"),
+        }  # fmt: skip
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise InputError(
+                    f"{name} {getattr(self, name)!r} is unknown; use one of {', '.join(values)}"
+                )
+
+
+def choose_device(device: str) -> str:
+    """ "cuda" where there is one, else "cpu", for "auto"; what was asked for otherwise, if it is there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise InputError(f"device {device!r} is unknown; use auto, cpu or cuda") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "device cuda was asked for, but PyTorch sees no CUDA device; use --device cpu"
+        )
+    return device
+
+
+def expect_attention(attention: str, device: str) -> str:
+    """Tell the attention that `placement.choose_attention` would choose; refuse xformers where it is absent.
+
+    A build of xformers that does not fit PyTorch shows itself only when a network tries it.
+    """
+    if attention not in ATTENTION:
+        raise InputError(f"attention {attention!r} is unknown; use one of {', '.join(ATTENTION)}")
+    if attention == "sdpa":
+        return "sdpa"
+    problem = _xformers_problem(device)
+    if problem is None:
+        return "xformers"
+    if attention == "xformers":
+        raise InputError(
+            f"xformers attention was asked for but cannot be used here ({problem}); "
+            "set `attention` to sdpa"
+        )
+    return "sdpa"
+
+
+def _xformers_problem(device: str) -> str | None:
+    if not device.startswith("cuda"):
+        return "it needs a CUDA device"
+    if find_spec("xformers") is None:
+        return "it is not installed"
+    return None
+
+
+def peak_memory() -> dict[str, float]:
+    """Peak resident memory of this process, and of its CUDA device where there is one, in GB."""
+    peak = {}
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux's ru_maxrss counts the process that started this one, too
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+        peak["resident_gb"] = next(
+            int(line.split()[1]) * 1024 / 1e9 for line in lines if "VmHWM" in line
+        )
+    elif resource is not None:
+        unit = (
+            1 if sys.platform == "darwin" else 1024
+        )  # ru_maxrss is bytes on macOS, kilobytes elsewhere
+        peak["resident_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    if torch.cuda.is_available():
+        peak["cuda_gb"] = torch.cuda.max_memory_allocated() / 1e9
+    return peak
