@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.motion import timing
-from pipeline.motion.fda import bridge
+from pipeline.motion.curves import bridge
 from pipeline.motion.keypoints import (
     HIPS,
     L_ELBOW,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.motion.fda import bridge
+from pipeline.motion.curves import bridge
 from pipeline.values import InputError, Keypoints, Pose
 
 FACE_GAP_SECONDS = 0.5  # over which missing face points are interpolated

@@ -54,8 +54,9 @@ def upright(points: Keypoints) -> np.ndarray:
     scale = np.array([SIZE[1], SIZE[0]])
     plain = np.repeat(shape()[None], len(points), 0)
     shared = np.ones((len(points), 21), bool)
-    turn, gain, shift, _ = fda.similarity(points.xy * scale, plain, shared, keypoints.EYES_NOSE)
-    return fda._rotate(points.xy * scale, turn) * gain[:, None, None] + shift[:, None]
+    fitted = fda.fit_similarity(points.xy * scale, plain, shared, keypoints.EYES_NOSE)
+    turned = fda.rotate(points.xy * scale, fitted.turn)
+    return turned * fitted.gain[:, None, None] + fitted.shift[:, None]
 
 
 def test_paper_box_is_met_exactly() -> None:
@@ -130,10 +131,14 @@ def test_frames_without_a_prediction_keep_the_driving_face() -> None:
         assert np.abs(out.xy[3, 57] - driving.xy[3, 57]).max() > 0.005
 
 
+def mapped(face: Keypoints, boxes: fda.BoxMap) -> np.ndarray:
+    return face.xy * boxes.scale[:, None] + boxes.shift[:, None]
+
+
 def test_fit_maps_box_to_box_and_mirrored_faces_stay_finite() -> None:
     source, target = face(3), face(3, (0.2, 0.7), 15)
-    a, b = fda.fit(source, target, "paper")
-    assert np.abs(source.xy * a[:, None] + b[:, None] - target.xy).max() < 1e-12
+    boxes = fda.fit(source, target, "paper")
+    assert np.abs(mapped(source, boxes) - target.xy).max() < 1e-12
     mirrored = Keypoints((source.xy - 0.5) * (-1, 1) + 0.5, source.score)
     assert np.isfinite(fda.splice(posed(target), mirrored).face.xy).all()
 
@@ -143,11 +148,11 @@ def test_one_point_and_zero_width_never_give_nan() -> None:
     driving.score[1] = 0
     driving.score[1, 30] = 0.9  # one visible point
     driving.xy[2, :, 0] = 0.5  # no width
-    a, b = fda.fit(face(6, half=30), driving)
-    assert np.allclose(a, a[0]) and np.allclose(b, b[0])
+    boxes = fda.fit(face(6, half=30), driving)
+    assert np.allclose(boxes.scale, boxes.scale[0]) and np.allclose(boxes.shift, boxes.shift[0])
     still = Keypoints(np.full((3, FACE, 2), 0.5), np.ones((3, FACE)))
-    a, b = fda.fit(still, still)
-    assert (a == 1).all() and (b == 0).all()
+    boxes = fda.fit(still, still)
+    assert (boxes.scale == 1).all() and (boxes.shift == 0).all()
     assert not fda.splice(posed(still), face(3)).face.score.any()
 
 
@@ -288,9 +293,10 @@ def test_a_pulsating_box_gives_a_steady_face_in_its_place() -> None:
 def test_a_smoothed_fit_keeps_boxes_concentric_and_the_papers_has_no_smoothing() -> None:
     source, target = face(9), face(9, (0.4, 0.6), 20)
     target.xy[4] = (target.xy[4] - target.xy[4].mean(0)) * 1.2 + target.xy[4].mean(0)
-    a, b = fda.fit(source, target, "paper", smooth=2.0)
-    assert a[4, 0] < fda.fit(source, target, "paper")[0][4, 0] and fda.STEADY["paper"] == 0
-    for points in (source.xy * a[:, None] + b[:, None], target.xy):
+    smooth = fda.fit(source, target, "paper", smooth=2.0)
+    assert smooth.scale[4, 0] < fda.fit(source, target, "paper").scale[4, 0]
+    assert fda.SIZE_SIGMA_SECONDS["paper"] == 0
+    for points in (mapped(source, smooth), target.xy):
         middle = (points.min(1) + points.max(1)) / 2
         assert np.allclose(middle, (target.xy.min(1) + target.xy.max(1)) / 2)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.motion.fda import bridge
+from pipeline.motion.curves import bridge
 from pipeline.motion.keypoints import CHIN, EYES_NOSE, HEAD_POINTS, HIPS, NECK, NOSE_ROOT
 from pipeline.motion.retarget import bones, proportions, report
 from pipeline.motion.retarget.report import Report

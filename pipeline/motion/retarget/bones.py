@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.motion.fda import bridge
+from pipeline.motion.curves import bridge
 from pipeline.motion.keypoints import (
     ANKLES,
     CHIN,

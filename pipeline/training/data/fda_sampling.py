@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.motion.fda import _box, bridge
+from pipeline.motion.curves import bridge
+from pipeline.motion.fda import minimum_box
 from pipeline.values import InputError, Keypoints
 
 
@@ -62,7 +63,7 @@ def warp(
             f"warping needs as many frames of points, face and placement, got {len(points)}, {len(face)} "
             f"and {len(placement.scale)}"
         )
-    low, high = _box(face.xy, face.visible)
+    low, high = minimum_box(face.xy, face.visible)
     seen = face.visible.any(1)
     centre, _ = bridge((low + high) / 2, seen, len(seen))
     centre = centre if seen.any() else np.full_like(centre, 0.5)
@@ -76,7 +77,7 @@ def mask(face: Keypoints, grid: tuple[int, int], margin: float = 0.1) -> np.ndar
 
     The box is widened by `margin` of its sides. It weights the loss when only the face of a clip is real.
     """
-    low, high = _box(face.xy, face.visible & np.isfinite(face.xy).all(2))
+    low, high = minimum_box(face.xy, face.visible & np.isfinite(face.xy).all(2))
     pad = margin * (high - low)
     covers = []
     for axis, cells in ((1, grid[0]), (0, grid[1])):
