@@ -14,7 +14,8 @@ from pipeline.motion.refocus import refocus
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.values import InputError, Keypoints, Pose
 from tests.helpers.aniportrait_files import write
-from tests.helpers.tiny import figure, speech, tiny_pipeline
+from tests.helpers.stick_person import figure
+from tests.helpers.tiny import speech, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,12 @@
 """The app through gradio_client: the three steps, bad input, two visitors, what a request may read."""
 
-import contextlib
 import json
 import os
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -18,62 +14,7 @@ from PIL import Image
 from pipeline import media
 from pipeline.studio.app import controls
 from pipeline.values import Video
-from tests.helpers.tiny import figure, speech, tiny_pipeline
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory) -> dict[str, str]:
-    """A photograph (NASA, public domain), speech, a driving pose, bad files and a tiny model folder."""
-    import skimage.data
-
-    folder = tmp_path_factory.mktemp("app")
-    tiny_pipeline().save_pretrained(folder / "model")
-    Image.fromarray(skimage.data.astronaut()).save(folder / "face.png")
-    Image.fromarray(np.full((256, 256, 3), 128, np.uint8)).save(folder / "grey.png")
-    (folder / "text.png").write_text("not a picture")
-    soundfile.write(folder / "speech.wav", speech(1.0).samples, 16000)
-    soundfile.write(folder / "blink.wav", np.zeros(800), 16000)
-    soundfile.write(folder / "silence.wav", np.zeros(8000), 16000)
-    figure(20).save(folder / "pose.npz")
-    return {path.name: str(path) for path in folder.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def address(files, tmp_path_factory):
-    """The app on a free port with the tiny model; its caches in a temporary folder."""
-    changes = {
-        "APV_MODEL": files["model"],
-        "APV_CACHE": str(tmp_path_factory.mktemp("cache")),
-        "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio")),
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in changes.items():
-            patch.setenv(name, value)
-        from pipeline.studio.app import page as app_page
-
-        page = app_page.build()
-        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **app_page.launch_options())
-        yield url
-        page.close()
-
-
-def analyse(client: Client, files: dict[str, str], **changes):
-    given = {
-        "image": files["face.png"],
-        "audio": files["speech.wav"],
-        "pose": files["pose.npz"],
-    } | changes
-    sent = {
-        name: handle_file(value) if value in files.values() else value
-        for name, value in given.items()
-    }
-    return client.predict(
-        **{"video": None, "height": 128, "width": 128} | sent, api_name="/analyse"
-    )
-
-
-def video_of(value) -> str:
-    return value["video"] if isinstance(value, dict) else value
+from tests.helpers.app_client import analyse, halted, video_of
 
 
 def test_three_steps_over_the_api(address, files) -> None:
@@ -173,26 +114,6 @@ def test_two_visitors_do_not_meet(address, files) -> None:
         _, skeleton, *_ = client.predict(intensity=1, api_name="/tune")
         frames[name] = media.probe(video_of(skeleton)).frames
     assert frames == {"one": 25, "two": 12, "one again": 25}
-
-
-@contextlib.contextmanager
-def halted(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """A denoiser that, once the page has written its first frames, tells so and waits until it may go on."""
-    from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
-
-    real = AudioPoseSVDPipeline.render
-    finished, go_on = threading.Event(), threading.Event()
-
-    def waiting(self, *args, **options):
-        for step in real(self, *args, **options):
-            yield step
-            if step.frames is not None:
-                finished.set()
-                assert go_on.wait(60)
-
-    monkeypatch.setattr(AudioPoseSVDPipeline, "render", waiting)
-    yield finished, go_on
-    monkeypatch.undo()
 
 
 def test_cancel_keeps_the_finished_frames(address, files, monkeypatch) -> None:

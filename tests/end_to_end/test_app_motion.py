@@ -16,18 +16,14 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.media import pose_files
-from pipeline.media.pose_files import openpose
 from pipeline.studio import outputs
 from pipeline.studio import request as jobs
 from pipeline.studio.app import controls, handlers, session
 from pipeline.studio.cli import main
-from pipeline.values import Keypoints, Pose, Video
-from tests.end_to_end import test_app
-from tests.end_to_end.test_app import analyse, video_of
-from tests.helpers.tiny import figure
-from tests.motion.test_prosody import voice
-
-files, address = test_app.files, test_app.address  # fixtures
+from pipeline.values import Pose, Video
+from tests.helpers.app_client import analyse, halted, video_of, write_pair
+from tests.helpers.stick_person import figure
+from tests.helpers.voices import voice
 
 
 @pytest.fixture(scope="module")
@@ -37,24 +33,6 @@ def spoken(files) -> str:
     soundfile.write(path, voice(2.5).samples, 16000)
     files["voice.wav"] = path
     return path
-
-
-def moved(pose: Pose, x: float) -> Pose:
-    parts = {
-        n: Keypoints(getattr(pose, n).xy + (x, 0), getattr(pose, n).score)
-        for n in ("body", "hands", "face")
-    }
-    return Pose(**parts, fps=pose.fps, size=pose.size)
-
-
-def write_pair(path: Path) -> str:
-    """OpenPose JSON of two people: the second stands to the right and comes half a clip later."""
-    one = figure(20, size=(128, 192))
-    frames = [openpose.frame(moved(one, -0.2), row) for row in range(20)]
-    for row in range(10, 20):
-        frames[row]["people"] += openpose.frame(moved(one, 0.25), row)["people"]
-    path.write_text(json.dumps(frames))
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +175,7 @@ def test_a_half_filled_row_waits_and_no_row_means_no_accent(address, files, spok
 def test_an_edit_during_the_denoising_survives_it(address, files, spoken, monkeypatch) -> None:
     client = Client(address, verbose=False)
     analyse(client, files)
-    with test_app.halted(monkeypatch) as (finished, go_on):
+    with halted(monkeypatch) as (finished, go_on):
         job = client.submit(intensity=1, api_name="/generate")
         assert finished.wait(60)
         client.predict(accents=table([[0.5, 0.9]]), api_name="/accents")

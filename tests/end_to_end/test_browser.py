@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_app_motion import write_pair
+from tests.helpers.app_client import write_pair
 
 pytestmark = pytest.mark.slow
 

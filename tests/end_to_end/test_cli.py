@@ -16,7 +16,8 @@ from pipeline.models.published_files import NAMES
 from pipeline.studio.cli import main
 from pipeline.values import Pose, Video
 from tests.helpers.published import write_set
-from tests.helpers.tiny import figure, speech, tiny_pipeline
+from tests.helpers.stick_person import figure
+from tests.helpers.tiny import speech, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

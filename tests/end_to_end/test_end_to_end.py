@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 
 from pipeline.evaluation import mini
-from pipeline.evaluation.metrics import gestures
 from pipeline.evaluation.mini import cases, resolution, slider
 from pipeline.evaluation.mini.resolution import Enlarged
+from pipeline.motion.keypoints import WRISTS
 from pipeline.render import load
 from pipeline.values import Keypoints, Pose
-from tests.evaluation.mini.test_mini import tiny_talk
+from tests.helpers.talks import tiny_talk
 from tests.helpers.tiny import tiny_pipeline
 
 FRAMES = 60
@@ -26,7 +26,7 @@ def swinging(size: np.ndarray, noise: float = 0.0, seed: int = 0) -> Pose:
     swing = 0.2 * size * np.sin(1.7 * np.arange(FRAMES))
     xy[:, 4], xy[:, 7] = (0.3, 0.6), (0.7, 0.6)
     xy[:, [4, 7], 0] += swing[:, None]
-    xy[:, gestures.WRISTS] += noise * np.random.default_rng(seed).standard_normal((FRAMES, 2, 2))
+    xy[:, WRISTS] += noise * np.random.default_rng(seed).standard_normal((FRAMES, 2, 2))
     body = Keypoints(xy, np.ones((FRAMES, 18)))
     return Pose(
         body, Keypoints.missing(FRAMES, 42), Keypoints.missing(FRAMES, 68), slider.FPS, slider.SIZE

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.models import registry
-from tests.helpers.people import still_person
+from tests.helpers.stick_person import still_person
 
 PICTURE, CROP = (3, 640, 640), (3, 384, 288)
 FILES = {"detector": "yolox_l.onnx", "pose": "dw-ll_ucoco_384.onnx"}

@@ -45,55 +45,6 @@ _INNER = [
     (-0.16, 1.12),
 ]
 
-# The point that each point becomes when the picture is mirrored
-MIRROR = [
-    *range(16, -1, -1),
-    *range(26, 16, -1),
-    27,
-    28,
-    29,
-    30,
-    35,
-    34,
-    33,
-    32,
-    31,
-    45,
-    44,
-    43,
-    42,
-    47,
-    46,
-]
-MIRROR += [
-    39,
-    38,
-    37,
-    36,
-    41,
-    40,
-    54,
-    53,
-    52,
-    51,
-    50,
-    49,
-    48,
-    59,
-    58,
-    57,
-    56,
-    55,
-    64,
-    63,
-    62,
-    61,
-    60,
-    67,
-    66,
-    65,
-]
-
 
 def template(gap: float = 0.0) -> np.ndarray:
     """(68, 2) in units of the eye distance; `gap` opens the lips by that much, half up and half down."""

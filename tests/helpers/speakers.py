@@ -1,53 +1,19 @@
-"""A drawn-up person with arms and hands, and speech with accents where a test wants them."""
+"""Edits of a speaker, and speech with accents where a test wants them."""
 
 import numpy as np
 
+from pipeline.motion.keypoints import MIRROR_BODY, MIRROR_HANDS
 from pipeline.motion.prosody import Prosody
 from pipeline.values import Keypoints, Motion, Pose
-from tests.helpers.face68 import placed
-
-SIZE = (1000, 600)
-BODY = "30 40 30 55 21 56 17 73 23 85 39 56 43 73 37 85 25 92 25 99 25 99 35 92 35 99 35 99"
-BODY += " 28 38 32 38 26 40 34 40"
-
-
-def hand(wrist: np.ndarray, towards: tuple[float, float]) -> np.ndarray:
-    """(21,2) five straight fingers in pixels, from a wrist in the direction `towards`."""
-    along = np.array(towards) / np.hypot(*towards)
-    across = along[::-1] * [-1, 1]
-    fingers = [
-        wrist + along * (28 + 12 * k) + across * 7 * (finger - 2)
-        for finger in range(5)
-        for k in range(4)
-    ]
-    return np.array([wrist, *fingers])
-
-
-def speaker(fps: float = 25.0) -> Pose:
-    """Upright, hands before the belly, hips in the picture and the legs below it."""
-    body = np.array(BODY.split(), float).reshape(18, 2) * [SIZE[1] / 60, SIZE[0] / 100]
-    hands = np.concatenate([hand(body[7], (-1, 1)), hand(body[4], (1, 1))])
-    seen = np.ones((1, 18))
-    seen[0, [9, 10, 12, 13]] = 0
-    scale = np.array(SIZE[::-1], float)
-    return Pose(
-        Keypoints((body / scale)[None], seen),
-        Keypoints((hands / scale)[None], np.ones((1, 42))),
-        Keypoints(placed(SIZE, 50.0)[None], np.ones((1, 68))),
-        fps,
-        SIZE,
-    )
 
 
 def mirrored(pose: Pose) -> Pose:
     """The same person in a mirror: left and right change names, so that right stays at the picture's left."""
-    order = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]
     body, hands = pose.body, pose.hands
-    sides = np.r_[21:42, 0:21]
     flip = np.array([-1.0, 1.0]), np.array([1.0, 0.0])
     return Pose(
-        Keypoints(body.xy[:, order] * flip[0] + flip[1], body.score[:, order]),
-        Keypoints(hands.xy[:, sides] * flip[0] + flip[1], hands.score[:, sides]),
+        Keypoints(body.xy[:, MIRROR_BODY] * flip[0] + flip[1], body.score[:, MIRROR_BODY]),
+        Keypoints(hands.xy[:, MIRROR_HANDS] * flip[0] + flip[1], hands.score[:, MIRROR_HANDS]),
         pose.face,
         pose.fps,
         pose.size,

@@ -10,9 +10,11 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.denoiser import ReferenceTokens, make_scheduler
 from pipeline.models.haar import HaarLatent
+from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.warped_reference import WarpedReference
-from pipeline.values import Audio, Keypoints, Motion, Pose
+from pipeline.values import Audio, Motion
+from tests.helpers.stick_person import figure
 
 
 def tiny_pipeline(seed: int = 0) -> AudioPoseSVDPipeline:
@@ -38,42 +40,18 @@ def tiny_pipeline(seed: int = 0) -> AudioPoseSVDPipeline:
     )  # fmt: skip
 
 
-def figure(frames: int = 1, fps: float = 25.0, size: tuple[int, int] = (128, 96)) -> Pose:
-    """A standing person, seen to the hips, whose right arm swings and whose mouth opens and closes."""
-    body = np.zeros((18, 2))
-    body[:5] = [(0.5, 0.2), (0.5, 0.38), (0.36, 0.4), (0.32, 0.58), (0.34, 0.74)]
-    body[5:8] = [(0.64, 0.4), (0.68, 0.58), (0.66, 0.74)]
-    body[8:14] = [(0.42, 0.8), (0.42, 0.95), (0.42, 1.2), (0.58, 0.8), (0.58, 0.95), (0.58, 1.2)]
-    body[14:] = [(0.47, 0.18), (0.53, 0.18), (0.43, 0.19), (0.57, 0.19)]
-    body = np.repeat(body[None], frames, 0)
-    swing = 0.05 * np.sin(np.arange(frames) / 3)
-    body[:, 3, 0] -= np.abs(swing)
-    body[:, 4, 0] -= np.abs(swing) * 2
-    around = np.linspace(0, 1, 68)
-    angle = np.pi * np.linspace(0, 1, 17)
-    face = np.stack(
-        [0.5 + 0.08 * np.cos(2 * np.pi * around), 0.2 + 0.06 * np.sin(2 * np.pi * around)], -1
-    )
-    face[:17] = np.stack([0.5 - 0.09 * np.cos(angle), 0.2 + 0.1 * np.sin(angle)], -1)
-    lips = 2 * np.pi * np.linspace(0, 1, 20)
-    face[48:] = np.stack([0.5 - 0.035 * np.cos(lips), 0.255 + 0.008 * np.sin(lips)], -1)
-    face = np.repeat(face[None], frames, 0)
-    face[:, 48:, 1] += 0.01 * np.sin(lips)[None] * np.abs(np.sin(np.arange(frames) / 2))[:, None]
-    wrists = np.concatenate([body[0, 7:8].repeat(21, 0), body[0, 4:5].repeat(21, 0)])
-    hands = np.repeat(wrists[None], frames, 0)
-    hands = hands + 0.02 * np.stack([np.cos(np.arange(42)), np.sin(np.arange(42))], -1)
-    inside = (body[..., 1] <= 1).astype(float)
-    ones = [np.ones(points.shape[:2]) for points in (hands, face)]
-    return Pose(
-        Keypoints(body, inside), Keypoints(hands, ones[0]), Keypoints(face, ones[1]), fps, size
-    )
-
-
 def motion(frames: int = 10, fps: float = 25.0) -> Motion:
     pose = figure(frames, fps)
     wave = np.sin(np.arange(frames) / 4)
     tokens = np.zeros((frames, 5, 16), np.float32)
     return Motion(pose, figure(1, fps), None, None, (wave + 1) / 2, wave, np.ones(frames), tokens)
+
+
+def open_gates(interaction: AudioVideoInteraction) -> None:
+    """Both directions: into the picture, and from picture and pose into the sound."""
+    for site in interaction.exchanges:
+        for gate in (site.gate, site.listen.to_out[0]):
+            torch.nn.init.normal_(gate.weight, generator=torch.Generator().manual_seed(7))
 
 
 def portrait(size: tuple[int, int] = (128, 96)) -> np.ndarray:

@@ -11,7 +11,7 @@ from pipeline.media import pose_files
 from pipeline.media.pose_files import openpose, skeleton_video
 from pipeline.motion import pose_edits
 from pipeline.values import Keypoints, Pose
-from tests.helpers.tiny import figure
+from tests.helpers.stick_person import figure
 
 
 def written(path, content) -> str:

@@ -10,6 +10,7 @@ from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction, interact
 from pipeline.models.temporal import silence_temporal
 from pipeline.training import mini_model
+from tests.helpers.tiny import open_gates
 
 FRAMES, CHANNELS, HEIGHT, WIDTH = 3, 48, 8, 12
 
@@ -48,13 +49,6 @@ def opened(interaction: AudioVideoInteraction) -> AudioVideoInteraction:
     copy.load_state_dict(interaction.state_dict())
     open_gates(copy)
     return copy
-
-
-def open_gates(interaction: AudioVideoInteraction) -> None:
-    """Both directions: into the picture, and from picture and pose into the sound."""
-    for site in interaction.exchanges:
-        for gate in (site.gate, site.listen.to_out[0]):
-            torch.nn.init.normal_(gate.weight, generator=torch.Generator().manual_seed(7))
 
 
 def test_untrained_it_leaves_the_output_as_it_is_to_the_bit(mini, inputs) -> None:

@@ -7,7 +7,7 @@ from pipeline.motion import prosody
 from pipeline.motion.accents import edit
 from pipeline.motion.gestures import head
 from pipeline.values import Audio
-from tests.motion.test_prosody import ACCENTS, voice
+from tests.helpers.voices import ACCENTS, voice
 
 FPS = 25.0
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.motion import face_animation
-from tests.helpers.face68 import MIRROR, placed
+from pipeline.motion.keypoints import MIRROR_FACE
+from tests.helpers.face68 import placed
 
 SIZE = (400, 300)
 COLUMN = {name: k for k, name in enumerate(face_animation.PARAMETERS)}
@@ -109,7 +110,7 @@ def test_the_basis_is_symmetric() -> None:
     pixels = moved(
         placed(SIZE), gap=0.7, jaw=0.6, funnel=0.5, bite=0.3, press=0.2, blink=0.5, brow=0.3
     )
-    mirrored = pixels[MIRROR]
+    mirrored = pixels[MIRROR_FACE]
     mirrored[:, 0] = SIZE[1] - mirrored[:, 0]
     assert np.abs(mirrored - pixels).max() < 1e-6
 

@@ -11,7 +11,8 @@ from pipeline.render import warp
 from pipeline.render.draft import draft, layers
 from pipeline.render.warp.geometry import head_unit
 from pipeline.values import Keypoints, Motion, Pose
-from tests.helpers.tiny import figure, motion, portrait, tiny_pipeline
+from tests.helpers.stick_person import figure
+from tests.helpers.tiny import motion, portrait, tiny_pipeline
 
 RIGHT_ARM, RIGHT_HAND, LEFT_HAND = [3, 4], slice(21, 42), slice(0, 21)
 PIXELS = np.array([96, 128])  # of `figure`'s picture, width and height

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.motion import keypoints, pose_edits, timing
 from pipeline.values import Keypoints, Pose
-from tests.helpers.tiny import figure
+from tests.helpers.stick_person import figure
 
 SIZE = (128, 96)
 

@@ -13,78 +13,9 @@ from pipeline.evaluation.metrics import gestures
 from pipeline.motion.prosody import EXCITATION_SECONDS
 from pipeline.motion.refocus import TUNING, refocus
 from pipeline.values import Keypoints, Motion, Pose
-
-FPS = 25.0
-SIZE = (768, 512)  # height, width: not square, so that angles in fractions would be wrong
-ARMS = {
-    2: (0.12, 0.95, 21),
-    5: (-0.12, 2.19, 0),
-}  # shoulder: (side, hanging angle, first hand point)
-
-
-def planted(frames=250, seed=0, swing=0.5, size=SIZE, scale=170.0, place=(0.5, 0.33)) -> Pose:
-    """A person with legs who beats both arms at 1.1 and 1.4 Hz, sways and nods; bone lengths are constant."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(frames) / FPS
-    wave = [np.sin(2 * np.pi * f * t + rng.uniform(0, 6)) for f in (0.3, 0.5, 1.1, 1.4, 0.9, 1.7)]
-    body, hands, face = (np.zeros((frames, k), complex) for k in (18, 42, 68))
-    hips = 0j + np.array(place[0] * size[1] + 1j * place[1] * size[0]) + 1.1j * scale
-    body[:, 8], body[:, 11] = hips - 0.2 * scale, hips + 0.2 * scale
-    for hip, knee, ankle in ((8, 9, 10), (11, 12, 13)):
-        body[:, knee], body[:, ankle] = body[:, hip] + 0.7j * scale, body[:, hip] + 1.3j * scale
-    lean = np.exp(1j * 0.06 * wave[0])
-    neck = body[:, 1] = hips - 1.1j * scale * lean
-    tilt = lean * np.exp(1j * 0.1 * wave[1])
-    for k, offset in {
-        0: -0.45j,
-        14: -0.07 - 0.52j,
-        15: 0.07 - 0.52j,
-        16: -0.15 - 0.45j,
-        17: 0.15 - 0.45j,
-    }.items():
-        body[:, k] = neck + scale * offset * tilt
-    ring = np.exp(2j * np.pi * np.arange(68) / 68)
-    talk = 1 + 0.2 * np.abs(np.sin(9 * t))[:, None] * (np.arange(68) >= 48)
-    face[:] = neck[:, None] + scale * (-0.45j + 0.14 * ring * talk) * tilt[:, None]
-    fingers = 0.02 * np.arange(21) * np.exp(1j * np.linspace(-0.5, 0.5, 21))
-    for shoulder, (side, hang, first) in ARMS.items():
-        upper, fore, palm = wave[2 if side > 0 else 3], wave[4], wave[5]
-        body[:, shoulder] = neck + (-side * 2.5 * scale) * lean
-        angle = np.pi - hang + swing * upper * 0.5
-        for bone, (add, length) in enumerate(((0, 0.55), (swing * fore - side * 8, 0.45))):
-            angle = angle + add
-            body[:, shoulder + 1 + bone] = body[:, shoulder + bone] + length * scale * np.exp(
-                1j * angle
-            )
-        hand = np.exp(1j * (angle + 0.3 * swing * palm))
-        hands[:, first : first + 21] = body[:, shoulder + 2, None] + scale * fingers * hand[:, None]
-
-    def points(z: np.ndarray) -> Keypoints:
-        return Keypoints(np.stack([z.real / size[1], z.imag / size[0]], 2), np.ones(z.shape))
-
-    return Pose(points(body), points(hands), points(face), FPS, size)
-
-
-def beat(frames=250) -> np.ndarray:
-    """Excitation with accents every 1.6 s and a pause of 2 s in the middle."""
-    t = np.arange(frames) / FPS
-    e = 0.9 * np.sin(2 * np.pi * t / 1.6) ** 3
-    middle = frames / FPS / 2
-    return np.where(np.abs(t - middle) < 1, -1.0, np.clip(e, -1, 1))
-
-
-def as_motion(pose: Pose, excitation: np.ndarray | None = None) -> Motion:
-    e = beat(len(pose)) if excitation is None else excitation
-    return Motion(
-        pose,
-        pose[:1],
-        None,
-        None,
-        (e + 1) / 2,
-        e,
-        np.ones(len(e)),
-        np.zeros((len(e), 2, 4), np.float32),
-    )
+from tests.helpers.motions import as_motion, beat
+from tests.helpers.stick_person import FPS, planted
+from tests.helpers.stick_person import PLANTED_SIZE as SIZE
 
 
 def pixels(pose: Pose) -> np.ndarray:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.motion.refocus import Regions, refocus
-from tests.motion.test_refocus import as_motion, planted
+from tests.helpers.motions import as_motion
+from tests.helpers.stick_person import planted
 
 
 @pytest.fixture(scope="module")

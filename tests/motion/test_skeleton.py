@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.motion import skeleton
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
-from tests.helpers.people import person, still_person
+from tests.helpers.people import person
+from tests.helpers.stick_person import still_person
 
 
 def read(path: Path) -> np.ndarray:

@@ -19,7 +19,8 @@ from pipeline.analysis.progress import Work, finish
 from pipeline.motion.refocus import refocus
 from pipeline.render.draft import draft
 from pipeline.values import Motion, Progress, Video
-from tests.helpers.tiny import figure, motion, portrait, speech, tiny_pipeline
+from tests.helpers.stick_person import figure
+from tests.helpers.tiny import motion, portrait, speech, tiny_pipeline
 
 
 @pytest.fixture(scope="module")

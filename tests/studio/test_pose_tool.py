@@ -16,8 +16,9 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.motion import pose_edits
 from pipeline.studio.cli import main
 from pipeline.values import Audio, Detection, Pose
-from tests.helpers.tiny import figure, portrait, tiny_pipeline
-from tests.motion.test_prosody import voice
+from tests.helpers.stick_person import figure
+from tests.helpers.tiny import portrait, tiny_pipeline
+from tests.helpers.voices import voice
 
 
 @pytest.fixture(scope="module")

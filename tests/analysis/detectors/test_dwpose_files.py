@@ -25,7 +25,7 @@ from tests.helpers.dwpose_people import (
     simcc,
 )
 from tests.helpers.onnx_files import write
-from tests.helpers.people import still_person
+from tests.helpers.stick_person import still_person
 
 GAIN = 0.05  # by which a crop's mean shifts the scores
 

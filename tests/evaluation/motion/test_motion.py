@@ -14,7 +14,8 @@ from pipeline.media import write_audio
 from pipeline.motion.refocus import refocus
 from pipeline.studio.cli import main
 from pipeline.values import Audio, Keypoints
-from tests.motion.test_refocus import as_motion, planted
+from tests.helpers.motions import as_motion
+from tests.helpers.stick_person import planted
 
 FPS, FRAMES = 25.0, 250
 

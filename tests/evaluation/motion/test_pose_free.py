@@ -10,7 +10,8 @@ from pipeline.evaluation.motion import pose_free
 from pipeline.media import read_audio
 from pipeline.motion.gestures import beats
 from pipeline.values import Keypoints, Pose
-from tests.helpers.speakers import speaker, spoken
+from tests.helpers.speakers import spoken
+from tests.helpers.stick_person import speaker
 
 SPEECH = spoken(12, pauses=((4.0, 4.8),))
 

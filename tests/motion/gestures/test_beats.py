@@ -15,7 +15,8 @@ from pipeline.motion.refocus import refocus
 from pipeline.studio.cli.parser import build_parser
 from pipeline.studio.request import Request
 from pipeline.values import Keypoints, Pose
-from tests.helpers.speakers import mirrored, motion, speaker, spoken, without
+from tests.helpers.speakers import mirrored, motion, spoken, without
+from tests.helpers.stick_person import speaker
 
 WRISTS = [4, 7]
 

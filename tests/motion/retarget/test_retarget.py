@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.motion import keypoints, retarget, skeleton, timing
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
-from tests.helpers.people import person, still_person
+from tests.helpers.people import person
+from tests.helpers.stick_person import still_person
 
 
 def joined(poses: list[Pose]) -> Pose:

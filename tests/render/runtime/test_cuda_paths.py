@@ -16,8 +16,7 @@ from pipeline.render.runtime.out_of_memory import Room
 from pipeline.render.runtime.placement import Placement, place
 from tests.helpers import fake_cuda
 from tests.helpers.published import tiny_published
-from tests.helpers.tiny import motion, portrait, speech, tiny_pipeline
-from tests.models.test_interaction import open_gates
+from tests.helpers.tiny import motion, open_gates, portrait, speech, tiny_pipeline
 
 FRAMES = 2
 

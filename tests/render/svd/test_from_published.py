@@ -21,7 +21,8 @@ from pipeline.render import load
 from pipeline.render.svd import from_published
 from pipeline.studio.cli import main
 from tests.helpers.published import SCHEDULER, UNET, small_pipeline, tiny_published, write_set
-from tests.helpers.tiny import figure, motion, portrait, speech
+from tests.helpers.stick_person import figure
+from tests.helpers.tiny import motion, portrait, speech
 
 SVD_UNET = UNET | {
     "sample_size": 96, "block_out_channels": (320, 640, 1280, 1280), "num_attention_heads": (5, 10, 20, 20),

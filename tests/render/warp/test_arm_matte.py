@@ -7,7 +7,7 @@ import torch
 from pipeline.render import warp
 from pipeline.render.warp.maps import crisp
 from pipeline.values import Pose
-from tests.render.warp.test_sleeves import (
+from tests.helpers.sleeves import (
     CUFF,
     LONG,
     SHIRT,

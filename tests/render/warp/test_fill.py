@@ -11,7 +11,8 @@ from pipeline.render.draft import layers
 from pipeline.render.tensors import to_tensor
 from pipeline.render.warp.layers import ABOVE
 from pipeline.render.warp.maps import push_pull
-from tests.helpers.tiny import figure, motion, portrait
+from tests.helpers.stick_person import figure
+from tests.helpers.tiny import motion, portrait
 
 
 def bricks(height: int = 160, width: int = 128) -> torch.Tensor:

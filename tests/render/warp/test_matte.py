@@ -8,7 +8,8 @@ from pipeline.motion.keypoints import HAND_EDGES
 from pipeline.render import warp
 from pipeline.render.warp import hands
 from pipeline.render.warp.layers import ABOVE
-from pipeline.values import Keypoints, Pose
+from pipeline.values import Pose
+from tests.helpers.stick_person import stick_person
 
 SIZE = (256, 256)
 SKIN, SHIRT, WALL = (0.85, 0.62, 0.5), (0.2, 0.45, 0.3), (0.35, 0.4, 0.75)
@@ -29,12 +30,17 @@ def pose(wrist: np.ndarray) -> Pose:
     body[[1, 2, 5, 8, 11]] = (128, 90), (88, 92), (168, 92), (100, 200), (156, 200)
     body[[0, 14, 15, 16, 17]] = (128, 55), (120, 50), (136, 50), (108, 54), (148, 54)
     hands = np.concatenate([np.zeros((21, 2)), fan(wrist)])
-    scores = (body.any(1), hands.any(1), np.zeros(68))
-    parts = [
-        Keypoints(p[None] / SIZE[0], s[None].astype(float))
-        for p, s in zip((body, hands, np.zeros((68, 2))), scores, strict=True)
-    ]
-    return Pose(*parts, 25, SIZE)
+    return stick_person(
+        body,
+        hands,
+        np.zeros((68, 2)),
+        SIZE,
+        unit=SIZE,
+        fps=25,
+        body_score=body.any(1),
+        hands_score=hands.any(1),
+        face_score=0.0,
+    )
 
 
 def shape(wrist: np.ndarray) -> torch.Tensor:

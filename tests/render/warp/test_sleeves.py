@@ -1,61 +1,22 @@
 """Arms of a reference that shows little of them: beyond its edge, foreshortened, beside cloth."""
 
-import numpy as np
 import pytest
 import torch
 
 from pipeline.render import warp
-from pipeline.values import Keypoints, Pose
-from tests.render.warp.test_warp import BODY, face
-
-SIZE = (192, 128)
-SLEEVE, CUFF, SKIN, SHIRT, WALL = (
-    (0.2, 0.3, 0.6), (0.16, 0.24, 0.5), (0.85, 0.65, 0.55), (0.3, 0.55, 0.3), (0.9, 0.9, 0.88),
-)  # fmt: skip
-
-
-def pose(wrists: tuple[tuple[float, float], tuple[float, float]], shift: float = 0.0) -> Pose:
-    """One frame: elbows at (36, 110), (92, 110), wrists and small hands as given, all moved up by `shift`."""
-    body = np.array(BODY, float)
-    body[4], body[7] = wrists
-    fan = np.array([(0, 0)] + [(f - 2, 1 + j) for f in range(5) for j in range(4)])
-    points = [body, np.concatenate([fan + body[7], fan + body[4]]), face()]
-    parts = [Keypoints((p - (0, shift))[None] / SIZE[::-1], np.ones((1, len(p)))) for p in points]
-    return Pose(*parts, 25, SIZE)
-
-
-SHORT, LONG = (
-    ((38, 118), (90, 118)),
-    ((16, 78), (112, 78)),
-)  # wrists towards the camera; forearms raised
-
-
-def painted(fore: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(1,3,192,128) a person in flat colours, whose forearms end at SHORT's wrists, and the mask."""
-    image = torch.tensor(WALL)[:, None, None].repeat(1, *SIZE)
-    mask = torch.zeros(SIZE)
-
-    def box(colour: tuple[float, ...], rows: tuple[int, int], columns: tuple[int, int]) -> None:
-        image[:, slice(*rows), slice(*columns)] = torch.tensor(colour)[:, None, None]
-        mask[slice(*rows), slice(*columns)] = 1
-
-    box(SHIRT, (68, 192), (46, 82))
-    box(SKIN, (28, 68), (48, 80))
-    for left, right in ((29, 46), (82, 99)):
-        box(SLEEVE, (72, 108), (left, right))
-        box(fore, (108, 124), (left, right))
-    return image[None], mask[None, None]
-
-
-def raised(fore: tuple[float, ...]) -> warp.Warped:
-    image, mask = painted(fore)
-    return warp.warp(
-        warp.plates(image, warp.Points.of(pose(SHORT)), mask), warp.Points.of(pose(LONG))
-    )
-
-
-def colour_at(out: warp.Warped, x: int, y: int) -> torch.Tensor:
-    return out.image[0, 0, :, y - 2 : y + 3, x - 2 : x + 3].mean((1, 2))
+from tests.helpers.sleeves import (
+    CUFF,
+    LONG,
+    SHIRT,
+    SHORT,
+    SKIN,
+    SLEEVE,
+    WALL,
+    colour_at,
+    painted,
+    pose,
+    raised,
+)
 
 
 @pytest.mark.parametrize(("x", "y"), [(26, 94), (102, 94)])

@@ -8,49 +8,9 @@ import torch
 
 from pipeline.render import warp
 from pipeline.render.tensors import to_tensor
-from pipeline.values import Keypoints, Pose
-from tests.helpers.tiny import figure
-
-SIZE = (192, 128)
-BODY = [
-    (64, 50), (64, 75), (44, 76), (36, 110), (40, 140), (84, 76), (92, 110), (88, 140), (52, 140), (52, 185),
-    (52, 230), (76, 140), (76, 185), (76, 230), (59, 44), (69, 44), (50, 46), (78, 46),
-]  # fmt: skip
-
-
-def face(gap: float = 0.0, middle: tuple[float, float] = (64, 48)) -> np.ndarray:
-    """(68,2) pixels of a plain face about 40 pixels high."""
-    turn = np.linspace(np.pi, 0, 17)
-    jaw = np.stack([-np.cos(turn) * -14, np.sin(turn) * 17], 1) * [1, 1]
-    brows = [(x, -9) for x in (-11, -9, -7, -5, -3, 3, 5, 7, 9, 11)]
-    nose = [(0, -6), (0, -3), (0, 0), (0, 2), (-3, 4), (-1.5, 4.5), (0, 5), (1.5, 4.5), (3, 4)]
-    eye = [(-2.5, 0), (-1, -1.2), (1, -1.2), (2.5, 0), (1, 1.2), (-1, 1.2)]
-    eyes = [(x + side, y - 5) for side in (-6, 6) for x, y in eye]
-    outer = [(-6, 9), (-4, 8), (-2, 7.5), (0, 7.8), (2, 7.5), (4, 8), (6, 9)]
-    outer += [(4, 10.5 + gap), (2, 11.2 + gap), (0, 11.4 + gap), (-2, 11.2 + gap), (-4, 10.5 + gap)]
-    inner = [
-        (-5, 9),
-        (-2, 9),
-        (0, 9),
-        (2, 9),
-        (5, 9),
-        (2, 9.2 + gap),
-        (0, 9.2 + gap),
-        (-2, 9.2 + gap),
-    ]
-    points = np.array([*jaw, *brows, *nose, *eyes, *outer, *inner])
-    points[4:13, 1] += 0.6 * gap
-    return points + middle
-
-
-def pose(frames: int = 1, gap: float = 0.0) -> Pose:
-    def part(points: np.ndarray) -> Keypoints:
-        xy = np.repeat(np.asarray(points, float)[None] / SIZE[::-1], frames, 0)
-        return Keypoints(xy, np.ones(xy.shape[:2]))
-
-    fan = [(0, 0)] + [(f * 2 - 4, 3 * (j + 1)) for f in range(5) for j in range(4)]
-    hands = np.concatenate([np.array(fan) + BODY[7], np.array(fan) + BODY[4]])
-    return Pose(part(BODY), part(hands), part(face(gap)), 25, SIZE)
+from pipeline.values import Pose
+from tests.helpers.stick_person import WARP_SIZE as SIZE
+from tests.helpers.stick_person import figure, small_person
 
 
 def picture() -> torch.Tensor:
@@ -71,17 +31,17 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @pytest.fixture(scope="module")
 def plates() -> warp.Plates:
-    return warp.plates(picture(), warp.Points.of(pose()))
+    return warp.plates(picture(), warp.Points.of(small_person()))
 
 
 def moved(shift: tuple[float, float], frames: int = 1) -> warp.Points:
-    points = warp.Points.of(pose(frames))
+    points = warp.Points.of(small_person(frames))
     step = torch.tensor([*shift, 0.0])
     return warp.Points(*(p + step for p in (points.body, points.hands, points.face)))
 
 
 def test_own_pose_returns_the_reference(plates: warp.Plates) -> None:
-    out = warp.warp(plates, warp.Points.of(pose(2)))
+    out = warp.warp(plates, warp.Points.of(small_person(2)))
     assert out.image.shape == (1, 2, 3, *SIZE) and out.validity.shape == (1, 2, 1, *SIZE)
     assert psnr(out.image[0, 0], picture()[0]) > 45
     assert out.validity.min() > 0.99
@@ -102,7 +62,7 @@ def test_a_frame_without_points_is_the_reference(plates: warp.Plates) -> None:
 
 
 def test_a_wrong_shape_is_named(plates: warp.Plates) -> None:
-    points = warp.Points.of(pose())
+    points = warp.Points.of(small_person())
     with pytest.raises(ValueError, match="target needs points"):
         warp.warp(plates, replace(points, face=points.face[:, :, :60]))
 
@@ -126,7 +86,7 @@ def test_small_jitter_makes_a_small_change(plates: warp.Plates) -> None:
 
 
 def test_a_missing_arm_is_left_out_and_a_missing_leg_follows(plates: warp.Plates) -> None:
-    points = warp.Points.of(pose())
+    points = warp.Points.of(small_person())
     points.body[..., [3, 4], 2] = 0  # right elbow and wrist
     points.hands[:, :, 21:, 2] = 0
     points.body[..., [9, 10, 12, 13], 2] = 0
@@ -146,19 +106,19 @@ def test_the_head_goes_with_its_body_points_when_the_face_is_missing(plates: war
 
 
 def test_an_opened_mouth_is_painted_dark_and_a_shut_one_is_not(plates: warp.Plates) -> None:
-    out = warp.warp(plates, warp.Points.of(pose(gap=5.0)))
+    out = warp.warp(plates, warp.Points.of(small_person(gap=5.0)))
     inside = out.image[0, 0, :, 60:62, 63:66].mean()
     assert inside < 0.6 * picture()[0, :, 60:62, 63:66].mean()
     assert out.validity[0, 0, 0, 59:62, 64].max() < 0.3
-    shut = warp.warp(plates, warp.Points.of(pose(gap=0.0)))
+    shut = warp.warp(plates, warp.Points.of(small_person(gap=0.0)))
     assert shut.validity[0, 0, 0, 55:62, 64].min() > 0.99
 
 
 def test_an_open_mouth_closes() -> None:
     image = picture() * 0.2 + 0.6
     image[:, :, 57:63, 60:69] = 0.05  # a dark mouth that is open by 5 pixels
-    opened = warp.plates(image, warp.Points.of(pose(gap=5.0)))
-    out = warp.warp(opened, warp.Points.of(pose(gap=0.0)))
+    opened = warp.plates(image, warp.Points.of(small_person(gap=5.0)))
+    out = warp.warp(opened, warp.Points.of(small_person(gap=0.0)))
     assert (out.image[0, 0, :, 50:66, 58:71].mean(0) < 0.3).sum() < 0.35 * (
         image[0].mean(0) < 0.3
     ).sum()
@@ -169,16 +129,16 @@ def test_teeth_leave_no_line_between_closed_lips() -> None:
     image[:, :, 229:249, 240:273] = (
         1.0  # a smile's teeth, a little beyond the inner lips that were detected
     )
-    smiling = warp.plates(image, warp.Points.of(pose(gap=4.6)))
+    smiling = warp.plates(image, warp.Points.of(small_person(gap=4.6)))
     for gap in (-0.2, -0.15, 0.0):  # lips apart by 0, 0.2 and 0.8 of the 768 rows
-        out = warp.warp(smiling, warp.Points.of(pose(gap=gap)))
+        out = warp.warp(smiling, warp.Points.of(small_person(gap=gap)))
         white = out.image[0, 0, :, 200:280, 248:264].mean(0) > 0.8
         assert white.sum(0).max() <= (0 if gap < 0 else 1)
 
 
 def test_frames_and_people_do_not_mix() -> None:
     two = torch.cat([picture(), 1 - picture()])
-    first, second = warp.Points.of(pose(2)), moved((0.06, 0.03), 2)
+    first, second = warp.Points.of(small_person(2)), moved((0.06, 0.03), 2)
     both = warp.Points(
         *(torch.cat([getattr(first, n), getattr(second, n)]) for n in ("body", "hands", "face"))
     )
@@ -186,7 +146,7 @@ def test_frames_and_people_do_not_mix() -> None:
         *(torch.cat([getattr(first[:1], n)] * 2)[:, :1] for n in ("body", "hands", "face"))
     )
     out = warp.warp(warp.plates(two, reference), both)
-    alone = warp.warp(warp.plates(two[1:], warp.Points.of(pose())), second)
+    alone = warp.warp(warp.plates(two[1:], warp.Points.of(small_person())), second)
     assert torch.allclose(out.image[1], alone.image[0], atol=1e-4)
     assert torch.allclose(out.validity[1], alone.validity[0], atol=1e-3)
 
@@ -203,14 +163,14 @@ def test_other_sizes_show_the_same_picture(plates: warp.Plates, size: tuple[int,
 def test_a_mask_keeps_the_background_outside_it() -> None:
     mask = torch.zeros(1, 1, *SIZE)
     mask[..., 25:190, 34:94] = 1
-    out = warp.warp(warp.plates(picture(), warp.Points.of(pose()), mask), moved((0.1, 0)))
+    out = warp.warp(warp.plates(picture(), warp.Points.of(small_person()), mask), moved((0.1, 0)))
     assert psnr(out.image[0, 0, :, :, :24], picture()[0, :, :, :24]) > 60
     assert out.validity[0, 0, 0, 100, 36] < 0.2  # uncovered by the person who moved on
 
 
 def test_fingers_out_of_the_picture_do_not_make_everything_a_hand():
     """Two missing points of a finger lie on each other: such a bone once was near to every pixel."""
-    points = warp.Points.of(pose())
+    points = warp.Points.of(small_person())
     points.hands[:, :, 17:21, 2] = 0
     layers = warp.plates(picture(), points)
     moved = warp.warp(layers, points)
