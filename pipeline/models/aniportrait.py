@@ -22,15 +22,17 @@ from pipeline.models.state_dict import fill, read_settings, read_state
 from pipeline.values import Audio
 
 VERTICES = 468
-LINES = 2000  # video frames whose offsets are computed at a time: 11 MB
+BLOCK_FRAMES = 2000  # video frames whose offsets are computed at a time: 11 MB
 
 
 @dataclass(frozen=True)
 class MeshMotion:
     """What a face mesh does while its owner speaks, one row per video frame.
 
-    offsets: (T, 468, 3) float32 cm from the reference's own vertices in the canonical head frame (x to the
-    image's right, y up, z towards the viewer). tokens: (T, 1, d) float32 speech features.
+    Attributes:
+        offsets: (T, 468, 3) float32 cm from the reference's own vertices in the canonical head frame
+            (x to the image's right, y up, z towards the viewer).
+        tokens: (T, 1, d) float32 speech features.
     """
 
     offsets: np.ndarray
@@ -49,30 +51,37 @@ class Audio2Mesh(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_published(cls, paths: Mapping[str, Path]) -> Audio2Mesh:
-        """The network with the weights of `audio2mesh` and the settings of `wav2vec2_config` in `paths`."""
+        """Return the network of the files `audio2mesh` (weights) and `wav2vec2_config` in `paths`."""
         state = read_state(paths["audio2mesh"])
-        sizes = {"latent_dim": len(state["in_fn.weight"])} if "in_fn.weight" in state else {}
+        settings = read_settings(paths["wav2vec2_config"])
+        sizes = {}
+        if "in_fn.weight" in state:
+            sizes["latent_dim"] = len(state["in_fn.weight"])
         with torch.device("meta"):
-            model = cls(read_settings(paths["wav2vec2_config"]), **sizes)
+            model = cls(settings, **sizes)
         return fill(model, state, paths["audio2mesh"])
 
     def forward(self, values: Tensor, rows: int) -> Tensor:
-        """Offsets (B, rows, 1404) of normalised samples (B, n), the whole clip at once."""
-        return self.out_fn(self.in_fn(wav2vec.whole(self.audio_encoder, values, rows)))
+        """Return offsets (B, rows, 1404) of normalized samples (B, n), the whole clip at once."""
+        return self._offsets(wav2vec.encode_at_once(self.audio_encoder, values, rows))
 
     @torch.no_grad()
     def predict(self, audio: Audio, fps: float, frames: int) -> MeshMotion:
-        """The face motion of `frames` video frames, each at its middle; held where the speech has ended."""
-        states = wav2vec.at_frames(_listen(self, audio, fps, frames), fps, frames)
+        """Return the face motion of `frames` video frames, each at its middle.
+
+        Where the speech has ended, the last row is held.
+        """
+        samples = wav2vec.normalized_samples(audio, fps, frames)
+        values = torch.from_numpy(samples).to(self.device, self.dtype)
+        rows = wav2vec.encode(self.audio_encoder, values, wav2vec.row_count(len(samples)))
+        states = wav2vec.at_frames(rows, fps, frames)
         offsets = np.empty((frames, VERTICES, 3), np.float32)
-        for start in range(0, frames, LINES):
-            made = self.out_fn(self.in_fn(states[start : start + LINES].to(self.dtype)))
-            offsets[start : start + LINES] = made.float().cpu().numpy().reshape(-1, VERTICES, 3)
+        for start in range(0, frames, BLOCK_FRAMES):
+            block = slice(start, start + BLOCK_FRAMES)
+            moved = self._offsets(states[block].to(self.dtype)).float().cpu()
+            offsets[block] = moved.numpy().reshape(-1, VERTICES, 3)
         return MeshMotion(offsets, states[:, None].cpu().numpy())
 
-
-def _listen(model: Audio2Mesh, audio: Audio, fps: float, frames: int) -> Tensor:
-    """States (rows, d) float32 of the speech, 30 rows per second."""
-    values = wav2vec.heard(audio, fps, frames)
-    given = torch.from_numpy(values).to(model.device, model.dtype)
-    return wav2vec.encode(model.audio_encoder, given, wav2vec.rows_of(len(values)))
+    def _offsets(self, states: Tensor) -> Tensor:
+        """Return offsets (..., 1404) of speech states (..., d)."""
+        return self.out_fn(self.in_fn(states))

@@ -1,12 +1,12 @@
-"""Audio2Pose, the embedded network: speech -> mouth parameters at any frame rate, on a CPU in milliseconds.
+"""Audio2Pose, the embedded network: speech -> mouth parameters at any frame rate, fast on a CPU.
 
-A small residual convolution net over log-mel features, trained only on synthetic speech with rule labels
-(`pipeline.training.train_audio2pose`). Field of view +-0.6 s. The parameter order is that of `motion.face`.
+A small residual convolution net over log-mel features, trained only on synthetic speech with rule
+labels (`pipeline.training.train_audio2pose`). It sees 0.6 s of sound on either side of a frame. The
+order of the parameters is `motion.face_animation.PARAMETERS`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,20 +19,43 @@ from torch.nn import functional as F
 from pipeline.values import Audio, InputError
 
 SAMPLE_RATE = 16000
-HOP, WINDOW, FFT = 160, 400, 512  # 100 feature frames per second
-OUTPUT_RATE = 50
-PARAMETERS, VISEMES = 10, 16  # viseme 0 is silence
-FLOOR = 1e-10
-CHUNK, CONTEXT = (
-    3000,
-    150,
-)  # feature frames: 30 s at a time with 1.5 s around, so that memory is bounded
-TOKEN_OFFSETS = (-0.08, -0.04, 0.0, 0.04, 0.08)  # s around a frame's time, the tokens of that frame
-LEVEL_CLOSED, LEVEL_OPEN = (
-    -78.0,
-    -70.0,
-)  # dBFS of the loudest speech-like part: under it nobody speaks
-INHALE, RELEASE = 0.40, 0.24  # s for which the mouth may move before and after detected speech
+# 100 feature frames a second
+HOP_SAMPLES = 160
+WINDOW_SAMPLES = 400
+FFT_SAMPLES = 512
+OUTPUT_HZ = 50
+PARAMETER_COUNT = 10
+VISEME_COUNT = 16  # viseme 0 is silence
+POWER_FLOOR = 1e-10
+PRE_EMPHASIS = 0.95
+NYQUIST_MARGIN = (
+    0.98  # of half the sample rate: where the lowest edge may end that a warp pushes up
+)
+MIN_EDGE_HZ = 1  # keeps narrow filters from dividing by zero
+MIN_FILTER_SUM = 1e-3
+# Feature frames: 30 s at a time with 1.5 s around, so that memory is bounded
+CHUNK = 3000
+CONTEXT = 150
+# Speech-like frames lie within 22 dB of the loud ones; log10 power: 2.2
+ACTIVE_QUANTILE = 0.95
+ACTIVE_RANGE = 2.2
+MEL_SPREAD = 0.6  # usual deviation of a band over speech, in log10 power
+MEL_LIMIT = 4.0
+TOKEN_OFFSETS_SECONDS = (-0.08, -0.04, 0.0, 0.04, 0.08)  # around a frame's time: its tokens
+# Level of the loudest speech-like part: below the first nobody speaks, above the second somebody does
+CLOSED_DBFS = -78.0
+OPEN_DBFS = -70.0
+SILENCE_DBFS = -120.0
+LEVEL_FLOOR = 1e-12
+LOUDEST_PERCENTILE = 95
+# How long the mouth may move before detected speech, for the breath, and after it
+INHALE_SECONDS = 0.40
+RELEASE_SECONDS = 0.24
+# The gate on the mouth: means over 5 rows (0.1 s) leave out blips, a 9-row Hann window rounds it
+BLIP_ROWS = 5
+HANN_ROWS = 9
+GATE_LOW = 0.25
+GATE_WIDTH = 0.35
 # Row t answers for (t + PHASE) / fps: of -0.25 to 0.75 the best on real clips, by 0.01 in r over 0.5
 PHASE = 0.25
 
@@ -41,8 +64,10 @@ PHASE = 0.25
 class FaceMotion:
     """What a face does while it speaks, one row per video frame.
 
-    params: (T, 10) in [0, 1]. tokens: (T, n, d) float32 network features around each frame.
-    speech: (T,) in [0, 1].
+    Attributes:
+        params: (T, 10) mouth parameters in [0, 1].
+        tokens: (T, n, d) float32 network features around each frame.
+        speech: (T,) in [0, 1], how surely somebody speaks.
     """
 
     params: np.ndarray
@@ -50,45 +75,77 @@ class FaceMotion:
     speech: np.ndarray
 
 
-def mel_bank(mels: int = 64, low: float = 60.0, high: float = 7600.0, warp: float = 1.0) -> Tensor:
-    """(FFT / 2 + 1, mels) triangular filters on the mel scale 2595 log10(1 + f / 700).
+@dataclass(frozen=True)
+class _Output:
+    """What the network gives for a whole clip, float32 on the CPU, M rows at 50 Hz.
 
-    `warp` stretches the frequencies, as vocal tract length perturbation does.
+    Attributes:
+        params: (10, M) in [0, 1].
+        visemes: (16, M) logits.
+        features: (d, M).
     """
 
-    def mel(f: np.ndarray | float) -> np.ndarray:
-        return 2595 * np.log10(1 + np.asarray(f) / 700)
+    params: Tensor
+    visemes: Tensor
+    features: Tensor
 
-    edges = 700 * (10 ** (np.linspace(mel(low), mel(high), mels + 2) / 2595) - 1)
-    edges = np.minimum(edges * warp, SAMPLE_RATE / 2 * np.linspace(0.98, 1.0, mels + 2))
-    bins = np.arange(FFT // 2 + 1) * SAMPLE_RATE / FFT
-    rise = (bins[:, None] - edges[:-2]) / np.maximum(edges[1:-1] - edges[:-2], 1)
-    fall = (edges[2:] - bins[:, None]) / np.maximum(edges[2:] - edges[1:-1], 1)
+
+def mel_bank(mels: int = 64, low: float = 60.0, high: float = 7600.0, warp: float = 1.0) -> Tensor:
+    """Return (FFT / 2 + 1, mels) triangular filters on the mel scale 2595 log10(1 + f / 700).
+
+    Args:
+        mels: number of filters.
+        low: lowest edge in Hz.
+        high: highest edge in Hz.
+        warp: stretches the frequencies, as vocal tract length perturbation does.
+    """
+
+    def mel(hertz: float) -> float:
+        return 2595 * np.log10(1 + np.asarray(hertz) / 700)
+
+    points = np.linspace(mel(low), mel(high), mels + 2)
+    edges = 700 * (10 ** (points / 2595) - 1)
+    ceiling = SAMPLE_RATE / 2 * np.linspace(NYQUIST_MARGIN, 1.0, mels + 2)
+    edges = np.minimum(edges * warp, ceiling)
+    bins = np.arange(FFT_SAMPLES // 2 + 1) * SAMPLE_RATE / FFT_SAMPLES
+    left = edges[:-2]
+    center = edges[1:-1]
+    right = edges[2:]
+    rise = (bins[:, None] - left) / np.maximum(center - left, MIN_EDGE_HZ)
+    fall = (right - bins[:, None]) / np.maximum(right - center, MIN_EDGE_HZ)
     bank = np.maximum(0, np.minimum(rise, fall))
-    return torch.tensor(bank / np.maximum(bank.sum(0), 1e-3), dtype=torch.float32)
+    total = np.maximum(bank.sum(0), MIN_FILTER_SUM)
+    return torch.tensor(bank / total, dtype=torch.float32)
 
 
 def log_mel(samples: Tensor, bank: Tensor) -> Tensor:
-    """(B, mels, N) log10 mel power of (B, n) samples; feature frame k is centred on sample 160 k."""
-    frames = samples.shape[-1] // HOP + 1
-    emphasised = torch.cat([samples[:, :1] * 0.05, samples[:, 1:] - 0.95 * samples[:, :-1]], 1)
-    padded = F.pad(emphasised, (WINDOW // 2, WINDOW // 2 + HOP))
-    cut = padded.unfold(1, WINDOW, HOP)[:, :frames]
-    spectrum = torch.fft.rfft(cut * torch.hann_window(WINDOW, device=samples.device), FFT)
-    return torch.log10(
-        spectrum.real.square().add_(spectrum.imag.square()) @ bank + FLOOR
-    ).transpose(1, 2)
+    """Return (B, mels, N) log10 mel power of samples (B, n); frame k is centered on sample 160 k."""
+    frames = samples.shape[-1] // HOP_SAMPLES + 1
+    first = samples[:, :1] * (1 - PRE_EMPHASIS)
+    others = samples[:, 1:] - PRE_EMPHASIS * samples[:, :-1]
+    emphasized = torch.cat([first, others], 1)
+    half = WINDOW_SAMPLES // 2
+    padded = F.pad(emphasized, (half, half + HOP_SAMPLES))
+    cut = padded.unfold(1, WINDOW_SAMPLES, HOP_SAMPLES)[:, :frames]
+    window = torch.hann_window(WINDOW_SAMPLES, device=samples.device)
+    spectrum = torch.fft.rfft(cut * window, FFT_SAMPLES)
+    power = spectrum.real.square().add_(spectrum.imag.square())
+    mel = torch.log10(power @ bank + POWER_FLOOR)
+    return mel.transpose(1, 2)
 
 
 def normalize(mel: Tensor) -> Tensor:
-    """(B, mels, N) with every band's mean over the active frames taken off: microphone and level cancel.
+    """Return (B, mels, N) with every band's mean over the active frames taken off.
 
-    Active frames lie within 22 dB of the 95th percentile of the frame level, each clip by itself.
+    Microphone and level cancel. Active frames lie within 22 dB of the 95th percentile of the frame
+    level, each clip by itself.
     """
     level = mel.mean(1)
-    active = (level > torch.quantile(level, 0.95, dim=1, keepdim=True) - 2.2).to(mel.dtype)[:, None]
-    mean = (mel * active).sum(2, keepdim=True) / active.sum(2, keepdim=True).clamp_min(1)
-    return ((mel - mean) / 0.6).clamp(-4, 4)
+    loud = torch.quantile(level, ACTIVE_QUANTILE, dim=1, keepdim=True)
+    active = (level > loud - ACTIVE_RANGE).to(mel.dtype)[:, None]
+    count = active.sum(2, keepdim=True).clamp_min(1)
+    mean = (mel * active).sum(2, keepdim=True) / count
+    return ((mel - mean) / MEL_SPREAD).clamp(-MEL_LIMIT, MEL_LIMIT)
 
 
 class Block(nn.Module):
@@ -102,7 +159,9 @@ class Block(nn.Module):
         self.out = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(self.drop(F.silu(self.conv(self.norm(x)))))
+        hidden = self.conv(self.norm(x))
+        hidden = self.drop(F.silu(hidden))
+        return x + self.out(hidden)
 
 
 class Audio2Pose(ModelMixin, ConfigMixin):
@@ -120,11 +179,11 @@ class Audio2Pose(ModelMixin, ConfigMixin):
         self.stem = nn.Conv1d(mels, channels, 5, stride=2, padding=2)
         self.blocks = nn.ModuleList(Block(channels, d, dropout) for d in dilations)
         self.norm = nn.GroupNorm(8, channels)
-        self.params = nn.Conv1d(channels, PARAMETERS, 1)
-        self.visemes = nn.Conv1d(channels, VISEMES, 1)
+        self.params = nn.Conv1d(channels, PARAMETER_COUNT, 1)
+        self.visemes = nn.Conv1d(channels, VISEME_COUNT, 1)
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Parameters (B, 10, M) in [0, 1], viseme logits (B, 16, M), features (B, channels, M).
+        """Return parameters (B, 10, M) in [0, 1], viseme logits (B, 16, M), features (B, channels, M).
 
         M = ceil(N / 2).
         """
@@ -132,108 +191,136 @@ class Audio2Pose(ModelMixin, ConfigMixin):
         for block in self.blocks:
             x = block(x)
         features = self.norm(x)
-        return torch.sigmoid(self.params(features)), self.visemes(features), features
+        params = torch.sigmoid(self.params(features))
+        return params, self.visemes(features), features
 
     @torch.no_grad()
     def predict(self, audio: Audio, fps: float, frames: int) -> FaceMotion:
-        """The face motion of `frames` video frames; row t answers for the time (t + 0.25) / fps."""
+        """Return the face motion of `frames` video frames; row t answers for (t + 0.25) / fps."""
         samples = check_audio(audio, fps, frames)
         was_training = self.training
         self.eval()
         try:
-            params, visemes, features = self._whole(samples)
+            output = self._output(samples)
         finally:
             self.train(was_training)
-        voiced = 1 - torch.softmax(visemes, 0)[0].numpy()
-        speech = voiced * _loud_enough(samples, voiced)
-        params = params.numpy().T * _mouth_gate(speech)[:, None]
+        silence = torch.softmax(output.visemes, 0)[0]
+        voiced = 1 - silence.numpy()
+        speech = voiced * _speech_level(samples, voiced)
+        gate = _mouth_gate(speech)
+        params = output.params.numpy().T * gate[:, None]
         times = (np.arange(frames) + PHASE) / fps
-        tokens = tokens_at(features.numpy().T, times)
-        return FaceMotion(_at(params, times), tokens, _at(speech[:, None], times)[:, 0])
+        tokens = tokens_at(output.features.numpy().T, times)
+        return FaceMotion(_rows_at(params, times), tokens, _rows_at(speech[:, None], times)[:, 0])
 
     @torch.no_grad()
     def features(self, audio: Audio) -> np.ndarray:
-        """(M, channels) float32 network features of the whole sound at 50 Hz, for `tokens_at`."""
-        return self._whole(check_audio(audio, OUTPUT_RATE, 1))[2].numpy().T
+        """Return (M, channels) float32 network features of the whole sound at 50 Hz, for `tokens_at`."""
+        samples = check_audio(audio, OUTPUT_HZ, 1)
+        return self._output(samples).features.numpy().T
 
-    def _whole(self, samples: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Network output (k, M) float32 on the CPU for a clip of any length, chunk by chunk."""
-        bank = mel_bank(self.config.mels)
-        step = CHUNK * HOP
-        pieces = []
-        for start in range(0, len(samples), step):
-            left = min(start, 2 * HOP)  # the window of a chunk's first frames reaches back
-            cut = samples[start - left : start + step + 2 * HOP]
-            mel = log_mel(torch.from_numpy(cut)[None], bank)[..., left // HOP :]
-            pieces.append(mel[..., :CHUNK] if start + step < len(samples) else mel)
-        mel = normalize(torch.cat(pieces, 2))
-        out: list[tuple[Tensor, ...]] = []
+    def _output(self, samples: np.ndarray) -> _Output:
+        """Return the network's output for a clip of any length, chunk by chunk."""
+        mel = _clip_mel(samples, self.config.mels)
+        params = []
+        visemes = []
+        features = []
         for start in range(0, mel.shape[2], CHUNK):
             left = min(start, CONTEXT)
             part = mel[..., start - left : start + CHUNK + CONTEXT].to(self.device, self.dtype)
             keep = slice(left // 2, (left + CHUNK) // 2)
-            out.append(tuple(y[0, :, keep].float().cpu() for y in self(part)))
-        params, visemes, features = (torch.cat(list(kind), 1) for kind in zip(*out, strict=True))
-        return params, visemes, features
+            part_params, part_visemes, part_features = self(part)
+            params.append(part_params[0, :, keep].float().cpu())
+            visemes.append(part_visemes[0, :, keep].float().cpu())
+            features.append(part_features[0, :, keep].float().cpu())
+        return _Output(torch.cat(params, 1), torch.cat(visemes, 1), torch.cat(features, 1))
+
+
+def _clip_mel(samples: np.ndarray, mels: int) -> Tensor:
+    """Return (1, mels, N) normalized features of samples (n,), computed chunk by chunk."""
+    bank = mel_bank(mels)
+    step = CHUNK * HOP_SAMPLES
+    reach = 2 * HOP_SAMPLES  # the window of a chunk's first and last frames reaches that far
+    pieces = []
+    for start in range(0, len(samples), step):
+        left = min(start, reach)
+        cut = torch.from_numpy(samples[start - left : start + step + reach])
+        mel = log_mel(cut[None], bank)[..., left // HOP_SAMPLES :]
+        is_last = start + step >= len(samples)
+        pieces.append(mel if is_last else mel[..., :CHUNK])
+    return normalize(torch.cat(pieces, 2))
 
 
 def tokens_at(features: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(T, n, d) float32 tokens: features (M, d) around each of `times` (T,) seconds."""
-    return np.stack([_at(features, times + d) for d in TOKEN_OFFSETS], axis=1).astype(np.float32)
+    """Return (T, n, d) float32 tokens: features (M, d) around each of `times` (T,) seconds."""
+    around = [_rows_at(features, times + offset) for offset in TOKEN_OFFSETS_SECONDS]
+    return np.stack(around, axis=1).astype(np.float32)
 
 
 def check_audio(audio: Audio, fps: float, frames: int) -> np.ndarray:
-    """The samples at 16 kHz float32; ValueError when the request makes no sense."""
+    """Return the samples at 16 kHz float32; raise InputError when the request makes no sense."""
     if audio.rate != SAMPLE_RATE:
         raise InputError(
-            f"audio is at {audio.rate} Hz but audio2pose hears {SAMPLE_RATE} Hz; read it with media.read_audio"
+            f"audio is at {audio.rate} Hz but audio2pose hears {SAMPLE_RATE} Hz; "
+            "read it with media.read_audio"
         )
-    if (
-        audio.samples.ndim != 1
-        or len(audio.samples) < WINDOW
-        or not np.isfinite(audio.samples).all()
-    ):
+    samples = audio.samples
+    is_long_mono = samples.ndim == 1 and len(samples) >= WINDOW_SAMPLES
+    if not is_long_mono or not np.isfinite(samples).all():
         raise InputError(
-            f"audio of shape {audio.samples.shape} must be mono, finite and at least {WINDOW} samples long"
+            f"audio of shape {samples.shape} must be mono, finite and "
+            f"at least {WINDOW_SAMPLES} samples long"
         )
     if not (fps > 0 and frames >= 1):
         raise InputError(f"fps {fps} and frames {frames} must be positive")
-    return np.ascontiguousarray(audio.samples, np.float32)
+    return np.ascontiguousarray(samples, np.float32)
 
 
-def _loud_enough(samples: np.ndarray, voiced: np.ndarray) -> float:
-    """A factor in [0, 1] for the clip: 0 when what sounds like speech stays under the absolute level."""
-    size = SAMPLE_RATE // OUTPUT_RATE
-    padded = np.pad(samples, (0, max(0, len(voiced) * size - len(samples))))[: len(voiced) * size]
-    level = 10 * np.log10(np.mean(padded.reshape(-1, size).astype(np.float64) ** 2, axis=1) + 1e-12)
-    spoken = level[voiced > 0.5]
-    loudest = float(np.percentile(spoken, 95)) if len(spoken) else -120.0
-    return float(np.clip((loudest - LEVEL_CLOSED) / (LEVEL_OPEN - LEVEL_CLOSED), 0, 1))
+def _speech_level(samples: np.ndarray, voiced: np.ndarray) -> float:
+    """Return a factor in [0, 1] for the clip: 0 when all that sounds like speech is too quiet.
+
+    Args:
+        samples: (n,) of the clip.
+        voiced: (M,) in [0, 1] at 50 Hz.
+    """
+    size = SAMPLE_RATE // OUTPUT_HZ
+    count = len(voiced) * size
+    padded = np.pad(samples, (0, max(0, count - len(samples))))[:count]
+    blocks = padded.reshape(-1, size).astype(np.float64)
+    power = np.mean(blocks**2, axis=1)
+    level = 10 * np.log10(power + LEVEL_FLOOR)
+    speech_level = level[voiced > 0.5]
+    loudest = SILENCE_DBFS
+    if len(speech_level):
+        loudest = float(np.percentile(speech_level, LOUDEST_PERCENTILE))
+    share = (loudest - CLOSED_DBFS) / (OPEN_DBFS - CLOSED_DBFS)
+    return float(np.clip(share, 0, 1))
 
 
 def _mouth_gate(speech: np.ndarray) -> np.ndarray:
-    """(M,) in [0, 1]: 1 from 0.4 s before speech, for the breath, to 0.24 s after it, 0 elsewhere, smooth."""
-    before, after = (int(round(s * OUTPUT_RATE)) for s in (INHALE, RELEASE))
-    core = np.convolve(
-        np.pad(speech, 2, mode="edge"), np.full(5, 0.2), mode="valid"
-    )  # 0.1 s: no blips
+    """Return (M,) in [0, 1]: 1 from 0.4 s before speech to 0.24 s after it, 0 elsewhere, smooth."""
+    before = int(round(INHALE_SECONDS * OUTPUT_HZ))
+    after = int(round(RELEASE_SECONDS * OUTPUT_HZ))
+    core = _same_length_convolution(speech, np.full(BLIP_ROWS, 1 / BLIP_ROWS))
     padded = np.pad(core, (after, before))
     near = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1).max(1)
-    kernel = np.hanning(9)[1:-1]
-    smooth = np.convolve(np.pad(near, 3, mode="edge"), kernel / kernel.sum(), mode="valid")
-    x = np.clip((smooth - 0.25) / 0.35, 0, 1)
+    kernel = np.hanning(HANN_ROWS)[1:-1]
+    smooth = _same_length_convolution(near, kernel / kernel.sum())
+    x = np.clip((smooth - GATE_LOW) / GATE_WIDTH, 0, 1)
     return x * x * (3 - 2 * x)
 
 
-def _at(curves: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Rows of (M, k) curves at 50 Hz, interpolated linearly at `times` seconds and held at the ends."""
-    place = np.clip(times * OUTPUT_RATE, 0, len(curves) - 1)
-    low = np.minimum(np.floor(place).astype(int), max(len(curves) - 2, 0))
-    high = np.minimum(low + 1, len(curves) - 1)
+def _same_length_convolution(curve: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Return the curve (M,) convolved with an odd kernel, its ends held."""
+    padded = np.pad(curve, len(kernel) // 2, mode="edge")
+    return np.convolve(padded, kernel, mode="valid")
+
+
+def _rows_at(curves: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return rows of curves (M, k) at 50 Hz at `times` seconds, linear between, held at the ends."""
+    last = len(curves) - 1
+    place = np.clip(times * OUTPUT_HZ, 0, last)
+    low = np.minimum(np.floor(place).astype(int), max(last - 1, 0))
+    high = np.minimum(low + 1, last)
     share = (place - low)[:, None]
     return curves[low] * (1 - share) + curves[high] * share
-
-
-def receptive_field(dilations: tuple[int, ...]) -> float:
-    """Seconds of sound on either side that one output frame sees (window edges included)."""
-    return math.fsum(dilations) / OUTPUT_RATE + (2 * HOP + WINDOW / 2) / SAMPLE_RATE

@@ -13,22 +13,30 @@ from pipeline import ROOT
 from pipeline.values import InputError
 
 SIDE = 20  # pixels of a crop
-REACH = 1.15  # half the crop's side, in distances from the eyes' middle to the nose's base
-BELOW = 0.75  # of the crop's middle under the nose's base, in the same unit
+# In distances from the eyes' middle to the nose's base
+REACH = 1.15  # half the crop's side
+BELOW = 0.75  # of the crop's middle under the nose's base
+NOSE_BASE = slice(31, 36)
+BOTH_EYES = slice(36, 48)
+MIN_CONTRAST = 0.02
 SHIPPED = ROOT / "checkpoints" / "sync_mini" / "mouth_reader.safetensors"
 
 
 def mouth_crops(pictures: Tensor, face: Tensor) -> Tensor:
-    """(N,3,20,20) upright mouths of pictures (N,3,H,W) in [0,1] with face points (N,68,3)."""
+    """Return (N, 3, 20, 20) upright mouths.
+
+    Args:
+        pictures: (N, 3, H, W) in [0, 1].
+        face: (N, 68, 3) face points x, y, score, in fractions of the picture.
+    """
     height, width = pictures.shape[-2:]
     pixels = face[..., :2] * face.new_tensor((width, height))
-    nose = pixels[:, 31:36].mean(1)
-    down = nose - pixels[:, 36:48].mean(1)
+    nose = pixels[:, NOSE_BASE].mean(1)
+    down = nose - pixels[:, BOTH_EYES].mean(1)
     middle = nose + BELOW * down
     right = torch.stack([down[:, 1], -down[:, 0]], 1)
-    place = torch.stack(
-        [REACH * right, REACH * down, middle], 2
-    )  # (N, 2, 3): unit square to pixels
+    # (N, 2, 3): unit square to pixels
+    place = torch.stack([REACH * right, REACH * down, middle], 2)
     scale = place.new_tensor([[2 / width], [2 / height]])
     place = place * scale
     place[:, :, 2] -= 1
@@ -37,34 +45,41 @@ def mouth_crops(pictures: Tensor, face: Tensor) -> Tensor:
 
 
 class MouthReader(nn.Module):
-    """About 6 000 parameters: (N,3,20,20) crops in [0,1] -> (N,) apertures as `heldout.aperture` has them."""
+    """About 6 000 parameters: crops (N, 3, 20, 20) in [0, 1] -> (N,) apertures of the inner lips."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(12, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(16 * (SIDE // 4) ** 2, 8), nn.ReLU(), nn.Linear(8, 1),
-        )  # fmt: skip
-        self.register_buffer(
-            "level", torch.tensor([0.0, 1.0])
-        )  # mean and deviation of the apertures
+            nn.Conv2d(3, 12, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(12, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(16 * (SIDE // 4) ** 2, 8),
+            nn.ReLU(),
+            nn.Linear(8, 1),
+        )
+        # mean and deviation of the apertures
+        self.register_buffer("level", torch.tensor([0.0, 1.0]))
 
     def forward(self, crops: Tensor) -> Tensor:
+        # the shade of the skin and the light do not count
         even = crops - crops.mean((2, 3), keepdim=True)
-        even = even / even.std((1, 2, 3), keepdim=True).clamp_min(
-            0.02
-        )  # skin and light do not count
-        return self.layers(even)[:, 0] * self.level[1] + self.level[0]
+        contrast = even.std((1, 2, 3), keepdim=True).clamp_min(MIN_CONTRAST)
+        values = self.layers(even / contrast)[:, 0]
+        mean, deviation = self.level
+        return values * deviation + mean
 
     @torch.no_grad()
     def read(self, pictures: Tensor, face: Tensor) -> Tensor:
-        """(N,) apertures of the mouths in pictures (N,3,H,W) whose faces stand at points (N,68,3)."""
+        """Return (N,) apertures of the mouths in pictures (N, 3, H, W) with face points (N, 68, 3)."""
         return self(mouth_crops(pictures.clamp(0, 1), face))
 
 
 def shipped(path: Path = SHIPPED) -> MouthReader:
-    """The frozen reader; ValueError where its file is missing."""
+    """Return the frozen reader; raise InputError where its file is missing."""
     if not path.is_file():
         remedy = f"make it with `python -m pipeline.training.train_mouth_reader --out {path}`"
         raise InputError(f"the mouth reader {path} is missing; {remedy}")

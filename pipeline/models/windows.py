@@ -1,4 +1,4 @@
-"""How a long clip is cut into overlapping windows, and how their predictions are weighted where they meet."""
+"""Cut a long clip into overlapping windows, and weight their predictions where they meet."""
 
 from __future__ import annotations
 
@@ -7,29 +7,40 @@ import numpy as np
 from pipeline.values import InputError
 
 
-def plan(T: int, size: int, overlap: int) -> list[tuple[int, int]]:  # noqa: N803 (T is the frame axis of DESIGN)
-    """Returns the windows (start, stop) that cover frames 0 to T-1, each `size` long (T long if T < size).
+def plan(frames: int, size: int, overlap: int) -> list[tuple[int, int]]:
+    """Return the windows (start, stop) that cover frames 0 to `frames` - 1.
 
-    Neighbours share `overlap` frames; a last window that would pass the end is moved back to end at T, as the
-    published ControlNeXt loop does, so it may share more.
+    Each is `size` long, or as long as the clip if that is shorter. Neighbors share `overlap` frames;
+    a last window that would pass the end is moved back, as the published ControlNeXt loop does, so it
+    may share more.
     """
-    if T < 1:
-        raise InputError(f"a clip of {T} frames cannot be cut into windows; give at least 1 frame")
-    if size < 1:
-        raise InputError(f"window is {size} frames; give at least 1")
+    if frames < 1:
+        raise InputError(
+            f"a clip of {frames} frames cannot be cut into windows; give at least 1 frame"
+        )
+    _check_window(size)
     if not 0 <= overlap < size:
         raise InputError(
-            f"overlap is {overlap} frames; give a number from 0 to {size - 1}, less than the window of {size}"
+            f"overlap is {overlap} frames; give a number from 0 to {size - 1}, "
+            f"less than the window of {size}"
         )
-    if size >= T:
-        return [(0, T)]
-    starts = list(range(0, T - size, size - overlap)) + [T - size]
+    if size >= frames:
+        return [(0, frames)]
+    last = frames - size
+    starts = [*range(0, last, size - overlap), last]
     return [(start, start + size) for start in starts]
 
 
 def weights(size: int) -> np.ndarray:
-    """Returns (size,) triangular weights, positive and symmetric: min(w, 2 - w) with w = (2 i + 1) / size."""
-    if size < 1:
-        raise InputError(f"window is {size} frames; give at least 1")
+    """Return (size,) triangular weights: min(w, 2 - w) with w = (2 i + 1) / size.
+
+    They are positive and symmetric.
+    """
+    _check_window(size)
     ramp = (2 * np.arange(size) + 1) / size
     return np.minimum(ramp, ramp[::-1])
+
+
+def _check_window(size: int) -> None:
+    if size < 1:
+        raise InputError(f"window is {size} frames; give at least 1")

@@ -74,7 +74,7 @@ def _piece(bank: talks.Bank, row: int, generator: torch.Generator) -> Lesson | N
         said.samples[start : start + int(seconds * engines.SAMPLE_RATE)].astype(np.float32) / 32767
     )
     audio = Audio(samples, engines.SAMPLE_RATE)
-    return Lesson(sync_mini.heard(audio, frames, first), sync_mini.seen(gap, gap))
+    return Lesson(sync_mini.sound_windows(audio, frames, first), sync_mini.mouth_windows(gap, gap))
 
 
 def trained(known: list[Lesson], seed: int, steps: int = STEPS) -> sync_mini.SyncMini:

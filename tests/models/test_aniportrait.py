@@ -51,10 +51,15 @@ def noise(samples: int) -> Audio:
 
 def test_audio2mesh_equals_the_published_code(mesh, io):
     values, rows = torch.from_numpy(io["input_values"])[None], int(io["seq_len"])
-    assert np.abs(wav2vec.heard(Audio(io["wave"], 16000), 30, 1) - io["input_values"]).max() <= 1e-5
-    assert wav2vec.rows_of(len(io["wave"])) == rows
+    assert (
+        np.abs(
+            wav2vec.normalized_samples(Audio(io["wave"], 16000), 30, 1) - io["input_values"]
+        ).max()
+        <= 1e-5
+    )
+    assert wav2vec.row_count(len(io["wave"])) == rows
     with torch.no_grad():
-        states, out = wav2vec.whole(mesh.audio_encoder, values, rows), mesh(values, rows)
+        states, out = wav2vec.encode_at_once(mesh.audio_encoder, values, rows), mesh(values, rows)
     assert np.abs(states.numpy() - io["encoder_last"]).max() <= 1e-5
     assert np.abs(out.numpy() - io["a2m_out"]).max() <= 1e-5
     spoken = mesh.predict(
@@ -112,7 +117,7 @@ def test_frames_are_taken_by_time():
 
 @torch.no_grad()
 def test_features_in_pieces_equal_features_at_once(mesh, minute):
-    values = torch.from_numpy(wav2vec.heard(minute, 25, 1))[: 21 * 16000]
+    values = torch.from_numpy(wav2vec.normalized_samples(minute, 25, 1))[: 21 * 16000]
     whole = mesh.audio_encoder.feature_extractor(values[None])[0]
     pieces = wav2vec._features(mesh.audio_encoder, values)
     assert pieces.shape == whole.shape and (pieces - whole).abs().max() <= 1e-5
@@ -124,9 +129,9 @@ def test_windows_are_near_the_whole_and_join_smoothly(mesh, minute):
 
     Measured, rms over the deviation in time: 0.09 away from the seams, 0.07 at them.
     """
-    values = torch.from_numpy(wav2vec.heard(minute, 25, 1))
-    rows = wav2vec.rows_of(len(values))
-    whole = wav2vec.whole(mesh.audio_encoder, values[None], rows)[0]
+    values = torch.from_numpy(wav2vec.normalized_samples(minute, 25, 1))
+    rows = wav2vec.row_count(len(values))
+    whole = wav2vec.encode_at_once(mesh.audio_encoder, values[None], rows)[0]
     off = wav2vec.encode(mesh.audio_encoder, values, rows) - whole
     seams = torch.zeros(rows, dtype=torch.bool)
     for (start, _), (_, stop) in zip(wav2vec.plan(rows)[1:], wav2vec.plan(rows), strict=False):
@@ -140,8 +145,8 @@ def test_windows_are_near_the_whole_and_join_smoothly(mesh, minute):
 
 @torch.no_grad()
 def test_up_to_one_window_nothing_is_faded(mesh, minute):
-    values = torch.from_numpy(wav2vec.heard(minute, 25, 1))[: 20 * 16000]
-    whole = wav2vec.whole(mesh.audio_encoder, values[None], 600)[0]
+    values = torch.from_numpy(wav2vec.normalized_samples(minute, 25, 1))[: 20 * 16000]
+    whole = wav2vec.encode_at_once(mesh.audio_encoder, values[None], 600)[0]
     assert (wav2vec.encode(mesh.audio_encoder, values, 600) - whole).abs().max() <= 1e-5
 
 

@@ -67,9 +67,9 @@ def test_the_checkpoint_is_small_half_precision_and_has_the_order_of_the_face_ba
     assert sum(f.stat().st_size for f in files) <= 2_000_000
     assert (
         face_animation.PARAMETERS == visemes.PARAMETERS
-        and len(face_animation.PARAMETERS) == net.PARAMETERS
+        and len(face_animation.PARAMETERS) == net.PARAMETER_COUNT
     )
-    assert len(visemes.VISEMES) == net.VISEMES and visemes.VISEMES[0] == "sil"
+    assert len(visemes.VISEMES) == net.VISEME_COUNT and visemes.VISEMES[0] == "sil"
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 

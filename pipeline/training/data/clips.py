@@ -39,7 +39,7 @@ JITTER = 1.2  # pixels at a short side of 128, the largest standard deviation of
 # RMS error in x or y over all clips: .69 (body, hands), as .49 is new in every frame and .49 constant over a
 # clip; half of that for faces of TALL_FACE or more, about .25 for those of the pool. MediaPipe's on six
 # held-out people, less each point's mean over them: 1.6 (body), 1.4 (hands), .5 (face)
-TOKENS = (5, 160)  # per frame: offsets of `audio2pose.TOKEN_OFFSETS`, channels
+TOKENS = (5, 160)  # per frame: offsets of `audio2pose.TOKEN_OFFSETS_SECONDS`, channels
 WITHHELD = [*range(3, 14), *range(48, 68)]  # face points that speech moves: jaw and lips
 WITHHELD_SHARE = 0.2  # of clips
 PROPORTIONS_SHARE, PROPORTIONS = (

@@ -164,14 +164,14 @@ def test_the_shipped_network_is_small_and_frozen():
 def test_windows_lie_around_the_moments_that_they_answer_for():
     samples = np.zeros(32000, np.float32)
     samples[16000:16080] = np.random.default_rng(0).standard_normal(80)  # a click after one second
-    sound = sync_mini.heard(Audio(samples, 16000), 40)
+    sound = sync_mini.sound_windows(Audio(samples, 16000), 40)
     assert sound.shape == (40, 40, 20)
     loud = sound[25].mean(0)  # this frame shows 1.01 s
     assert torch.nonzero(loud > 3).float().mean() == pytest.approx(9.25, abs=0.5)  # (1 - .91) / .01
     curve = np.arange(40.0)
-    windows = sync_mini.seen(curve, np.linspace(0, 1, 101))
+    windows = sync_mini.mouth_windows(curve, np.linspace(0, 1, 101))
     assert windows.shape == (40, 5, 2)
-    middle = sync_mini.seen(curve / 39, curve / 39)[20]
+    middle = sync_mini.mouth_windows(curve / 39, curve / 39)[20]
     assert middle[2, 0] == pytest.approx((20 / 39 - 0.02) / 0.96, abs=1e-3)
     assert middle[:, 1].numpy() == pytest.approx(np.full(5, 1 / 39 / 0.96), rel=1e-3)
 
