@@ -97,6 +97,12 @@ class Pose:
     def __getitem__(self, rows: slice | np.ndarray) -> Pose:
         return Pose(self.body[rows], self.hands[rows], self.face[rows], self.fps, self.size)
 
+    @property
+    def pixel_scale(self) -> np.ndarray:
+        """(2,) width and height: fractions times this are pixels."""
+        height, width = self.size
+        return np.array([width, height], float)
+
     @staticmethod
     def empty(frames: int, fps: float, size: tuple[int, int]) -> Pose:
         """A pose in which every point is missing: drawn, it is the paper's black skeleton picture."""

@@ -121,11 +121,16 @@ Measured = tuple[
 ]  # distances (T,) and whether they are seen (T,): two arrays or two tensors
 
 
+def complex_pixels(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Turn fractions (..., 2) of a picture of `size` (H,W) into pixels x + iy."""
+    height, width = size
+    return xy[..., 0] * width + 1j * (xy[..., 1] * height)
+
+
 def head_height(pose: Pose) -> np.ndarray:
     """Measure the head of one person from chin to crown: (T,) pixels."""
-    height, width = pose.size
-    face = pose.face.xy[..., 0] * width + 1j * (pose.face.xy[..., 1] * height)
-    body = pose.body.xy[..., 0] * width + 1j * (pose.body.xy[..., 1] * height)
+    face = complex_pixels(pose.face.xy, pose.size)
+    body = complex_pixels(pose.body.xy, pose.size)
     brows = face[:, BROWS].mean(1)
     face_seen = pose.face.visible.mean(1) > 0.5
     seen = pose.body.visible
@@ -136,7 +141,7 @@ def head_height(pose: Pose) -> np.ndarray:
             seen[:, R_SHOULDER] & seen[:, L_SHOULDER],
         ),
         ears=(np.abs(body[:, R_EAR] - body[:, L_EAR]), seen[:, R_EAR] & seen[:, L_EAR]),
-        picture_height=height,
+        picture_height=pose.size[0],
     )
 
 

@@ -1,4 +1,4 @@
-"""Edits of a pose as a clip: trim, mirror, speed, loop and ping-pong, arms of one person on another's body.
+"""Edit a pose as a clip: trim, mirror, speed, loop and ping-pong, arms of one person on another's body.
 
 Every function takes poses and returns a new one with the frame rate and picture size of the first.
 """
@@ -13,48 +13,45 @@ from pipeline.motion import timing
 from pipeline.motion.curves import bridge
 from pipeline.motion.keypoints import (
     HIPS,
-    L_ELBOW,
+    L_ARM,
     L_SHOULDER,
-    L_WRIST,
     LEFT_HAND,
     MIRROR_BODY,
     MIRROR_FACE,
     MIRROR_HANDS,
     NECK,
-    R_ELBOW,
+    R_ARM,
     R_SHOULDER,
-    R_WRIST,
     RIGHT_HAND,
     SHOULDERS,
+    complex_pixels,
 )
 from pipeline.values import InputError, Keypoints, Pose
 
 SPEEDS = (0.1, 10.0)
-# shoulder, elbow and wrist, hand
-ARMS = (
-    (R_SHOULDER, (R_ELBOW, R_WRIST), RIGHT_HAND),
-    (L_SHOULDER, (L_ELBOW, L_WRIST), LEFT_HAND),
-)
-FULL_LENGTH = (
-    75  # percentile over time taken as a bone's length: a turned trunk looks smaller than it is
-)
-TRUNK_GAP = 0.5  # seconds over which the lean of a trunk is interpolated where hips are missing
+ARMS = ((R_ARM, RIGHT_HAND), (L_ARM, LEFT_HAND))  # shoulder, elbow, wrist; rows of the hand
+# Percentile over time that is taken as a bone's length: a turned trunk looks smaller than it is.
+FULL_LENGTH_PERCENTILE = 75
+TRUNK_GAP_SECONDS = 0.5  # over which a trunk's lean is interpolated where hips are missing
+MIN_LENGTH_PX = 1.0  # shorter bones have no direction and no ratio
 
 
 def trim(pose: Pose, start: float | None = None, stop: float | None = None) -> Pose:
-    """Returns the frames whose centres lie from `start` to `stop` seconds; None = the clip's own end."""
+    """Keep the frames whose centers lie from `start` to `stop` seconds; None = the clip's own end."""
     seconds = len(pose) / pose.fps
-    first, last = 0.0 if start is None else start, seconds if stop is None else stop
+    first = 0.0 if start is None else start
+    last = seconds if stop is None else stop
     if not (np.isfinite([first, last]).all() and 0 <= first < last):
         raise InputError(
             f"cannot trim to {first:g} up to {last:g} s; give two times in order, from 0"
         )
     if first >= seconds or last > seconds + 1 / pose.fps:
         raise InputError(
-            f"cannot trim to {first:g} up to {last:g} s: the pose lasts {seconds:.2f} s; give times within it"
+            f"cannot trim to {first:g} up to {last:g} s: the pose lasts {seconds:.2f} s; give "
+            "times within it"
         )
-    centres = (np.arange(len(pose)) + 0.5) / pose.fps
-    rows = np.flatnonzero((centres >= first) & (centres < last))
+    centers = (np.arange(len(pose)) + 0.5) / pose.fps
+    rows = np.flatnonzero((centers >= first) & (centers < last))
     if not len(rows):
         raise InputError(
             f"no frame lies between {first:g} and {last:g} s; give times further apart"
@@ -63,37 +60,45 @@ def trim(pose: Pose, start: float | None = None, stop: float | None = None) -> P
 
 
 def mirror(pose: Pose) -> Pose:
-    """Returns the pose seen in a mirror: x becomes 1 - x, and left and right points change names."""
-    parts = {}
-    for name, order in (("body", MIRROR_BODY), ("hands", MIRROR_HANDS), ("face", MIRROR_FACE)):
-        points = getattr(pose, name)
-        xy, score = points.xy[:, order].copy(), points.score[:, order]
-        xy[..., 0] = np.where(score > 0, 1 - xy[..., 0], xy[..., 0])
-        parts[name] = Keypoints(xy, score)
-    return replace(pose, **parts)
+    """Show the pose in a mirror: x becomes 1 - x, and left and right points change names."""
+    return replace(
+        pose,
+        body=_mirrored(pose.body, MIRROR_BODY),
+        hands=_mirrored(pose.hands, MIRROR_HANDS),
+        face=_mirrored(pose.face, MIRROR_FACE),
+    )
+
+
+def _mirrored(points: Keypoints, order: np.ndarray) -> Keypoints:
+    xy = points.xy[:, order].copy()
+    score = points.score[:, order]
+    xy[..., 0] = np.where(score > 0, 1 - xy[..., 0], xy[..., 0])
+    return Keypoints(xy, score)
 
 
 def speed(pose: Pose, factor: float) -> Pose:
-    """Returns the pose played `factor` times as fast at its own frame rate, resampled by time."""
-    if not (np.isfinite(factor) and SPEEDS[0] <= factor <= SPEEDS[1]):
-        raise InputError(f"speed is {factor}; give a factor from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
+    """Play the pose `factor` times as fast at its own frame rate, resampled by time."""
+    slowest, fastest = SPEEDS
+    if not (np.isfinite(factor) and slowest <= factor <= fastest):
+        raise InputError(f"speed is {factor}; give a factor from {slowest:g} to {fastest:g}")
     if factor == 1:
         return pose
-    return timing.resample(replace(pose, fps=pose.fps * factor), pose.fps)
+    played = replace(pose, fps=pose.fps * factor)
+    return timing.resample(played, pose.fps)
 
 
 def loop(pose: Pose, frames: int) -> Pose:
-    """Returns `frames` frames; where the clip starts anew it cross-fades out of its own last frames."""
+    """Repeat the clip to `frames` frames; where it starts anew it fades out of its own last frames."""
     return timing.fit_length(pose, frames, "loop")
 
 
 def pingpong(pose: Pose, frames: int) -> Pose:
-    """Returns `frames` frames of the clip back and forth, slowing down where it turns."""
+    """Play the clip back and forth to `frames` frames, slowing down where it turns."""
     return timing.fit_length(pose, frames, "pingpong")
 
 
 def with_arms(pose: Pose, other: Pose) -> Pose:
-    """Returns head, torso and legs of `pose` with elbows, wrists and hands of `other`.
+    """Put elbows, wrists and hands of `other` on head, torso and legs of `pose`.
 
     One scale in pixels for the clip, from shoulder widths and trunks (neck to hips). In every frame the arms
     turn by the difference of the two trunks' lean and hang on the shoulders of `pose`; where a shoulder is
@@ -101,68 +106,72 @@ def with_arms(pose: Pose, other: Pose) -> Pose:
     """
     if len(pose) < 1 or len(other) < 1:
         raise InputError(f"arms need poses with frames, got {len(pose)} and {len(other)}")
-    other = timing.fit_length(timing.resample(other, pose.fps), len(pose), "pingpong")
-    mine, theirs = _pixels(pose.body, pose.size), _pixels(other.body, other.size)
-    ratio, turn = (
-        _trunk_ratio(pose, mine, other, theirs),
-        _lean(pose, mine) * np.conj(_lean(other, theirs)),
-    )
-    body, body_score = pose.body.xy.copy(), pose.body.score.copy()
-    hands, hands_score = pose.hands.xy.copy(), pose.hands.score.copy()
-    fingers = _pixels(other.hands, other.size)
-    for shoulder, joints, side in ARMS:
-        both = pose.body.visible[:, shoulder] & other.body.visible[:, shoulder]
-
-        def moved(points: np.ndarray, k: int = shoulder) -> np.ndarray:
-            z = mine[:, k, None] + ratio * turn[:, None] * (points - theirs[:, k, None])
-            return np.stack([z.real / pose.size[1], z.imag / pose.size[0]], 2)
-
-        for xy, score, source, new, where in (
-            (body, body_score, other.body, theirs, list(joints)),
-            (hands, hands_score, other.hands, fingers, side),
+    resampled = timing.resample(other, pose.fps)
+    other = timing.fit_length(resampled, len(pose), "pingpong")
+    ratio = _trunk_ratio(pose, other)
+    turn = _lean(pose) * np.conj(_lean(other))
+    new_shoulders = complex_pixels(pose.body.xy, pose.size)
+    joints = complex_pixels(other.body.xy, other.size)
+    fingers = complex_pixels(other.hands.xy, other.size)
+    body = Keypoints(pose.body.xy.copy(), pose.body.score.copy())
+    hands = Keypoints(pose.hands.xy.copy(), pose.hands.score.copy())
+    for (shoulder, elbow, wrist), hand_rows in ARMS:
+        both_seen = pose.body.visible[:, shoulder] & other.body.visible[:, shoulder]
+        for target, source, places, rows in (
+            (body, other.body, joints, [elbow, wrist]),
+            (hands, other.hands, fingers, hand_rows),
         ):
-            score[:, where] = source.score[:, where] * both[:, None]
-            xy[:, where] = np.where(score[:, where, None] > 0, moved(new[:, where]), 0.0)
-    return replace(pose, body=Keypoints(body, body_score), hands=Keypoints(hands, hands_score))
+            arm = places[:, rows] - joints[:, shoulder, None]
+            moved = new_shoulders[:, shoulder, None] + ratio * turn[:, None] * arm
+            fractions = np.stack([moved.real / pose.size[1], moved.imag / pose.size[0]], 2)
+            score = source.score[:, rows] * both_seen[:, None]
+            target.score[:, rows] = score
+            target.xy[:, rows] = np.where(score[..., None] > 0, fractions, 0.0)
+    return replace(pose, body=body, hands=hands)
 
 
-def _pixels(points: Keypoints, size: tuple[int, int]) -> np.ndarray:
-    """(T,K) complex x + iy in pixels of a picture of `size` (H,W)."""
-    return points.xy[..., 0] * size[1] + 1j * (points.xy[..., 1] * size[0])
-
-
-def _trunk_ratio(pose: Pose, mine: np.ndarray, other: Pose, theirs: np.ndarray) -> float:
-    """Trunk size of `pose` over that of `other`: the mean of what both show of shoulders and neck to hips."""
+def _trunk_ratio(pose: Pose, other: Pose) -> float:
+    """Divide the trunk size of `pose` by that of `other`: the mean over the lengths that both show."""
     ratios = []
-    for measure in (_shoulders, _trunk):
-        lengths = []
-        for person, points in ((pose, mine), (other, theirs)):
-            bone, seen = measure(person, points)
-            lengths.append(np.percentile(np.abs(bone[seen]), FULL_LENGTH) if seen.any() else 0.0)
-        if min(lengths) > 1.0:
-            ratios.append(lengths[0] / lengths[1])
+    for measure in (_shoulder_line, _trunk):
+        mine = _full_length(*measure(pose))
+        theirs = _full_length(*measure(other))
+        if min(mine, theirs) > MIN_LENGTH_PX:
+            ratios.append(mine / theirs)
     if not ratios:
         raise InputError(
-            "the two poses share neither both shoulders nor neck and hips, so arms cannot be fitted; use a "
-            "clip that shows them"
+            "the two poses share neither both shoulders nor neck and hips, so arms cannot be "
+            "fitted; use a clip that shows them"
         )
     return float(np.mean(ratios))
 
 
-def _shoulders(pose: Pose, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    right, left = SHOULDERS
-    return points[:, left] - points[:, right], pose.body.visible[:, list(SHOULDERS)].all(1)
+def _full_length(bone: np.ndarray, seen: np.ndarray) -> float:
+    """Measure a bone (T,) complex in pixels where it is seen; 0 where it never is."""
+    if not seen.any():
+        return 0.0
+    return np.percentile(np.abs(bone[seen]), FULL_LENGTH_PERCENTILE)
 
 
-def _trunk(pose: Pose, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _shoulder_line(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Right to left shoulder (T,) complex in pixels, and where both are seen (T,) bool."""
+    body = complex_pixels(pose.body.xy, pose.size)
+    seen = pose.body.visible[:, SHOULDERS].all(1)
+    return body[:, L_SHOULDER] - body[:, R_SHOULDER], seen
+
+
+def _trunk(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Middle of the hips to neck (T,) complex in pixels, and where all three are seen (T,) bool."""
+    body = complex_pixels(pose.body.xy, pose.size)
     seen = pose.body.visible[:, [NECK, *HIPS]].all(1)
-    return points[:, NECK] - points[:, list(HIPS)].mean(1), seen
+    return body[:, NECK] - body[:, HIPS].mean(1), seen
 
 
-def _lean(pose: Pose, points: np.ndarray) -> np.ndarray:
-    """(T,) unit numbers, the trunk's direction from hips to neck against upright; 1 where it is unknown."""
-    trunk, seen = _trunk(pose, points)
-    seen = seen & (np.abs(trunk) > 1.0)
-    angle = np.where(seen, np.angle(np.where(seen, trunk, -1j) * 1j), 0.0)
-    angle, known = bridge(angle, seen, round(TRUNK_GAP * pose.fps))
+def _lean(pose: Pose) -> np.ndarray:
+    """Measure the trunk's direction against upright: (T,) unit numbers; 1 where it is unknown."""
+    trunk, seen = _trunk(pose)
+    seen = seen & (np.abs(trunk) > MIN_LENGTH_PX)
+    upward = np.where(seen, trunk, -1j)
+    angle = np.where(seen, np.angle(upward * 1j), 0.0)
+    angle, known = bridge(angle, seen, round(TRUNK_GAP_SECONDS * pose.fps))
     return np.exp(1j * np.where(known, angle, 0.0))

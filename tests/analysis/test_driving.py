@@ -8,7 +8,7 @@ from pipeline import media
 from pipeline.analysis.driving import DrivingFrames, DrivingPose, DrivingVideo, open_driving
 from pipeline.analysis.progress import Work, count_frames, finish
 from pipeline.values import InputError, Progress, Video
-from tests.helpers.tiny import figure
+from tests.helpers.stick_person import figure
 
 
 def test_each_kind_of_input_is_recognized(tmp_path) -> None:

@@ -11,7 +11,7 @@ from pipeline import media
 from pipeline.media import animation_headers, animation_writer, pose_files
 from pipeline.values import Video
 from tests.helpers.media_files import disc, frames_of, tone
-from tests.helpers.tiny import figure
+from tests.helpers.stick_person import figure
 
 SIZE = (96, 128)
 # the largest mean difference of bytes: 256 colors a frame, lossy WebP, lossless PNG

@@ -21,7 +21,7 @@ from pipeline.media import read_image
 from pipeline.motion import prosody
 from pipeline.motion.gestures import arm_ik, beats
 from pipeline.motion.gestures import head as gesture
-from pipeline.motion.keypoints import HAND_EDGES, LIMBS, MIDDLE_ROOT, TRUNK_BONES
+from pipeline.motion.keypoints import HAND_EDGES, LIMBS, MIDDLE_ROOT, TRUNK_BONES, complex_pixels
 from pipeline.motion.refocus import refocus
 from pipeline.values import Audio, Keypoints, Motion, Pose
 
@@ -146,8 +146,8 @@ def _turned(start: np.ndarray, now: np.ndarray) -> np.ndarray:
 def _bones(pose: Pose, arm: arm_ik.Arm) -> list[np.ndarray]:
     """Upper arm, forearm, hand and shoulder line, each (T,) complex in pixels."""
     shoulder, elbow, wrist, first = arm.joints
-    body = arm_ik.plane(pose.body.xy, pose.size)
-    palm = arm_ik.plane(pose.hands.xy[:, first + MIDDLE_ROOT], pose.size)
+    body = complex_pixels(pose.body.xy, pose.size)
+    palm = complex_pixels(pose.hands.xy[:, first + MIDDLE_ROOT], pose.size)
     pairs = ((shoulder, elbow), (elbow, wrist))
     bones = [body[:, b] - body[:, a] for a, b in pairs]
     if not pose.hands.visible[0, first + MIDDLE_ROOT]:

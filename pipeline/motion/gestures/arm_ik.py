@@ -18,7 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.motion.keypoints import L_ARM, LEFT_HAND, MIDDLE_ROOT, R_ARM, RIGHT_HAND
+from pipeline.motion.keypoints import (
+    L_ARM,
+    LEFT_HAND,
+    MIDDLE_ROOT,
+    R_ARM,
+    RIGHT_HAND,
+    complex_pixels,
+)
 from pipeline.values import Keypoints, Pose
 
 # shoulder, elbow, wrist, first hand point; the person's own sides
@@ -114,11 +121,6 @@ class Arm:
         return np.concatenate([elbow[:, None], wrist[:, None], hand], 1)
 
 
-def plane(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Fractions (..., 2) of a picture of `size` (H,W) as pixels x + iy."""
-    return xy[..., 0] * size[1] + 1j * (xy[..., 1] * size[0])
-
-
 def find(reference: Pose) -> list[Arm]:
     """The arms whose elbow and wrist are in the picture, right first; none without both shoulders."""
     if not reference.body.visible[0, [RIGHT[0], LEFT[0]]].all():
@@ -131,8 +133,10 @@ def _arm(reference: Pose, joints: tuple[int, int, int, int]) -> Arm | None:
     hands = reference.hands[:1]
     which = list(joints[:3])
     fingers = slice(joints[3], joints[3] + 21)
-    points = plane(np.concatenate([body.xy[0, which], hands.xy[0, fingers]]), reference.size)
-    shoulders = plane(body.xy[0, [RIGHT[0], LEFT[0]]], reference.size)
+    points = complex_pixels(
+        np.concatenate([body.xy[0, which], hands.xy[0, fingers]]), reference.size
+    )
+    shoulders = complex_pixels(body.xy[0, [RIGHT[0], LEFT[0]]], reference.size)
     upper, fore = np.diff(points[:3])
     unit = max(float(abs(shoulders[0] - shoulders[1])), LEAST_UNIT * float(abs(upper)))
     if not _seen(body, which).all() or min(abs(upper), abs(fore), unit) < 1:

@@ -21,7 +21,14 @@ from pipeline.motion import timing
 from pipeline.motion.gestures import arm_ik
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.gestures.arm_ik import LEFT, RIGHT, Arm
-from pipeline.motion.keypoints import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER, SHOULDERS
+from pipeline.motion.keypoints import (
+    L_HIP,
+    L_SHOULDER,
+    R_HIP,
+    R_SHOULDER,
+    SHOULDERS,
+    complex_pixels,
+)
 from pipeline.values import InputError, Keypoints, Pose
 
 if TYPE_CHECKING:
@@ -322,9 +329,9 @@ def _moved(
 ) -> Pose:
     """The pose with arms turned by `turns` (T,arms,3) and the upper body swayed by `sway` (T,) degrees."""
     body, hands, face = (
-        arm_ik.plane(points.xy, pose.size) for points in (pose.body, pose.hands, pose.face)
+        complex_pixels(points.xy, pose.size) for points in (pose.body, pose.hands, pose.face)
     )
-    rest = arm_ik.plane(reference.body.xy[0], pose.size)
+    rest = complex_pixels(reference.body.xy[0], pose.size)
     for shoulder, elbow, wrist, first in (RIGHT, LEFT):  # the arm rises with its shoulder's breath
         breath = (body[:, shoulder] - rest[shoulder])[:, None]
         body[:, [elbow, wrist]] = rest[[elbow, wrist]] + breath

@@ -1,7 +1,7 @@
 """Driving body -> reference body, bone by bone: joint angles are the driver's, bone lengths the reference's.
 
 All in pixels. Every point hangs on the neck through a chain of bones, each scaled by its own ratio; the head
-and the hands are scaled as one piece. Then the body is put down: where feet are seen the lower foot follows
+and the hands are scaled as one piece. Then the body is put down: where feet are seen, the lower foot follows
 the driver's, scaled by the ratio of leg lengths, onto the reference's ground line; otherwise the neck does.
 """
 
@@ -16,6 +16,7 @@ from pipeline.motion.keypoints import (
     ANKLES,
     CHIN,
     EYES_NOSE,
+    HAND_POINTS,
     HEAD_POINTS,
     HIPS,
     L_ANKLE,
@@ -38,9 +39,8 @@ from pipeline.motion.keypoints import (
 from pipeline.motion.retarget import proportions
 from pipeline.values import BODY, InputError, Keypoints, Pose
 
-MID_HIP = BODY  # a point of our own between the hips
-# (parent, child, bone) from the neck outwards
-TREE = (
+MID_HIP = BODY  # an added point between the hips, behind the 18 of the layout
+TREE = (  # parent, child, bone; from the neck outwards
     (NECK, R_SHOULDER, "shoulders"),
     (R_SHOULDER, R_ELBOW, "upper arms"),
     (R_ELBOW, R_WRIST, "forearms"),
@@ -57,19 +57,18 @@ TREE = (
 )
 FRAMINGS = ("reference", "driving")
 FEET_SHARE = 0.5  # of the frames that must show a foot for the body to stand on it
-SUPPORT = (
-    0.03  # of the leg's length: a foot this much higher than the other carries 1/e of its weight
-)
-POSTURE = (
-    0.5  # of the nose's height over the chin: a head further from its place is bowed, not built so
-)
+# Leg lengths: a foot this much higher than the other carries 1/e of its weight.
+SUPPORT_LEGS = 0.03
+# Share of the nose's height over the chin: a head further from its place is bowed, not built so.
+POSTURE = 0.5
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How one body was put on another. scale: of root and unknown bones, in pixels. offset: (2,) pixels.
+    """How one body was put on another.
 
-    ratios: by bone. corrected: reference bones that were lengthened. held: ratios that were not believed.
+    scale: of the root and of bones without a ratio, in pixels. offset: (2,) pixels. ratios: by bone.
+    corrected: the reference's bones that were lengthened. limited: bones whose ratio was not believed.
     anchor: what places the body: "ground", "neck and hips", "neck", "joints", "face" or "" for nothing.
     """
 
@@ -77,39 +76,68 @@ class Fit:
     offset: np.ndarray
     ratios: dict[str, float]
     corrected: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
+    limited: tuple[str, ...] = ()
     anchor: str = ""
 
 
 def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[Pose, Fit]:
-    """Returns the driving pose with the reference's bone lengths in the reference's picture, and the fit."""
+    """Give the driving pose the reference's bone lengths in the reference's picture.
+
+    framing: "reference" puts the body where the reference stands, "driving" keeps the driver's camera.
+    """
     if framing not in FRAMINGS:
         raise InputError(f"unknown framing {framing!r}; choose one of {', '.join(FRAMINGS)}")
     alike = proportions.same_frames(pose, reference)
-    found, corrected = proportions.ratios(pose, reference, alike)
-    scale = proportions.body_scale(found)
-    if scale is None:
+    ratios, corrected = proportions.ratios(pose, reference, alike)
+    body_scale = proportions.body_scale(ratios)
+    if body_scale is None:
         return replace(pose, size=reference.size), Fit(1.0, np.zeros(2), {})
-    ratios, held = proportions.believable(found, scale)
-    unit = scale
-    contain = min(reference.size[0] / pose.size[0], reference.size[1] / pose.size[1])
-    if framing == "driving":  # the reference's proportions at the driver's size in its frame
-        ratios = {name: value * contain / scale for name, value in ratios.items()}
-        scale = contain
-    source = _points(pose)
-    local, base = _chain(source, ratios, scale)
-    moved = _rise(source, ratios, scale, reference, scale / unit, alike)
-    root, feet = _root(source, base, ratios, scale, _feet(pose, reference))
-    parts = {"body": local, "face": moved["face"], "hands": _hands(source, base, ratios, scale)}
-    parts["body"][:, HEAD_POINTS] = moved["body"]
-    out = _pose(pose, reference.size, {name: part + root[:, None] for name, part in parts.items()})
-    goal = reference if framing == "reference" else _contained(pose, reference.size, contain)
-    offset, anchor = _offset(out, pose, goal, alike if framing == "reference" else alike[:0], feet)
-    shifted = {name: part + root[:, None] + offset for name, part in parts.items()}
-    shown = _pose(pose, reference.size, shifted)
+    bone_gains, limited = proportions.believable(ratios, body_scale)
+    gains = _Gains(bone_gains, body_scale)
+    goal = reference
+    goal_frames = alike
+    if framing == "driving":
+        contain = min(reference.size[0] / pose.size[0], reference.size[1] / pose.size[1])
+        gains = gains.at_scale(contain)
+        goal = _contained(pose, reference.size, contain)
+        goal_frames = alike[:0]
+    source = _source_of(pose)
+    chain = _chain(source, gains)
+    root, on_feet = _root(source, chain, gains, _both_stand(pose, reference))
+    zoom = gains.scale / body_scale
+    parts = _hang_parts(source, chain, gains, reference, zoom, alike)
+    placed = _shifted(parts, root)
+    unplaced_pose = _pose_of(placed, pose, reference.size)
+    offset, anchor = _offset(unplaced_pose, goal, goal_frames, on_feet)
     if not anchor:
-        return replace(pose, size=reference.size), Fit(1.0, np.zeros(2), found)
-    return shown, Fit(scale, offset, found, corrected, held, anchor)
+        return replace(pose, size=reference.size), Fit(1.0, np.zeros(2), ratios)
+    fit = Fit(gains.scale, offset, ratios, corrected, limited, anchor)
+    return _pose_of(_shifted(placed, offset), pose, reference.size), fit
+
+
+@dataclass(frozen=True)
+class _Gains:
+    """Factors on the driver's bones, by name; `scale` is that of the root and of all others."""
+
+    bones: dict[str, float]
+    scale: float
+
+    def of(self, bone: str) -> float:
+        return self.bones.get(bone, self.scale)
+
+    def at_scale(self, scale: float) -> _Gains:
+        """Keep the reference's proportions, at another scale."""
+        bones = {name: value * scale / self.scale for name, value in self.bones.items()}
+        return _Gains(bones, scale)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Places in pixels: body (T,18,2), hands (T,42,2), face (T,68,2)."""
+
+    body: np.ndarray
+    hands: np.ndarray
+    face: np.ndarray
 
 
 # ---- the skeleton in pixels, without gaps
@@ -117,214 +145,255 @@ def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[P
 
 @dataclass(frozen=True)
 class _Source:
-    """Pixels: body (T,19,2) with gaps closed and the mid-hip last, face (T,68,2), hands (T,42,2)."""
+    """The driver in pixels: body (T,19,2) with gaps closed and the mid-hip last, hands, face.
+
+    shown: (19,) bool, points that the clip shows at all.
+    """
 
     body: np.ndarray
     face: np.ndarray
     hands: np.ndarray
-    known: np.ndarray  # (19,) points that the clip shows at all
+    shown: np.ndarray
     pose: Pose
 
 
-def _points(pose: Pose) -> _Source:
-    pixels = np.array([pose.size[1], pose.size[0]], float)
-    body, seen = pose.body.xy * pixels, pose.body.visible
-    hips_seen = seen[:, HIPS].all(1)
-    body = np.concatenate([body, body[:, HIPS].mean(1, keepdims=True)], 1)
-    seen = np.concatenate([seen, hips_seen[:, None]], 1)
-    known = seen.any(0)
-    for k in np.flatnonzero(known & ~seen.all(0)):
+def _source_of(pose: Pose) -> _Source:
+    body = pose.body.xy * pose.pixel_scale
+    seen = pose.body.visible
+    mid_hip = body[:, HIPS].mean(1, keepdims=True)
+    mid_hip_seen = seen[:, HIPS].all(1)
+    body = np.concatenate([body, mid_hip], 1)
+    seen = np.concatenate([seen, mid_hip_seen[:, None]], 1)
+    shown = seen.any(0)
+    for k in np.flatnonzero(shown & ~seen.all(0)):
         body[:, k], _ = bridge(body[:, k], seen[:, k], len(pose))
-    if not known[MID_HIP] and known[list(HIPS)].any():  # one hip alone stands for both
-        body[:, MID_HIP] = body[:, R_HIP if known[R_HIP] else L_HIP]
-        known[MID_HIP] = True
-    face = pose.face.xy * pixels
-    if not known[NECK]:
-        body[:, NECK] = _stand_in(pose, body, known, face)
-    for (
-        parent,
-        child,
-        _,
-    ) in TREE:  # a joint that is never seen lies on its parent: a bone of no length
-        if not known[child]:
+    if not shown[MID_HIP] and shown[list(HIPS)].any():  # one hip alone stands for both
+        hip = R_HIP if shown[R_HIP] else L_HIP
+        body[:, MID_HIP] = body[:, hip]
+        shown[MID_HIP] = True
+    face = pose.face.xy * pose.pixel_scale
+    if not shown[NECK]:
+        body[:, NECK] = _neck_stand_in(pose, body, shown, face)
+    for parent, child, _ in TREE:
+        if not shown[child]:  # it lies on its parent: a bone of no length
             body[:, child] = body[:, parent]
-    return _Source(body, face, pose.hands.xy * pixels, known, pose)
+    return _Source(body, face, pose.hands.xy * pose.pixel_scale, shown, pose)
 
 
-def _stand_in(pose: Pose, body: np.ndarray, known: np.ndarray, face: np.ndarray) -> np.ndarray:
-    """(T,2) what the body hangs on when no frame shows a neck: shoulders, the face, else any joint."""
-    if known[list(SHOULDERS)].all():
+def _neck_stand_in(pose: Pose, body: np.ndarray, shown: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """Find what the body hangs on where no frame shows a neck: shoulders, the face, else any joint."""
+    if shown[list(SHOULDERS)].all():
         return body[:, SHOULDERS].mean(1)
-    if pose.face.visible[:, NOSE_ROOT].any():
-        return bridge(face[:, NOSE_ROOT], pose.face.visible[:, NOSE_ROOT], len(pose))[0]
-    return body[:, np.flatnonzero(known)].mean(1) if known.any() else np.zeros((len(pose), 2))
+    nose_root_seen = pose.face.visible[:, NOSE_ROOT]
+    if nose_root_seen.any():
+        place, _ = bridge(face[:, NOSE_ROOT], nose_root_seen, len(pose))
+        return place
+    if shown.any():
+        return body[:, np.flatnonzero(shown)].mean(1)
+    return np.zeros((len(pose), 2))
 
 
 # ---- bones
 
 
-def _chain(
-    source: _Source, ratios: dict[str, float], scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """((T,18,2) body, (T,19,2) the same with the mid-hip), relative to the neck, every bone at its length."""
-    base = np.zeros_like(source.body)
+def _chain(source: _Source, gains: _Gains) -> np.ndarray:
+    """Place body and mid-hip (T,19,2) relative to the neck, every bone at its length."""
+    chain = np.zeros_like(source.body)
     for parent, child, bone in TREE:
-        gain = ratios.get(bone, scale)
-        base[:, child] = base[:, parent] + gain * (source.body[:, child] - source.body[:, parent])
-    return base[:, :BODY].copy(), base
+        step = source.body[:, child] - source.body[:, parent]
+        chain[:, child] = chain[:, parent] + gains.of(bone) * step
+    return chain
 
 
-def _rise(
+def _hang_parts(
     source: _Source,
-    ratios: dict[str, float],
-    scale: float,
+    chain: np.ndarray,
+    gains: _Gains,
     reference: Pose,
     zoom: float,
-    frames: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """Head points and face relative to the neck: the reference's face size at its height over the neck.
+    alike: np.ndarray,
+) -> _Parts:
+    """Hang head, face and hands on the chain; all relative to the neck.
 
-    zoom: how much smaller than in the reference the person shall be. frames: where both stand alike, if any.
+    The head gets the reference's face size and, but for the driver's posture, its height over the neck.
+    zoom: how much smaller than in the reference the person shall be. alike: frames where both stand alike.
     """
-    gain, neck = ratios.get("face", scale), source.body[:, None, NECK]
-    body, face = gain * (source.body[:, HEAD_POINTS] - neck), gain * (source.face - neck)
-    pose = source.pose
-    both = pose.body.visible[:, NECK] & pose.face.visible[:, NOSE_ROOT]
-    alike = both & np.isin(np.arange(len(pose)), frames)
-    both = alike if alike.any() else both
-    if not (
-        both.any() and reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]
-    ):
-        return {"body": body, "face": face}
+    gain = gains.of("face")
+    neck = source.body[:, None, NECK]
+    head = gain * (source.body[:, HEAD_POINTS] - neck)
+    face = gain * (source.face - neck)
+    step = _head_step(source.pose, face, reference, zoom, alike)
+    if step is not None:
+        head = head + (0.0, step)
+        face = face + (0.0, step)
+    body = chain[:, :BODY].copy()
+    body[:, HEAD_POINTS] = head
+    return _Parts(body, _hands(source, chain, gains), face)
+
+
+def _head_step(
+    pose: Pose, face: np.ndarray, reference: Pose, zoom: float, alike: np.ndarray
+) -> float | None:
+    """Measure how far the head is to sink, in pixels, to the reference's height over the neck."""
+    both_seen = pose.body.visible[:, NECK] & pose.face.visible[:, NOSE_ROOT]
+    both_alike = both_seen & np.isin(np.arange(len(pose)), alike)
+    rows = both_alike if both_alike.any() else both_seen
+    reference_seen = reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]
+    if not (rows.any() and reference_seen):
+        return None
     height = zoom * reference.size[0]
-    wanted = (reference.face.xy[0, NOSE_ROOT, 1] - reference.body.xy[0, NECK, 1]) * height
-    most = (
-        POSTURE * abs(reference.face.xy[0, CHIN, 1] - reference.face.xy[0, NOSE_ROOT, 1]) * height
-    )
-    step = np.clip(wanted - np.median(face[both, NOSE_ROOT, 1]), -most, most)
-    return {"body": body + (0.0, step), "face": face + (0.0, step)}
+    nose_root = reference.face.xy[0, NOSE_ROOT, 1]
+    goal = (nose_root - reference.body.xy[0, NECK, 1]) * height
+    limit = POSTURE * abs(reference.face.xy[0, CHIN, 1] - nose_root) * height
+    return np.clip(goal - np.median(face[rows, NOSE_ROOT, 1]), -limit, limit)
 
 
-def _hands(source: _Source, base: np.ndarray, ratios: dict[str, float], scale: float) -> np.ndarray:
-    """(T,42,2) hands on their wrists, sized between the forearm's and the face's ratio."""
-    known = [ratios[name] for name in ("forearms", "face") if name in ratios]
-    gain = float(np.exp(np.mean(np.log(known)))) if known else scale
-    out = np.empty_like(source.hands)
+def _hands(source: _Source, chain: np.ndarray, gains: _Gains) -> np.ndarray:
+    """Put the hands (T,42,2) on their wrists, sized between the forearm's and the face's gain."""
+    near = [gains.bones[name] for name in ("forearms", "face") if name in gains.bones]
+    gain = float(np.exp(np.mean(np.log(near)))) if near else gains.scale
+    hands = np.empty_like(source.hands)
     for side, wrist in enumerate(WRISTS_LEFT_RIGHT):
-        rows = slice(21 * side, 21 * side + 21)
-        out[:, rows] = base[:, wrist, None] + gain * (
-            source.hands[:, rows] - source.body[:, wrist, None]
-        )
-    return out
+        rows = slice(HAND_POINTS * side, HAND_POINTS * (side + 1))
+        fingers = source.hands[:, rows] - source.body[:, wrist, None]
+        hands[:, rows] = chain[:, wrist, None] + gain * fingers
+    return hands
 
 
 # ---- where the body stands
 
 
-def _feet(pose: Pose, reference: Pose) -> bool:
-    """Whether both people show feet to stand on, in the picture."""
+def _both_stand(pose: Pose, reference: Pose) -> bool:
+    """Tell whether both people show feet to stand on, in the picture."""
+    return _feet_share(pose) >= FEET_SHARE and _feet_share(reference) == 1
 
-    def share(one: Pose) -> float:
-        inside = (one.body.xy[:, ANKLES, 1] <= 1 + proportions.INSIDE) & one.body.visible[:, ANKLES]
-        return float(inside.any(1).mean())
 
-    return share(pose) >= FEET_SHARE and share(reference) == 1
+def _feet_share(pose: Pose) -> float:
+    in_picture = pose.body.xy[:, ANKLES, 1] <= 1 + proportions.INSIDE
+    shown = in_picture & pose.body.visible[:, ANKLES]
+    return float(shown.any(1).mean())
 
 
 def _root(
-    source: _Source, base: np.ndarray, ratios: dict[str, float], scale: float, feet: bool
+    source: _Source, chain: np.ndarray, gains: _Gains, on_feet: bool
 ) -> tuple[np.ndarray, bool]:
-    """((T,2) path of the neck up to a constant, whether it comes from the feet).
+    """Find the neck's path (T,2) up to a constant, and whether it comes from the feet.
 
     On feet: the mean of both, weighted to the lower one, moves as the driver's times the leg ratio, so that
     a planted foot stays planted; where all bones have one ratio this is a plain scaling.
     """
-    legs = [ratios[name] for name in ("thighs", "shins") if name in ratios]
-    if not feet or not legs:
-        return scale * source.body[:, NECK], False
+    neck = source.body[:, NECK]
+    legs = [gains.bones[name] for name in proportions.LEG if name in gains.bones]
+    if not on_feet or not legs:
+        return gains.scale * neck, False
     gain = float(np.mean(legs))
     ankles = source.body[:, ANKLES]
     seen = source.pose.body.visible[:, ANKLES]
-    leg = max(
-        float(np.percentile(np.abs(np.ptp(source.body[:, (NECK, *ANKLES), 1], axis=1)), 90)), 1.0
-    )
-    low = np.where(seen, ankles[..., 1], -np.inf)
-    weight = np.exp((low - low.max(1, keepdims=True, where=seen, initial=-1e9)) / (SUPPORT * leg))
-    total = weight.sum(1, keepdims=True)
-    weight = np.where(seen, weight, 0.0) / np.maximum(total, 1e-9)
-    stand = gain * ankles - base[:, ANKLES]
-    excess = (weight[..., None] * stand).sum(1) - gain * source.body[:, NECK]
+    stand = gain * ankles - chain[:, ANKLES]
+    weight = _foot_weights(source, seen)
+    excess = (weight[..., None] * stand).sum(1) - gain * neck
     excess, _ = bridge(excess, seen.any(1), len(excess))
-    return gain * source.body[:, NECK] + excess, True
+    return gain * neck + excess, True
 
 
-def _offset(
-    out: Pose, pose: Pose, goal: Pose, frames: np.ndarray, feet: bool
-) -> tuple[np.ndarray, str]:
-    """((2,) pixels to move `out` by, what it was anchored on). `goal` has one frame, or as many as `out`."""
-    rows = frames if len(frames) else np.arange(len(out))
-    pixels = np.array([goal.size[1], goal.size[0]], float)
+def _foot_weights(source: _Source, seen: np.ndarray) -> np.ndarray:
+    """Share the body's weight (T,2) between the ankles that are `seen`: nearly all on the lower one."""
+    heights = source.body[:, (NECK, *ANKLES), 1]
+    leg = max(float(np.percentile(np.abs(np.ptp(heights, axis=1)), 90)), 1.0)
+    low = np.where(seen, source.body[:, ANKLES, 1], -np.inf)
+    lowest = low.max(1, keepdims=True, where=seen, initial=-1e9)
+    weight = np.exp((low - lowest) / (SUPPORT_LEGS * leg))
+    total = weight.sum(1, keepdims=True)
+    return np.where(seen, weight, 0.0) / np.maximum(total, 1e-9)
+
+
+def _offset(moved: Pose, goal: Pose, frames: np.ndarray, on_feet: bool) -> tuple[np.ndarray, str]:
+    """Measure how far to move a pose, (2,) pixels, and name what it was anchored on.
+
+    goal: one frame, or as many as `moved`. frames: those of `moved` to measure; none means all.
+    """
+    rows = moved[frames] if len(frames) else moved
 
     def seen(k: int) -> bool:
-        return bool(out.body.visible[rows, k].any() and goal.body.visible[:, k].any())
+        return bool(rows.body.visible[:, k].any() and goal.body.visible[:, k].any())
 
     def step(k: int) -> np.ndarray:
-        return (_median(goal.body, k) - _median(out.body[rows], k)) * pixels
+        return (median_place(goal.body, k) - median_place(rows.body, k)) * goal.pixel_scale
 
-    trunk = [k for k in (NECK,) if seen(k)]
-    hips = seen(R_HIP) and seen(L_HIP)
-    if trunk and hips:
-        move, anchor = (step(NECK) + (step(R_HIP) + step(L_HIP)) / 2) / 2, "neck and hips"
-    elif trunk:
-        move, anchor = step(NECK), "neck"
+    if not seen(NECK):
+        return _loose_offset(rows, goal)
+    if seen(R_HIP) and seen(L_HIP):
+        hips = (step(R_HIP) + step(L_HIP)) / 2
+        offset = (step(NECK) + hips) / 2
+        anchor = "neck and hips"
     else:
-        return _loose_offset(out[rows], goal, pixels)
-    if feet:
-        move[1] = (_ground(goal) - _ground(out[rows])) * pixels[1]
+        offset = step(NECK)
+        anchor = "neck"
+    if on_feet:
+        offset[1] = (_ground(goal) - _ground(rows)) * goal.pixel_scale[1]
         anchor = "ground"
-    return move, anchor
+    return offset, anchor
 
 
-def _loose_offset(out: Pose, goal: Pose, pixels: np.ndarray) -> tuple[np.ndarray, str]:
-    """The offset of people without a shared neck: eyes and nose of the face, else the joints both show."""
-    face = EYES_NOSE[(out.face.visible.any(0) & goal.face.visible.any(0))[EYES_NOSE]]
-    body = np.flatnonzero(out.body.visible.any(0) & goal.body.visible.any(0))
-    for name, ids, mine, theirs in (
-        ("face", face, goal.face, out.face),
-        ("joints", body, goal.body, out.body),
-    ):
-        if len(ids):
-            steps = [(_median(mine, k) - _median(theirs, k)) * pixels for k in ids.tolist()]
-            return np.mean(steps, axis=0), name
+def _loose_offset(moved: Pose, goal: Pose) -> tuple[np.ndarray, str]:
+    """Measure the offset of people without a shared neck: by eyes and nose, else by the shared joints."""
+    face_shared = moved.face.visible.any(0) & goal.face.visible.any(0)
+    face_points = EYES_NOSE[face_shared[EYES_NOSE]]
+    if len(face_points):
+        return _mean_step(goal.face, moved.face, face_points, goal.pixel_scale), "face"
+    joints = np.flatnonzero(moved.body.visible.any(0) & goal.body.visible.any(0))
+    if len(joints):
+        return _mean_step(goal.body, moved.body, joints, goal.pixel_scale), "joints"
     return np.zeros(2), ""
 
 
+def _mean_step(
+    goal: Keypoints, moved: Keypoints, points: np.ndarray, pixel_scale: np.ndarray
+) -> np.ndarray:
+    steps = []
+    for k in points.tolist():
+        step = median_place(goal, k) - median_place(moved, k)
+        steps.append(step * pixel_scale)
+    return np.mean(steps, axis=0)
+
+
 def _ground(pose: Pose) -> float:
-    """Height of the ground line as a fraction of the picture: median over time of the lower foot."""
+    """Measure the ground line as a fraction of the picture: the median over time of the lower foot."""
     seen = pose.body.visible[:, ANKLES]
-    low = np.where(seen, pose.body.xy[:, ANKLES, 1], -np.inf).max(1)[seen.any(1)]
-    return float(np.median(low))
+    height = np.where(seen, pose.body.xy[:, ANKLES, 1], -np.inf)
+    lower = height.max(1)
+    return float(np.median(lower[seen.any(1)]))
 
 
 def _contained(pose: Pose, size: tuple[int, int], gain: float) -> Pose:
-    """The driving pose with its whole frame fitted into a picture of `size`, centred."""
-    pixels, frame = (
-        np.array([size[1], size[0]], float),
-        np.array([pose.size[1], pose.size[0]], float),
-    )
-    parts = {"body": pose.body, "face": pose.face, "hands": pose.hands}
-    margin = (pixels - gain * frame) / 2
-    return _pose(
-        pose, size, {name: gain * part.xy * frame + margin for name, part in parts.items()}
-    )
+    """Fit the driving pose with its whole frame into a picture of `size`, centered."""
+    picture = np.array([size[1], size[0]], float)
+    margin = (picture - gain * pose.pixel_scale) / 2
+    body = gain * pose.body.xy * pose.pixel_scale + margin
+    hands = gain * pose.hands.xy * pose.pixel_scale + margin
+    face = gain * pose.face.xy * pose.pixel_scale + margin
+    return _pose_of(_Parts(body, hands, face), pose, size)
 
 
-def _median(points: Keypoints, k: int) -> np.ndarray:
+def median_place(points: Keypoints, k: int) -> np.ndarray:
+    """Find the median place (2,) over time of point k, where it is visible."""
     return np.median(points.xy[points.visible[:, k], k], axis=0)
 
 
-def _pose(pose: Pose, size: tuple[int, int], pixels: dict[str, np.ndarray]) -> Pose:
-    """Pixels back to fractions of a picture of `size`; scores stay the driver's."""
-    whole = np.array([size[1], size[0]], float)
-    parts = {name: Keypoints(xy / whole, getattr(pose, name).score) for name, xy in pixels.items()}
-    return replace(pose, size=size, **parts)
+def _shifted(parts: _Parts, step: np.ndarray) -> _Parts:
+    """Move all parts by one step (2,), or by one for each frame (T,2)."""
+    if step.ndim == 2:
+        step = step[:, None]
+    return _Parts(parts.body + step, parts.hands + step, parts.face + step)
+
+
+def _pose_of(parts: _Parts, pose: Pose, size: tuple[int, int]) -> Pose:
+    """Turn pixels back into fractions of a picture of `size`; scores stay those of `pose`."""
+    picture = np.array([size[1], size[0]], float)
+    return replace(
+        pose,
+        size=size,
+        body=Keypoints(parts.body / picture, pose.body.score),
+        hands=Keypoints(parts.hands / picture, pose.hands.score),
+        face=Keypoints(parts.face / picture, pose.face.score),
+    )

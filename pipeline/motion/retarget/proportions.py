@@ -1,4 +1,4 @@
-"""Bone lengths of a person on a picture, corrected for foreshortening, and the ratios between two people.
+"""Measure a person's bone lengths on a picture, correct foreshortening, and compare two people.
 
 A bone that points at the camera looks shorter than it is, so a clip is measured at a high percentile over
 time and a picture against human proportions: segment lengths as shares of stature from Drillis and Contini
@@ -13,10 +13,8 @@ from pipeline.motion.keypoints import (
     CHIN,
     FOREARMS,
     HIPS,
-    L_HIP,
     NECK,
     NOSE_ROOT,
-    R_HIP,
     SHINS,
     SHOULDERS,
     THIGHS,
@@ -24,7 +22,7 @@ from pipeline.motion.keypoints import (
 )
 from pipeline.values import Pose
 
-# bone: its pairs of body points, one for each side of the body
+# Bone: its pairs of body points, one for each side of the body.
 SEGMENTS = {
     "shoulders": (SHOULDERS,),
     "hips": (HIPS,),
@@ -33,153 +31,164 @@ SEGMENTS = {
     "thighs": THIGHS,
     "shins": SHINS,
 }
-# Length over stature; the torso reaches from between the shoulders to between the hips (0.818 - 0.530).
+# Length over stature. The torso reaches from between the shoulders to between the hips: 0.818 - 0.530.
 # Detectors mark shoulders 0.69 to 0.85 of the table's width (EchoMimic's and our own clips): 0.8 is taken.
-STATURE = {"torso": 0.288, "shoulders": 0.8 * 0.259, "upper arms": 0.186, "forearms": 0.146}
-STATURE |= {"thighs": 0.245, "shins": 0.246}
-FULL_LENGTH = 90  # percentile over time taken as a bone's length: shorter ones are foreshortened
-STATURE_LEVEL = (
-    75  # percentile over the bones taken as the stature: foreshortened ones claim too little
-)
-SHORT, FLAT = (
-    0.60,
-    0.85,
-)  # of the expected length: below, the bone points at the camera; above, it is measured
+STATURE = {
+    "torso": 0.288,
+    "shoulders": 0.8 * 0.259,
+    "upper arms": 0.186,
+    "forearms": 0.146,
+    "thighs": 0.245,
+    "shins": 0.246,
+}
+FULL_LENGTH_PERCENTILE = 90  # over time: shorter lengths of a bone are foreshortened
+FACE_PERCENTILE = 50  # over time: a face is hardly ever foreshortened
+STATURE_PERCENTILE = 75  # over the bones: foreshortened ones claim too small a person
+# Of the expected length: below SHORT the bone points at the camera, above FLAT it is measured.
+SHORT = 0.60
+FLAT = 0.85
 LEG = ("thighs", "shins")
-ALIKE = (
-    0.25  # legs whose two bones are short by the same share are short legs, not foreshortened ones
-)
+# Legs whose two bones are short by the same share are short legs, not foreshortened ones.
+ALIKE_LEGS = 0.25
 INSIDE = 0.05  # of the picture: joints further outside it are guesses and measure nothing
-MIN_LENGTH = 1.0  # pixels
-SAME_SHAPE, SAME_JOINTS = (
-    0.03,
-    6,
-)  # mean distance over body radius under which two bodies stand alike
-MOST = 2.0  # bone ratios further than this from the whole body's scale are not believed
+MIN_LENGTH_PX = 1.0
+SAME_SHAPE = 0.03  # mean distance over body radius under which two bodies stand alike
+SAME_JOINTS = 6  # that both must show
+MAX_DEVIATION = 2.0  # bone ratios further than this factor from the body's scale are not believed
 
 
 def lengths(pose: Pose, frames: np.ndarray | None = None) -> dict[str, float]:
-    """Returns visible bone lengths in pixels: the longer side per frame, then a high percentile over time.
+    """Measure bones in pixels: the longer side per frame, then a high percentile over time.
 
     Joints far outside the picture measure only bones that no frame shows inside.
     """
-    pose = pose if frames is None else pose[frames]
-    near = ((pose.body.xy > -INSIDE) & (pose.body.xy < 1 + INSIDE)).all(2)
-    return spans(pose, pose.body.visible) | spans(pose, pose.body.visible & near)
+    if frames is not None:
+        pose = pose[frames]
+    xy = pose.body.xy
+    in_picture = ((xy > -INSIDE) & (xy < 1 + INSIDE)).all(2)
+    anywhere = spans(pose, pose.body.visible)
+    return anywhere | spans(pose, pose.body.visible & in_picture)
 
 
 def spans(pose: Pose, seen: np.ndarray) -> dict[str, float]:
-    """Returns what `lengths` does from the body points that are `seen` (T,18)."""
-    pixels = np.array([pose.size[1], pose.size[0]], float)
-    body, face = pose.body.xy * pixels, pose.face.xy * pixels
-    hips = body[:, [R_HIP, L_HIP]].mean(1)
-    trunk = {
-        "torso": (hips - body[:, NECK], seen[:, [NECK, R_HIP, L_HIP]].all(1)),
-        "face": (
-            face[:, CHIN] - face[:, NOSE_ROOT],
-            pose.face.visible[:, [NOSE_ROOT, CHIN]].all(1),
-        ),
+    """Measure bones as `lengths` does, from the body points that are `seen` (T,18) bool."""
+    body = pose.body.xy * pose.pixel_scale
+    face = pose.face.xy * pose.pixel_scale
+    torso = body[:, HIPS].mean(1) - body[:, NECK]
+    torso_seen = seen[:, [NECK, *HIPS]].all(1)
+    profile = face[:, CHIN] - face[:, NOSE_ROOT]
+    profile_seen = pose.face.visible[:, [NOSE_ROOT, CHIN]].all(1)
+    measured = {
+        "torso": _percentile(np.linalg.norm(torso, axis=1)[torso_seen], FULL_LENGTH_PERCENTILE),
+        "face": _percentile(np.linalg.norm(profile, axis=1)[profile_seen], FACE_PERCENTILE),
     }
-    out = {}
-    for name, (span, both) in trunk.items():
-        _put(out, name, np.linalg.norm(span, axis=1)[both], 50 if name == "face" else FULL_LENGTH)
     for name, sides in SEGMENTS.items():
-        start, stop = (np.array([side[k] for side in sides]) for k in (0, 1))
+        start = np.array([side[0] for side in sides])
+        stop = np.array([side[1] for side in sides])
         both = seen[:, start] & seen[:, stop]
-        span = np.where(both, np.linalg.norm(body[:, stop] - body[:, start], axis=2), 0.0)
-        _put(out, name, span.max(1)[both.any(1)], FULL_LENGTH)
-    return out
+        span = np.linalg.norm(body[:, stop] - body[:, start], axis=2)
+        longer = np.where(both, span, 0.0).max(1)
+        measured[name] = _percentile(longer[both.any(1)], FULL_LENGTH_PERCENTILE)
+    return {name: length for name, length in measured.items() if length > MIN_LENGTH_PX}
 
 
-def _put(out: dict[str, float], name: str, values: np.ndarray, level: float) -> None:
-    if len(values) and (full := float(np.percentile(values, level))) > MIN_LENGTH:
-        out[name] = full
+def _percentile(values: np.ndarray, level: float) -> float:
+    return float(np.percentile(values, level)) if len(values) else 0.0
 
 
 def corrected(visible: dict[str, float]) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Returns lengths with foreshortened bones as long as the rest of the body lets expect, and their names.
+    """Lengthen foreshortened bones to what the rest of the body lets expect, and name them.
 
-    A bone under 60 % of its expected length takes the expected one, over 85 % its own, in between a blend, so
-    that the result does not jump. The stature behind the expectation is a high percentile over the bones.
+    A bone under 60 % of its expected length takes the expected one, over 85 % its own, in between a blend,
+    so that the result does not jump. The stature behind the expectation is a high percentile over the bones.
     """
-    claims = [visible[name] / share for name, share in STATURE.items() if name in visible]
-    if len(claims) < 2:
+    measured = {name: share for name, share in STATURE.items() if name in visible}
+    if len(measured) < 2:
         return visible, ()
-    stature = float(np.percentile(claims, STATURE_LEVEL))
-    out, names = dict(visible), []
-    share = {
-        name: visible[name] / (part * stature) for name, part in STATURE.items() if name in visible
-    }
-    legs = _legs_are_measured(share)
-    for name, seen in share.items():
-        if seen < FLAT and not (legs and name in LEG):
-            out[name] = visible[name] / seen * float(np.interp(seen, (SHORT, FLAT), (1.0, FLAT)))
+    claims = [visible[name] / share for name, share in measured.items()]
+    stature = float(np.percentile(claims, STATURE_PERCENTILE))
+    seen_share = {name: visible[name] / (share * stature) for name, share in measured.items()}
+    legs_measured = _legs_are_measured(seen_share)
+    full = dict(visible)
+    names = []
+    for name, seen in seen_share.items():
+        if seen < FLAT and not (legs_measured and name in LEG):
+            blend = float(np.interp(seen, (SHORT, FLAT), (1.0, FLAT)))
+            full[name] = visible[name] / seen * blend
             names.append(name)
-    return out, tuple(names)
+    return full, tuple(names)
 
 
-def _legs_are_measured(share: dict[str, float]) -> bool:
-    """Whether visible legs are to be believed: long enough as a whole, or thigh and shin short alike."""
-    if not set(LEG) <= share.keys():
+def _legs_are_measured(seen_share: dict[str, float]) -> bool:
+    """Tell whether visible legs are believed: long enough as a whole, or thigh and shin short alike."""
+    if not set(LEG) <= seen_share.keys():
         return False
-    thigh, shin = (share[name] for name in LEG)
-    whole = (STATURE["thighs"] * thigh + STATURE["shins"] * shin) / (
-        STATURE["thighs"] + STATURE["shins"]
-    )
-    return whole > FLAT or abs(thigh / shin - 1) < ALIKE
+    thigh = seen_share["thighs"]
+    shin = seen_share["shins"]
+    leg = STATURE["thighs"] * thigh + STATURE["shins"] * shin
+    whole = leg / (STATURE["thighs"] + STATURE["shins"])
+    return whole > FLAT or abs(thigh / shin - 1) < ALIKE_LEGS
 
 
 def same_frames(pose: Pose, reference: Pose) -> np.ndarray:
-    """Returns the frames (n,) in which the driving body stands as the reference body does, best shape only.
+    """Find the frames (n,) in which the driving body stands as the reference body does, best shape only.
 
-    Their bones are foreshortened alike, so that they compare better than any estimate of full lengths; a clip
-    driven onto one of its own frames comes back unchanged.
+    Their bones are foreshortened alike, so that they compare better than any estimate of full lengths; a
+    clip driven onto one of its own frames comes back unchanged.
     """
-    ids = np.flatnonzero(reference.body.visible[0] & (pose.body.visible.mean(0) > 0))
-    rows = np.flatnonzero(pose.body.visible[:, ids].all(1))
-    if len(ids) < SAME_JOINTS or not len(rows):
-        return rows[:0]
-
-    def shape(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        pixels = points * np.array([size[1], size[0]])
-        pixels = pixels - pixels.mean(1, keepdims=True)
-        radius = np.sqrt((pixels**2).sum(2).mean(1))[:, None, None]
-        return pixels / np.maximum(radius, MIN_LENGTH)
-
-    away = shape(pose.body.xy[rows][:, ids], pose.size) - shape(
-        reference.body.xy[:, ids], reference.size
-    )
-    distance = np.linalg.norm(away, axis=2).mean(1)
+    ever_seen = pose.body.visible.mean(0) > 0
+    joints = np.flatnonzero(reference.body.visible[0] & ever_seen)
+    frames = np.flatnonzero(pose.body.visible[:, joints].all(1))
+    if len(joints) < SAME_JOINTS or not len(frames):
+        return frames[:0]
+    shapes = _shape(pose.body.xy[frames][:, joints], pose.pixel_scale)
+    difference = shapes - _shape(reference.body.xy[:, joints], reference.pixel_scale)
+    distance = np.linalg.norm(difference, axis=2).mean(1)
     best = float(distance.min())
-    return rows[distance <= best * 1.05 + 1e-9] if best < SAME_SHAPE else rows[:0]
+    if best >= SAME_SHAPE:
+        return frames[:0]
+    return frames[distance <= best * 1.05 + 1e-9]
+
+
+def _shape(xy: np.ndarray, pixel_scale: np.ndarray) -> np.ndarray:
+    """Center points (T,K,2) on their mean and divide them by their radius, in pixels."""
+    pixels = xy * pixel_scale
+    pixels = pixels - pixels.mean(1, keepdims=True)
+    radius = np.sqrt((pixels**2).sum(2).mean(1))
+    return pixels / np.maximum(radius[:, None, None], MIN_LENGTH_PX)
 
 
 def ratios(
     pose: Pose, reference: Pose, frames: np.ndarray
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Returns reference over driving full length in pixels for bones that both show, and the corrected ones.
+    """Divide the reference's full bone lengths by the driver's, in pixels, and name the corrected ones.
 
-    `frames` are those in which both stand alike: there visible lengths are compared as they are.
+    frames: those in which both stand alike; there visible lengths are compared as they are.
     """
     if len(frames):
-        mine, theirs, names = lengths(reference), lengths(pose, frames), ()
+        names: tuple[str, ...] = ()
+        goal = lengths(reference)
+        source = lengths(pose, frames)
     else:
-        mine, names = corrected(lengths(reference))
-        theirs, _ = corrected(lengths(pose))
-    return {name: mine[name] / theirs[name] for name in mine if name in theirs}, names
+        goal, names = corrected(lengths(reference))
+        source, _ = corrected(lengths(pose))
+    return {name: goal[name] / source[name] for name in goal if name in source}, names
 
 
-def body_scale(found: dict[str, float]) -> float | None:
-    """Returns one scale for what has no ratio of its own: the trunk's, the face breaking a tie, or None."""
-    trunk = [found[name] for name in ("shoulders", "torso") if name in found] * 2
-    face = [found["face"]] if "face" in found else []
-    values = trunk + face or list(found.values())
+def body_scale(bone_ratios: dict[str, float]) -> float | None:
+    """Choose one scale for what has no ratio of its own: the trunk's, the face breaking a tie, or None."""
+    trunk = [bone_ratios[name] for name in ("shoulders", "torso") if name in bone_ratios]
+    face = [bone_ratios["face"]] if "face" in bone_ratios else []
+    values = trunk + trunk + face or list(bone_ratios.values())
     return float(np.median(values)) if values else None
 
 
-def believable(found: dict[str, float], scale: float) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Returns the ratios held within a factor of two of the body's scale, and the names of those held."""
-    held = {
-        name: float(np.clip(value, scale / MOST, scale * MOST)) for name, value in found.items()
-    }
-    return held, tuple(name for name in found if held[name] != found[name])
+def believable(
+    bone_ratios: dict[str, float], scale: float
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Limit the ratios to a factor of two around the body's scale, and name those that changed."""
+    low = scale / MAX_DEVIATION
+    high = scale * MAX_DEVIATION
+    limited = {name: float(np.clip(value, low, high)) for name, value in bone_ratios.items()}
+    changed = [name for name in bone_ratios if limited[name] != bone_ratios[name]]
+    return limited, tuple(changed)

@@ -12,7 +12,7 @@ from pipeline.analysis.detectors.mediapipe_graphs import Region
 from pipeline.evaluation.alignment import ADULT, Dance, Person, skeleton, standing
 from pipeline.motion import retarget, smoothing, timing
 from pipeline.motion.keypoints import MIRROR_BODY
-from pipeline.motion.retarget import report as doctor
+from pipeline.motion.retarget import measures
 from pipeline.values import Keypoints, Pose
 
 FRAMES, SIZE = 40, (720, 1280)
@@ -191,7 +191,7 @@ def test_a_back_keeps_its_body_and_its_sides_in_every_frame():
     face = pose.face.score.copy()
     face[40:60] = 0
     driving = replace(pose, body=Keypoints(xy, pose.body.score), face=Keypoints(pose.face.xy, face))
-    assert doctor.turned_away(driving)[40:60].all() and doctor.turned_away(driving).sum() == 20
+    assert measures.turned_away(driving)[40:60].all() and measures.turned_away(driving).sum() == 20
     _, report = retarget.retarget([driving], adult(1))
     assert not any("swapped" in note for note in report.warnings)
 

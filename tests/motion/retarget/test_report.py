@@ -7,7 +7,8 @@ import pytest
 from pipeline.evaluation import alignment as planted
 from pipeline.evaluation.alignment import ADULT, Person
 from pipeline.motion import retarget
-from pipeline.motion.retarget import report as doctor
+from pipeline.motion.retarget import measures, similarity
+from pipeline.motion.retarget.report import lips_quality
 from pipeline.studio import charts
 from pipeline.values import Keypoints, Pose
 
@@ -38,7 +39,7 @@ def turned(pose: Pose, degrees: float) -> Pose:
     middle = face[:, 27:28, 0]
     half = (face[:, 16, 0] - face[:, 0, 0])[:, None] / 2
     face[..., 0] = middle + np.cos(angle) * (face[..., 0] - middle)
-    face[:, 30, 0] += (doctor.NOSE_DEPTH * np.sin(angle) * half)[:, 0]
+    face[:, 30, 0] += (measures.NOSE_DEPTH * np.sin(angle) * half)[:, 0]
     return replace(pose, body=Keypoints(xy, pose.body.score), face=Keypoints(face, pose.face.score))
 
 
@@ -48,14 +49,14 @@ def test_a_back_is_told_with_its_seconds() -> None:
     assert report.turned == pytest.approx(0.2) and report.turned_seconds == ((0.4, 0.8),)
     assert report.faceless == pytest.approx(0.2)
     assert any("turns away in 20% of the frames (0.4-0.8 s)" in note for note in report.warnings)
-    assert np.nanmax(doctor.body_facing(driving)) > 120
+    assert np.nanmax(measures.body_facing(driving)) > 120
     _, report = retarget.retarget([adult()], adult(1))
     assert report.turned == 0 and not report.turned_seconds
 
 
 @pytest.mark.parametrize("degrees", [-50, -20, 0, 20, 50])
 def test_head_yaw_is_measured(degrees: float) -> None:
-    assert np.allclose(doctor.head_yaw(turned(adult(2), degrees)), degrees, atol=0.5)
+    assert np.allclose(measures.head_yaw(turned(adult(2), degrees)), degrees, atol=0.5)
 
 
 def test_heads_and_bodies_that_look_elsewhere_are_told() -> None:
@@ -79,7 +80,7 @@ def test_swapped_sides_are_told() -> None:
 def test_lips_are_judged_by_the_height_of_the_face() -> None:
     heights = (0, 10, 30, 59, 60, 119, 120, 400)
     words = ("none", "none", "poor", "poor", "fair", "fair", "good", "good")
-    assert tuple(doctor.lips_quality(h) for h in heights) == words
+    assert tuple(lips_quality(h) for h in heights) == words
     near, far = adult(1, 2400, (256, 2700)), adult(1, 300, (256, 700))
     assert retarget.retarget([adult()], near)[1].lips == "good"
     report = retarget.retarget([adult()], far)[1]
@@ -123,9 +124,9 @@ def test_a_person_that_cannot_be_read_is_refused(text) -> None:
 
 def test_the_published_line_is_the_published_line() -> None:
     driving, reference = adult(stature=300, foot=(200, 500)), adult(1)
-    a, b = retarget.published_fit([driving], reference)
+    a, b = similarity.published_fit([driving], reference)
     out, report = retarget.retarget([driving], reference, "published")
-    wanted = retarget.apply_fit(driving, a, b, reference.size)
+    wanted = similarity.apply_fit(driving, a, b, reference.size)
     assert np.array_equal(out.body.xy, wanted.body.xy) and np.array_equal(
         out.face.xy, wanted.face.xy
     )
@@ -153,8 +154,8 @@ def test_the_report_is_told_in_words_and_numbers() -> None:
 
 def test_spans_are_runs_in_seconds() -> None:
     flags = np.array([1, 1, 0, 0, 1, 0, 1, 1, 1], bool)
-    assert doctor.spans(flags, 10) == ((0.0, 0.2), (0.4, 0.5), (0.6, 0.9))
-    assert doctor.spans(np.zeros(3, bool), 10) == ()
+    assert measures.spans(flags, 10) == ((0.0, 0.2), (0.4, 0.5), (0.6, 0.9))
+    assert measures.spans(np.zeros(3, bool), 10) == ()
 
 
 def test_the_overlay_clip_shows_the_skeleton_over_the_dimmed_picture() -> None:

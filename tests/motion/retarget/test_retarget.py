@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.motion import keypoints, retarget, skeleton, timing
+from pipeline.motion.retarget import similarity
 from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
 from tests.helpers.people import person
 from tests.helpers.stick_person import still_person
@@ -26,7 +27,7 @@ def joined(poses: list[Pose]) -> Pose:
 def placed(pose: Pose, scale: float, offset: tuple[float, float], size: tuple[int, int]) -> Pose:
     """The same person in another picture: pixels scaled, then moved by fractions of the new picture."""
     gain = scale * np.array([pose.size[1] / size[1], pose.size[0] / size[0]])
-    return retarget.apply_fit(pose, gain, np.array(offset), size)
+    return similarity.apply_fit(pose, gain, np.array(offset), size)
 
 
 def walking(frames: int = 50) -> Pose:
@@ -51,9 +52,9 @@ def test_published_alignment_and_pictures(data) -> None:
                     person(file, f"f{t}", frame, k) if k < count else Pose.empty(1, 25, frame)
                 )
         tracks = [joined(rows) for rows in people]
-        a, b = retarget.published_fit(tracks, reference)
+        a, b = similarity.published_fit(tracks, reference)
         assert np.abs(a / file["a"] - 1).max() <= 1e-9 and np.abs(b / file["b"] - 1).max() <= 1e-9
-        mapped = [retarget.apply_fit(track, a, b, size) for track in tracks]
+        mapped = [similarity.apply_fit(track, a, b, size) for track in tracks]
         drawn = skeleton.draw(mapped, size, "controlnext")
         # OpenCV 5.0 made the record and is met exactly. It clips a hand's line, (2173, 1912) to (2131, 1879),
         # at the canvas's border, x = 2160, before it gives it its width; 4.11 does not: 11 of the canvas's
@@ -66,7 +67,7 @@ def test_published_alignment_and_pictures(data) -> None:
 
 def test_published_alignment_needs_one_person() -> None:
     with pytest.raises(ValueError, match="exactly one person"):
-        retarget.published_fit([Pose.empty(3, 25, (64, 64))], still_person())
+        similarity.published_fit([Pose.empty(3, 25, (64, 64))], still_person())
 
 
 @pytest.mark.parametrize("size", [(384, 256), (1080, 1920), (512, 512)])
