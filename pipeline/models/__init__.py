@@ -1,1 +1,1 @@
-"""Torch modules with diffusers configs; no files, no user interface."""
+"""Networks (diffusers' ModelMixin and ConfigMixin), and where their weights come from."""

@@ -1,4 +1,4 @@
-"""Fetches model sets with huggingface-hub: resumable, with progress, HF_TOKEN and HF_HUB_OFFLINE as there."""
+"""Fetch model sets with huggingface-hub: resumable, with progress; HF_TOKEN and HF_HUB_OFFLINE count."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.models.registry import (
-    OTHER,
-    File,
-    ModelSet,
-    check_file,
-    check_sum,
-    facts,
-    find,
-    located,
-)
+from pipeline.models.model_files import File, check_file, check_sum
+from pipeline.models.registry import OTHER_REPOSITORY, ModelSet, find, known_facts, located
 from pipeline.values import InputError
 
 POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """One step of a download: bytes `done` of `total` (None = unknown) of `file`; path once complete."""
+class DownloadStep:
+    """A moment of a download.
+
+    Attributes:
+        file: its path in the repository.
+        done: bytes so far.
+        total: bytes in all, None = unknown.
+        path: on this machine, once complete.
+    """
 
     file: str
     done: int
@@ -36,10 +35,15 @@ class Fetched:
     path: Path | None = None
 
 
-def download(name: str, repository: str | None = None) -> Iterator[Fetched]:
-    """Yields the progress of fetching what a set and its needed sets lack, resuming what was begun.
+class Stopped(Exception):
+    """Raised inside a download whose generator was closed."""
 
-    `repository` stands in for the set's own id. HF_TOKEN and HF_HUB_OFFLINE act as in huggingface-hub.
+
+def download(name: str, repository: str | None = None) -> Iterator[DownloadStep]:
+    """Yield the progress of fetching what a set and its needed sets lack, resuming what was begun.
+
+    `repository` stands in for the set's own id. HF_TOKEN and HF_HUB_OFFLINE act as in
+    huggingface-hub.
     """
     row = find(name)
     if row.folder:
@@ -49,21 +53,25 @@ def download(name: str, repository: str | None = None) -> Iterator[Fetched]:
         yield from download(needed)
     if repository is not None:
         row.place.mkdir(parents=True, exist_ok=True)
-        (row.place / OTHER).write_text(repository, encoding="utf-8")
+        marker = row.place / OTHER_REPOSITORY
+        marker.write_text(repository, encoding="utf-8")
     for file in row.files:
-        path, known = row.place / file.path, facts(row, file)
-        if not _sound(path, known):
-            yield from _fetch(row, file, file.repository or repository or row.repository)
-            try:
-                check_file(path, known)
-                check_sum(path, known)
-            except ValueError:
-                path.unlink(missing_ok=True)  # so that it is fetched anew
-                raise
+        path = row.place / file.path
+        facts = known_facts(row, file)
+        if _is_whole(path, facts):
+            continue
+        source = file.repository or repository or row.repository
+        yield from _fetch(row, file, source)
+        try:
+            check_file(path, facts)
+            check_sum(path, facts)
+        except ValueError:
+            path.unlink(missing_ok=True)  # so that it is fetched anew
+            raise
 
 
-def _sound(path: Path, facts: File | None) -> bool:
-    """Whether a file is there and passes its check; a damaged one is removed."""
+def _is_whole(path: Path, facts: File | None) -> bool:
+    """Say whether a file is there and passes its check; remove a damaged one."""
     try:
         check_file(path, facts)
     except ValueError:
@@ -72,48 +80,51 @@ def _sound(path: Path, facts: File | None) -> bool:
     return True
 
 
-class Stopped(Exception):
-    """Raised inside a download whose generator was closed."""
-
-
-def _fetch(row: ModelSet, file: File, source: str | None) -> Iterator[Fetched]:
-    """Runs one download in a thread, so that its progress can be yielded and closing stops it."""
+def _fetch(row: ModelSet, file: File, source: str | None) -> Iterator[DownloadStep]:
+    """Run one download in a thread, so that its progress can be yielded and closing stops it."""
     import huggingface_hub
 
-    news: queue.Queue[Fetched] = queue.Queue()
+    steps: queue.Queue[DownloadStep] = queue.Queue()
     stop = threading.Event()
     pool = ThreadPoolExecutor(1)
     work = pool.submit(
         huggingface_hub.hf_hub_download,
-        source, file.path, revision=row.revision, local_dir=row.place,
-        tqdm_class=_reporter(file.path, news, stop),
-    )  # fmt: skip
+        source,
+        file.path,
+        revision=row.revision,
+        local_dir=row.place,
+        tqdm_class=_reporter(file.path, steps, stop),
+    )
     try:
-        while not (work.done() and news.empty()):
+        while not (work.done() and steps.empty()):
+            timeout = 0 if work.done() else POLL_SECONDS
             with suppress(queue.Empty):
-                yield news.get(timeout=POLL_SECONDS if not work.done() else 0)
+                yield steps.get(timeout=timeout)
         error = work.exception()
         if error is not None:
             raise InputError(explain(error, source, file)) from error
         path = Path(work.result())
-        yield Fetched(file.path, path.stat().st_size, path.stat().st_size, path)
+        size = path.stat().st_size
+        yield DownloadStep(file.path, size, size, path)
     finally:
         stop.set()
         pool.shutdown(wait=False)
 
 
-def _reporter(name: str, news: queue.Queue[Fetched], stop: threading.Event) -> type:
-    """A tqdm class that reports to `news` instead of drawing, and ends the download once `stop` is set."""
+def _reporter(name: str, steps: queue.Queue[DownloadStep], stop: threading.Event) -> type:
+    """Return a tqdm class that reports to `steps` and ends the download once `stop` is set."""
     from tqdm.auto import tqdm
 
     class Reporter(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self.whole, self.got = kwargs.get("total"), kwargs.get("initial") or 0
+            total = kwargs.get("total")
+            self.total_bytes = None if total is None else int(total)
+            self.done_bytes = kwargs.get("initial") or 0
             super().__init__(*args, **{**kwargs, "disable": True})
 
         def update(self, n: float | None = 1) -> None:
-            self.got += n or 0
-            news.put(Fetched(name, int(self.got), None if self.whole is None else int(self.whole)))
+            self.done_bytes += n or 0
+            steps.put(DownloadStep(name, int(self.done_bytes), self.total_bytes))
             if stop.is_set():
                 raise Stopped(name)
 
@@ -121,22 +132,28 @@ def _reporter(name: str, news: queue.Queue[Fetched], stop: threading.Event) -> t
 
 
 def explain(error: BaseException, repository: str | None, file: File) -> str:
-    """One sentence for an error of huggingface-hub, with the remedy."""
+    """Return one sentence for an error of huggingface-hub, with the remedy."""
     from huggingface_hub import errors
 
     page = f"https://huggingface.co/{repository}"
     if isinstance(error, errors.GatedRepoError):
         return (
-            f"{repository} is gated: accept its licence at {page}, set HF_TOKEN to a token of yours, "
+            f"{repository} is gated: accept its license at {page}, set HF_TOKEN to a token of yours, "
             f"then download {file.path} again"
         )
     if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
         return (
-            f"{file.path} of {repository} could not be fetched: no connection, or HF_HUB_OFFLINE is set; "
-            "unset it, or put the file in place by hand"
+            f"{file.path} of {repository} could not be fetched: no connection, or HF_HUB_OFFLINE is "
+            "set; unset it, or put the file in place by hand"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        return f"there is no repository {repository} that this token may read; check --repository and HF_TOKEN"
+        return (
+            f"there is no repository {repository} that this token may read; "
+            "name another repository, or check HF_TOKEN"
+        )
     if isinstance(error, errors.EntryNotFoundError):
-        return f"{repository} has no file {file.path}; choose another with --repository OWNER/NAME"
-    return f"{file.path} of {repository} could not be fetched ({error}); run the command again to resume"
+        return f"{repository} has no file {file.path}; name another repository that has it"
+    return (
+        f"{file.path} of {repository} could not be fetched ({error}); start the download again, "
+        "it goes on where it stopped"
+    )

@@ -1,7 +1,7 @@
-"""A fixed, lossless picture codec behind the interface of a diffusers video VAE: the two-level Haar packet.
+"""A fixed, lossless picture codec behind the interface of a diffusers video VAE.
 
-Nothing is learned. The embedded denoiser repairs a warped picture, so where it changes nothing the pixels
-must come back exactly; a learned codec would blur all of them.
+It is the two-level Haar packet; nothing is learned. The embedded denoiser repairs a warped picture, so
+where it changes nothing the pixels must come back exactly; a learned codec would blur all of them.
 """
 
 from __future__ import annotations
@@ -40,10 +40,13 @@ class ExactLatent:
 class HaarLatent(ModelMixin, ConfigMixin):
     """Pictures (N, 3, H, W) in [-1, 1] <-> whitened latents (N, 48, H/4, W/4).
 
-    `latent_mean` and `latent_std` (48 each) whiten the packet of pictures. `residual_scale` (48): the spread
-    of truth minus warp in whitened latents: the denoiser's target is that difference over `residual_scale`.
-    `keep`: the shares of the repair applied where the warp is valid (elsewhere, on the face, on the mouth),
-    and in holes.
+    Args:
+        latent_mean: 48 means that whiten the packet of pictures.
+        latent_std: 48 deviations that whiten it.
+        residual_scale: 48 deviations of truth minus warp in whitened latents; the denoiser's target
+            is that difference over `residual_scale`.
+        keep: shares of the repair that are applied; see `repair.repair_gate`.
+        scaling_factor: as a diffusers VAE has it; 1.
     """
 
     @register_to_config
@@ -68,19 +71,19 @@ class HaarLatent(ModelMixin, ConfigMixin):
                     f"the Haar latent's {name} row has {row.numel()} values; give {CHANNELS}"
                 )
             self.register_buffer(name, row.float().view(1, CHANNELS, 1, 1), persistent=False)
-        # diffusers reads dtype and device from a model's tensors: this one is saved, the rows are config
-        self.register_buffer(
-            "kernel",
-            0.5 * torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1.0]]),
-        )
+        # diffusers reads dtype and device from a model's tensors: this one is saved, the rows are
+        # config
+        signs = torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1.0]])
+        self.register_buffer("kernel", 0.5 * signs)
 
     def encode(
         self, pictures: Tensor, return_dict: bool = True
     ) -> AutoencoderKLOutput | tuple[ExactLatent]:
-        """The whitened latents of pictures whose sides are multiples of 4."""
-        if pictures.shape[-1] % FACTOR or pictures.shape[-2] % FACTOR:
-            raise InputError(
-                f"pictures of {tuple(pictures.shape[-2:])} (H, W) need sides that are multiples of {FACTOR}"
+        """Return the whitened latents of pictures whose sides are multiples of 4."""
+        height, width = pictures.shape[-2:]
+        if height % FACTOR or width % FACTOR:
+            raise ValueError(
+                f"pictures of {(height, width)} (H, W) need sides that are multiples of {FACTOR}"
             )
         x = pictures
         for _ in range(LEVELS):
@@ -91,30 +94,32 @@ class HaarLatent(ModelMixin, ConfigMixin):
     def decode(
         self, latents: Tensor, num_frames: int = 1, return_dict: bool = True
     ) -> DecoderOutput | tuple[Tensor]:
-        """The pictures of whitened latents; `num_frames` is accepted as by a video VAE, unused."""
+        """Return the pictures of whitened latents; `num_frames` is taken as a video VAE does, unused."""
         x = latents * self.std.to(latents) + self.mean.to(latents)
         for _ in range(LEVELS):
             x = self._join(x)
         return DecoderOutput(sample=x) if return_dict else (x,)
 
     def residual_of(self, latents: Tensor, base: Tensor) -> Tensor:
-        """The denoiser's clean target (N, 48, h, w): scaled difference of latents and base latents."""
+        """Return the denoiser's clean target (N, 48, h, w): the scaled difference of the latents."""
         return (latents - base) / self.residual.to(latents)
 
     def add_residual(self, base: Tensor, residual: Tensor) -> Tensor:
-        """The latents that the base latents and a denoised residual stand for."""
+        """Return the latents that the base latents and a denoised residual stand for."""
         return base + residual * self.residual.to(base)
 
     def _split(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, 4C, H/2, W/2): mean and three differences of 2x2 pixels."""
+        """Return (N, 4C, H/2, W/2) of (N, C, H, W): mean and three differences of 2x2 pixels."""
         n, c, h, w = x.shape
-        cells = F.pixel_unshuffle(x, 2).view(n, c, 4, h // 2, w // 2)
-        return torch.einsum("kp,ncphw->nckhw", self.kernel.to(x), cells).reshape(
-            n, 4 * c, h // 2, w // 2
-        )
+        half_h = h // 2
+        half_w = w // 2
+        cells = F.pixel_unshuffle(x, 2).view(n, c, 4, half_h, half_w)
+        packet = torch.einsum("kp,ncphw->nckhw", self.kernel.to(x), cells)
+        return packet.reshape(n, 4 * c, half_h, half_w)
 
     def _join(self, x: Tensor) -> Tensor:
-        """The inverse of `_split`; the kernel is orthonormal and symmetric."""
+        """Undo `_split`; the kernel is orthonormal and symmetric."""
         n, c, h, w = x.shape
-        cells = torch.einsum("kp,nckhw->ncphw", self.kernel.to(x), x.view(n, c // 4, 4, h, w))
+        packet = x.view(n, c // 4, 4, h, w)
+        cells = torch.einsum("kp,nckhw->ncphw", self.kernel.to(x), packet)
         return F.pixel_shuffle(cells.reshape(n, c, h, w), 2)

@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import save_file
 
-from pipeline.models import download, registry
+from pipeline.models import download, model_files, registry
 from pipeline.studio.cli import main
 
 
@@ -85,7 +85,7 @@ def test_a_damaged_file_is_fetched_anew(place, served, monkeypatch):
 
 def test_needed_sets_are_fetched_first_and_from_their_own_repository(place, served, monkeypatch):
     rows = [
-        dataclasses.replace(row, files=(registry.File(key, f"{key}.json"),))
+        dataclasses.replace(row, files=(model_files.File(key, f"{key}.json"),))
         for row, key in (
             (registry.find("controlnext-svd"), "unet"),
             (registry.find("svd-xt-1-1"), "unet_config"),
@@ -99,7 +99,7 @@ def test_needed_sets_are_fetched_first_and_from_their_own_repository(place, serv
 
 def test_files_of_a_repository_of_ones_own_may_have_another_size(place, served, monkeypatch):
     row = dataclasses.replace(
-        registry.find("dwpose"), files=(registry.File("pose", "pose.json", size=10**6),)
+        registry.find("dwpose"), files=(model_files.File("pose", "pose.json", size=10**6),)
     )
     monkeypatch.setattr(registry, "SETS", (row,))
     with pytest.raises(ValueError, match="instead of 1000000"):
@@ -108,9 +108,9 @@ def test_files_of_a_repository_of_ones_own_may_have_another_size(place, served, 
     assert registry.located("dwpose") and registry.find("dwpose").installed
 
 
-def test_a_missing_gated_set_names_the_licence_page(place):
+def test_a_missing_gated_set_names_the_license_page(place):
     with pytest.raises(
-        ValueError, match="after accepting its licence at https://huggingface.co/stabilityai/"
+        ValueError, match="after accepting its license at https://huggingface.co/stabilityai/"
     ):
         registry.located("svd-xt-1-1")
     with pytest.raises(ValueError, match="download dwpose`$"):
@@ -150,8 +150,8 @@ def response(code: int = 403):
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (errors.GatedRepoError("gated", response=response()), "accept its licence at https://huggingface.co/yzd-v"),
-        (errors.RepositoryNotFoundError("no", response=response(404)), "--repository"),
+        (errors.GatedRepoError("gated", response=response()), "accept its license at https://huggingface.co/yzd-v"),
+        (errors.RepositoryNotFoundError("no", response=response(404)), "name another repository"),
         (errors.LocalEntryNotFoundError("offline"), "HF_HUB_OFFLINE"),
         (errors.RemoteEntryNotFoundError("no file", response=response(404)), "has no file yolox_l.onnx"),
         (OSError("disk full"), "disk full"),
@@ -201,16 +201,16 @@ def test_downloads_that_cannot_be(place, capsys, words, told):
 def test_files_are_judged_by_size_and_content(tmp_path):
     whole, pointer, cut = (tmp_path / name for name in ("a.safetensors", "b.safetensors", "c.bin"))
     save_file({"weight": torch.zeros(10)}, whole)
-    registry.check_file(whole)
+    model_files.check_file(whole)
     with pytest.raises(ValueError, match="bytes instead of 3"):
-        registry.check_file(whole, registry.File("x", "a", size=3))
+        model_files.check_file(whole, model_files.File("x", "a", size=3))
     with pytest.raises(ValueError, match="MB instead of 5: incomplete"):
-        registry.check_file(whole, registry.File("x", "a", megabytes=5))
+        model_files.check_file(whole, model_files.File("x", "a", megabytes=5))
     pointer.write_text("version https://git-lfs.github.com/spec/v1\n")
     torch.save({"weight": torch.zeros(1000)}, cut)
-    registry.check_file(cut)
+    model_files.check_file(cut)
     cut.write_bytes(cut.read_bytes()[:-40])
     told = {tmp_path / "no": "is missing", pointer: "Git LFS pointer", cut: "end of its archive"}
     for path, word in told.items():
         with pytest.raises(ValueError, match=word):
-            registry.check_file(path)
+            model_files.check_file(path)

@@ -18,7 +18,7 @@ from diffusers import (
 )
 from torch import nn
 
-from pipeline.models import registry
+from pipeline.models import model_files, registry
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.controlnext import ControlNeXt
@@ -48,7 +48,7 @@ def load(
     settings: what holds where `settings.json` says nothing else.
     """
     for path in paths.values():
-        registry.check_file(path)
+        model_files.check_file(path)
     parts = networks(paths)
     for name in ("unet", "controlnext", "vae"):
         parts[name] = filled(parts[name], paths[name])
