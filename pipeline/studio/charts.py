@@ -1,4 +1,7 @@
-"""Pictures for the app: a sound with its intensity and accents; a skeleton laid over the reference image."""
+"""Pictures for the app: the speech with its intensity and accents; skeletons over a picture.
+
+Colors are RGB, sizes (H, W) in pixels.
+"""
 
 from __future__ import annotations
 
@@ -11,93 +14,170 @@ from pipeline.motion import skeleton
 from pipeline.motion.prosody import Prosody
 from pipeline.values import Audio, Pose
 
-PAPER, WAVE, CURVE, ACCENT = (250, 250, 252), (176, 188, 208), (214, 72, 36), (37, 84, 196)
-GRID, INK = (228, 231, 238), (96, 104, 120)
-TICKS = (0.5, 1, 2, 5, 10, 30, 60, 120)  # seconds between the lines of the time axis
-CHOSEN, OTHER = (64, 220, 120), (255, 196, 40)  # boxes and numbers of people
-TOP, AXIS = 34, 34  # rows above and under the waveform for the legend and the seconds
+Color = tuple[int, int, int]
+
+PAPER_COLOR = (250, 250, 252)
+WAVE_COLOR = (176, 188, 208)
+CURVE_COLOR = (214, 72, 36)
+ACCENT_COLOR = (37, 84, 196)
+GRID_COLOR = (228, 231, 238)
+INK_COLOR = (96, 104, 120)
+CHOSEN_COLOR = (64, 220, 120)  # box and number of the person who drives
+OTHER_COLOR = (255, 196, 40)  # boxes and numbers of the others
+LABEL_COLOR = (0, 0, 0)
+
+LEGEND = (
+    (12, "intensity", CURVE_COLOR),
+    (160, "accents", ACCENT_COLOR),
+    (290, "waveform", INK_COLOR),
+)
+LEGEND_PX = 34  # rows above the waveform
+LEGEND_BASELINE_PX = 25
+AXIS_PX = 34  # rows under the waveform
+AXIS_BASELINE_PX = 27
+TICKS_SECONDS = (0.5, 1, 2, 5, 10, 30, 60, 120)  # possible distances between two lines of the axis
+MOST_TICKS = 12
+WAVE_HALF_HEIGHT = 0.47  # share of the chart's height at the loudest sample
+CURVE_HEIGHT = 0.9  # share of the chart's height at intensity or strength 1
+QUIETEST_PEAK = 1e-6  # keeps silence from being divided by zero
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_SCALE = 0.75
+FONT_THICKNESS_PX = 2
+
+SHADE = 0.7  # brightness of the picture under numbered people
+PICTURE_SIDE_PX = 900  # the longer side at which lines and numbers of people have their plain size
+LABEL_PADDING_PX = 12
+LABEL_LINE_PX = 2
+LABEL_FONT_SCALE = 1.3
 
 
 def waveform(audio: Audio, prosody: Prosody, size: tuple[int, int] = (300, 1200)) -> np.ndarray:
-    """(H,W,3) uint8: waveform in grey, intensity in red, accents as blue bars as tall as they are strong."""
-    whole = np.full((*size, 3), PAPER, np.uint8)
-    for left, text, colour in (
-        (12, "intensity", CURVE),
-        (160, "accents", ACCENT),
-        (290, "waveform", INK),
-    ):
-        cv2.putText(whole, text, (left, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.75, colour, 2, cv2.LINE_AA)
-    picture = whole[TOP:]
-    height, width = size[0] - TOP - AXIS, size[1]
-    _axis(picture, audio.seconds, height)
-    pieces = np.array_split(np.abs(audio.samples), min(width, len(audio.samples)))
-    peak = max(float(np.abs(audio.samples).max()), 1e-6)
-    for i, piece in enumerate(pieces):
-        x, half = round(i * width / len(pieces)), int(0.47 * height * float(piece.max()) / peak)
-        cv2.line(picture, (x, height // 2 - half), (x, height // 2 + half), WAVE, 1)
-    floor, room = height - 2, 0.9 * height
-    for seconds, strength in prosody.accents:
-        x, top = round(seconds / audio.seconds * (width - 1)), round(floor - room * strength)
-        cv2.line(picture, (x, floor), (x, top), ACCENT, 3, cv2.LINE_AA)
-        cv2.circle(picture, (x, top), 7, ACCENT, -1, cv2.LINE_AA)
-    x = (np.arange(len(prosody.intensity)) + 0.5) / len(prosody.intensity) * width
-    curve = np.stack([x, floor - prosody.intensity * room], 1).round().astype(np.int32)
-    cv2.polylines(picture, [curve], False, CURVE, 3, cv2.LINE_AA)
+    """Draw the waveform in gray, the intensity in red and the accents as blue bars: (H,W,3) uint8.
+
+    A bar is as tall as its accent is strong.
+    """
+    whole = np.full((*size, 3), PAPER_COLOR, np.uint8)
+    for left, text, color in LEGEND:
+        _write(whole, text, (left, LEGEND_BASELINE_PX), color)
+    picture = whole[LEGEND_PX:]
+    height = size[0] - LEGEND_PX - AXIS_PX
+    _draw_axis(picture, audio.seconds, height)
+    _draw_wave(picture, audio.samples, height)
+    floor = height - 2
+    full_height = CURVE_HEIGHT * height
+    _draw_accents(picture, prosody.accents, audio.seconds, floor, full_height)
+    _draw_curve(picture, prosody.intensity, floor, full_height)
     return whole
 
 
-def _axis(picture: np.ndarray, seconds: float, height: int) -> None:
-    """Lines and numbers of the seconds, at most a dozen."""
-    step = next((tick for tick in TICKS if seconds / tick <= 12), TICKS[-1])
-    for i in range(1, int(seconds / step) + 1):
-        x = round(i * step / seconds * picture.shape[1])
-        cv2.line(picture, (x, 0), (x, height), GRID, 2)
-        text = f"{i * step:g} s"
-        wide = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.75, 2)[0][0]
-        left = min(x - wide // 2, picture.shape[1] - wide - 4)
-        cv2.putText(
-            picture, text, (left, height + 27), cv2.FONT_HERSHEY_SIMPLEX, 0.75, INK, 2, cv2.LINE_AA
-        )
-    cv2.line(picture, (0, height), (picture.shape[1], height), GRID, 2)
+def _write(picture: np.ndarray, text: str, place: tuple[int, int], color: Color) -> None:
+    """Write text with its lower left corner at `place` (x, y)."""
+    cv2.putText(picture, text, place, FONT, FONT_SCALE, color, FONT_THICKNESS_PX, cv2.LINE_AA)
+
+
+def _draw_axis(picture: np.ndarray, seconds: float, height: int) -> None:
+    """Draw lines and numbers of the seconds, at most a dozen."""
+    width = picture.shape[1]
+    fitting = (tick for tick in TICKS_SECONDS if seconds / tick <= MOST_TICKS)
+    step = next(fitting, TICKS_SECONDS[-1])
+    for number in range(1, int(seconds / step) + 1):
+        x = round(number * step / seconds * width)
+        cv2.line(picture, (x, 0), (x, height), GRID_COLOR, 2)
+        text = f"{number * step:g} s"
+        (text_width, _), _ = cv2.getTextSize(text, FONT, FONT_SCALE, FONT_THICKNESS_PX)
+        left = min(x - text_width // 2, width - text_width - 4)
+        _write(picture, text, (left, height + AXIS_BASELINE_PX), INK_COLOR)
+    cv2.line(picture, (0, height), (width, height), GRID_COLOR, 2)
+
+
+def _draw_wave(picture: np.ndarray, samples: np.ndarray, height: int) -> None:
+    """Draw one vertical line per column, as long as its loudest sample is loud."""
+    width = picture.shape[1]
+    loudness = np.abs(samples)
+    pieces = np.array_split(loudness, min(width, len(samples)))
+    peak = max(float(loudness.max()), QUIETEST_PEAK)
+    middle = height // 2
+    for column, piece in enumerate(pieces):
+        x = round(column * width / len(pieces))
+        half = int(WAVE_HALF_HEIGHT * height * float(piece.max()) / peak)
+        cv2.line(picture, (x, middle - half), (x, middle + half), WAVE_COLOR, 1)
+
+
+def _draw_accents(
+    picture: np.ndarray, accents: np.ndarray, seconds: float, floor: int, full_height: float
+) -> None:
+    """Draw the accents (N,2), seconds and strengths, as bars on the row `floor`."""
+    width = picture.shape[1]
+    for time, strength in accents:
+        x = round(time / seconds * (width - 1))
+        top = round(floor - full_height * strength)
+        cv2.line(picture, (x, floor), (x, top), ACCENT_COLOR, 3, cv2.LINE_AA)
+        cv2.circle(picture, (x, top), 7, ACCENT_COLOR, -1, cv2.LINE_AA)
+
+
+def _draw_curve(picture: np.ndarray, intensity: np.ndarray, floor: int, full_height: float) -> None:
+    """Draw the intensity (T,) as a line over the row `floor`."""
+    frames = len(intensity)
+    x = (np.arange(frames) + 0.5) / frames * picture.shape[1]
+    y = floor - intensity * full_height
+    points = np.stack([x, y], 1).round().astype(np.int32)
+    cv2.polylines(picture, [points], False, CURVE_COLOR, 3, cv2.LINE_AA)
 
 
 def overlay(image: np.ndarray, pose: Pose, row: int, size: tuple[int, int]) -> np.ndarray:
-    """(H,W,3) uint8: the reference image, dimmed, under the aligned skeleton of one frame."""
+    """Draw the skeleton of one frame over the dimmed reference image: (H,W,3) uint8."""
     return next(overlay_clip(image, pose[row : row + 1], size))
 
 
 def overlay_clip(image: np.ndarray, pose: Pose, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Yields (H,W,3) uint8 per frame: the reference image, dimmed, under the aligned skeleton."""
-    dimmed = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA) // 2
+    """Yield the skeleton of each frame over the dimmed reference image: (H,W,3) uint8."""
+    height, width = size
+    dimmed = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) // 2
     for drawn in skeleton.stream(pose, size, "preview"):
-        yield cv2.copyTo(dimmed, cv2.inRange(drawn, (0, 0, 0), (0, 0, 0)), drawn.copy())
+        is_black = cv2.inRange(drawn, (0, 0, 0), (0, 0, 0))
+        yield cv2.copyTo(dimmed, is_black, drawn.copy())
 
 
 def numbered(picture: np.ndarray, people: Sequence[Pose], row: int, chosen: int) -> np.ndarray:
-    """(H,W,3) uint8: one frame, darkened, under each person's skeleton, box and number; `chosen` in green."""
-    size = picture.shape[:2]
-    drawn = skeleton.draw([pose[row : row + 1] for pose in people], size, "preview")[0]
-    shown = np.where(drawn.any(-1, keepdims=True), drawn, (picture * 0.7).astype(np.uint8))
-    scale = max(size) / 900
+    """Draw each person's skeleton, box and number of one frame over the darkened picture.
+
+    Args:
+        picture: (H,W,3) uint8.
+        people: the poses of the clip, in the order of their numbers.
+        row: the frame.
+        chosen: the index of the person whose box is green.
+    """
+    height, width = picture.shape[:2]
+    frame = [pose[row : row + 1] for pose in people]
+    drawn = skeleton.draw(frame, (height, width), "preview")[0]
+    darkened = (picture * SHADE).astype(np.uint8)
+    shown = np.where(drawn.any(-1, keepdims=True), drawn, darkened)
+    scale = max(height, width) / PICTURE_SIDE_PX
     for index, pose in enumerate(people):
         seen = pose.body.visible[row]
         if seen.any():
-            pixels = pose.body.xy[row, seen] * (size[1], size[0])
-            _label(shown, pixels, str(index + 1), CHOSEN if index == chosen else OTHER, scale)
+            points = pose.body.xy[row, seen] * (width, height)
+            color = CHOSEN_COLOR if index == chosen else OTHER_COLOR
+            _draw_label(shown, points, str(index + 1), color, scale)
     return shown
 
 
-def _label(picture: np.ndarray, pixels: np.ndarray, text: str, colour: tuple, scale: float) -> None:
-    """A box around the points and, at its upper left corner, the text on the colour."""
-    pad, thick, font = 12 * scale, max(1, round(2 * scale)), (cv2.FONT_HERSHEY_SIMPLEX, 1.3 * scale)
-    (left, top), (right, bottom) = (
-        (pixels.min(0) - pad).astype(int),
-        (pixels.max(0) + pad).astype(int),
-    )
-    cv2.rectangle(picture, (left, top), (right, bottom), colour, thick, cv2.LINE_AA)
-    (wide, high), _ = cv2.getTextSize(text, *font, 2 * thick)
-    x = int(np.clip(left, 0, picture.shape[1] - wide - 2 * pad))
-    y = int(np.clip(top - high - pad, 0, picture.shape[0] - high - 2 * pad))
-    cv2.rectangle(picture, (x, y), (int(x + wide + pad), int(y + high + pad)), colour, -1)
-    place = (int(x + pad / 2), int(y + high + pad / 2))
-    cv2.putText(picture, text, place, *font, (0, 0, 0), 2 * thick, cv2.LINE_AA)
+def _draw_label(
+    picture: np.ndarray, points: np.ndarray, text: str, color: Color, scale: float
+) -> None:
+    """Draw a box around the points (N,2) in pixels and, at its upper left corner, the text."""
+    padding = LABEL_PADDING_PX * scale
+    thickness = max(1, round(LABEL_LINE_PX * scale))
+    font_scale = LABEL_FONT_SCALE * scale
+    left, top = (points.min(0) - padding).astype(int)
+    right, bottom = (points.max(0) + padding).astype(int)
+    cv2.rectangle(picture, (left, top), (right, bottom), color, thickness, cv2.LINE_AA)
+    (text_width, text_height), _ = cv2.getTextSize(text, FONT, font_scale, 2 * thickness)
+    height, width = picture.shape[:2]
+    x = int(np.clip(left, 0, width - text_width - 2 * padding))
+    y = int(np.clip(top - text_height - padding, 0, height - text_height - 2 * padding))
+    corner = (int(x + text_width + padding), int(y + text_height + padding))
+    cv2.rectangle(picture, (x, y), corner, color, -1)
+    place = (int(x + padding / 2), int(y + text_height + padding / 2))
+    cv2.putText(picture, text, place, FONT, font_scale, LABEL_COLOR, 2 * thickness, cv2.LINE_AA)

@@ -252,8 +252,8 @@ def test_every_choice_of_a_request_is_on_the_page() -> None:
     }
     for stage in ("analyse", "tune", "generate"):
         mine = controls.of_stage(stage)
-        shown = tuple(control.default for control in mine)
-        for values in (shown, (None,) * len(mine)):  # None: a field that was wiped
+        shown = {control.name: control.default for control in mine}
+        for values in (shown, dict.fromkeys(shown)):  # None: a field that was wiped
             read = controls.read(stage, values)
             assert read == {control.name: control.option.default for control in mine}
 
@@ -306,13 +306,13 @@ def test_a_click_finds_the_person_under_it(pair) -> None:
 
 def test_another_driving_clip_forgets_the_person() -> None:
     request = jobs.Request("r", "a", "d", person="2")
-    visit = session.Visit("", request)
-    keep = handlers.KEEP
-    assert next(handlers.changed(visit, "r", "a", "d", None)) == (keep, keep)
-    text, person = next(handlers.changed(visit, "r", "a", "e", None))
-    assert "Inputs changed" in text and person == ""
-    text, person = next(handlers.changed(visit, "r", "b", "d", None))
-    assert "Inputs changed" in text and person is keep
+    analysed = session.AnalysedInputs(request, None, None)
+    visit = session.Visit("", analysed)
+    assert next(handlers.changed(visit, "r", "a", "d", None)) == {}
+    update = next(handlers.changed(visit, "r", "a", "e", None))
+    assert "Inputs changed" in update["status"] and update["person"] == ""
+    update = next(handlers.changed(visit, "r", "b", "d", None))
+    assert "Inputs changed" in update["status"] and "person" not in update
 
 
 @pytest.mark.parametrize("kind", ["npz", "json", "echomimic"])

@@ -1,6 +1,6 @@
 """The user's fault is one sentence and exit 2; a bug is an honest sentence, a traceback and exit 1."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import torch
 
 from pipeline.render import load
 from pipeline.studio import steps
+from pipeline.studio.app.handler import Update, handler
 from pipeline.studio.cli import main
 from pipeline.values import InputError
 
@@ -62,12 +63,13 @@ def test_a_library_error_in_a_handler_is_an_internal_error(caplog, bug, word) ->
 
     from pipeline.studio.app import events
 
-    def handler(*args: object):
+    @handler("status")
+    def broken() -> Iterator[Update]:
         bug()
         yield {}
 
     with pytest.raises(gr.Error, match="internal error: ValueError") as error:
-        list(events.shown(handler, [])())
+        list(events.in_gradio(broken)())
     assert "server's log" in str(error.value)
     assert "Traceback" in caplog.text and word in caplog.text and bug.__name__ in caplog.text
 
@@ -77,10 +79,11 @@ def test_an_input_error_in_a_handler_names_the_control(caplog) -> None:
 
     from pipeline.studio.app import events
 
-    def handler(*args: object):
+    @handler("status")
+    def refusing() -> Iterator[Update]:
         raise InputError(f"`steps` of {events.uploads()}/abc/a.png <b> is bad")
         yield {}
 
     with pytest.raises(gr.Error, match='"Denoising steps" of a.png &lt;b&gt; is bad'):
-        list(events.shown(handler, [])())
+        list(events.in_gradio(refusing)())
     assert "Traceback" not in caplog.text

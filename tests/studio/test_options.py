@@ -11,7 +11,8 @@ from pipeline import ROOT
 from pipeline.analysis import detectors
 from pipeline.motion import fda, refocus, retarget, timing
 from pipeline.motion.gestures import beats
-from pipeline.render.runtime import placement
+from pipeline.render import load
+from pipeline.render.runtime import device
 from pipeline.studio import options, request
 from pipeline.studio.app import controls
 from pipeline.studio.cli.parser import build_parser
@@ -57,6 +58,7 @@ def test_choices_are_those_of_the_rooms_that_act_on_them() -> None:
     from pipeline.render.svd import denoising
 
     wanted = {
+        "audio2pose": ("own", *load.SPEECH_SETS),
         "detector": tuple(detectors.CLASSES),
         "splice": fda.REGIONS,
         "refocus": refocus.MODES,
@@ -65,9 +67,9 @@ def test_choices_are_those_of_the_rooms_that_act_on_them() -> None:
         "framing": retarget.FRAMINGS,
         "gestures": beats.MODES,
         "windows": tuple(denoising.SCHEDULES),
-        "attention": placement.ATTENTION,
-        "dtype": ("auto", *placement.DTYPES),
-        "offload": placement.OFFLOAD,
+        "attention": device.ATTENTION,
+        "dtype": ("auto", *device.DTYPES),
+        "offload": device.OFFLOAD,
     }
     assert {name: ROWS[name].choices for name in wanted} == wanted
 
@@ -146,7 +148,7 @@ def test_a_request_from_defaults_is_the_same_everywhere() -> None:
         assert Machine.of(vars(parsed(command))) == Machine()
     values = {}
     for stage in ("analyse", "tune", "generate"):
-        shown = [control.default for control in controls.of_stage(stage)]
+        shown = {control.name: control.default for control in controls.of_stage(stage)}
         values |= controls.read(stage, shown)
     assert Request("a.png", "a.wav", **values) == plain
 

@@ -5,7 +5,7 @@ Ranges, choices and defaults are those of `Request`, so the page cannot offer wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,19 +80,23 @@ CONTROLS = _controls()
 
 
 def of_stage(stage: str) -> list[AppControl]:
-    """Return the controls of one stage, in the order in which its handler takes their values."""
+    """Return the controls of one stage."""
     return [control for control in CONTROLS if control.look.stage == stage]
 
 
 def names(stage: str) -> list[str]:
-    """Return the names of the controls of one stage, in the same order."""
+    """Return the names of the controls of one stage, in the order of an endpoint's arguments."""
     return [control.name for control in of_stage(stage)]
 
 
-def read(stage: str, shown: Sequence[Any]) -> dict[str, Any]:
-    """Return the request's fields for the values that the page shows, in the same order."""
-    pairs = zip(of_stage(stage), shown, strict=True)
-    return {control.name: control.read(value) for control, value in pairs}
+def all_names() -> list[str]:
+    """Return the names of all controls."""
+    return [control.name for control in CONTROLS]
+
+
+def read(stage: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request's fields of one stage for what the page shows, by name."""
+    return {control.name: control.read(shown[control.name]) for control in of_stage(stage)}
 
 
 def shown(request: Request) -> dict[str, Any]:

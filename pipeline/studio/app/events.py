@@ -1,7 +1,8 @@
-"""Which event runs which handler."""
+"""Which event of the page runs which handler."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import html
 import inspect
@@ -13,8 +14,10 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.studio.app import controls, handlers, session
-from pipeline.studio.app.examples import examples
+from pipeline.studio.app import accent_table, controls, handlers
+from pipeline.studio.app.examples import Example, examples
+from pipeline.studio.app.handler import Handler, Update, handler
+from pipeline.studio.app.session import Visit
 from pipeline.studio.messages import describe_bug, name_options
 from pipeline.studio.options import options_of
 from pipeline.studio.request import LABELS, Request
@@ -24,39 +27,61 @@ log = logging.getLogger(__name__)
 
 # Arguments of an endpoint bear the names that users type, such as "size" for `gesture_size`.
 TYPED_NAMES = {option.name: option.typed_name for option in options_of(Request)}
+LATEST_ONLY = {"trigger_mode": "always_last"}  # of many events in a row only the last one counts
+PRIVATE = {"queue": False, "api_visibility": "private"}
 
 
 def uploads() -> Path:
-    """The one folder that Gradio serves and cleans."""
+    """Return the one folder that Gradio serves and cleans."""
     return Path(gr.utils.get_upload_folder()).resolve()
 
 
-def shown(handler: Callable[..., Iterator], names: list[str]) -> Callable[..., Iterator]:
-    """The handler in Gradio's terms: an exception becomes a visible sentence.
+# ---- handlers in Gradio's terms
 
-    names: of its arguments, which gradio_client uses; KEEP leaves a part of the page as it is.
-    """
 
-    @functools.wraps(handler)
-    def wrapped(*args: Any) -> Iterator:
-        try:
-            for values in handler(*args):
-                parts = values if isinstance(values, tuple) else (values,)
-                parts = tuple(gr.skip() if part is handlers.KEEP else part for part in parts)
-                yield parts if isinstance(values, tuple) else parts[0]
-        except session.Again as error:
-            raise gr.Error(
-                "", visible=False, print_exception=False
-            ) from error  # ends what would follow
-        except InputError as error:
-            raise visible_error(name_options(str(error), LABELS)) from error
-        except Exception as error:  # a bug; nothing else catches it
-            log.exception("a handler of the page failed")
-            raise visible_error(describe_bug(error, "the server's log")) from error
+def in_gradio(handler: Handler) -> Callable[..., Iterator[Any]]:
+    """Return the handler as a function of positions, whose exceptions become visible sentences."""
 
+    def run(*values: Any) -> Iterator[Any]:
+        by_name = dict(zip(handler.reads, values, strict=True))
+        has_update = False
+        with visible_errors():
+            for update in handler(**by_name):
+                has_update = True
+                yield in_order(update, handler)
+        if not has_update:
+            raise gr.Error("", visible=False, print_exception=False)  # ends what would follow
+
+    run.__name__ = handler.name
+    run.__doc__ = handler.run.__doc__
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    wrapped.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
-    return wrapped
+    typed_names = [TYPED_NAMES.get(name, name) for name in handler.reads]
+    parameters = [inspect.Parameter(name, kind) for name in typed_names]
+    run.__signature__ = inspect.Signature(parameters)  # gradio_client uses its names
+    return run
+
+
+def in_order(update: Update, handler: Handler) -> Any:
+    """Return the update's values in the order of the handler's parts; other parts stay as they are."""
+    unknown = set(update) - set(handler.shows)
+    if unknown:
+        raise KeyError(
+            f"{handler.name} updates {', '.join(sorted(unknown))}, which it does not show"
+        )
+    values = [update[name] if name in update else gr.skip() for name in handler.shows]
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+@contextlib.contextmanager
+def visible_errors() -> Iterator[None]:
+    """Show an exception as one sentence; log the traceback of what is not the user's fault."""
+    try:
+        yield
+    except InputError as error:
+        raise visible_error(name_options(str(error), LABELS)) from error
+    except Exception as error:  # a bug; nothing else catches it
+        log.exception("a handler of the page failed")
+        raise visible_error(describe_bug(error, "the server's log")) from error
 
 
 def visible_error(sentence: str) -> gr.Error:
@@ -66,190 +91,183 @@ def visible_error(sentence: str) -> gr.Error:
     return gr.Error(text, duration=None, print_exception=False)
 
 
-class Wiring:
-    """Connects events of the page's parts to handlers; every endpoint has a name for gradio_client."""
+# ---- handlers that need Gradio's own values
 
-    FILES = "image audio video pose"
-    TUNE = ["visit", *controls.names("tune")]
+
+@handler("clip", stages=("tune",))
+def clip_if_open(visit: Visit, tab: str, **shown: Any) -> Iterator[Update]:
+    """Show the overlay clip where its tab is open: nobody waits for what nobody sees."""
+    if tab == "clip":
+        yield from handlers.overlay(visit, **shown)
+
+
+@handler("people_tab", "views", "tab", "drawn")
+def open_tab(visit: Visit, tab: str) -> Iterator[Update]:
+    """Open the tab to choose a person where there is a choice; enable the download of the pose."""
+    analysed = visit.need_analysis()
+    has_choice = len(analysed.analysis.people) > 1
+    if has_choice and analysed.request.person is None:
+        tab = "people"
+    elif tab == "people":
+        tab = "skeleton"
+    yield {
+        "people_tab": gr.Tab(visible=has_choice),
+        "views": gr.Tabs(selected=tab),
+        "tab": tab,
+        "drawn": gr.update(interactive=True),
+    }
+
+
+def pick_person(visit: Visit, picture: Any, event: gr.SelectData) -> str:
+    """Return the number of the person at the click."""
+    with visible_errors():
+        x, y = event.index
+        height, width = picture.shape[:2]
+        return handlers.person_at(visit, x / width, y / height)
+
+
+SWITCHED = ("generate", "cancel", "preview", "results")
+
+
+@handler(*SWITCHED)
+def start_rendering(visit: Visit) -> Iterator[Update]:
+    """Switch the page to rendering; refuse before anything is switched where nothing is analysed."""
+    visit.need_analysis()
+    yield {
+        "generate": gr.update(interactive=False),
+        "cancel": gr.update(interactive=True),
+        "preview": gr.update(visible=True),
+        "results": gr.update(visible=False),
+    }
+
+
+@handler(*SWITCHED)
+def end_rendering() -> Iterator[Update]:
+    """Switch the page back to the results."""
+    yield {
+        "generate": gr.update(interactive=True),
+        "cancel": gr.update(interactive=False),
+        "preview": gr.update(visible=False),
+        "results": gr.update(visible=True),
+    }
+
+
+# ---- events
+
+
+class Wiring:
+    """Connects the events of the page's parts to handlers.
+
+    Every endpoint that is not private has a name for gradio_client.
+    """
 
     def __init__(self, ui: dict[str, Any]) -> None:
         self.ui = ui
 
-    def parts(self, names: str | list[str]) -> list[Any]:
-        return [self.ui[name] for name in (names.split() if isinstance(names, str) else names)]
+    def parts(self, names: tuple[str, ...]) -> list[Any]:
+        """Return the parts of the page of these names."""
+        unknown = [name for name in names if name not in self.ui]
+        if unknown:
+            raise ValueError(f"the page has no part named {', '.join(unknown)}")
+        return [self.ui[name] for name in names]
 
-    def on(
-        self,
-        event: Any,
-        handler: Callable,
-        given: str | list[str],
-        out: str,
-        name: str = "",
-        **how: Any,
-    ) -> Any:
-        """`event` runs `handler` on the parts `given` into the parts `out`, as the endpoint `name`."""
-        given = given.split() if isinstance(given, str) else given
-        named = {"api_name": name} if name else {"api_visibility": "private"}
-        how = {"show_progress": "hidden"} | how
-        argument_names = [TYPED_NAMES.get(part, part) for part in given]
-        return event(
-            shown(handler, argument_names), self.parts(given), self.parts(out), **named, **how
-        )
+    def on(self, event: Any, handler: Handler, api_name: str | None = None, **how: Any) -> Any:
+        """Run the handler on the event; without `api_name` the endpoint is private."""
+        naming = {"api_visibility": "private"} if api_name is None else {"api_name": api_name}
+        settings = {"show_progress": "hidden", **naming, **how}
+        inputs, results = self.parts(handler.reads), self.parts(handler.shows)
+        return event(in_gradio(handler), inputs, results, **settings)
 
-    def then_tune(self, event: Any, named: str = "") -> None:
-        """Draws the skeleton after `event`, then what else shows the same motion."""
-        names = named.split() or [""] * 4
-        done = self.on(
-            event,
-            handlers.tune,
-            self.TUNE,
-            "status skeleton over",
-            names[0],
-            show_progress="minimal",
-        )
-        self.on(done.success, handlers.excerpt, self.TUNE, "draft", names[1])
-        self.on(done.success, handlers.pose, self.TUNE, "drawn", names[2])
-        self.on(done.success, clip_if_seen, [*self.TUNE, "tab"], "clip")
+    def then_tune(self, event: Any, has_api: bool = False) -> None:
+        """Draw the skeleton after `event`, then what else shows the same motion."""
+        names = ("tune", "excerpt", "pose") if has_api else (None, None, None)
+        tuned = self.on(event, handlers.tune, names[0], show_progress="minimal")
+        self.on(tuned.success, handlers.excerpt, names[1])
+        self.on(tuned.success, handlers.pose, names[2])
+        self.on(tuned.success, clip_if_open)
 
-    def analyse(self, event: Any, name: str = "") -> None:
-        given = ["visit", *self.FILES.split(), *controls.names("analyse")]
-        looked = self.on(
-            event,
-            handlers.analyse,
-            given,
-            "visit status wave notes accents",
-            name,
-            show_progress="minimal",
-        )
-        found = self.on(looked.success, handlers.people, "visit", "people", name and "people")
-        self.on(found.success, picker, "visit tab", "people_tab views tab drawn")
-        self.then_tune(looked.success)
+    def analyse(self, event: Any, has_api: bool = False) -> None:
+        """Analyse after `event`, then draw the people and the skeleton."""
+        names = ("analyse", "people") if has_api else (None, None)
+        analysed = self.on(event, handlers.analyse, names[0], show_progress="minimal")
+        drawn = self.on(analysed.success, handlers.people, names[1])
+        self.on(drawn.success, open_tab)
+        self.then_tune(analysed.success)
 
     def inputs(self) -> None:
-        """Analyse, the choice of a person, examples, changed inputs."""
+        """Connect the button to analyse, the choice of a person, examples and changed inputs."""
         ui = self.ui
-        self.analyse(
-            functools.partial(gr.on, [ui["analyse"].click, ui["person"].submit]), "analyse"
+        clicks = [ui["analyse"].click, ui["person"].submit]
+        self.analyse(functools.partial(gr.on, clicks), has_api=True)
+        picked = ui["people"].select(
+            pick_person, self.parts(("visit", "people")), ui["person"], api_visibility="private"
         )
-        chosen = ui["people"].select(
-            pick, self.parts("visit people"), ui["person"], api_visibility="private"
+        self.analyse(picked.success)
+        self.examples(examples())
+        files = self.parts(("image", "audio", "video", "pose"))
+        changes = functools.partial(gr.on, [part.change for part in files])
+        self.on(changes, handlers.changed, queue=False)
+
+    def examples(self, rows: list[Example]) -> None:
+        """Show the examples; a click on one fills the inputs and analyses them."""
+        if not rows:
+            return
+        self.ui["index"] = gr.Dataset(
+            components=["textbox"],
+            samples=[[row.label] for row in rows],
+            type="index",
+            elem_id="examples",
+            label="Examples: one click fills the inputs and analyses them",
+            render=False,
         )
-        self.analyse(chosen.success)
-        if rows := examples():
-            table = gr.Dataset(
-                components=["textbox"], samples=[[row[0]] for row in rows], type="index", elem_id="examples",
-                label="Examples: one click fills the inputs and analyses them", render=False,
-            )  # fmt: skip
-            with ui["examples"]:
-                table.render()
-            fill = lambda index: (*rows[index][1:4], None, rows[index][4], "")  # noqa: E731
-            filled = table.click(
-                fill, table, self.parts(f"{self.FILES} intensity person"), api_name="example",
-                show_progress="hidden",
-            )  # fmt: skip
-            self.analyse(filled.success)
-        changes = functools.partial(gr.on, [part.change for part in self.parts(self.FILES)])
-        self.on(changes, handlers.changed, f"visit {self.FILES}", "status person", queue=False)
+        with self.ui["examples"]:
+            self.ui["index"].render()
+
+        @handler("image", "audio", "video", "pose", "intensity", "person")
+        def example(index: int) -> Iterator[Update]:
+            row = rows[index]
+            yield {
+                "image": row.image,
+                "audio": row.audio,
+                "video": row.video,
+                "pose": None,
+                "intensity": row.intensity,
+                "person": "",
+            }
+
+        filled = self.on(self.ui["index"].click, example, "example")
+        self.analyse(filled.success)
 
     def motion(self) -> None:
-        """The sliders and the accents, all on one path."""
-        ui, latest = self.ui, {"trigger_mode": "always_last"}
-        moves = [move_event(control, ui[control.name]) for control in controls.of_stage("tune")]
-        self.then_tune(functools.partial(gr.on, moves, **latest), "tune excerpt pose")
-        edit = functools.partial(ui["accents"].input, **latest)
-        typed = self.on(edit, handlers.typed, "visit accents", "visit")
-        reset = functools.partial(ui["detected"].click, **latest)
-        for event, name, given in (
-            (typed.success, "accents", "visit accents"),
-            (reset, "detected", "visit"),
-        ):
-            edited = self.on(
-                event, getattr(handlers, name), given, "visit status wave accents hint", name
-            )
-            self.then_tune(edited.success)
+        """Connect the sliders and the accents, all on one path."""
+        ui = self.ui
+        tune_controls = controls.of_stage("tune")
+        moves = [move_event(control, ui[control.name]) for control in tune_controls]
+        self.then_tune(functools.partial(gr.on, moves, **LATEST_ONLY), has_api=True)
+        edit = functools.partial(ui["accents"].input, **LATEST_ONLY)
+        typed = self.on(edit, accent_table.typed)
+        edited = self.on(typed.success, accent_table.accents, "accents")
+        self.then_tune(edited.success)
+        reset = functools.partial(ui["detected"].click, **LATEST_ONLY)
+        detected = self.on(reset, accent_table.detected, "detected")
+        self.then_tune(detected.success)
         for name in ("skeleton", "clip", "people"):
-            how = {"queue": False, "api_visibility": "private"}
-            seen = ui[f"{name}_tab"].select(lambda name=name: name, None, ui["tab"], **how)
+            opened = ui[f"{name}_tab"].select(lambda name=name: name, None, ui["tab"], **PRIVATE)
             if name == "clip":
-                self.on(
-                    seen.success,
-                    handlers.overlay,
-                    self.TUNE,
-                    "clip",
-                    "overlay",
-                    show_progress="minimal",
-                )
+                self.on(opened.success, handlers.overlay, "overlay", show_progress="minimal")
 
     def result(self) -> None:
-        """Generate, cancel, side by side, settings of an older video."""
+        """Connect generate, cancel, side by side and the settings of an older video."""
         ui = self.ui
-        swap = "generate cancel preview results"
-        busy = self.on(ui["generate"].click, begin, "visit", swap)
-        given = ["visit", "made", *self.TUNE[1:], *controls.names("generate")]
-        limits = {"concurrency_id": "denoise", "concurrency_limit": 1}
-        made = self.on(
-            busy.success,
-            handlers.generate,
-            given,
-            "made status preview result",
-            "generate",
-            **limits,
-        )
-        hidden = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-        made.then(lambda: states(False), None, self.parts(swap), **hidden)
-        self.on(made.success, handlers.compare, "made", "both", "compare", show_progress="minimal")
-        ui["cancel"].click(
-            handlers.cancel,
-            ui["visit"],
-            ui["status"],
-            api_name="cancel",
-            queue=False,
-            show_progress="hidden",
-        )
-        kept = " ".join(control.name for control in controls.CONTROLS)
-        self.on(
-            ui["old"].upload,
-            handlers.load_settings,
-            "visit old",
-            f"visit status {kept}",
-            "load_settings",
-        )
+        started = self.on(ui["generate"].click, start_rendering)
+        one_at_a_time = {"concurrency_id": "denoise", "concurrency_limit": 1}
+        rendered = self.on(started.success, handlers.generate, "generate", **one_at_a_time)
+        self.on(rendered.then, end_rendering, queue=False)
+        self.on(rendered.success, handlers.compare, "compare", show_progress="minimal")
+        self.on(ui["cancel"].click, handlers.cancel, "cancel", queue=False)
+        self.on(ui["old"].upload, handlers.load_settings, "load_settings")
 
 
 def move_event(control: controls.AppControl, part: Any) -> Any:
     """Return the event that tells a change of a control: a slider tells it when it is released."""
     return part.release if control.look.widget == "slider" else part.input
-
-
-def clip_if_seen(*given: Any) -> Iterator:
-    """Yields the overlay clip where its tab is open: nobody waits for what nobody sees."""
-    *knobs, tab = given
-    yield from handlers.overlay(*knobs) if tab == "clip" else [handlers.KEEP]
-
-
-def picker(visit: session.Visit, tab: str) -> Iterator:
-    """Yields the tab to choose a person in, the open tab and its name, the button for the drawn pose."""
-    several = len(visit.analysis.people) > 1
-    asked = several and visit.request.person is None
-    opened = "people" if asked else "skeleton" if tab == "people" else tab
-    yield gr.Tab(visible=several), gr.Tabs(selected=opened), opened, gr.update(interactive=True)
-
-
-def pick(visit: session.Visit, picture: Any, event: gr.SelectData) -> str:
-    """The number of the person at the click."""
-    x, y = event.index
-    return handlers.person_at(visit, x / picture.shape[1], y / picture.shape[0])
-
-
-def begin(visit: session.Visit) -> Iterator:
-    """Yields the busy page; refuses before anything is switched where nothing is analysed."""
-    handlers.analysed(visit)
-    yield states(True)
-
-
-def states(working: bool) -> tuple:
-    """Generate, Cancel, newest frame, results: which are on while it works and while it does not."""
-    return (
-        gr.update(interactive=not working), gr.update(interactive=working), gr.update(visible=working),
-        gr.update(visible=not working),
-    )  # fmt: skip

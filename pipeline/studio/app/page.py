@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline import ROOT
-from pipeline.studio.app import controls, handlers, session, status
+from pipeline.studio.app import accent_table, controls, session, status
 from pipeline.studio.app.events import Wiring, uploads
 
 ASSETS = ROOT / "assets"
@@ -90,7 +90,7 @@ def motion_column() -> dict[str, Any]:
             buttons=[], scale=2, min_width=240,
         )  # fmt: skip
         with gr.Column(scale=1, min_width=140):
-            ui["hint"] = gr.Markdown(handlers.ACCENT_HINT)
+            ui["hint"] = gr.Markdown(accent_table.HINT)
             ui["detected"] = gr.Button("Reset to detected", size="sm", elem_id="detected")
     ui |= components("intensity")
     with gr.Tabs() as ui["views"]:
@@ -173,7 +173,7 @@ def build() -> gr.Blocks:
         )
         ui = {
             "visit": visit,
-            "made": gr.State(None, time_to_live=7200),
+            "finished": gr.State(None, time_to_live=7200),
             "tab": gr.State("skeleton"),
         }
         gr.Markdown((ASSETS / "ui" / "header.md").read_text(encoding="utf-8"), elem_id="header")

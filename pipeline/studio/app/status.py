@@ -1,4 +1,4 @@
-"""The status line and progress bar as HTML."""
+"""The status line and the progress bar as HTML."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pipeline.values import Progress
 
 
 def line(text: str, share: float | None = None) -> str:
-    """The status as HTML, with a bar where a share is known."""
-    return f"<div>{text}</div>" + (
-        "" if share is None else f"<progress value='{share:.3f}' max='1'></progress>"
-    )
+    """Return the status as HTML, with a bar where the share that is done is known."""
+    if share is None:
+        return f"<div>{text}</div>"
+    return f"<div>{text}</div><progress value='{share:.3f}' max='1'></progress>"
 
 
-def bar(step: Progress, began: float) -> str:
-    """Stage, share, time left."""
+def bar(step: Progress, start: float) -> str:
+    """Return the stage, the share that is done and the time left; `start` is in `perf_counter` seconds."""
     share = min(1.0, step.step / max(step.total, 1))
-    left = (time.perf_counter() - began) * (1 - share) / share if share else None
-    eta = "" if left is None or step.total < 2 else f" · about {left:.0f} s left"
-    return line(f"<b>{step.stage.capitalize()}</b>: {step.step} of {step.total}{eta}", share)
+    text = f"<b>{step.stage.capitalize()}</b>: {step.step} of {step.total}"
+    if share > 0 and step.total >= 2:
+        elapsed = time.perf_counter() - start
+        left = elapsed * (1 - share) / share
+        text += f" · about {left:.0f} s left"
+    return line(text, share)
