@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import ROOT, media
+from pipeline.evaluation.metrics.correlation import correlation
 from pipeline.models.audio2pose import SAMPLE_RATE, Audio2Pose
 from pipeline.motion import face_animation
 from pipeline.training.data.speech import engines, music
@@ -86,16 +87,6 @@ def envelopes(audio: Audio, fps: float, frames: int) -> dict[str, np.ndarray]:
         [np.mean(padded[c : c + 2 * half] ** 2) for c in np.minimum(centre, len(audio.samples))]
     )
     return {"rms": rms, "rms^0.4": rms**0.4, "dB": 20 * np.log10(rms + 1e-4 * rms.max() + 1e-9)}
-
-
-def correlation(a: np.ndarray, b: np.ndarray, lag: int = 0) -> float:
-    """Pearson r of two curves; a positive `lag` compares a(t - lag) with b(t); NaN rows are left out."""
-    if lag:
-        a, b = (a[:-lag], b[lag:]) if lag > 0 else (a[-lag:], b[:lag])
-    good = np.isfinite(a) & np.isfinite(b)
-    if good.sum() < 3 or a[good].std() < 1e-9 or b[good].std() < 1e-9:
-        return 0.0
-    return float(np.corrcoef(a[good], b[good])[0, 1])
 
 
 def clip_figures(model: Audio2Pose, video: Path) -> dict[str, float | str]:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.analysis.progress import finish
-from pipeline.evaluation.lips import correlation
+from pipeline.evaluation.metrics.correlation import correlation
 from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
 from pipeline.render import draft, load, tensors, warp

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.evaluation.metrics import gestures
+from pipeline.evaluation.metrics import gestures, pairing, refocus_effect
+from pipeline.evaluation.metrics.correlation import intensity_correlation
 from pipeline.motion.prosody import EXCITATION_SECONDS
 from pipeline.motion.refocus import TUNING, refocus
 from pipeline.values import Keypoints, Motion, Pose
@@ -66,8 +67,8 @@ def test_accents_grow_and_pauses_calm_without_lag():
     assert new.ratio >= 1.3 * old.ratio and new.correlation >= old.correlation + 0.1
     assert (
         abs(
-            int(np.argmax(gestures.lag_curve(before.pose, after.pose, before.excitation)))
-            - gestures.LAG_REACH
+            int(np.argmax(refocus_effect.lag_curve(before.pose, after.pose, before.excitation)))
+            - refocus_effect.LAG_REACH_FRAMES
         )
         <= 1
     )
@@ -114,11 +115,11 @@ def test_safety_rows(seed, strength, size, scale, x, y, missing):
     )
     before = as_motion(replace(pose, body=body), rng.uniform(-1, 1, 60))
     after = refocus(before, strength, size).pose
-    limbs, torso = gestures.drift(before.pose, after)
+    limbs, torso = refocus_effect.drift(before.pose, after)
     assert limbs <= 1e-5 and torso <= 0.05
-    assert gestures.lower_body_shift(before.pose, after) == 0
-    assert gestures.newly_outside(before.pose, after) == 0
-    assert gestures.lip_shift(before.pose, after) <= 1e-6
+    assert refocus_effect.lower_body_shift(before.pose, after) == 0
+    assert refocus_effect.newly_outside(before.pose, after) == 0
+    assert refocus_effect.lip_shift(before.pose, after) <= 1e-6
     assert np.array_equal(after.body.xy[gone], body.xy[gone]) and np.array_equal(
         after.body.score, body.score
     )
@@ -149,7 +150,7 @@ def test_degenerate_poses_stay_finite_where_they_were(seed, frames, kind):
     for old, new in zip(parts, (after.pose.body, after.pose.hands, after.pose.face), strict=True):
         assert np.isfinite(new.xy[old.visible]).all()
         assert np.array_equal(new.xy[~old.visible], old.xy[~old.visible], equal_nan=True)
-    assert gestures.newly_outside(before.pose, after.pose) == 0
+    assert refocus_effect.newly_outside(before.pose, after.pose) == 0
 
 
 def test_head_and_face_turn_as_one_rigid_body():
@@ -244,7 +245,7 @@ def test_guard_holds_a_low_hand_and_frees_the_other():
     moved = replace(pose, body=parts[0], hands=parts[1], face=parts[2])
     before = as_motion(moved)
     after = refocus(before, 2.0).pose
-    assert gestures.newly_outside(moved, after) == 0
+    assert refocus_effect.newly_outside(moved, after) == 0
     travel = np.abs(after.body.xy - moved.body.xy).max((0, 2))
     assert travel[7] > 0.02
 
@@ -317,10 +318,10 @@ def real_pairs(shared) -> list[Motion]:
         read_audio(p)
         for p in sorted(folder.glob("speech/a0[12456]*")) + sorted(folder.glob("speech/a12*"))
     ]
-    poses = [gestures.read_pose(p) for p in sorted(folder.glob("pose/echomimic*.npz"))]
+    poses = [pairing.read_pose(p) for p in sorted(folder.glob("pose/echomimic*.npz"))]
     assert len(sounds) == 6 and len(poses) == 3
     return [
-        gestures.pair(pose, sound, (53 * k + turn * len(pose)) % (2 * len(pose) - 2))
+        pairing.paired(pose, sound, (53 * k + turn * len(pose)) % (2 * len(pose) - 2))
         for pose in poses
         for k, sound in enumerate(sounds)
         for turn in range(2)
@@ -331,13 +332,16 @@ def real_pairs(shared) -> list[Motion]:
 def test_a_person_sees_it_on_real_poses(real_pairs):
     """The levels of issue A, pooled over 36 pairs of at least ten seconds."""
     assert len(real_pairs) >= 20 and min(len(m) for m in real_pairs) >= 250
-    one, two = gestures.pooled(real_pairs, 1.0), gestures.pooled(real_pairs, 2.0)
-    assert one["rise"] >= 0.10 and two["rise"] >= 0.18
-    assert one["ratio"] >= 1.3 and two["ratio"] > one["ratio"]
-    assert one["jerk"] <= 1.5 and one["jerk99"] <= 1.5 and abs(one["lag"]) <= 1
+    one, two = (
+        refocus_effect.pooled_effect(real_pairs, 1.0),
+        refocus_effect.pooled_effect(real_pairs, 2.0),
+    )
+    assert one.rise >= 0.10 and two.rise >= 0.18
+    assert one.ratio >= 1.3 and two.ratio > one.ratio
+    assert one.jerk <= 1.5 and one.jerk99 <= 1.5 and abs(one.lag) <= 1
     for row in (one, two):
-        assert row["drift"] <= 1e-5 and row["torso"] <= 0.05 and row["lips"] <= 1e-6
-        assert row["outside"] == 0 and row["feet"] == 0
+        assert row.drift <= 1e-5 and row.torso <= 0.05 and row.lips <= 1e-6
+        assert row.outside == 0 and row.feet == 0
 
 
 @pytest.mark.slow
@@ -348,7 +352,7 @@ def test_another_speech_gives_no_rise(real_pairs):
         shifted = replace(motion, excitation=np.roll(motion.excitation, len(motion) // 2))
         after = refocus(shifted, 1.0)
         r = [
-            gestures.correlation(gestures.speed(m.pose), motion.intensity, FPS)[0]
+            intensity_correlation(gestures.speed(m.pose), motion.intensity, FPS)[0]
             for m in (motion, after)
         ]
         rises.append(r[1] - r[0])

@@ -1,7 +1,8 @@
-"""Clip-bootstrap intervals of a report's rows (metrics 5.2), and which code made the report.
+"""Bootstrap intervals of a report's rows over clips, and the commit that made the report.
 
-Clips are drawn with replacement and all rows computed anew. A row that compares two releases, or the
-result with a baseline, sees both on the same clips in every draw: its interval is the paired bootstrap's.
+Clips are drawn with replacement and all rows are computed anew. A row that compares two releases,
+or the result with a baseline, sees both on the same clips in every draw: its interval is that of
+the paired bootstrap.
 """
 
 from __future__ import annotations
@@ -13,22 +14,28 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import ROOT
-from pipeline.evaluation.report import Row
+from pipeline.evaluation.report import Interval, Row
 
-DRAWS, SEED = 1000, 0
+DRAWS = 1000
+SEED = 0
 LEVEL = 0.95
-LEAST_CLIPS = 3  # two have three different draws
-ENOUGH = 0.9  # share of the draws on which a row must be measurable
+LEAST_CLIPS = 3  # two clips have only three different draws
+LEAST_MEASURED = 0.9  # share of the draws on which a row must be measurable
 MEANING = f"{LEVEL:.0%} percentile bootstrap over clips, {DRAWS} draws, seed {SEED}"
 
 
 def bootstrap(
     kinds: Sequence[Sequence[object]], rows_of: Callable[..., Sequence[Row]], draws: int = DRAWS
-) -> dict[str, tuple[float, float] | None]:
-    """95 % percentile interval by row's name; None where it has none.
+) -> dict[str, Interval | None]:
+    """Return the 95 % percentile interval by a row's name, None for a row that has none.
 
-    kinds: lists of clips, each resampled by itself and all given to `rows_of`. A row has no interval where it
-    is NaN in more than a tenth of the draws; none has one where a list holds fewer than three clips.
+    Args:
+        kinds: Lists of clips. Each is resampled by itself, and all are given to `rows_of`.
+        rows_of: Computes the rows of such lists.
+        draws: Number of resamplings.
+
+    A row has no interval where it is NaN in more than a tenth of the draws. No row has one where a
+    list holds fewer than three clips.
     """
     if min(map(len, kinds)) < LEAST_CLIPS:
         return {}
@@ -36,35 +43,38 @@ def bootstrap(
     names = [row.name for row in rows_of(*kinds)]
     values = np.empty((draws, len(names)))
     for draw in values:
-        chosen = [[clips[k] for k in rng.integers(len(clips), size=len(clips))] for clips in kinds]
-        draw[:] = [row.value for row in rows_of(*chosen)]
+        resampled = [_resample(clips, rng) for clips in kinds]
+        draw[:] = [row.value for row in rows_of(*resampled)]
+    return {name: _interval(column) for name, column in zip(names, values.T, strict=True)}
+
+
+def _resample(clips: Sequence[object], rng: np.random.Generator) -> list[object]:
+    """Draw as many clips as there are, with replacement."""
+    numbers = rng.integers(len(clips), size=len(clips))
+    return [clips[number] for number in numbers]
+
+
+def _interval(values: np.ndarray) -> Interval | None:
+    """Return the percentile interval of one row's draws."""
+    measured = values[np.isfinite(values)]
+    if len(measured) < LEAST_MEASURED * len(values):
+        return None
     tails = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
-    found: dict[str, tuple[float, float] | None] = {}
-    for name, column in zip(names, values.T, strict=True):
-        known = column[np.isfinite(column)]
-        found[name] = (
-            tuple(map(float, np.percentile(known, tails))) if len(known) >= ENOUGH * draws else None
-        )
-    return found
+    low, high = np.percentile(measured, tails)
+    return float(low), float(high)
 
 
 def commit(root: Path = ROOT) -> tuple[str | None, str]:
-    """(commit of the code, marked `-dirty` where files differ from it; why there is none)."""
+    """Return the code's commit, and the reason where there is none.
+
+    The commit is marked `-dirty` where files differ from it.
+    """
     if not (root / ".git").exists():
         return None, "the code does not lie in a git checkout"
-    command = [
-        "git",
-        "-C",
-        str(root),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--exclude=*",
-    ]
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = ["git", "-C", str(root), *describe]
     try:
-        return subprocess.run(
-            command, check=True, capture_output=True, text=True
-        ).stdout.strip(), ""
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         return None, f"git does not tell the commit: {error}"
+    return done.stdout.strip(), ""

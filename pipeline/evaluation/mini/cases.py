@@ -1,14 +1,14 @@
-"""Held-out talks as the product meets them: what drives them, and the frames that a model makes of each.
+"""Held-out talks as the product meets them: what drives them, and the frames made of each.
 
-Frames come from `AudioPoseSVDPipeline.render` at the size of the drawing, which is the denoiser's own, so
-that nothing is enlarged. Only where lips are withheld, or the interaction is left out, which no user can ask
-for, they come from `training.mini.generate` behind the same gate.
+Frames come from `AudioPoseSVDPipeline.render` at the size of the drawing, which is the denoiser's
+own, so that nothing is enlarged. No user can ask for withheld lips or leave the interaction out:
+such frames come from `training.mini_model.generate` behind the same gate.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,32 +17,40 @@ import torch
 from torch import Tensor
 
 from pipeline.analysis import talking_face
-from pipeline.evaluation.metrics import mouth
+from pipeline.evaluation.metrics import pixels
 from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.models.temporal import skip_idle_temporal
 from pipeline.motion import fda, prosody
 from pipeline.motion.face_animation import PARAMETERS
-from pipeline.motion.gestures import beats
-from pipeline.motion.gestures import head as gesture
+from pipeline.motion.gestures import beats, head
 from pipeline.render import draft
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.training import mini_model
 from pipeline.training.data import presenters
 from pipeline.training.data.batches import plain
+from pipeline.training.data.clips import Clips
 from pipeline.training.data.held_out import HeldTalk
 from pipeline.training.losses import boxes
-from pipeline.values import Audio, Keypoints, Motion, Pose
+from pipeline.values import Audio, Keypoints, Motion, Pose, Progress
 
 FPS = 25.0
-WINDOW = 16  # frames that `denoised` does at a time, as the pipeline
-LOUD = {"gap": 1.0, "jaw": 0.6, "lowerdown": 0.4}  # what the loudness opens in the RMS baseline
+WINDOW_FRAMES = 16  # that `denoise_frames` takes at a time, as the pipeline does
+LOUDNESS_OPENS = {"gap": 1.0, "jaw": 0.6, "lowerdown": 0.4}  # in the baseline driven by RMS
 
 
 @dataclass(frozen=True)
 class Case:
-    """One held-out talk, and the same with lips and jaw withheld; what is known of it besides.
+    """One held-out talk, and what is known of it besides.
 
-    image (H,W,3) uint8; truth (F,3,H,W) in [0,1]; motion: the true one; sound, prosody and head motion.
+    Args:
+        talk: The talk with its lips.
+        hidden: The same talk with lips and jaw withheld.
+        image: (H, W, 3) uint8 reference image.
+        truth: (F, 3, H, W) true frames in [0, 1].
+        motion: The true motion.
+        audio: The talk's sound.
+        prosody: Its prosody.
+        head_motion: The head motion generated for it.
     """
 
     talk: HeldTalk
@@ -51,148 +59,180 @@ class Case:
     truth: Tensor
     motion: Motion
     audio: Audio
-    spoken: prosody.Prosody
-    head: gesture.HeadMotion
+    prosody: prosody.Prosody
+    head_motion: head.HeadMotion
 
     @property
     def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
         return self.talk.clips.size
 
     @functools.cached_property
     def still(self) -> Tensor:
-        """(F-1,H,W) bool: where the truth stands still."""
-        return mouth.still_pixels(self.truth)
+        """Where (F-1, H, W) the truth stands still."""
+        return pixels.still_pixels(self.truth)
+
+    @functools.cached_property
+    def boxes(self) -> dict[str, Tensor]:
+        """Boxes (F, 1, H, W) of the face, the mouth and the hands."""
+        return boxes(self.talk.face, self.talk.clips.hands[0], self.size)
 
     @functools.cached_property
     def sharpness(self) -> float:
-        """Of the truth's face."""
-        clips = self.talk.clips
-        return mouth.sharpness(
-            self.truth, boxes(self.talk.face, clips.hands[0], clips.size)["face"]
-        )
+        """Sharpness of the true face."""
+        return pixels.sharpness(self.truth, self.boxes["face"])
 
     def __len__(self) -> int:
         return len(self.truth)
 
 
-def case(talk: HeldTalk, hidden: HeldTalk) -> Case:
-    """The talk with its exact points as the driving pose and the exact mask of the reference."""
-    clips, size = talk.clips, talk.clips.size
-    parts = [p[0].double().numpy() for p in (clips.body, clips.hands, clips.face)]
-    pose = Pose(*(Keypoints(p[..., :2], p[..., 2]) for p in parts), FPS, size)
+def make_case(talk: HeldTalk, hidden: HeldTalk) -> Case:
+    """Make a case whose driving pose has exact points and whose reference has its exact mask."""
+    clips = talk.clips
+    parts = [_keypoints(points[0]) for points in (clips.body, clips.hands, clips.face)]
+    pose = Pose(*parts, FPS, clips.size)
+    frames = len(pose)
     audio = Audio(talk.samples.astype(np.float32) / 32767, SAMPLE_RATE)
-    spoken, count = prosody.analyse(audio, FPS), len(pose)
-    curves = (gesture.fitted(c, count) for c in (spoken.intensity, spoken.excitation))
-    tokens = clips.audio[0].float().numpy()
-    reference = presenters.pose(talk.person, 0, FPS)
-    mask = talk.person.mask[0, 0, 0].numpy()
-    motion = Motion(pose, reference, mask, None, *curves, np.ones(count), tokens)
-    head = gesture.head_motion(spoken, count, FPS, np.random.default_rng(0))
+    speech = prosody.analyse(audio, FPS)
+    motion = Motion(
+        pose,
+        presenters.pose(talk.person, 0, FPS),
+        talk.person.mask[0, 0, 0].numpy(),
+        None,
+        head.fitted(speech.intensity, frames),
+        head.fitted(speech.excitation, frames),
+        np.ones(frames),
+        clips.audio[0].float().numpy(),
+    )
+    head_motion = head.head_motion(speech, frames, FPS, np.random.default_rng(0))
     image = clips.reference[0].permute(1, 2, 0).contiguous().numpy()
-    return Case(talk, hidden, image, clips.truth[0].float() / 255, motion, audio, spoken, head)
+    truth = clips.truth[0].float() / 255
+    return Case(talk, hidden, image, truth, motion, audio, speech, head_motion)
+
+
+def _keypoints(points: Tensor) -> Keypoints:
+    """Turn points (F, K, 3) of x, y and score into key points."""
+    array = points.double().numpy()
+    return Keypoints(array[..., :2], array[..., 2])
 
 
 # ---- what drives the mouth and the body
 
 
-def said(
-    given: Case, pipe: AudioPoseSVDPipeline, audio: Audio | None = None
+def predict_face(
+    case: Case, pipe: AudioPoseSVDPipeline, audio: Audio | None = None
 ) -> talking_face.TalkingFace:
-    """The face that Audio2Pose speaks, of this talk's sound or of `audio`, in the reference's place."""
-    reference = given.motion.reference
+    """Let Audio2Pose speak this talk's sound, or `audio`, with a face in the reference's place."""
+    reference = case.motion.reference
+    sound = audio or case.audio
     return talking_face.predict_face(
-        pipe.audio2pose, audio or given.audio, reference, given.head, 1.0, given.image
+        pipe.audio2pose, sound, reference, case.head_motion, 1.0, case.image
     )
 
 
-def on_body(given: Case, face: talking_face.TalkingFace) -> Motion:
-    """The talk's true body and head with a spoken face spliced in, as the pipeline does it."""
-    pose = fda.splice(given.motion.pose, face.points, "face", "rigid")
-    return replace(given.motion, pose=pose, audio_tokens=face.tokens)
+def splice_face(case: Case, face: talking_face.TalkingFace) -> Motion:
+    """Splice a predicted face into the talk's true body and head, as the pipeline does."""
+    pose = fda.splice(case.motion.pose, face.points, "face", "rigid")
+    return replace(case.motion, pose=pose, audio_tokens=face.tokens)
 
 
-def frozen(given: Case) -> Motion:
-    """The true motion with the reference's mouth."""
-    still = given.talk.still.double().numpy()
-    face = Keypoints(still[..., :2], given.motion.pose.face.score)
-    return replace(given.motion, pose=replace(given.motion.pose, face=face))
+def freeze_mouth(case: Case) -> Motion:
+    """Give the true motion the reference's mouth."""
+    still = case.talk.still.double().numpy()
+    face = Keypoints(still[..., :2], case.motion.pose.face.score)
+    return replace(case.motion, pose=replace(case.motion.pose, face=face))
 
 
-def loud(given: Case, pipe: AudioPoseSVDPipeline) -> Motion:
-    """The true body with a mouth as open as the sound is loud."""
-    heard = pipe.audio2pose.predict(given.audio, FPS, len(given))
-    level = given.talk.clips.loudness[0].double().numpy()
-    params = np.zeros_like(heard.params)
-    for name, share in LOUD.items():
-        params[:, PARAMETERS.index(name)] = share * level
-    moved = replace(heard, params=params)
-    return on_body(
-        given, talking_face.put_on_face(moved, given.motion.reference, given.head, 1.0, given.image)
-    )
+def open_by_loudness(case: Case, pipe: AudioPoseSVDPipeline) -> Motion:
+    """Give the true body a mouth that opens as far as the sound is loud."""
+    prediction = pipe.audio2pose.predict(case.audio, FPS, len(case))
+    loudness = case.talk.clips.loudness[0].double().numpy()
+    params = np.zeros_like(prediction.params)
+    for name, share in LOUDNESS_OPENS.items():
+        params[:, PARAMETERS.index(name)] = share * loudness
+    loud = replace(prediction, params=params)
+    reference = case.motion.reference
+    face = talking_face.put_on_face(loud, reference, case.head_motion, 1.0, case.image)
+    return splice_face(case, face)
 
 
-def shuffled(given: Case) -> Audio:
-    """The talk's sound with its halves exchanged."""
-    samples = given.audio.samples
-    return Audio(np.roll(samples, len(samples) // 2), given.audio.rate)
+def exchange_halves(case: Case) -> Audio:
+    """Exchange the halves of the talk's sound."""
+    samples = case.audio.samples
+    return Audio(np.roll(samples, len(samples) // 2), case.audio.rate)
 
 
-def by_prior(given: Case, face: talking_face.TalkingFace) -> Motion:
-    """The motion that the pipeline makes without a driving video."""
+def gesture_by_prior(case: Case, face: talking_face.TalkingFace) -> Motion:
+    """Generate the motion that the pipeline makes without a driving video."""
     rng = np.random.default_rng((0, 1))
-    pose = beats.pose_free(given.motion.reference, face.points, given.head, given.spoken, rng)
-    return replace(given.motion, pose=pose, audio_tokens=face.tokens)
+    reference = case.motion.reference
+    pose = beats.pose_free(reference, face.points, case.head_motion, case.prosody, rng)
+    return replace(case.motion, pose=pose, audio_tokens=face.tokens)
 
 
 # ---- frames
 
 
-def rendered(
+def render_frames(
     pipe: AudioPoseSVDPipeline,
-    given: Case,
+    case: Case,
     motion: Motion,
     steps: int = 1,
     conditioning: Mapping[str, float] | None = None,
 ) -> Tensor:
-    """(F,3,H,W) in [0,1]: the pipeline's frames at the drawing's size."""
-    height, width = given.size
+    """Render (F, 3, H, W) in [0, 1] by the pipeline at the drawing's size."""
+    height, width = case.size
     work = pipe.render(
-        given.image, motion, num_inference_steps=steps, height=height, width=width,
-        conditioning=conditioning, generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    return _floats(np.concatenate([step.frames for step in work if step.frames is not None]))
+        case.image,
+        motion,
+        num_inference_steps=steps,
+        height=height,
+        width=width,
+        conditioning=conditioning,
+        generator=torch.Generator().manual_seed(0),
+    )
+    return _floats(collect_frames(work))
 
 
-def warped(given: Case, motion: Motion) -> Tensor:
-    """(F,3,H,W) in [0,1]: the same motion by the warp alone."""
-    return _floats(np.concatenate(list(draft.draft(given.image, motion, given.size))))
+def collect_frames(work: Iterable[Progress]) -> np.ndarray:
+    """Run a rendering to its end and return its frames (T, H, W, 3) uint8."""
+    return np.concatenate([step.frames for step in work if step.frames is not None])
 
 
-def denoised(
-    mini: mini_model.Mini, talk: HeldTalk, audio: Tensor | None = None, every: int = 1
+def warp_frames(case: Case, motion: Motion) -> Tensor:
+    """Warp the reference image alone: (F, 3, H, W) in [0, 1]."""
+    chunks = draft.draft(case.image, motion, case.size)
+    return _floats(np.concatenate(list(chunks)))
+
+
+def denoise_frames(
+    mini: mini_model.Mini, talk: HeldTalk, audio: Tensor | None = None, step: int = 1
 ) -> Tensor:
-    """(ceil(F/every),3,H,W) in [0,1]: each `every`-th frame of the talk's own clip.
+    """Denoise each `step`-th frame of a talk's clip: (ceil(F / step), 3, H, W) in [0, 1].
 
-    The speech tokens are the talk's, or `audio` (F,5,160).
+    The speech tokens are the talk's, or `audio` (F, 5, 160).
     """
     done = []
-    for start in range(0, talk.clips.truth.shape[1], WINDOW * every):
-        part = slice(start, start + WINDOW * every, every)
-        batch = mini_model.moved(plain(_cut(talk, part)), mini.unet.device)
+    for start in range(0, talk.clips.truth.shape[1], WINDOW_FRAMES * step):
+        rows = slice(start, start + WINDOW_FRAMES * step, step)
+        batch = plain(_cut(talk.clips, rows))
+        batch = mini_model.moved(batch, mini.unet.device)
         if audio is not None:
-            batch = replace(batch, audio=audio[part].float().to(mini.unet.device))
-        made = mini_model.generate(mini, batch, 1, 0).clamp(0, 1)
-        done.append(mini_model.applied(mini, batch, made).cpu())
+            tokens = audio[rows].float().to(mini.unet.device)
+            batch = replace(batch, audio=tokens)
+        latents = mini_model.generate(mini, batch, 1, 0).clamp(0, 1)
+        done.append(mini_model.applied(mini, batch, latents).cpu())
     return torch.cat(done)
 
 
-def _cut(talk: HeldTalk, part: slice):
+def _cut(clips: Clips, rows: slice) -> Clips:
+    """Take some frames of all that changes over time."""
     names = ("truth", "warped", "validity", "body", "hands", "face", "audio", "loudness")
-    return replace(talk.clips, **{name: getattr(talk.clips, name)[:, part] for name in names})
+    return replace(clips, **{name: getattr(clips, name)[:, rows] for name in names})
 
 
 def networks(folder: Path, device: torch.device) -> mini_model.Mini:
-    """The model folder's networks as training has them, in float32 on a device."""
+    """Load the model folder's networks as training has them, in float32 on a device."""
     mini = mini_model.load(folder)
     for part in (*mini.networks.values(), mini.vae):
         part.to(device)
@@ -200,11 +240,12 @@ def networks(folder: Path, device: torch.device) -> mini_model.Mini:
     return mini
 
 
-def points_of(pose: Pose) -> Tensor:
-    """(F,68,3) face points."""
+def face_points(pose: Pose) -> Tensor:
+    """Return the face's points (F, 68, 3) of x, y and score."""
     face = np.concatenate([pose.face.xy, pose.face.score[..., None]], -1)
     return torch.from_numpy(face).float()
 
 
 def _floats(frames: np.ndarray) -> Tensor:
+    """Turn frames (F, H, W, 3) uint8 into (F, 3, H, W) in [0, 1]."""
     return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255

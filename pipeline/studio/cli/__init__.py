@@ -63,16 +63,9 @@ def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
     if command == "train":
         trainer = importlib.import_module(f"pipeline.training.{TRAINERS[str(what)]}")
         return trainer.main(list(rest))
-    if what == "motion":
-        from pipeline.evaluation import motion
+    from pipeline import evaluation
 
-        return motion.main(rest)
-    if what == "mini":
-        from pipeline.evaluation import mini
-
-        return mini.main(rest)
-    words = "evaluate" if what is None else f"evaluate {what}"
-    raise InputError(f"{words} is not supported by this version")
+    return evaluation.run(what, rest)
 
 
 def complain(sentence: str) -> None:

@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.evaluation.mini import lip_table
-from pipeline.evaluation.mini.table import Figures
+from pipeline.evaluation.mini.figures import Figures
 from pipeline.models import sync_mini
 from pipeline.models.sync_mini import Verdict
 from pipeline.training import train_sync
@@ -36,7 +36,7 @@ def spoken() -> np.ndarray:
 def talk(confidence: float = 0.6, offset: int = 0, **gaps: np.ndarray) -> Figures:
     true = spoken()
     names = ("true", "truth", "result", "spoken")
-    found = Figures(WORDS, gaps=dict.fromkeys(names, true) | gaps)
+    found = Figures(WORDS, openings=dict.fromkeys(names, true) | gaps)
     for name in lip_table.SYNC:
         good = name in names
         found.sync[name] = Verdict(confidence if good else 0.1, 0.7, offset if good else 7)

@@ -8,8 +8,12 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.evaluation import mini
-from pipeline.evaluation.metrics import mouth
-from pipeline.evaluation.mini import cases, lip_table, resolution, slider, table
+from pipeline.evaluation.metrics import mouth, pixels
+from pipeline.evaluation.metrics.correlation import Correlation
+from pipeline.evaluation.mini import cases, lip_table, measure, resolution, slider, table
+from pipeline.evaluation.mini.figures import SOUND_FRAME_STEP, Figures
+from pipeline.evaluation.report import DEFINITIONS, Report, Row
+from pipeline.evaluation.report import table as printed_table
 from pipeline.models import mouth_reader
 from pipeline.studio.cli import main as command
 from pipeline.training import mini_model, train_mouth_reader
@@ -30,7 +34,7 @@ def spoken_gap(frames: int = 120) -> np.ndarray:
     return 0.2 * gap
 
 
-def figures(**gaps: np.ndarray) -> table.Figures:
+def figures(**gaps: np.ndarray) -> Figures:
     """A talk whose mouths are all the true one but for those given, and whose other rows just pass."""
     true = spoken_gap()
     names = ("true", "truth", "result", "warp", "spoken", "spoken warp", "prior")
@@ -44,7 +48,7 @@ def figures(**gaps: np.ndarray) -> table.Figures:
         "result": 29.0,
     }
     dB["four"] = 28.5
-    return table.Figures(
+    return Figures(
         WORDS,
         {name: dict.fromkeys(table.PLACES, value) for name, value in dB.items()},
         {"warp": 0.5, "result": 0.7, "four": 0.9},
@@ -55,8 +59,10 @@ def figures(**gaps: np.ndarray) -> table.Figures:
     )
 
 
-def rows_of(found: table.Figures, z: float = 5.0) -> dict:
-    return {row.name: row for row in table.table_rows([found], [found], (0.2, z), "no nulls")}
+def rows_of(found: Figures, z: float = 5.0) -> dict:
+    return {
+        row.name: row for row in table.table_rows([found], [found], Correlation(0.2, z), "no nulls")
+    }
 
 
 def failed(rows: dict) -> set[str]:
@@ -184,12 +190,12 @@ def test_flicker_and_sharpness_see_what_was_done():
     truth = torch.rand((1, 3, 32, 32), generator=generator).repeat(6, 1, 1, 1)
     truth[:, :, :8] += torch.linspace(0, 0.5, 6).view(-1, 1, 1, 1)  # this part moves
     shaken = truth + 0.02 * torch.randn(truth.shape, generator=generator)
-    still = mouth.still_pixels(truth)
-    assert mouth.flicker(truth, still) < 0.1
-    assert mouth.flicker(shaken, still) == pytest.approx(255 * 0.02 * 2**0.5 * 0.8, rel=0.1)
+    still = pixels.still_pixels(truth)
+    assert pixels.flicker(truth, still) < 0.1
+    assert pixels.flicker(shaken, still) == pytest.approx(255 * 0.02 * 2**0.5 * 0.8, rel=0.1)
     box = torch.ones(6, 1, 32, 32)
     soft = torch.nn.functional.avg_pool2d(truth, 3, 1, 1)
-    assert mouth.sharpness(soft, box) < 0.3 * mouth.sharpness(truth, box)
+    assert pixels.sharpness(soft, box) < 0.3 * pixels.sharpness(truth, box)
 
 
 def test_a_good_model_passes_and_each_fault_fails_its_own_row():
@@ -214,7 +220,7 @@ def test_a_good_model_passes_and_each_fault_fails_its_own_row():
     assert failed(rows_of(worse)) == {"PSNR whole, 4 steps less 1 step, inexact points"}
     assert failed(rows_of(figures(), z=1.0)) == {"pose-free prior: its z against shifted speech"}
     lazy = figures()
-    lazy.swing["points prior"] = 0.1
+    lazy.energy["points prior"] = 0.1
     assert failed(rows_of(lazy)) == {
         "pose-free prior: wrists' motion energy over truth's, at least"
     }
@@ -227,7 +233,7 @@ def test_what_was_not_measured_is_null_with_its_reason_and_no_pass():
     assert heard.to_dict()["value"] is None and heard.to_dict()["why"]
     assert rows["pose-free network: mouth r"].why == "no nulls"
     true = spoken_gap()
-    true = true[:: table.HEARD]
+    true = true[::SOUND_FRAME_STEP]
     noise = np.random.default_rng(3).uniform(0, 0.2, len(true))
     sound = {
         "withheld right": true,
@@ -259,14 +265,14 @@ def tiny(monkeypatch):
             interaction,
         )
 
-    monkeypatch.setattr(mini, "opened", lambda folder, device: tiny_pipeline())
+    monkeypatch.setattr(measure, "open_model", lambda folder, device: tiny_pipeline())
     monkeypatch.setattr(cases, "networks", parts)
     monkeypatch.setattr(held_out, "held_talks", tiny_talks)
     monkeypatch.setattr(
         slider, "TAKES", ()
     )  # the real detector finds nobody in pictures of this pipeline
-    monkeypatch.setattr(mini, "LEAST_FACE", 0.0)
-    monkeypatch.setattr(mini, "follows", lambda cases, count: (0.3, 4.0))
+    monkeypatch.setattr(measure, "LEAST_FACE_PX", 0.0)
+    monkeypatch.setattr(mini, "prior_correlation", lambda cases, count: Correlation(0.3, 4.0))
 
 
 def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, capsys):
@@ -276,7 +282,9 @@ def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, ca
     rows = {row["name"]: row for row in report["rows"]}
     assert report["pass"] is False and report["clips"] == report["mouths_read"] == 2
     assert report["frames"] == 24
-    assert report["definition"] == mini.DEFINITION and (report["commit"] or report["commit_why"])
+    assert report["definition"] == DEFINITIONS["mini"] and (
+        report["commit"] or report["commit_why"]
+    )
     assert {row["interval"] for row in report["rows"]} == {None}  # of two clips
     assert {"definition", "weights_sha256", "hardware", "seconds", "took_cpu_seconds"} <= set(
         report
@@ -293,18 +301,14 @@ def test_the_command_measures_a_tiny_pipeline_from_end_to_end(tiny, tmp_path, ca
 
 
 def test_the_text_says_verdicts_and_reasons():
-    rows = [row.to_dict() | {"interval": (0.25, 0.75)} for row in rows_of(figures()).values()]
-    head = {
-        "model": "m",
-        "clips": 1,
-        "frames": 120,
-        "mouths_read": 1,
-        "pass": False,
-        "intervals": "so and so",
-    }
-    said = mini.text(head | {"rows": rows})
-    assert "[0.250, 0.750]" in said and "so and so" in said
-    assert table.NO_SOUND in said and "pass" in said and said.endswith("FAIL")
+    rows = list(rows_of(figures()).values())
+    intervals = {row.name: (0.25, 0.75) for row in rows}
+    facts = {"model": "m", "clips": 1, "frames": 120, "mouths_read": 1}
+    report = Report([*rows, Row("bad", 2.0, 1.0)], 3, facts, intervals, ["so and so"])
+    text = printed_table(report, mini.heading(report))
+    assert text.startswith("m: 1 held-out talks, 120 frames, mouths read in 1")
+    assert "[0.250, 0.750]" in text and "so and so" in text
+    assert table.NO_SOUND in text and "pass" in text and text.endswith("FAIL")
 
 
 def test_senseless_options_are_refused(tmp_path, capsys):
@@ -337,13 +341,14 @@ def test_the_shipped_model_is_measured_on_held_out_talks(capsys):
 
 
 def test_mouths_of_small_faces_are_not_read(tiny, monkeypatch):
-    monkeypatch.setattr(mini, "LEAST_FACE", 1000.0)
+    monkeypatch.setattr(measure, "LEAST_FACE_PX", 1000.0)
     scale = mini.Scale(talks=2, seconds=1.0, speeches=1, inexact=2, whole=0)
     report, _ = mini.evaluate(mini.SHIPPED, None, scale, "cpu")
-    rows = {row["name"]: row for row in report["rows"]}
+    rows = {row.name: row.to_dict() for row in report.rows}
     assert rows["slider end to end: wrists' displacement kept, slope"]["why"] == slider.LEFT_OUT
     assert rows["enlarged: PSNR face: result less plain"]["why"] == resolution.LEFT_OUT
     assert (
-        report["mouths_read"] == 0 and rows["mouth r: result, Audio2Pose's lips"]["value"] is None
+        report.facts["mouths_read"] == 0
+        and rows["mouth r: result, Audio2Pose's lips"]["value"] is None
     )
     assert rows["PSNR face: warp, mouth driven by RMS, exact points"]["value"] is not None

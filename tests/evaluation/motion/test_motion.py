@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.evaluation import motion, report
-from pipeline.evaluation.metrics import gestures
+from pipeline.evaluation import motion
+from pipeline.evaluation.metrics import correlation, gestures, refocus_effect
+from pipeline.evaluation.motion import table
+from pipeline.evaluation.report import Report, Row
 from pipeline.media import write_audio
 from pipeline.motion.refocus import refocus
 from pipeline.studio.cli import main
@@ -29,7 +31,7 @@ def speech_like(seed: int) -> np.ndarray:
     return gaussian_filter1d(steps, 4.0)
 
 
-def plant(count: int = 20) -> list[motion.Pair]:
+def plant(count: int = 20) -> list[correlation.Pair]:
     """Skeletons, trembling like detected ones, that know nothing of the speech they are paired with."""
     made = []
     for k in range(count):
@@ -38,7 +40,7 @@ def plant(count: int = 20) -> list[motion.Pair]:
         noise = np.random.default_rng(k).normal(0, 0.004, pose.body.xy.shape)
         pose = replace(pose, body=Keypoints(pose.body.xy + noise, pose.body.score))
         made.append(
-            motion.Pair(
+            correlation.Pair(
                 replace(as_motion(pose, excitation), intensity=p), excitation, str(k), FRAMES
             )
         )
@@ -46,22 +48,27 @@ def plant(count: int = 20) -> list[motion.Pair]:
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[motion.Pair]:
+def pairs() -> list[correlation.Pair]:
     return plant()
 
 
-def by_name(found: dict) -> dict[str, dict]:
-    return {row["name"]: row for row in found["rows"]}
+def by_name(report: Report) -> dict[str, dict]:
+    return {row.name: row.to_dict() for row in report.rows}
+
+
+def patch_refocus(monkeypatch, work) -> None:
+    monkeypatch.setattr(refocus_effect, "refocus", work)
+    monkeypatch.setattr(table, "refocus", work)
 
 
 @pytest.fixture(scope="module")
-def whole(pairs) -> dict:
+def whole(pairs) -> Report:
     return motion.evaluate(pairs)
 
 
 def test_a_sound_refocus_passes_every_row(whole):
-    assert [row["name"] for row in whole["rows"] if row["pass"] is False] == [] and whole["pass"]
-    assert whole["pairs"] == 20 and whole["seconds"] == 200 and whole["definition"] == 1
+    assert [row.name for row in whole.rows if row.passed is False] == [] and whole.passed
+    assert whole.facts == {"pairs": 20, "seconds": 200} and whole.definition == 1
     found = by_name(whole)
     assert (
         found["identity at 0"]["value"] == 0 and found["feet, knees and hips moved"]["value"] == 0
@@ -71,16 +78,17 @@ def test_a_sound_refocus_passes_every_row(whole):
         > found["speed-intensity r, rise at 1"]["value"]
     )
     assert abs(found["speed-intensity r at 0"]["value"]) < 0.1
-    assert all(row["level"] is not None or row["pass"] is None for row in whole["rows"])
-    assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+    assert all(row.level is not None or row.passed is None for row in whole.rows)
+    printed = whole.to_dict()
+    assert json.loads(json.dumps(printed, allow_nan=False)) == printed
 
 
 def test_shuffled_speech_gives_no_rise_and_the_own_speech_would_fail_that_row(pairs, whole):
     row = by_name(whole)["rise at 1 by shuffled speech"]
     assert row["pass"] and abs(row["value"]) <= 0.05
-    own = motion.rise_with(pairs, lambda pair: [pair.motion.excitation])
+    own = table.rise_with(pairs, lambda pair: [pair.motion.excitation])
     assert own == pytest.approx(by_name(whole)["speed-intensity r, rise at 1"]["value"])
-    assert not report.Row("control", own, 0.05, "|x| <=").passed
+    assert not Row("control", own, 0.05, "|x| <=").passed
 
 
 def test_planted_gestures_that_follow_the_speech_stand_out_from_the_null(pairs):
@@ -95,9 +103,9 @@ def test_planted_gestures_that_follow_the_speech_stand_out_from_the_null(pairs):
         pose = replace(pair.motion.pose, body=Keypoints(body, pair.motion.pose.body.score))
         follow.append(gestures.speed(pose))
         stray.append(np.roll(follow[-1], 60 + 3 * k))
-    r, z = motion.pooled_z(pairs, follow)
+    r, z = correlation.pooled_correlation(pairs, follow)
     assert r > 0.3 and z > 6
-    r, z = motion.pooled_z(pairs, stray)
+    r, z = correlation.pooled_correlation(pairs, stray)
     assert abs(r) < 0.1 and abs(z) < 3
 
 
@@ -155,14 +163,14 @@ def lost(xy, strength):
     ],
 )
 def test_a_broken_refocus_fails_its_row(pairs, monkeypatch, change, row):
-    monkeypatch.setattr(gestures, "refocus", broken(change))
-    monkeypatch.setattr(motion, "_effects", lambda found, slider: [])
+    patch_refocus(monkeypatch, broken(change))
+    monkeypatch.setattr(table, "effect_rows", lambda pairs, slider: [])
     found = motion.evaluate(pairs[:2])
-    assert by_name(found)[row]["pass"] is False and not found["pass"]
+    assert by_name(found)[row]["pass"] is False and not found.passed
 
 
 def test_a_refocus_that_does_nothing_fails_the_effects(pairs, monkeypatch):
-    monkeypatch.setattr(gestures, "refocus", lambda motion, *rest, **options: motion)
+    patch_refocus(monkeypatch, lambda motion, *rest, **options: motion)
     found = by_name(motion.evaluate(pairs))
     failed = {name for name, row in found.items() if row["pass"] is False}
     assert {"speed-intensity r, rise at 1", "speed-intensity r, rise at 2"} <= failed
@@ -178,15 +186,15 @@ def test_a_late_refocus_fails_the_lag(pairs, monkeypatch):
         moved = replace(motion, excitation=np.roll(motion.excitation, 4))
         return replace(refocus(moved, strength, *rest, **options), excitation=motion.excitation)
 
-    monkeypatch.setattr(gestures, "refocus", late)
-    monkeypatch.setattr(motion, "_effects", lambda found, slider: [])
+    patch_refocus(monkeypatch, late)
+    monkeypatch.setattr(table, "effect_rows", lambda pairs, slider: [])
     row = by_name(motion.evaluate(pairs[:8]))["lag at 1, frames"]
     assert row["value"] in (3, 4, 5) and row["pass"] is False
 
 
 def test_few_pairs_are_not_judged_by_their_effect(pairs):
     found = motion.evaluate(pairs[:1])
-    assert "too few" in found["notes"][0]
+    assert "too few" in found.notes[0]
     assert by_name(found)["speed-intensity r, rise at 1"]["level"] is None
     assert by_name(found)["bone drift, limbs"]["pass"] is True
 
@@ -194,7 +202,7 @@ def test_few_pairs_are_not_judged_by_their_effect(pairs):
 def test_shifts_of_the_null_keep_clear_of_a_looped_sound(pairs):
     looped = replace(pairs[0], period=80)
     for pair, repeats in ((pairs[0], (0, FRAMES)), (looped, (0, 80, FRAMES))):
-        shifts = motion.allowed_shifts(pair)
+        shifts = correlation.allowed_shifts(pair)
         assert len(shifts) and min(abs(k - r) for k in shifts for r in repeats) >= FPS
 
 
@@ -226,7 +234,7 @@ def test_command_reads_files_and_its_exit_code_follows_the_rows(tmp_path, capsys
     assert {"name", "value", "level", "pass"} <= printed["rows"][0].keys()
     timed = [row for row in printed["rows"] if row["name"].endswith("frames/s, seconds")]
     assert [row["level"] for row in timed] == [1.0, 0.05] and all(row["value"] > 0 for row in timed)
-    monkeypatch.setattr(gestures, "refocus", broken(stretched))
+    patch_refocus(monkeypatch, broken(stretched))
     assert main(words) == 1
     assert "bone drift, limbs" in (out := capsys.readouterr().out) and "FAIL" in out
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation.metrics import gestures
-from pipeline.evaluation.motion import pose_free
+from pipeline.evaluation.metrics import gestures, strokes
+from pipeline.evaluation.motion.pose_free import ROUNDING
 from pipeline.motion.gestures import arm_ik, beats
 from pipeline.motion.gestures import head as gesture
 from pipeline.motion.prosody import Prosody
@@ -78,8 +78,7 @@ PEOPLE = {
 def test_apexes_lie_at_the_accents(fps: float) -> None:
     speech = spoken(12, fps)
     found = [
-        pose_free.offsets(made(speaker(fps), speech, seed), speech.accents[:, 0])
-        for seed in range(4)
+        strokes.offsets(made(speaker(fps), speech, seed), speech.accents[:, 0]) for seed in range(4)
     ]
     found = np.concatenate(found)
     assert len(found) > 20
@@ -102,7 +101,7 @@ def test_hands_hold_still_in_pauses() -> None:
         16, every=0.7, pauses=((3.0, 3.9), (6.0, 7.4), (10.0, 13.0))
     )  # accents near their ends
     quiet, loud = zip(
-        *(pose_free.pause_speeds(made(speaker(), speech, s), speech) for s in range(4)), strict=True
+        *(strokes.pause_speeds(made(speaker(), speech, s), speech) for s in range(4)), strict=True
     )
     assert np.concatenate(quiet).mean() < 0.25 * np.concatenate(loud).mean()
 
@@ -122,8 +121,8 @@ def test_bones_joints_and_frame_hold(name: str) -> None:
     speech = spoken(10, every=0.8)
     for seed in range(2):
         pose = made(reference, speech, seed)
-        assert pose_free.bone_change(pose, reference) < 0.01
-        assert pose_free.outside_limits(pose, reference) == 0
+        assert strokes.bone_change(pose, reference) < 0.01
+        assert strokes.outside_limits(pose, reference) == 0
         for part in ("body", "hands"):
             new, old = getattr(pose, part), getattr(reference, part)
             assert (new.score == old.score).all(), "nothing appears and nothing goes"
@@ -196,13 +195,13 @@ def test_the_seed_decides() -> None:
     one, same, other = (made(speaker(), spoken(6), seed) for seed in (3, 3, 4))
     for part in ("body", "hands"):
         apart = [np.abs(getattr(one, part).xy - getattr(p, part).xy).max() for p in (same, other)]
-        assert apart[0] <= pose_free.ROUNDING < 0.01 < apart[1]
+        assert apart[0] <= ROUNDING < 0.01 < apart[1]
 
 
 def test_without_accents_there_is_no_stroke() -> None:
     for speech in (spoken(8, every=0), spoken(8, every=0, pauses=((-1, 9),))):
         pose = made(speaker(), speech)
-        assert len(pose_free.apexes(pose)) == 0
+        assert len(strokes.apexes(pose)) == 0
         assert max(moved(pose, joint) for joint in WRISTS) < 25
     assert gestures.speed(pose).mean() < 0.012, "silence is calm"
 
@@ -213,7 +212,7 @@ def test_short_clips_and_any_rate(seconds: float, fps: float) -> None:
     speech = spoken(seconds, fps, every=0.6)
     pose = made(speaker(fps), speech)
     assert len(pose) == len(speech) and pose.fps == fps and np.isfinite(pose.body.xy).all()
-    assert pose_free.outside_limits(pose, speaker(fps)) == 0
+    assert strokes.outside_limits(pose, speaker(fps)) == 0
     assert np.abs(pose.body.xy[0] - speaker().body.xy[0])[[4, 7]].max() < 0.03, (
         "it starts from the picture"
     )
