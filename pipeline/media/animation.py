@@ -1,4 +1,7 @@
-"""Animated GIF and WebP, reading: each frame for as long as the file says, transparent parts on white."""
+"""Animated GIF and WebP, reading.
+
+Each frame stays as long as the file says; transparent parts are white.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from pipeline.values import InputError
 
 MAX_FRAMES = 36000  # ten minutes at 60 frames a second
-# Browsers and FFmpeg show a frame with a delay below 0.02 s for 0.1 s: old files mean "as usual" by it.
+# Browsers and FFmpeg show a frame with a delay below 0.02 s for 0.1 s: old files mean "as usual".
 MIN_DELAY_SECONDS = 0.02
 USUAL_DELAY_SECONDS = 0.1
 

@@ -29,7 +29,8 @@ class AnimationWriter(FileWriter):
     """Writes a GIF or an animated WebP, by the name's ending; plays in a loop.
 
     Settings are kept in the GIF's comment or in the WebP's Exif description. A GIF shows 256 colors
-    a frame and steps of 0.01 s: at other rates frame lengths vary so that the whole keeps its length.
+    a frame and steps of 0.01 s: where the rate does not fit, frame lengths vary so that the whole
+    keeps its length.
 
     Args:
         path: a name that ends in `.gif` or `.webp`.

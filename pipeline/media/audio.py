@@ -21,7 +21,7 @@ GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "amr", "dts"}
 
 
 def read_audio(path: str | Path, rate: int = 16000) -> Audio:
-    """Return the sound of an audio or video file, mono at `rate` Hz, from a video's first frame on."""
+    """Return the sound of a file, mono at `rate` Hz; a video's begins with its first frame."""
     limit = MAX_AUDIO_SECONDS + SLACK_SECONDS
     blocks: list[np.ndarray] = []
     count = 0

@@ -104,7 +104,7 @@ def _walked_seconds(path: str | Path, fps: float) -> float:
 def _shown_size(
     stream: av.VideoStream, frame: av.VideoFrame, max_side: int | None
 ) -> tuple[int, int]:
-    """Return (width, height) as shown: square pixels, turned, the longer side at most `max_side`."""
+    """Return (width, height) as shown: square pixels, turned, no side over `max_side`."""
     aspect = float(stream.sample_aspect_ratio or 1) or 1.0
     width = frame.width * aspect
     height = float(frame.height)
@@ -161,7 +161,7 @@ def timed_frames(
 
 
 def _frame_seconds(frame: av.VideoFrame) -> float:
-    """Return how long a frame says it lasts; 0 for raw streams, which know neither times nor lengths."""
+    """Return how long a frame says it lasts; 0 for raw streams, which do not know it."""
     if frame.time is None or not frame.duration:
         return 0.0
     return float(frame.duration * frame.time_base)

@@ -1,4 +1,4 @@
-"""A folder of numbered pictures as a clip: `0001.png`, `shot_0002.jpg` and so on, in order of number.
+"""A folder of numbered pictures as a clip: `0001.png`, `0002.png` or `shot_0001.jpg` and so on.
 
 Numbers may have gaps; each picture is one frame. A folder that `FrameFolderWriter` made keeps its
 frame rate in the first picture; every other folder counts as 25 frames a second.

@@ -1,4 +1,4 @@
-"""A folder of PNG frames, writing: lossless pictures for other programs. Sound has no place in it."""
+"""A folder of PNG frames, writing: lossless pictures for other programs, without sound."""
 
 from __future__ import annotations
 

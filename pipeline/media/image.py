@@ -105,7 +105,7 @@ def _check_size(width: int, height: int, name: str) -> None:
 
 
 def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
-    """Return (H, W, 3) uint8. Deep modes go through numpy: Pillow's conversion clips some to 255."""
+    """Return (H, W, 3) uint8; deep modes go through numpy: Pillow would clip some to 255."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         return _three_channels(_to_bytes(np.asarray(image), name))
@@ -164,7 +164,7 @@ def _three_channels(pixels: np.ndarray) -> np.ndarray:
 
 
 def _blend(color: np.ndarray, alpha: np.ndarray, ground: np.ndarray | np.uint16) -> np.ndarray:
-    """Return (H, W, 3) uint8 of colors (H, W, 3) with alpha (H, W, 1) on a ground color, rounded."""
+    """Return colors (H, W, 3) with alpha (H, W, 1) on a ground color, as rounded bytes."""
     alpha = alpha.astype(np.uint16)
     mixed = color * alpha + ground * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)

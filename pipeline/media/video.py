@@ -46,7 +46,7 @@ def read_video(
 ) -> Video:
     """Return a video whose frames stream in chunks of at most 16, without sound.
 
-    Output frame i is the one on screen at (i + 0.5) / fps, so a variable frame rate comes out right.
+    Output frame i is the one on screen at (i + 0.5) / fps, which is right for variable rates, too.
 
     Args:
         path: a video file, an animated GIF or WebP, or a folder of numbered pictures.

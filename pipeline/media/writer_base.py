@@ -21,8 +21,8 @@ from pipeline.values import InputError
 class FrameWriter(ABC):
     """Writes frames as they come; `with` keeps whatever was written, however it is left.
 
-    The output appears when the writer closes; with no frame written nothing appears. A subclass says
-    how frames are written (`_append`), finished (`_finish`) and thrown away (`_discard`).
+    The output appears when the writer closes; with no frame written nothing appears. A subclass
+    says how frames are written (`_append`), finished (`_finish`) and thrown away (`_discard`).
 
     Attributes:
         path: where the output appears.

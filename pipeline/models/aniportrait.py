@@ -30,8 +30,8 @@ class MeshMotion:
     """What a face mesh does while its owner speaks, one row per video frame.
 
     Attributes:
-        offsets: (T, 468, 3) float32 cm from the reference's own vertices in the canonical head frame
-            (x to the image's right, y up, z towards the viewer).
+        offsets: (T, 468, 3) float32 cm from the reference's own vertices in the canonical head
+            frame (x to the image's right, y up, z towards the viewer).
         tokens: (T, 1, d) float32 speech features.
     """
 
@@ -51,7 +51,7 @@ class Audio2Mesh(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_published(cls, paths: Mapping[str, Path]) -> Audio2Mesh:
-        """Return the network of the files `audio2mesh` (weights) and `wav2vec2_config` in `paths`."""
+        """Return the network of the files `audio2mesh` and `wav2vec2_config` in `paths`."""
         state = read_state(paths["audio2mesh"])
         settings = read_settings(paths["wav2vec2_config"])
         sizes = {}

@@ -42,7 +42,8 @@ ACTIVE_RANGE = 2.2
 MEL_SPREAD = 0.6  # usual deviation of a band over speech, in log10 power
 MEL_LIMIT = 4.0
 TOKEN_OFFSETS_SECONDS = (-0.08, -0.04, 0.0, 0.04, 0.08)  # around a frame's time: its tokens
-# Level of the loudest speech-like part: below the first nobody speaks, above the second somebody does
+# Level of the loudest part that sounds like speech: below the first nobody speaks, above the second
+# somebody does
 CLOSED_DBFS = -78.0
 OPEN_DBFS = -70.0
 SILENCE_DBFS = -120.0
@@ -56,7 +57,7 @@ BLIP_ROWS = 5
 HANN_ROWS = 9
 GATE_LOW = 0.25
 GATE_WIDTH = 0.35
-# Row t answers for (t + PHASE) / fps: of -0.25 to 0.75 the best on real clips, by 0.01 in r over 0.5
+# Row t answers for (t + PHASE) / fps: of -0.25 to 0.75 the best on real clips; 0.5 loses 0.01 in r
 PHASE = 0.25
 
 
@@ -119,7 +120,7 @@ def mel_bank(mels: int = 64, low: float = 60.0, high: float = 7600.0, warp: floa
 
 
 def log_mel(samples: Tensor, bank: Tensor) -> Tensor:
-    """Return (B, mels, N) log10 mel power of samples (B, n); frame k is centered on sample 160 k."""
+    """Return log10 mel power (B, mels, N) of samples (B, n); frame k is around sample 160 k."""
     frames = samples.shape[-1] // HOP_SAMPLES + 1
     first = samples[:, :1] * (1 - PRE_EMPHASIS)
     others = samples[:, 1:] - PRE_EMPHASIS * samples[:, :-1]
@@ -149,7 +150,7 @@ def normalize(mel: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """Pre-norm residual block: group norm, dilated convolution, SiLU, dropout, pointwise convolution."""
+    """A residual block: group norm, dilated convolution, SiLU, dropout, pointwise convolution."""
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -165,7 +166,7 @@ class Block(nn.Module):
 
 
 class Audio2Pose(ModelMixin, ConfigMixin):
-    """Log-mel features (B, 64, N) at 100 Hz -> mouth parameters, viseme logits and features at 50 Hz."""
+    """Log-mel (B, 64, N) at 100 Hz -> mouth parameters, viseme logits and features at 50 Hz."""
 
     @register_to_config
     def __init__(
@@ -183,9 +184,9 @@ class Audio2Pose(ModelMixin, ConfigMixin):
         self.visemes = nn.Conv1d(channels, VISEME_COUNT, 1)
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return parameters (B, 10, M) in [0, 1], viseme logits (B, 16, M), features (B, channels, M).
+        """Return mouth parameters in [0, 1], viseme logits and features.
 
-        M = ceil(N / 2).
+        Their shapes are (B, 10, M), (B, 16, M) and (B, channels, M) with M = ceil(N / 2).
         """
         x = self.stem(mel)
         for block in self.blocks:
@@ -215,7 +216,7 @@ class Audio2Pose(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def features(self, audio: Audio) -> np.ndarray:
-        """Return (M, channels) float32 network features of the whole sound at 50 Hz, for `tokens_at`."""
+        """Return float32 features (M, channels) of the whole sound at 50 Hz, for `tokens_at`."""
         samples = check_audio(audio, OUTPUT_HZ, 1)
         return self._output(samples).features.numpy().T
 
@@ -317,7 +318,7 @@ def _same_length_convolution(curve: np.ndarray, kernel: np.ndarray) -> np.ndarra
 
 
 def _rows_at(curves: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return rows of curves (M, k) at 50 Hz at `times` seconds, linear between, held at the ends."""
+    """Return curves (M, k) at 50 Hz at `times` seconds, linear between, held at the ends."""
     last = len(curves) - 1
     place = np.clip(times * OUTPUT_HZ, 0, last)
     low = np.minimum(np.floor(place).astype(int), max(last - 1, 0))

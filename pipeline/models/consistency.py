@@ -23,8 +23,8 @@ RHO = 7.0  # of their spacing (Karras et al. 2022, arXiv 2206.00364, equation 5)
 class ConsistencyScheduler(EulerDiscreteScheduler):
     """Multistep consistency sampling in the place of Euler's steps, with the same configuration.
 
-    Of 40 levels every (40 // steps)-th is visited, the highest first. The network's clean estimate is
-    noised to the next level with new noise; the last estimate is the result.
+    Of 40 levels every (40 // steps)-th is visited, the highest first. The network's clean estimate
+    is noised to the next level with new noise; the last estimate is the result.
     """
 
     noisy = True  # averages of stepped windows would weaken the new noise where they overlap

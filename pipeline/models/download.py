@@ -1,4 +1,7 @@
-"""Fetch model sets with huggingface-hub: resumable, with progress; HF_TOKEN and HF_HUB_OFFLINE count."""
+"""Fetch model sets with huggingface-hub: resumable, with progress.
+
+HF_TOKEN and HF_HUB_OFFLINE act as in huggingface-hub.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,7 @@ class Stopped(Exception):
 def download(name: str, repository: str | None = None) -> Iterator[DownloadStep]:
     """Yield the progress of fetching what a set and its needed sets lack, resuming what was begun.
 
-    `repository` stands in for the set's own id. HF_TOKEN and HF_HUB_OFFLINE act as in
-    huggingface-hub.
+    `repository` stands in for the set's own id.
     """
     row = find(name)
     if row.folder:
@@ -138,13 +140,13 @@ def explain(error: BaseException, repository: str | None, file: File) -> str:
     page = f"https://huggingface.co/{repository}"
     if isinstance(error, errors.GatedRepoError):
         return (
-            f"{repository} is gated: accept its license at {page}, set HF_TOKEN to a token of yours, "
-            f"then download {file.path} again"
+            f"{repository} is gated: accept its license at {page}, "
+            f"set HF_TOKEN to a token of yours, then download {file.path} again"
         )
     if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
         return (
-            f"{file.path} of {repository} could not be fetched: no connection, or HF_HUB_OFFLINE is "
-            "set; unset it, or put the file in place by hand"
+            f"{file.path} of {repository} could not be fetched: no connection, or HF_HUB_OFFLINE "
+            "is set; unset it, or put the file in place by hand"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return (

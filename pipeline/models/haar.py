@@ -1,7 +1,8 @@
 """A fixed, lossless picture codec behind the interface of a diffusers video VAE.
 
-It is the two-level Haar packet; nothing is learned. The embedded denoiser repairs a warped picture, so
-where it changes nothing the pixels must come back exactly; a learned codec would blur all of them.
+It is the two-level Haar packet; nothing is learned. The embedded denoiser repairs a warped picture,
+so where it changes nothing the pixels must come back exactly; a learned codec would blur all of
+them.
 """
 
 from __future__ import annotations
@@ -94,14 +95,14 @@ class HaarLatent(ModelMixin, ConfigMixin):
     def decode(
         self, latents: Tensor, num_frames: int = 1, return_dict: bool = True
     ) -> DecoderOutput | tuple[Tensor]:
-        """Return the pictures of whitened latents; `num_frames` is taken as a video VAE does, unused."""
+        """Return the pictures of whitened latents; `num_frames` is a video VAE's, unused."""
         x = latents * self.std.to(latents) + self.mean.to(latents)
         for _ in range(LEVELS):
             x = self._join(x)
         return DecoderOutput(sample=x) if return_dict else (x,)
 
     def residual_of(self, latents: Tensor, base: Tensor) -> Tensor:
-        """Return the denoiser's clean target (N, 48, h, w): the scaled difference of the latents."""
+        """Return the denoiser's clean target (N, 48, h, w): the latents' scaled difference."""
         return (latents - base) / self.residual.to(latents)
 
     def add_residual(self, base: Tensor, residual: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def check_sum(path: Path, file: File | None) -> None:
 
 
 def safetensors_size(path: Path) -> int | None:
-    """Return the size in bytes that a safetensors header promises, or None without a whole header."""
+    """Return the size in bytes that a safetensors header promises; None if it is cut off."""
     with path.open("rb") as handle:
         length = int.from_bytes(handle.read(LENGTH_BYTES), "little")
         if length > path.stat().st_size:

@@ -45,7 +45,7 @@ def mouth_crops(pictures: Tensor, face: Tensor) -> Tensor:
 
 
 class MouthReader(nn.Module):
-    """About 6 000 parameters: crops (N, 3, 20, 20) in [0, 1] -> (N,) apertures of the inner lips."""
+    """Crops (N, 3, 20, 20) in [0, 1] -> (N,) apertures of the inner lips; 6 000 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class MouthReader(nn.Module):
 
     @torch.no_grad()
     def read(self, pictures: Tensor, face: Tensor) -> Tensor:
-        """Return (N,) apertures of the mouths in pictures (N, 3, H, W) with face points (N, 68, 3)."""
+        """Return apertures (N,) of mouths in pictures (N, 3, H, W) with face points (N, 68, 3)."""
         return self(mouth_crops(pictures.clamp(0, 1), face))
 
 

@@ -50,7 +50,7 @@ class ModelSet:
 
     @property
     def place(self) -> Path:
-        """The folder on this machine that holds the set's files under their paths in the repository."""
+        """The folder on this machine that holds the files under their paths in the repository."""
         return self.folder or models_folder() / self.name
 
     @property
@@ -175,10 +175,10 @@ DWPOSE = ModelSet(
 
 ANIMATELCM_SVD = ModelSet(
     name="animatelcm-svd",
-    what="AnimateLCM's SVD-XT 1.1 UNet for 1 to 8 steps with ControlNeXt's control network, which was "
-    "trained with another UNet: how well the two agree has not been seen by us",
-    license="not stated at the hub where we looked (its code: MIT); derived from SVD, whose license "
-    "(not for commercial use) holds",
+    what="AnimateLCM's SVD-XT 1.1 UNet for 1 to 8 steps with ControlNeXt's control network, "
+    "which was trained with another UNet: how well the two agree has not been seen by us",
+    license="not stated at the hub where we looked (its code: MIT); derived from SVD, "
+    "whose license (not for commercial use) holds",
     gated=False,
     repository="wangfuyun/AnimateLCM-SVD-xt",
     files=(
@@ -252,7 +252,7 @@ def located(name: str) -> dict[str, Path]:
 
 
 def known_facts(row: ModelSet, file: File) -> File | None:
-    """Return what is known of a file here, or None if it came from a repository that the user named."""
+    """Return what is known of a file here; None if the user named its repository."""
     is_other = (row.place / OTHER_REPOSITORY).is_file()
     return None if is_other and not file.repository else file
 

@@ -45,8 +45,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         tensors = _unpickled(path)
     except UnpicklingError as error:
         raise InputError(
-            f"{path} is damaged or holds more than tensors, which could run code; it is not opened: "
-            "download it again, or take the safetensors file"
+            f"{path} is damaged or holds more than tensors, which could run code; "
+            "it is not opened: download it again, or take the safetensors file"
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise InputError(f"{path} is damaged ({error}); download it again") from error
@@ -56,7 +56,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _unpickled(path: Path) -> Any:
-    """Return what a pickle holds: mapped into memory if it is an archive (PyTorch 1.6 on), else read."""
+    """Return what a pickle holds; an archive (PyTorch 1.6 on) is mapped into memory, not read."""
     with path.open("rb") as file:
         is_archive = file.read(2) == b"PK"
     return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive or None)

@@ -1,10 +1,10 @@
 """`sync_c_mini`: does the opening of a mouth fit the sound? A small network's own measure.
 
-Two encoders, one for 200 ms of sound and one for five frames of a mouth's opening, meet on the unit
-sphere, as in SyncNet (Chung and Zisserman 2016, "Out of time"). Confidence is theirs: the median over
-offsets of the mean distance, less its minimum. The scale is not: figures of this network compare with
-its own alone, and it sees an opening, not pixels. It learned from drawn ground truth
-(`training.train_sync`), never from a model's output.
+Two encoders, one for 200 ms of sound and one for five frames of a mouth's opening, map to the unit
+sphere, as in SyncNet (Chung and Zisserman 2016, "Out of time"). Confidence is theirs: the median
+over offsets of the mean distance, less its minimum. The scale is not: figures of this network
+compare with its own alone, and it sees an opening, not pixels. It learned from drawn ground truth
+(`training.train_sync`), never from a model's output. Defined in `evaluation/METRICS.md`.
 """
 
 from __future__ import annotations

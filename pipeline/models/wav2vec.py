@@ -1,4 +1,4 @@
-"""Speech of any length -> wav2vec 2.0 states, 30 rows per second, as AniPortrait's network takes them.
+"""Speech of any length -> wav2vec 2.0 states, 30 rows a second, for AniPortrait's network.
 
 The published code runs a whole clip at once. Here the convolutions run piece by piece and give the
 same numbers (the group norm's statistics over the clip are gathered first); the transformer, whose
@@ -41,7 +41,7 @@ def row_count(samples: int) -> int:
 
 
 def normalized_samples(audio: Audio, fps: float, frames: int) -> np.ndarray:
-    """Return samples (n,) float32 with mean 0 and variance 1 over the clip, as wav2vec 2.0 needs them."""
+    """Return samples (n,) float32 with mean 0 and variance 1, as wav2vec 2.0 needs them."""
     samples = check_audio(audio, fps, frames).astype(np.float64)
     deviation = np.sqrt(samples.var() + VARIANCE_FLOOR)
     return ((samples - samples.mean()) / deviation).astype(np.float32)
@@ -61,7 +61,7 @@ def build(settings: dict[str, Any] | None) -> Wav2Vec2Model:
 
 
 def encode_at_once(encoder: Wav2Vec2Model, values: Tensor, rows: int) -> Tensor:
-    """Return states (B, rows, d) of normalized samples (B, n), computed as the published code does."""
+    """Return states (B, rows, d) of normalized samples (B, n) as the published code does."""
     features = encoder.feature_extractor(values)
     return _states(encoder, _stretched(features, rows))
 
@@ -108,7 +108,7 @@ def _window_share(start: int, stop: int, rows: int) -> Tensor:
 
 
 def at_frames(states: Tensor, fps: float, frames: int) -> Tensor:
-    """Return rows (frames, d): states (rows, d) at 30 per second at the middle of every video frame.
+    """Return states (frames, d) at the middle of every video frame, of states (rows, d).
 
     Linear in between, held at the ends; at 30 frames per second the rows themselves.
     """
@@ -164,7 +164,7 @@ def _reach_samples(config: Wav2Vec2Config) -> int:
 
 
 def _statistics(layer: nn.Module, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and 1 / deviation (C, 1) of the first convolution over the clip, summed in float64."""
+    """Return mean and 1 / deviation (C, 1) of the first convolution, summed in float64."""
     (kernel,) = layer.conv.kernel_size
     (stride,) = layer.conv.stride
     count = (len(values) - kernel) // stride + 1

@@ -10,9 +10,9 @@ from pipeline.values import InputError
 def plan(frames: int, size: int, overlap: int) -> list[tuple[int, int]]:
     """Return the windows (start, stop) that cover frames 0 to `frames` - 1.
 
-    Each is `size` long, or as long as the clip if that is shorter. Neighbors share `overlap` frames;
-    a last window that would pass the end is moved back, as the published ControlNeXt loop does, so it
-    may share more.
+    Each is `size` long, or as long as the clip if that is shorter. Neighbors share `overlap`
+    frames; a last window that would pass the end is moved back, as the published ControlNeXt loop
+    does, so it may share more.
     """
     if frames < 1:
         raise InputError(

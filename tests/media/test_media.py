@@ -1,4 +1,4 @@
-"""media, pictures and sound: every kind of file comes in as it should, bad input gets a sentence."""
+"""Pictures and sound: every kind of file is read as it should be, bad input gets a sentence."""
 
 import resource
 

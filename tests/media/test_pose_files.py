@@ -227,7 +227,7 @@ def test_a_file_of_the_user_is_not_overwritten(tmp_path):
 
 
 def test_a_plain_video_with_a_pose_of_its_name_stays_a_video(root):
-    """The shipped driving clips have exact key points beside them; the pictures must still be detected."""
+    """The shipped driving clips have exact key points beside them; pictures are still detected."""
     assert not pose_files.is_pose(root / "assets" / "driving" / "beats.mp4")
 
 

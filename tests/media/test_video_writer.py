@@ -1,4 +1,4 @@
-"""media, video out: plays, lasts as long as its sound, is kept when interrupted, never left broken."""
+"""MP4, writing: plays, lasts as long as its sound, is kept when interrupted, is never broken."""
 
 import errno
 import os

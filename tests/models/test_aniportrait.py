@@ -1,4 +1,4 @@
-"""AniPortrait's speech network against numbers computed by the published code, at any speech length."""
+"""AniPortrait's speech network against the published code's numbers, at any speech length."""
 
 import json
 
@@ -125,7 +125,7 @@ def test_features_in_pieces_equal_features_at_once(mesh, minute):
 
 @torch.no_grad()
 def test_windows_are_near_the_whole_and_join_smoothly(mesh, minute):
-    """Random attention looks everywhere alike, so this is harder on windows than trained weights are.
+    """Random attention looks everywhere alike: that is harder on windows than trained weights.
 
     Measured, rms over the deviation in time: 0.09 away from the seams, 0.07 at them.
     """

@@ -311,7 +311,7 @@ def test_held_vowels_stretch_sound_and_labels_alike() -> None:
 def test_music_alone_is_labelled_shut_and_voices_keep_their_labels_under_it(
     engine, tmp_path, monkeypatch
 ) -> None:
-    """Labels under a bed are bit for bit those of the dry voice; the sound is not the voice's alone."""
+    """Labels under music are bit for bit those of the dry voice; the sound is another one."""
     sound, params, classes = train_audio2pose.quiet_crop(
         np.random.default_rng(0), 301, musical=True
     )
@@ -402,7 +402,7 @@ def test_init_without_weights_is_refused(tmp_path, capsys) -> None:
 
 @pytest.mark.slow
 def test_real_lips(model, shared) -> None:
-    """GRID clips with MediaPipe's mesh as truth, the held-out flite voice, and sounds without speech."""
+    """GRID clips with MediaPipe's mesh as truth, a held-out flite voice, sounds without speech."""
     out = lips.evaluate(shared / "media", model)
     assert out["pass"], [row for row in out["rows"] if not row["pass"]]
     assert out["mean"]["gap_r"] > out["mean"]["envelope_r"] + 0.1

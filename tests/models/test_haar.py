@@ -1,4 +1,4 @@
-"""The fixed latent is lossless, orthonormal, whitened by its configuration, and saved like any component."""
+"""The fixed latent is lossless, orthonormal, whitened by its configuration, and can be saved."""
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
-"""Pose files in and out: this project's `.npz`, OpenPose JSON, EchoMimicV2's arrays, skeleton videos.
+"""Pose files in and out: our `.npz`, OpenPose JSON, EchoMimicV2's arrays, skeleton videos.
 
-Sizes are bounded before anything is decoded and nothing is unpickled. Every failure is an InputError
-of one sentence that names the file.
+Sizes are bounded before anything is decoded and nothing is unpickled. Every failure is an
+InputError of one sentence that names the file.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ KINDS = (".npz", ".json", ".mp4", "")
 def is_pose(path: str | Path) -> bool:
     """Say whether a path holds key points, not pictures.
 
-    That is a folder of OpenPose JSON, a file of key points, or a skeleton video of this project that
-    still has its pose beside it. A folder with neither JSON nor numbered pictures counts as a pose,
-    so that `read` says what is missing in it.
+    That is a folder of OpenPose JSON, a file of key points, or a skeleton video of this project
+    that still has its pose beside it. A folder with neither JSON nor numbered pictures counts as a
+    pose, so that `read` says what is missing in it.
     """
     source = Path(path)
     if source.is_dir():
@@ -66,7 +66,7 @@ def check_target(path: str | Path) -> None:
 
 
 def write(pose: Pose, path: str | Path, style: str = "openpose") -> str | None:
-    """Write `.npz`, `.json` (one list), `.mp4` (a skeleton in `style`) or a folder of frames in JSON.
+    """Write `.npz`, `.json` (one list), `.mp4` (a skeleton in `style`) or a folder of JSON frames.
 
     Return a sentence for the user, or None.
     """

@@ -43,8 +43,8 @@ def read(path: Path) -> Pose:
             return Pose(body, hands, face, fps=FPS, size=SIZE)
     except DAMAGED as error:
         raise InputError(
-            f"{path} does not hold the arrays of EchoMimicV2's poses ({error}); it needs candidate, "
-            "hands, faces and their scores"
+            f"{path} does not hold the arrays of EchoMimicV2's poses ({error}); "
+            "it needs candidate, hands, faces and their scores"
         ) from error
 
 

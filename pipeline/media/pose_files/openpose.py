@@ -1,4 +1,4 @@
-"""OpenPose JSON: a folder of per-frame `*_keypoints.json`, or one JSON with a list of such frames."""
+"""OpenPose JSON: a folder of `*_keypoints.json`, one a frame, or one file with a list of frames."""
 
 from __future__ import annotations
 
