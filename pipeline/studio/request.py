@@ -43,7 +43,7 @@ class Request:
         metavar="WAV", label="Speech", help="speech, up to 10 minutes, any format FFmpeg reads")
     driving: str | None = option(
         None, metavar="VIDEO|POSE", label="Driving video",
-        help="gestures: video, .npz, OpenPose JSON; none = pose-free")
+        help="gestures: video, GIF, WebP, folder of frames, pose file; none = pose-free")
     model: str = option(
         "mini", metavar="mini|controlnext-svd|FOLDER", label="Model",
         help="the set of networks that makes the video")
@@ -289,7 +289,8 @@ class OutputFiles:
 
     # fmt: off
     output: str = option(
-        metavar="OUT.mp4", label="Output", help="the video; of preview: the skeleton video")
+        metavar="OUT.mp4", label="Output",
+        help="the video; of preview: the skeleton video; .gif, .webp and FRAMES/ have no sound")
     skeleton: str | None = option(
         None, metavar="SKEL.mp4", commands=GENERATE, label="Skeleton",
         help="also write the skeleton that was rendered")
