@@ -111,8 +111,8 @@ class Network:
                 f"its shapes are {got}"
             )
 
-    def _broken(self, what: str) -> ValueError:
-        return ValueError(f"the weights file {self.path} {what}; {REMEDY}")
+    def _broken(self, what: str) -> InputError:
+        return InputError(f"the weights file {self.path} {what}; {REMEDY}")
 
 
 def runtime() -> ModuleType:

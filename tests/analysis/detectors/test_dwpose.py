@@ -11,7 +11,7 @@ from pipeline.analysis.detectors import cache, dwpose, onnx
 from pipeline.analysis.detectors.detection import NO_FACE
 from pipeline.analysis.progress import finish
 from pipeline.render.draft import draft
-from pipeline.values import VISIBLE, Detection, Video
+from pipeline.values import VISIBLE, Detection, InputError, Video
 from tests.helpers.dwpose_people import FILES, Runtime, folder_of_files, found_by_yolox, grey, simcc
 from tests.helpers.tiny import speech, tiny_pipeline
 
@@ -274,6 +274,6 @@ def test_a_reference_without_mask_reaches_the_draft(stand_in) -> None:
 def test_a_file_that_gives_other_shapes_than_it_declares_is_said(stand_in) -> None:
     stand_in(lambda picture: (found_by_yolox(),), lambda crop: (simcc()[0][:, :9], simcc()[1]))
     with pytest.raises(
-        ValueError, match=r"of shape \(1, 133, 9\) instead of \(N, 133, 576\); delete it"
+        InputError, match=r"of shape \(1, 133, 9\) instead of \(N, 133, 576\); delete it"
     ):
         detectors.load("dwpose").image(grey(90)[0])
