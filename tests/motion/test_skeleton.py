@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.motion import skeleton
-from pipeline.values import BODY, FACE, HANDS, Keypoints, Pose
+from pipeline.motion.skeleton import mesh_style
+from pipeline.values import BODY, FACE, HANDS, InputError, Keypoints, Pose
 from tests.helpers.people import person
 from tests.helpers.stick_person import still_person
 
@@ -37,7 +38,7 @@ def test_mesh_equals_aniportrait(shared: Path) -> None:
     folder = shared / "parity"
     edges = json.loads((folder / "aniportrait_face_connections.json").read_text())
     wanted = {(frozenset((i, j)), tuple(colour)) for i, j, colour, _ in edges}
-    own = [(frozenset((i, j)), colour) for i, j, colour in skeleton.MESH_EDGES]
+    own = [(frozenset((i, j)), colour) for i, j, colour in mesh_style.EDGES]
     assert set(own) == wanted and len(own) == len(edges) == 114
     with np.load(folder / "aniportrait_geometry.npz") as file:
         mesh = file["s0_projected"][2:3] / file["s0_size_wh"]
@@ -45,7 +46,9 @@ def test_mesh_equals_aniportrait(shared: Path) -> None:
     assert pictures
     for path in pictures:
         wanted = read(path)
-        assert np.array_equal(skeleton.draw_mesh(mesh, wanted.shape[:2])[0], wanted)
+        size = wanted.shape[:2]
+        pose = Pose.empty(1, 25, size)
+        assert np.array_equal(skeleton.draw(pose, size, "aniportrait", mesh)[0], wanted)
 
 
 def test_mesh_edges_are_those_of_mediapipe() -> None:
@@ -54,17 +57,22 @@ def test_mesh_edges_are_those_of_mediapipe() -> None:
     parts = (sets.FACEMESH_LIPS, sets.FACEMESH_LEFT_EYE, sets.FACEMESH_RIGHT_EYE)
     parts += (sets.FACEMESH_LEFT_EYEBROW, sets.FACEMESH_RIGHT_EYEBROW)
     whole = {frozenset(edge) for part in parts for edge in part}
-    own = {frozenset((i, j)) for i, j, _ in skeleton.MESH_EDGES}
+    own = {frozenset((i, j)) for i, j, _ in mesh_style.EDGES}
     oval = {frozenset(edge) for edge in sets.FACEMESH_FACE_OVAL}
     assert whole <= own and own - whole <= oval and len(own - whole) == 26
 
 
 def test_mesh_outside_the_picture_and_wrong_shape() -> None:
+    pose = still_person(2)
     mesh = np.full((2, 468, 2), np.nan)
     mesh[1] = 40.0
-    assert not skeleton.draw_mesh(mesh, (64, 48)).any()
+    assert not skeleton.draw(pose, (64, 48), "aniportrait", mesh).any()
     with pytest.raises(ValueError, match="468"):
-        skeleton.draw_mesh(np.zeros((1, 478, 2)), (64, 48))
+        skeleton.draw(pose, (64, 48), "aniportrait", np.zeros((2, 478, 2)))
+    with pytest.raises(ValueError, match="frames"):
+        skeleton.draw(pose, (64, 48), "aniportrait", mesh[:1])
+    with pytest.raises(InputError, match="`audio2pose`"):
+        skeleton.draw(pose, (64, 48), "aniportrait")
 
 
 def test_published_colours_and_plain_colours_are_not_mixed() -> None:
