@@ -1,15 +1,15 @@
-"""What the embedded model does to photographs, which have no truth: `python -m pipeline.evaluation.photos`.
+"""`python -m pipeline evaluate photos`: what the embedded model does to photographs.
 
-Every reference is moved by every speech and clip. Identity: where the warp shows the picture's own pixels,
-the result must keep them. Mouth: its darkness follows the gap of the lips that drive it. The contact sheet is
-for eyes: torn limbs have no number.
+Photographs have no truth. Every reference is moved by every speech and clip. Identity: where the
+warp shows the picture's own pixels, the result must keep them. Mouth: its darkness follows the gap
+of the lips that drive it. The contact sheet is for eyes: torn limbs have no number.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,24 +19,39 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.analysis.progress import finish
+from pipeline.evaluation import command
 from pipeline.evaluation.metrics.correlation import correlation
+from pipeline.evaluation.report import DEFINITIONS, Report, Row
+from pipeline.motion.keypoints import CHIN, INNER_LIP, NOSE_ROOT
 from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
 from pipeline.render import draft, load, tensors, warp
 from pipeline.render.base import AudioPosePipeline
 from pipeline.values import Audio, Motion
 
-FPS, SECONDS = 12.5, 2.4
-CHANGE = 3.0  # grey levels of 255, the most that valid pixels may change on average
-SURE = 0.9  # validity from which on a pixel counts as the picture's own
-MOUTH = 0.07  # half the side of the square between the lips, face heights
-SHOWN, TALL = 5, 288  # frames per row of the sheet, pixels
+FPS = 12.5
+SECONDS = 2.4
+MOST_CHANGE = 3.0  # gray levels of 255: valid pixels may change by no more on average
+SURE_VALIDITY = 0.9  # from here on a pixel counts as the picture's own
+MOUTH_REACH_FACE_HEIGHTS = 0.07  # half the side of the square between the lips
+LEAST_REACH_PX = 2
+UPPER_LIP, LOWER_LIP = 62, 66  # the middle points of the inner lips
+SHEET_FRAMES = 5  # in each row of the contact sheet
+SHEET_HEIGHT_PX = 288
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One take. change: of valid pixels, grey levels; mouth_r: lip gap against the mouth's darkness; gap: the
-    largest opening of the lips over the face's height."""
+    """One take.
+
+    Args:
+        reference: Name of the picture.
+        speech: Name of the speech.
+        driving: Name of the clip.
+        change: Mean change of valid pixels in gray levels of 255.
+        mouth_r: Pearson's r of the lips' gap and the mouth's darkness.
+        gap: Largest opening of the lips over the face's height.
+    """
 
     reference: str
     speech: str
@@ -45,95 +60,119 @@ class Photo:
     mouth_r: float
     gap: float
 
+    @property
+    def title(self) -> str:
+        """The take's name in rows."""
+        return f"{self.reference}, {self.speech}, {self.driving}"
 
-def measured(image: np.ndarray, motion: Motion, result: np.ndarray) -> tuple[float, float, float]:
-    """(change, mouth_r, gap) of frames (T,H,W,3) uint8 made of a picture (H,W,3) and a motion."""
-    motion, size = rested(motion), result.shape[1:3]
-    moved = warp.warp(draft.layers(image, motion, size), warp.Points.of(motion.pose), size)
-    plain = tensors.to_frames(moved.image[0]).astype(np.float32)
-    own = moved.validity[0, :, 0].numpy() > SURE
-    change = np.abs(result.astype(np.float32) - plain).mean(3)[own].mean()
-    lips = motion.pose.face.xy * np.array(size[::-1])
-    tall = np.linalg.norm(lips[:, 8] - lips[:, 27], axis=1)
-    gap = np.linalg.norm(lips[:, 62] - lips[:, 66], axis=1) / tall
-    reach = max(2, round(MOUTH * float(tall.mean())))
-    dark = []
-    for frame, (x, y) in zip(result, lips[:, 60:68].mean(1).round().astype(int), strict=True):
-        middle = frame[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach]
-        dark.append(-float(middle.mean()) if middle.size else 0.0)
-    return float(change), correlation(np.array(dark), gap), float(gap.max())
+
+def measure(image: np.ndarray, motion: Motion, result: np.ndarray) -> tuple[float, float, float]:
+    """Return change, mouth_r and gap of frames (T, H, W, 3) uint8 made of a picture and a motion."""
+    motion = rested(motion)
+    height, width = result.shape[1:3]
+    size = (height, width)
+    plates = draft.layers(image, motion, size)
+    moved = warp.warp(plates, warp.Points.of(motion.pose), size)
+    warped = tensors.to_frames(moved.image[0]).astype(np.float32)
+    is_valid = moved.validity[0, :, 0].numpy() > SURE_VALIDITY
+    changes = np.abs(result.astype(np.float32) - warped).mean(3)
+    face = motion.pose.face.xy * np.array([width, height])
+    face_heights = np.linalg.norm(face[:, CHIN] - face[:, NOSE_ROOT], axis=1)
+    gap = np.linalg.norm(face[:, UPPER_LIP] - face[:, LOWER_LIP], axis=1) / face_heights
+    reach = max(LEAST_REACH_PX, round(MOUTH_REACH_FACE_HEIGHTS * float(face_heights.mean())))
+    centers = face[:, INNER_LIP].mean(1).round().astype(int)
+    darkness = [
+        _darkness(frame, x, y, reach) for frame, (x, y) in zip(result, centers, strict=True)
+    ]
+    mouth_r = correlation(np.array(darkness), gap)
+    return float(changes[is_valid].mean()), mouth_r, float(gap.max())
+
+
+def _darkness(frame: np.ndarray, x: int, y: int, reach: int) -> float:
+    """Return the negative mean of the square around a point; 0 where it lies outside the frame."""
+    square = frame[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach]
+    return -float(square.mean()) if square.size else 0.0
 
 
 def take(
     pipe: AudioPosePipeline, image: np.ndarray, audio: Audio, driving: Path
 ) -> tuple[Motion, np.ndarray]:
-    """The motion at slider 1 and its frames (T,H,W,3) at the model's own output size."""
+    """Make the motion at slider 1 and its frames (T, H, W, 3) at the model's own output size."""
     analysis = finish(pipe.analyse(image, audio, driving, fps=FPS))
     motion = refocus(analysis.motion, 1.0)
     noise = torch.Generator().manual_seed(0)
     steps = pipe.render(image, motion, generator=noise)
-    return motion, np.concatenate([step.frames for step in steps if step.frames is not None])
+    chunks = [step.frames for step in steps if step.frames is not None]
+    return motion, np.concatenate(chunks)
 
 
 def strip(image: np.ndarray, result: np.ndarray) -> np.ndarray:
-    """(TALL,W,3) the picture and some frames of its take, side by side."""
-    chosen = result[np.linspace(0, len(result) - 1, SHOWN).round().astype(int)]
-    parts = [Image.fromarray(p) for p in (image, *chosen)]
-    parts = [
-        p.resize((max(1, round(p.width * TALL / p.height)), TALL), Image.Resampling.BICUBIC)
-        for p in parts
-    ]
-    return np.concatenate([np.asarray(p) for p in parts], 1)
+    """Put the picture and some frames of its take side by side, (SHEET_HEIGHT_PX, W, 3)."""
+    numbers = np.linspace(0, len(result) - 1, SHEET_FRAMES).round().astype(int)
+    parts = [_resized(frame) for frame in (image, *result[numbers])]
+    return np.concatenate(parts, 1)
 
 
-def stacked(rows: list[np.ndarray]) -> np.ndarray:
-    """Rows of different widths under each other, on white."""
-    wide = max(row.shape[1] for row in rows)
-    padded = [
-        np.pad(r, ((0, 4), (0, wide - r.shape[1]), (0, 0)), constant_values=255) for r in rows
-    ]
+def _resized(frame: np.ndarray) -> np.ndarray:
+    """Resize a picture to the height of the contact sheet's rows."""
+    picture = Image.fromarray(frame)
+    width = max(1, round(picture.width * SHEET_HEIGHT_PX / picture.height))
+    return np.asarray(picture.resize((width, SHEET_HEIGHT_PX), Image.Resampling.BICUBIC))
+
+
+def stack(rows: list[np.ndarray]) -> np.ndarray:
+    """Put rows of different widths under one another, on white."""
+    widest = max(row.shape[1] for row in rows)
+    padded = []
+    for row in rows:
+        margins = ((0, 4), (0, widest - row.shape[1]), (0, 0))
+        padded.append(np.pad(row, margins, constant_values=255))
     return np.concatenate(padded)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Prints all takes; 0 when every change of valid pixels is small enough, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.evaluation.photos", description=__doc__
-    )
+def table(photos: Sequence[Photo]) -> list[Row]:
+    """Return the rows: each take's figures, and the largest change of all."""
+    rows = []
+    for photo in photos:
+        change_name = f"{photo.title}: change of valid pixels, gray levels"
+        rows += [
+            Row(change_name, photo.change, MOST_CHANGE),
+            Row(f"{photo.title}: r of the lips' gap and the mouth's darkness", photo.mouth_r),
+            Row(f"{photo.title}: largest gap over the face's height", photo.gap),
+        ]
+    worst = max(photo.change for photo in photos)
+    return [*rows, Row("largest change of valid pixels, gray levels", worst, MOST_CHANGE)]
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the command's arguments."""
+    parser = command.parser("photos", __doc__.split("`: ", 1)[1])
     add = parser.add_argument
-    add("--model", default="mini")
-    for name in ("references", "speech", "driving"):
-        add(f"--{name}", nargs="+", type=Path, required=True)
+    add("--model", default="mini", help="a name of `models`, or a folder")
+    add("--references", nargs="+", type=Path, required=True, help="photographs")
+    add("--speech", nargs="+", type=Path, required=True, help="sound files")
+    add("--driving", nargs="+", type=Path, required=True, help="videos or pose files")
     add("--sheet", type=Path, help="PNG to write: picture and frames, a row per take")
-    add("--json", action="store_true")
-    args = parser.parse_args(argv)
-    pipe, found, rows = load.load(args.model, device="cpu"), [], []
+    return parser.parse_args(list(argv))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print all takes; return 0 when every change of valid pixels is small enough, else 1."""
+    args = parse(argv)
+    pipe = load.load(args.model, device="cpu")
+    photos = []
+    strips = []
     for reference, speech, driving in itertools.product(args.references, args.speech, args.driving):
         image = media.read_image(reference)
         sound = media.read_audio(speech)
         sound = Audio(sound.samples[: round(SECONDS * sound.rate)], sound.rate)
         motion, result = take(pipe, image, sound, driving)
-        names = (reference.stem, speech.stem, driving.stem)
-        found.append(Photo(*names, *measured(image, motion, result)))
-        rows.append(strip(image, result))
-        print(
-            " ".join(
-                str(v) if isinstance(v, str) else f"{v:.2f}" for v in asdict(found[-1]).values()
-            )
-        )
+        change, mouth_r, gap = measure(image, motion, result)
+        photos.append(Photo(reference.stem, speech.stem, driving.stem, change, mouth_r, gap))
+        strips.append(strip(image, result))
     if args.sheet is not None:
-        Image.fromarray(stacked(rows)).save(args.sheet)
-    worst = max(photo.change for photo in found)
-    report = {
-        "rows": [asdict(photo) for photo in found],
-        "worst_change": worst,
-        "pass": worst <= CHANGE,
-    }
-    print(
-        json.dumps(report) if args.json else f"largest change {worst:.2f} of {CHANGE:g} grey levels"
-    )
-    return 0 if worst <= CHANGE else 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        Image.fromarray(stack(strips)).save(args.sheet)
+    rows = table(photos)
+    facts = {"takes": [asdict(photo) for photo in photos], "worst_change": rows[-1].value}
+    report = Report(rows, DEFINITIONS["photos"], facts)
+    return command.show(report, f"{len(photos)} takes", args.json)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.analysis import detectors
 from pipeline.analysis.progress import finish
-from pipeline.evaluation.alignment import ADULT, Person, skeleton, standing
+from pipeline.evaluation.alignment.planted import ADULT, Person, pose_of, standing
 from pipeline.media import read_video
 from pipeline.motion import retarget, timing
 from pipeline.values import Detection, Pose
@@ -63,7 +63,7 @@ def shoulders(pose: Pose) -> float:
 
 def test_people_and_faces_are_counted_and_said(clip):
     facts, found = clip
-    reference = skeleton(Person(ADULT, 900, (256, 1050), (768, 512)), standing())
+    reference = pose_of(Person(ADULT, 900, (256, 1050), (768, 512)), standing())
     people = [timing.fill_gaps(person) for person in found.people]
     out, report = retarget.retarget(people, reference)
     text = " ".join(report.warnings)

@@ -9,7 +9,7 @@ import pytest
 from pipeline.analysis.detectors import holistic, tracking
 from pipeline.analysis.detectors.detection import Sighting, strayed
 from pipeline.analysis.detectors.mediapipe_graphs import Region
-from pipeline.evaluation.alignment import ADULT, Dance, Person, skeleton, standing
+from pipeline.evaluation.alignment.planted import ADULT, Dance, Person, pose_of, standing
 from pipeline.motion import retarget, smoothing, timing
 from pipeline.motion.keypoints import MIRROR_BODY
 from pipeline.motion.retarget import measures
@@ -20,7 +20,7 @@ FRAMES, SIZE = 40, (720, 1280)
 
 def adult(frames: int = 100) -> Pose:
     calm = Dance(*(v[:1].repeat(frames, 0) for v in vars(standing()).values()))
-    return skeleton(Person(ADULT, 560, (256, 720), (768, 512)), calm)
+    return pose_of(Person(ADULT, 560, (256, 720), (768, 512)), calm)
 
 
 def sighting(x: float, height: float = 0.6) -> Sighting:
@@ -206,7 +206,7 @@ def test_a_hand_at_the_face_and_a_small_face_are_told():
     )
     assert report.covered == pytest.approx(0.4)
     assert any("hand is at the driving face in 40%" in note for note in report.warnings)
-    far = skeleton(Person(ADULT, 200, (256, 700), (768, 512)), standing())
+    far = pose_of(Person(ADULT, 200, (256, 700), (768, 512)), standing())
     _, report = retarget.retarget([far], adult(1))
     assert report.driving_face < 0.05 and any(
         "of the clip's height" in note for note in report.warnings

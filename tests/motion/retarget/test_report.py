@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation import alignment as planted
-from pipeline.evaluation.alignment import ADULT, Person
+from pipeline.evaluation.alignment import planted
+from pipeline.evaluation.alignment.planted import ADULT, Person
 from pipeline.motion import retarget
 from pipeline.motion.retarget import measures, similarity
 from pipeline.motion.retarget.report import lips_quality
@@ -17,7 +17,7 @@ SIZE = (768, 512)
 
 def adult(frames: int = 20, stature: float = 560, foot=(256, 720)) -> Pose:
     calm = planted.Dance(*(v[:1].repeat(frames, 0) for v in vars(planted.standing()).values()))
-    return planted.skeleton(Person(ADULT, stature, foot, SIZE), calm)
+    return planted.pose_of(Person(ADULT, stature, foot, SIZE), calm)
 
 
 def from_behind(pose: Pose, rows: slice) -> Pose:
