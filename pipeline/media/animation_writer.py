@@ -54,7 +54,7 @@ class AnimationWriter(FileWriter):
         is_gif = kind == ".gif"
         if is_gif and fps > MAX_GIF_FPS:
             raise InputError(
-                f"fps is {fps}, and a GIF shows at most {MAX_GIF_FPS}; lower it, or write .webp"
+                f"`fps` is {fps}, and a GIF shows at most {MAX_GIF_FPS}; lower it, or write .webp"
             )
         self._check_count(expected_frames or 0)
         self._fps = fps

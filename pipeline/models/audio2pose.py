@@ -273,7 +273,7 @@ def check_audio(audio: Audio, fps: float, frames: int) -> np.ndarray:
             f"at least {WINDOW_SAMPLES} samples long"
         )
     if not (fps > 0 and frames >= 1):
-        raise InputError(f"fps {fps} and frames {frames} must be positive")
+        raise ValueError(f"fps {fps} and frames {frames} must be positive")
     return np.ascontiguousarray(samples, np.float32)
 
 

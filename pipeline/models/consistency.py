@@ -35,7 +35,7 @@ class ConsistencyScheduler(EulerDiscreteScheduler):
         """Choose the levels for 1 to 40 steps; raise InputError for others."""
         if not 1 <= num_inference_steps <= LEVELS:
             raise InputError(
-                f"this model takes 1 to {LEVELS} steps, not {num_inference_steps}; 4 is usual"
+                f"`steps` is {num_inference_steps}; give 1 to {LEVELS} for this model, 4 is usual"
             )
         high = self.config.sigma_max ** (1 / RHO)
         low = self.config.sigma_min ** (1 / RHO)

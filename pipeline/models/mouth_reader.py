@@ -81,8 +81,10 @@ class MouthReader(nn.Module):
 def shipped(path: Path = SHIPPED) -> MouthReader:
     """Return the frozen reader; raise InputError where its file is missing."""
     if not path.is_file():
-        remedy = f"make it with `python -m pipeline.training.train_mouth_reader --out {path}`"
-        raise InputError(f"the mouth reader {path} is missing; {remedy}")
+        raise InputError(
+            f"the mouth reader {path} is missing; "
+            "train it with `python -m pipeline.training.train_mouth_reader`"
+        )
     network = MouthReader()
     network.load_state_dict(load_file(path))
     return network.eval().requires_grad_(False)

@@ -15,13 +15,13 @@ def plan(frames: int, size: int, overlap: int) -> list[tuple[int, int]]:
     does, so it may share more.
     """
     if frames < 1:
-        raise InputError(
+        raise ValueError(
             f"a clip of {frames} frames cannot be cut into windows; give at least 1 frame"
         )
     _check_window(size)
     if not 0 <= overlap < size:
         raise InputError(
-            f"overlap is {overlap} frames; give a number from 0 to {size - 1}, "
+            f"`overlap` is {overlap} frames; give a number from 0 to {size - 1}, "
             f"less than the window of {size}"
         )
     if size >= frames:
@@ -43,4 +43,4 @@ def weights(size: int) -> np.ndarray:
 
 def _check_window(size: int) -> None:
     if size < 1:
-        raise InputError(f"window is {size} frames; give at least 1")
+        raise InputError(f"`window` is {size} frames; give at least 1")

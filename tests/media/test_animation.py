@@ -146,7 +146,7 @@ def test_an_output_that_cannot_be_opened_gets_a_sentence(tmp_path, name):
 
 
 def test_a_fast_gif_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="fps is 60, and a GIF shows at most 50; lower it"):
+    with pytest.raises(ValueError, match="`fps` is 60, and a GIF shows at most 50; lower it"):
         media.open_writer(tmp_path / "a.gif", 60, SIZE)
 
 

@@ -35,9 +35,9 @@ def test_last_window_is_moved_back():
     ("case", "sentence"),
     [
         ((0, 14, 4), "clip of 0 frames.*at least 1"),
-        ((30, 0, 0), "window is 0 frames.*at least 1"),
-        ((30, 14, 14), "overlap is 14 frames.*0 to 13"),
-        ((30, 14, -1), "overlap is -1 frames.*0 to 13"),
+        ((30, 0, 0), "`window` is 0 frames.*at least 1"),
+        ((30, 14, 14), "`overlap` is 14 frames.*0 to 13"),
+        ((30, 14, -1), "`overlap` is -1 frames.*0 to 13"),
     ],
 )
 def test_senseless_numbers_are_refused(case, sentence):
@@ -54,5 +54,5 @@ def test_weights_are_a_positive_symmetric_triangle(size):
 
 
 def test_weights_refuse_an_empty_window():
-    with pytest.raises(ValueError, match="window is 0 frames"):
+    with pytest.raises(ValueError, match="`window` is 0 frames"):
         weights(0)

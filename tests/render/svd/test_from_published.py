@@ -260,7 +260,7 @@ def test_the_consistency_sampler_visits_the_distilled_levels_and_noises_anew():
     for time in sampler.timesteps[1:]:
         found = sampler.step(output, time, sample)
     assert torch.equal(found.prev_sample, found.pred_original_sample)
-    with pytest.raises(ValueError, match="1 to 40 steps"):
+    with pytest.raises(ValueError, match="give 1 to 40 for this model"):
         sampler.set_timesteps(41)
 
 
