@@ -1,4 +1,4 @@
-"""The values that pass between stages: frozen dataclasses over numpy arrays. Row t is video frame t.
+"""Hold the values that pass between stages: frozen dataclasses over numpy arrays. Row t is video frame t.
 
 Coordinates are fractions of the picture's width and height; a score of 0 means that the point is missing.
 Pictures are RGB uint8 of shape (H, W, 3). Nothing here opens a file except `Pose.save` and `Pose.load`.
@@ -9,21 +9,33 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-BODY, HANDS, FACE = 18, 42, 68  # OpenPose body; left hand then right hand, 21 each; iBUG face
+BODY = 18  # OpenPose's body points
+HANDS = 42  # the left hand's 21 points, then the right hand's
+FACE = 68  # iBUG's face points
 VISIBLE = 0.3  # a point with a lower score is treated as missing (the published code's threshold)
 MAX_POSE_FRAMES = 60 * 60 * 30  # one hour at 30 fps: a pose file that claims more is refused unread
 # What numpy and zipfile raise on a file that is cut off, scrambled, encrypted or claims a giant array
-DAMAGED = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, MemoryError)
-DAMAGED += (zipfile.BadZipFile, zlib.error)
+DAMAGED: tuple[type[Exception], ...] = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class InputError(ValueError):
-    """The user's fault, in one sentence that names the input, what is wrong with it and what to do.
+    """The user's fault: one sentence that names the input, what is wrong with it and what to do.
 
     The sentence names an option by its `Request` field in backticks, such as `pose_free`. The command line
     shows the flag in its place, the app the control's label. Every other exception is a bug.
@@ -42,13 +54,13 @@ class Audio:
         return len(self.samples) / self.rate
 
     def frames(self, fps: float) -> int:
-        """Number of video frames that last as long as the sound, to the nearest frame, at least one."""
+        """Count the video frames that last as long as the sound, to the nearest one, at least one."""
         return max(1, round(self.seconds * fps))
 
 
 @dataclass(frozen=True)
 class Keypoints:
-    """Points of one kind: `xy` (T, K, 2) float64 fractions, `score` (T, K) in [0, 1], 0 = missing."""
+    """Points of one kind: `xy` (T,K,2) float64 fractions, `score` (T,K) in [0, 1], 0 = missing."""
 
     xy: np.ndarray
     score: np.ndarray
@@ -56,7 +68,7 @@ class Keypoints:
     def __post_init__(self) -> None:
         if self.xy.ndim != 3 or self.xy.shape[2] != 2 or self.score.shape != self.xy.shape[:2]:
             shapes = f"{self.xy.shape} and {self.score.shape}"
-            raise InputError(f"key points need xy (T,K,2) and score (T,K), got {shapes}")
+            raise ValueError(f"key points need xy (T,K,2) and score (T,K), got {shapes}")
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -66,11 +78,12 @@ class Keypoints:
 
     @property
     def visible(self) -> np.ndarray:
-        """(T, K) bool, the points whose score passes the threshold of the published code."""
+        """(T,K) bool: the points whose score passes the threshold of the published code."""
         return self.score > VISIBLE
 
     @staticmethod
     def missing(frames: int, points: int) -> Keypoints:
+        """Make points that are missing in every frame."""
         return Keypoints(np.zeros((frames, points, 2)), np.zeros((frames, points)))
 
 
@@ -87,7 +100,7 @@ class Pose:
     def __post_init__(self) -> None:
         shapes = [self.body.xy.shape[:2], self.hands.xy.shape[:2], self.face.xy.shape[:2]]
         if shapes != [(len(self.body), k) for k in (BODY, HANDS, FACE)]:
-            raise InputError(
+            raise ValueError(
                 f"a pose needs (T,18), (T,42) and (T,68) points with one T, got {shapes}"
             )
 
@@ -105,28 +118,37 @@ class Pose:
 
     @staticmethod
     def empty(frames: int, fps: float, size: tuple[int, int]) -> Pose:
-        """A pose in which every point is missing: drawn, it is the paper's black skeleton picture."""
-        return Pose(*(Keypoints.missing(frames, k) for k in (BODY, HANDS, FACE)), fps, size)
+        """Make a pose in which every point is missing: drawn, it is the paper's black skeleton picture."""
+        return Pose(
+            Keypoints.missing(frames, BODY),
+            Keypoints.missing(frames, HANDS),
+            Keypoints.missing(frames, FACE),
+            fps,
+            size,
+        )
 
     def save(self, path: str | Path) -> None:
-        """Writes a `.npz` without pickles: body_xy (T,18,2), body_score (T,18) and so on, fps, size (H,W)."""
-        arrays = {"fps": np.float64(self.fps), "size": np.asarray(self.size, np.int64)}
+        """Write a `.npz` without pickles: body_xy (T,18,2), body_score (T,18) and so on, fps, size (H,W)."""
+        arrays: dict[str, Any] = {
+            "fps": np.float64(self.fps),
+            "size": np.asarray(self.size, np.int64),
+        }
         for name, part in (("body", self.body), ("hands", self.hands), ("face", self.face)):
-            arrays |= {f"{name}_xy": part.xy, f"{name}_score": part.score}
+            arrays[f"{name}_xy"] = part.xy
+            arrays[f"{name}_score"] = part.score
         try:
-            with open(
-                path, "wb"
-            ) as file:  # a handle, so that numpy does not append a suffix of its own
+            # An open file, so that numpy does not append a suffix of its own to the name.
+            with open(path, "wb") as file:
                 np.savez_compressed(file, **arrays)
         except OSError as error:
             raise InputError(
-                f"pose file {path} cannot be written ({error.strerror or error}); choose a folder with room "
-                "that you may write to"
+                f"pose file {path} cannot be written ({error.strerror or error}); choose a folder "
+                "with room that you may write to"
             ) from error
 
     @staticmethod
     def load(path: str | Path) -> Pose:
-        """Reads what `save` wrote; raises ValueError naming the file when anything is not as it should be."""
+        """Read what `save` wrote; raise InputError naming the file when anything is not as it should be."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 return _pose_from(file)
@@ -140,34 +162,36 @@ class Pose:
 
 
 def _pose_from(file: np.lib.npyio.NpzFile) -> Pose:
-    """Checks declared sizes before decoding an array, then bounds and finiteness."""
-    if (
-        sum(info.file_size for info in file.zip.infolist())
-        > MAX_POSE_FRAMES * (BODY + HANDS + FACE) * 3 * 8
-    ):
+    """Check declared sizes before decoding an array, then bounds and finiteness."""
+    declared_bytes = sum(info.file_size for info in file.zip.infolist())
+    bytes_per_frame = (BODY + HANDS + FACE) * 3 * 8
+    if declared_bytes > MAX_POSE_FRAMES * bytes_per_frame:
         raise InputError("it is larger than an hour of poses")
-    parts = []
-    for name in ("body", "hands", "face"):
-        xy, score = (
-            np.asarray(file[f"{name}_xy"], np.float64),
-            np.asarray(file[f"{name}_score"], np.float64),
-        )
-        if not (np.isfinite(xy).all() and np.isfinite(score).all()):
-            raise InputError(f"{name} holds numbers that are not finite")
-        if score.size and (score.min() < 0 or score.max() > 1):
-            raise InputError(f"{name}_score lies outside 0 to 1")
-        parts.append(Keypoints(xy, score))
-    fps, (height, width) = float(file["fps"]), (int(v) for v in file["size"])
+    body = _keypoints_from(file, "body")
+    hands = _keypoints_from(file, "hands")
+    face = _keypoints_from(file, "face")
+    fps = float(file["fps"])
+    height, width = (int(side) for side in file["size"])
     if not (0 < fps <= 1000 and 0 < height <= 65536 and 0 < width <= 65536):
         raise InputError(f"fps {fps} or size {height}x{width} makes no sense")
-    return Pose(*parts, fps, (height, width))
+    return Pose(body, hands, face, fps, (height, width))
+
+
+def _keypoints_from(file: np.lib.npyio.NpzFile, name: str) -> Keypoints:
+    xy = np.asarray(file[f"{name}_xy"], np.float64)
+    score = np.asarray(file[f"{name}_score"], np.float64)
+    if not (np.isfinite(xy).all() and np.isfinite(score).all()):
+        raise InputError(f"{name} holds numbers that are not finite")
+    if score.size and (score.min() < 0 or score.max() > 1):
+        raise InputError(f"{name}_score lies outside 0 to 1")
+    return Keypoints(xy, score)
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector found in a picture or clip: all people, largest first, and their cut-out masks.
+    """What a detector sees in a picture or clip: all people, largest first, and their cut-out masks.
 
-    `masks` holds one (H, W) float32 mask in [0, 1] per person for a picture and is empty for a clip.
+    `masks` holds one (H,W) float32 mask in [0, 1] for each person of a picture, and none for a clip.
     `notes` are sentences for the user.
     """
 
@@ -180,11 +204,14 @@ class Detection:
 class Motion:
     """Everything that a backbone needs besides the reference image.
 
-    pose: the aligned skeleton, T frames. reference: the reference image's own pose, one frame.
-    mask: (H, W) float32 cut-out of the person in the reference image, or None.
-    mesh: (T, 468, 2) or None. intensity: (T,) in [0, 1]. excitation: (T,) in [-1, 1].
-    control_strength: (T,) scale of the control, 1 = plain.
-    audio_tokens: (T, n, d) tokens of the speech around each frame.
+    pose: the driving pose in the reference's picture, T frames.
+    reference: the reference image's own pose, one frame.
+    mask: (H,W) float32 cut-out of the person in the reference image, or None.
+    mesh: (T,468,2) the face mesh in fractions of the picture, or None.
+    intensity: (T,) how emphatic the speech is, in [0, 1].
+    excitation: (T,) how far that is from the speaker's usual level, in [-1, 1].
+    control_strength: (T,) factor on the control network's output, 1 = plain.
+    audio_tokens: (T,n,d) tokens of the speech around each frame.
     """
 
     pose: Pose
@@ -200,34 +227,38 @@ class Motion:
         return len(self.pose)
 
     def __getitem__(self, rows: slice) -> Motion:
-        mesh = None if self.mesh is None else self.mesh[rows]
-        per_frame = (
-            self.intensity[rows],
-            self.excitation[rows],
-            self.control_strength[rows],
-            self.audio_tokens[rows],
+        return replace(
+            self,
+            pose=self.pose[rows],
+            mesh=None if self.mesh is None else self.mesh[rows],
+            intensity=self.intensity[rows],
+            excitation=self.excitation[rows],
+            control_strength=self.control_strength[rows],
+            audio_tokens=self.audio_tokens[rows],
         )
-        return Motion(self.pose[rows], self.reference, self.mask, mesh, *per_frame)
 
 
 @dataclass(frozen=True)
 class Video:
-    """`frames` (T, H, W, 3) uint8 or an iterator of such chunks, at `fps`, with or without sound."""
+    """`frames` (T,H,W,3) uint8 or an iterator of such chunks, at `fps`, with or without sound."""
 
     frames: np.ndarray | Iterator[np.ndarray]
     fps: float
     audio: Audio | None = None
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """The frames as chunks (t, H, W, 3), whichever way they are held."""
-        return iter([self.frames]) if isinstance(self.frames, np.ndarray) else iter(self.frames)
+        """Iterate over the frames as chunks (t,H,W,3); an array is one chunk."""
+        if isinstance(self.frames, np.ndarray):
+            return iter([self.frames])
+        return iter(self.frames)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of the work: `step` of `total` in `stage`; `frames` are finished (t,H,W,3) uint8, in order.
+    """One step of the work: `step` of `total` in `stage`.
 
-    `preview` (H,W,3) is an estimate of a frame still in work.
+    frames: finished pictures (t,H,W,3) uint8, in order. preview: (H,W,3) an estimate of a frame that is not
+    finished.
     """
 
     stage: str
