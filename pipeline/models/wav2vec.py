@@ -88,7 +88,7 @@ def encode(encoder: Wav2Vec2Model, values: Tensor, rows: int) -> Tensor:
 
 def plan(rows: int) -> list[tuple[int, int]]:
     """Return the transformer's windows (start, stop)."""
-    return windows.plan(rows, WINDOW, OVERLAP)
+    return windows.plan_windows(rows, WINDOW, OVERLAP)
 
 
 def _window_share(start: int, stop: int, rows: int) -> Tensor:

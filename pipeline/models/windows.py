@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeline.values import InputError
 
 
-def plan(frames: int, size: int, overlap: int) -> list[tuple[int, int]]:
+@dataclass(frozen=True)
+class WindowLayout:
+    """The windows of a run: `window` rows each, of which `overlap` are shared with the next window.
+
+    Every window begins with the same `lead` rows. They are counted in `window`, and they are no frames.
+    """
+
+    window: int
+    overlap: int
+    lead: int = 0
+
+    @property
+    def frames(self) -> int:
+        """The frames of a window, without the lead."""
+        return self.window - self.lead
+
+
+def plan_windows(frames: int, size: int, overlap: int) -> list[tuple[int, int]]:
     """Return the windows (start, stop) that cover frames 0 to `frames` - 1.
 
     Each is `size` long, or as long as the clip if that is shorter. Neighbors share `overlap`
@@ -31,7 +50,7 @@ def plan(frames: int, size: int, overlap: int) -> list[tuple[int, int]]:
     return [(start, start + size) for start in starts]
 
 
-def weights(size: int) -> np.ndarray:
+def triangular_weights(size: int) -> np.ndarray:
     """Return (size,) triangular weights: min(w, 2 - w) with w = (2 i + 1) / size.
 
     They are positive and symmetric.

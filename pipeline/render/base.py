@@ -6,6 +6,7 @@ adds one row in `weights.py`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,18 @@ from pipeline.values import Audio, InputError, Motion, Progress
 
 Picture = str | Path | Image.Image | np.ndarray
 Speech = str | Path | Audio
+
+
+def resolve_window_mode(window_mode: str, schedule: str | None) -> str:
+    """Return the window mode; `schedule`, its old name, wins with a FutureWarning."""
+    if schedule is None:
+        return window_mode
+    warnings.warn(
+        "`schedule` is now called `window_mode`; the old name will be removed",
+        FutureWarning,
+        stacklevel=3,
+    )
+    return schedule
 
 
 class AudioPoseOutput(BaseOutput):
@@ -91,9 +104,9 @@ class AudioPosePipeline(DiffusionPipeline):
         """Tell what these weights cannot show of a motion at output (H, W), if anything."""
         return expectation(self.settings.condition, motion, size)
 
-    def conditioned(self, values: Mapping[str, float]) -> Any:
-        """The condition with other values; ValueError where the weights do not know what they ask for."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement conditioned")
+    def check_conditioning(self, values: Mapping[str, float]) -> None:
+        """Raise InputError where the weights do not know what the values of `conditioning` ask for."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement check_conditioning")
 
     def stream(
         self,
@@ -140,7 +153,8 @@ class AudioPosePipeline(DiffusionPipeline):
         width: int | None = None,
         window: int | None = None,
         overlap: int | None = None,
-        schedule: str = "joint",
+        window_mode: str = "joint",
+        schedule: str | None = None,
         conditioning: Mapping[str, float] | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
@@ -152,7 +166,8 @@ class AudioPosePipeline(DiffusionPipeline):
         """The whole video in memory, as diffusers pipelines return it; `analysis`: see `analyse`.
 
         conditioning: guidance and SVD's micro-conditions by their names in the condition's configuration,
-        such as {"audio_guidance": 1.5} or {"min_guidance": 1, "max_guidance": 1}.
+        such as {"audio_guidance": 1.5} or {"min_guidance": 1, "max_guidance": 1}. schedule: deprecated, the
+        old name of `window_mode`.
         """
         if output_type not in ("pil", "np"):
             raise InputError(f'output_type is {output_type!r}; give "pil" or "np"')
@@ -168,7 +183,7 @@ class AudioPosePipeline(DiffusionPipeline):
             width=width,
             window=window,
             overlap=overlap,
-            schedule=schedule,
+            window_mode=resolve_window_mode(window_mode, schedule),
             conditioning=conditioning,
             generator=generator,
             callback_on_step_end=callback_on_step_end,

@@ -108,7 +108,7 @@ def generate(
     }
     options = {name: value for name, value in options.items() if value is not None}
     options |= {"conditioning": given} if (given := request.conditioning()) else {}
-    options |= {} if request.windows == Request.windows else {"schedule": request.windows}
+    options |= {} if request.windows == Request.windows else {"window_mode": request.windows}
     generator = torch.Generator().manual_seed(request.seed)
     height, width = inputs.size
     steps = render(

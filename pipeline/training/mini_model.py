@@ -20,16 +20,16 @@ from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.denoiser import (
     ReferenceTokens,
-    controlled,
     make_scheduler,
     prepare_scheduler,
-    run_unet,
     shared_noise,
 )
 from pipeline.models.haar import CHANNELS, HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.models.repair import blend, validity_cells
 from pipeline.models.temporal import silence_temporal
+from pipeline.render.svd.conditions import Branch, SegmentConditions, SegmentWarp
+from pipeline.render.svd.denoising import Denoiser, WholeSegment, denoise
 from pipeline.training.data.batches import Batch, plain
 from pipeline.training.data.clips import Clips
 from pipeline.training.losses import boxes, psnr
@@ -157,36 +157,43 @@ def _row(values: Tensor) -> list[float]:
 
 @torch.no_grad()
 def generate(mini: Mini, batch: Batch, steps: int, seed: int) -> Tensor:
-    """The denoiser's own pictures (N,3,H,W) of a batch, before the gate; clip by clip as in use."""
+    """Return the denoiser's own pictures (N,3,H,W) of a batch, before the gate; clip by clip as in use."""
     frames = len(batch.truth) // batch.clips
     generator = torch.Generator().manual_seed(seed)
-    out = []
-    with controlled(mini.unet, mini.controlnext, mini.interaction) as injection:
-        for clip in range(batch.clips):
-            rows = slice(clip * frames, (clip + 1) * frames)
-            base = mini.encode(batch.warped[rows])
-            tokens = mini.reference_tokens(mini.encode(batch.reference[clip : clip + 1]))
-            extra = validity_cells(batch.validity[rows])
-            noise = shared_noise((1, frames, *base.shape[1:]), generator, base.device, base.dtype)
-            scheduler = prepare_scheduler(mini.scheduler, steps, base.device)
-            latents = noise * scheduler.init_noise_sigma
-            for time in scheduler.timesteps:
-                control = mini.controlnext(batch.control[None, rows], time, extra)
-                scaled = scheduler.scale_model_input(latents, time)
-                output = run_unet(
-                    mini.unet,
-                    injection,
-                    scaled,
-                    time,
-                    base[None],
-                    tokens,
-                    control,
-                    audio=batch.audio[rows],
-                )
-                latents = scheduler.step(output, time, latents).prev_sample
-            clean = mini.vae.add_residual(base, latents[0])
-            out.append(mini.vae.decode(clean, num_frames=frames).sample / 2 + 0.5)
-    return torch.cat(out)
+    denoiser = Denoiser(mini.unet, mini.controlnext, mini.interaction)
+    pictures = []
+    for clip in range(batch.clips):
+        conditions = conditions_of(mini, batch, clip)
+        base = conditions.warp.base
+        noise = shared_noise(base.shape, generator, base.device, base.dtype)
+        scheduler = prepare_scheduler(mini.scheduler, steps, base.device)
+        *_, latents = denoise(denoiser, WholeSegment(), scheduler, conditions, noise)
+        clean = mini.vae.add_residual(base[0], latents[0])
+        decoded = mini.vae.decode(clean, num_frames=frames).sample
+        pictures.append(decoded / 2 + 0.5)
+    return torch.cat(pictures)
+
+
+def conditions_of(mini: Mini, batch: Batch, clip: int) -> SegmentConditions:
+    """Return the conditions of one clip of a batch, at plain guidance."""
+    frames = len(batch.truth) // batch.clips
+    rows = slice(clip * frames, (clip + 1) * frames)
+    warped = batch.warped[rows]
+    validity = batch.validity[rows]
+    base = mini.encode(warped)[None]
+    reference = mini.encode(batch.reference[clip : clip + 1])
+    ones = torch.ones(frames, device=base.device)
+    branch = Branch(
+        share=ones,
+        image_latents=base,
+        tokens=mini.reference_tokens(reference),
+        control=batch.control[rows],
+        extra=validity_cells(validity),
+        scale=ones.view(-1, 1, 1, 1),
+        audio=batch.audio[rows],
+    )
+    segment = SegmentWarp(warped, validity, base)
+    return SegmentConditions((branch,), rows=frames, warp=segment)
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.windows import plan, weights
+from pipeline.models.windows import plan_windows, triangular_weights
 
 
 @st.composite
@@ -17,7 +17,7 @@ def clips(draw):
 @given(clips())
 def test_windows_cover_the_clip_and_overlap(case):
     frames, size, overlap = case
-    windows = plan(frames, size, overlap)
+    windows = plan_windows(frames, size, overlap)
     assert windows[0][0] == 0 and windows[-1][1] == frames
     assert all(stop - start == min(size, frames) for start, stop in windows)
     shared = [before[1] - after[0] for before, after in zip(windows, windows[1:], strict=False)]
@@ -26,9 +26,9 @@ def test_windows_cover_the_clip_and_overlap(case):
 
 
 def test_last_window_is_moved_back():
-    assert plan(30, 14, 4) == [(0, 14), (10, 24), (16, 30)]
-    assert plan(24, 14, 4) == [(0, 14), (10, 24)]
-    assert plan(5, 14, 4) == [(0, 5)]
+    assert plan_windows(30, 14, 4) == [(0, 14), (10, 24), (16, 30)]
+    assert plan_windows(24, 14, 4) == [(0, 14), (10, 24)]
+    assert plan_windows(5, 14, 4) == [(0, 5)]
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_last_window_is_moved_back():
 )
 def test_senseless_numbers_are_refused(case, sentence):
     with pytest.raises(ValueError, match=sentence):
-        plan(*case)
+        plan_windows(*case)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 14, 24])
 def test_weights_are_a_positive_symmetric_triangle(size):
-    w = weights(size)
+    w = triangular_weights(size)
     assert w.shape == (size,) and w.min() > 0 and w.max() <= 1
     np.testing.assert_allclose(w, w[::-1])
     assert (np.diff(w[: (size + 1) // 2]) > 0).all()
@@ -55,4 +55,4 @@ def test_weights_are_a_positive_symmetric_triangle(size):
 
 def test_weights_refuse_an_empty_window():
     with pytest.raises(ValueError, match="`window` is 0 frames"):
-        weights(0)
+        triangular_weights(0)

@@ -245,8 +245,8 @@ def test_the_control_pictures_show_no_raised_arm() -> None:
     pipe, driven = tiny_pipeline(), waving(without(figure(1), [4]))
 
     def control(moves: Motion) -> torch.Tensor:
-        shot = pipe.condition.shot(portrait(), moves, (128, 96), pipe.vae, pipe.reference_tokens)
-        return shot.conditions(0, len(moves)).branches[-1].control
+        clip = pipe.condition.open(portrait(), moves, (128, 96), pipe.vae, pipe.reference_tokens)
+        return clip.conditions(0, len(moves)).branches[-1].control
 
     shown = control(driven)
     drawn = skeleton.draw(partial_arms.rested(driven).pose, tuple(shown.shape[2:]), "preview")

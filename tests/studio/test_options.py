@@ -66,7 +66,7 @@ def test_choices_are_those_of_the_rooms_that_act_on_them() -> None:
         "retarget": retarget.METHODS,
         "framing": retarget.FRAMINGS,
         "gestures": beats.MODES,
-        "windows": tuple(denoising.SCHEDULES),
+        "windows": tuple(denoising.WINDOW_MODES),
         "attention": device.ATTENTION,
         "dtype": ("auto", *device.DTYPES),
         "offload": device.OFFLOAD,

@@ -171,19 +171,19 @@ def sizes(texts: Sequence[str]) -> list[tuple[str, tuple[int, int]]]:
 def compared(
     pipe: Any, motion: Motion, size: tuple[int, int], options: Mapping[str, int]
 ) -> tuple[dict[str, float], Tensor]:
-    """Both schedules, each after one step that is not counted; the published one's latents (1,F,C,h,w)."""
+    """Both window modes, each after one step that is not counted; the published one's latents (1,F,C,h,w)."""
     figures, latents = {}, {}
 
     def keep(pipe: Any, index: int, time: Tensor, given: dict[str, Tensor]) -> None:
         latents.update(given)
 
-    for schedule, codec in (("joint", {}), ("published", PUBLISHED)):
-        if schedule == "published" and getattr(pipe.scheduler, "noisy", False):
+    for window_mode, codec in (("joint", {}), ("published", PUBLISHED)):
+        if window_mode == "published" and getattr(pipe.scheduler, "noisy", False):
             continue
-        chosen = {**options, "schedule": schedule, "conditioning": codec}
+        chosen = {**options, "window_mode": window_mode, "conditioning": codec}
         measured(pipe, motion[: options["window"]], size, **(chosen | {"num_inference_steps": 1}))
         found = measured(pipe, motion, size, **chosen, callback_on_step_end=keep)
-        figures |= {f"{schedule}_{name}": value for name, value in found.items()}
+        figures |= {f"{window_mode}_{name}": value for name, value in found.items()}
     return figures, latents["latents"].float().cpu()  # of the loop that ran last
 
 

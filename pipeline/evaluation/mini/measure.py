@@ -53,7 +53,7 @@ class Measure:
         self.sync = sync_mini.shipped()
         self.network_why = ""  # why these weights have no pose-free network
         try:
-            self.pipe.conditioned({"pose_guidance": 0.0})
+            self.pipe.check_conditioning({"pose_guidance": 0.0})
         except ValueError as error:
             self.network_why = str(error)
 

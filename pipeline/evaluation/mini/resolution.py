@@ -21,7 +21,8 @@ from torch import Tensor
 from pipeline.evaluation.metrics import pixels
 from pipeline.evaluation.mini.cases import Case, make_case
 from pipeline.evaluation.report import Row
-from pipeline.render.svd.denoising import SCHEDULES, Task
+from pipeline.models.denoiser import prepare_scheduler
+from pipeline.render.svd.denoising import JointWindows, denoise
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.warp.detail import trust
 from pipeline.training.data import held_out
@@ -76,24 +77,25 @@ def enlarge(pipe: AudioPoseSVDPipeline, case: Case) -> Enlarged:
     condition = pipe.condition
     frames = len(case)
     size = case.size
-    shot = condition.shot(case.image, case.motion, size, pipe.vae, pipe.reference_tokens, generator)
-    task = Task(shot, frames, SCHEDULES["joint"], 1, generator, None)
-    known = shot.conditions(0, frames)
-    room = pipe.room(None, None, condition.lead)
-    (latents,) = task.schedule.sample(pipe, task, known, room, None)
-    low = shot.repaired(latents, known)
+    clip = condition.open(case.image, case.motion, size, pipe.vae, pipe.reference_tokens, generator)
+    conditions = clip.conditions(0, frames)
+    windows = JointWindows(pipe.window_layout(None, None, condition.lead))
+    scheduler = prepare_scheduler(pipe.scheduler, 1, condition.device)
+    noise = clip.noise(frames, generator)
+    (latents,) = denoise(pipe.denoiser, windows, scheduler, conditions, noise)
+    low = clip.repaired(latents, conditions)
     warps = []
     for frame in range(frames):
-        image, *_ = shot.moved(shot.motion.pose[frame : frame + 1], size)
+        image, *_ = clip.warp_to(clip.motion.pose[frame : frame + 1], size)
         warps.append(image)
     plain = F.interpolate(low, size, mode="bicubic", align_corners=False).clamp(0, 1)
     return Enlarged(
         truth=case.truth,
         warp=torch.cat(warps).cpu(),
         plain=plain.cpu(),
-        result=shot.frames(latents, known).cpu(),
+        result=clip.frames(latents, conditions).cpu(),
         face=case.boxes["face"],
-        trust=F.interpolate(trust(low, known.warped), size, mode="bilinear").cpu(),
+        trust=F.interpolate(trust(low, conditions.warp.image), size, mode="bilinear").cpu(),
     )
 
 

@@ -36,19 +36,21 @@ class Placement:
     layout: str = "contiguous"
 
     def __post_init__(self) -> None:
-        known = {
-            "attention": ATTENTION, "dtype": ("auto", *DTYPES), "offload": OFFLOAD,
-            "compiling": ("off", "on"), "layout": ("contiguous", "channels-last"),
-        }  # fmt: skip
-        for name, values in known.items():
-            if getattr(self, name) not in values:
-                raise InputError(
-                    f"{name} {getattr(self, name)!r} is unknown; use one of {', '.join(values)}"
-                )
+        choices = {
+            "attention": ATTENTION,
+            "dtype": ("auto", *DTYPES),
+            "offload": OFFLOAD,
+            "compiling": ("off", "on"),
+            "layout": ("contiguous", "channels-last"),
+        }
+        for name, values in choices.items():
+            value = getattr(self, name)
+            if value not in values:
+                raise InputError(f"{name} {value!r} is unknown; use one of {', '.join(values)}")
 
 
 def choose_device(device: str) -> str:
-    """ "cuda" where there is one, else "cpu", for "auto"; what was asked for otherwise, if it is there."""
+    """Return "cuda" for "auto" where there is one, else "cpu"; or the named device, if it is there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -57,7 +59,7 @@ def choose_device(device: str) -> str:
         raise InputError(f"device {device!r} is unknown; use auto, cpu or cuda") from None
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "device cuda was asked for, but PyTorch sees no CUDA device; use --device cpu"
+            "device cuda was asked for, but PyTorch sees no CUDA device; use `device` cpu"
         )
     return device
 
@@ -91,19 +93,26 @@ def _xformers_problem(device: str) -> str | None:
 
 
 def peak_memory() -> dict[str, float]:
-    """Peak resident memory of this process, and of its CUDA device where there is one, in GB."""
+    """Measure the peak memory of this process, and of its CUDA device where there is one, in GB."""
     peak = {}
     status = Path("/proc/self/status")
-    if status.is_file():  # Linux's ru_maxrss counts the process that started this one, too
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-        peak["resident_gb"] = next(
-            int(line.split()[1]) * 1024 / 1e9 for line in lines if "VmHWM" in line
-        )
+    if status.is_file():  # Linux's ru_maxrss also counts the process that started this one
+        text = status.read_text(encoding="ascii", errors="replace")
+        peak["resident_gb"] = _resident_kilobytes(text) * 1024 / 1e9
     elif resource is not None:
-        unit = (
-            1 if sys.platform == "darwin" else 1024
-        )  # ru_maxrss is bytes on macOS, kilobytes elsewhere
-        peak["resident_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        # ru_maxrss is bytes on macOS, kilobytes elsewhere
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak["resident_gb"] = usage.ru_maxrss * unit / 1e9
     if torch.cuda.is_available():
         peak["cuda_gb"] = torch.cuda.max_memory_allocated() / 1e9
     return peak
+
+
+def _resident_kilobytes(status: str) -> int:
+    """Read the peak resident memory from the text of /proc/self/status."""
+    for line in status.splitlines():
+        if "VmHWM" in line:
+            _, kilobytes, *_ = line.split()
+            return int(kilobytes)
+    raise ValueError("/proc/self/status has no VmHWM")

@@ -3,55 +3,82 @@
 from __future__ import annotations
 
 import gc
-import logging
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import torch
 
+from pipeline.models.windows import WindowLayout
 from pipeline.render.runtime import placement
+from pipeline.render.runtime.placement import PlaceablePipeline
 from pipeline.values import InputError
 
-log = logging.getLogger(__name__)
-
-SMALLEST = 6  # rows of a window below which the temporal layers have nothing to work with
+SMALLEST_WINDOW_ROWS = 6  # with fewer rows the temporal layers have nothing to work with
 LADDER = ("again", "smaller", "offload", "smaller")
 
 
+class OnDevice(Protocol):
+    """Anything that lies on a device."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+
+class OffloadablePipeline(PlaceablePipeline, Protocol):
+    """A pipeline whose weights may leave the device during a run."""
+
+    condition: OnDevice
+
+
 @dataclass(frozen=True)
-class Room:
-    """The window and overlap in use, the lead rows in every window, and how often memory has run out."""
+class Attempt:
+    """The windows in use, how many rungs of LADDER were tried, and a sentence on the last one."""
 
-    window: int
-    overlap: int
-    lead: int
+    layout: WindowLayout
     tried: int = 0
+    note: str = ""
 
-    def less(self, pipe: Any) -> tuple[Room, str]:
-        """The next thing to try and a sentence that says it; ValueError with the remedy when all is tried."""
-        release()
+    def with_less_memory(self, pipe: OffloadablePipeline) -> Attempt:
+        """Return the next thing to try; InputError with the remedy when all is tried."""
+        free_memory()
         for tried, rung in enumerate(LADDER[self.tried :], self.tried + 1):
-            if rung == "again":
-                return replace(self, tried=tried), "out of memory: trying this part once more"
-            half = self.window // 2
-            if rung == "smaller" and half >= max(SMALLEST, self.lead + 2):
-                overlap = min(self.overlap * half // self.window, half - self.lead - 1)
-                note = f"out of memory: windows of {half} frames from here on"
-                return replace(self, window=half, overlap=overlap, tried=tried), note
-            if rung == "offload" and placement.may_offload(pipe):
-                placement.offload(pipe, "group", str(pipe.condition.device))
-                pipe.placed = replace(pipe.placed, offload="group")
-                return replace(
-                    self, tried=tried
-                ), "out of memory: weights stay in main memory from here on"
+            attempt = self._climb(rung, pipe)
+            if attempt is not None:
+                return replace(attempt, tried=tried)
         raise InputError(
-            f"the memory does not suffice, even for windows of {self.window}; finished frames are kept; "
-            "give a smaller --height and --width, or --offload group"
+            f"the memory does not suffice, even for windows of {self.layout.window}; finished "
+            "frames are kept; give a smaller `height` and `width`, or `offload` group"
         )
 
+    def _climb(self, rung: str, pipe: OffloadablePipeline) -> Attempt | None:
+        """Try one rung of the ladder; None where it is of no use."""
+        if rung == "again":
+            return replace(self, note="out of memory: trying this part once more")
+        if rung == "smaller":
+            layout = halve(self.layout)
+            if layout is None:
+                return None
+            note = f"out of memory: windows of {layout.window} frames from here on"
+            return replace(self, layout=layout, note=note)
+        if not placement.may_offload(pipe):
+            return None
+        placement.offload(pipe, "group", str(pipe.condition.device))
+        pipe.placed = replace(pipe.placed, offload="group")
+        return replace(self, note="out of memory: weights stay in main memory from here on")
 
-def release() -> None:
-    """Gives back what the failed attempt held."""
+
+def halve(layout: WindowLayout) -> WindowLayout | None:
+    """Halve the windows and their overlap; None where the windows would be too small."""
+    rows = layout.window // 2
+    if rows < max(SMALLEST_WINDOW_ROWS, layout.lead + 2):
+        return None
+    overlap = layout.overlap * rows // layout.window
+    overlap = min(overlap, rows - layout.lead - 1)
+    return replace(layout, window=rows, overlap=overlap)
+
+
+def free_memory() -> None:
+    """Give back what the failed attempt held."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,29 +1,38 @@
-"""What the denoiser is conditioned on: branches of guidance and their strengths."""
+"""What the denoiser is conditioned on, and the interface of the components that say so.
+
+An `ImageCondition` is a registered component without weights. It says where the denoiser's image latents
+come from, so that backbones differ in components and configurations only. It opens a `ClipCondition` for
+one reference image and motion. That gives the `SegmentConditions` of any run of frames and turns denoised
+latents back into the user's frames.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
 from diffusers.models.modeling_utils import ModelMixin
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipeline.values import InputError
+from pipeline.models.denoiser import TIME_IDS
+from pipeline.values import InputError, Motion
 
-Source = TypeVar("Source", bound=ModelMixin)
+Component = TypeVar("Component", bound=ModelMixin)
 MAX_GUIDANCE = 4.0
 
 
 @dataclass(frozen=True)
-class Guidance:
-    """Strengths l_a, l_p of eps_0 + l_a (eps_a - eps_0) + l_p c_t (eps_ap - eps_a).   [ApoAvatar, decoupled]
+class DecoupledGuidance:
+    """Guidance of sound and pose apart: eps_0 + l_a (eps_a - eps_0) + l_p c_t (eps_ap - eps_a).   [ApoAvatar]
 
-    eps_0 knows neither sound nor pose, eps_a the sound, eps_ap both; c_t is `Motion.control_strength`. With both at
-    1, the default, eps_ap is the only evaluation and c_t scales its control and validity instead, as the gate
-    in training does: a second evaluation for a change of a few per cent would double the time. pose = 0 is
-    the pose-free way of the paper.
+    `audio` is l_a and `pose` is l_p. eps_0 is the denoiser's output without sound and pose, eps_a that with
+    sound, eps_ap that with both; c_t is `Motion.control_strength`. With both at 1, the default, only eps_ap
+    is evaluated. Then c_t scales its control and its validity instead, as the gate in training does: a
+    second evaluation for a change of a few per cent would double the time. With pose = 0 the output is
+    pose-free as in the paper.
     """
 
     audio: float = 1.0
@@ -31,27 +40,40 @@ class Guidance:
 
     def __post_init__(self) -> None:
         for name in ("audio", "pose"):
-            if not 0 <= getattr(self, name) <= MAX_GUIDANCE:  # false for NaN, too
+            value = getattr(self, name)
+            if not 0 <= value <= MAX_GUIDANCE:  # also refuses NaN
                 raise InputError(
-                    f"the {name} guidance is {getattr(self, name)}; give a number from 0 to {MAX_GUIDANCE:g}"
+                    f"the {name} guidance is {value}; give a number from 0 to {MAX_GUIDANCE:g}"
                 )
 
     @property
     def plain(self) -> bool:
+        """Whether one evaluation is enough."""
         return self.audio == self.pose == 1
+
+    @property
+    def pose_free(self) -> bool:
+        """Whether the pose is not used at all."""
+        return self.pose == 0
 
 
 @dataclass(frozen=True)
 class Branch:
-    """One evaluation of the denoiser: what it is given, and its share in the guided output, per frame.
+    """One evaluation of the denoiser over F rows: its inputs, and its share in the guided output.
 
-    share (F,): the guided output is the sum over all branches of share times output, and shares add up to 1.
-    rise is added to it over the rows of a window, from 0 at the first to `rise` at the last. image_latents
-    (1,F,C,h,w); tokens (1,S,D); control pictures (F,3,H,W) in [0,1] or uint8, None = null pose, or no control
-    where the weights know none; extra (F,E,h,w) or None; scale (F,1,1,1), the control's strength; audio
-    (F,n,d), None = null audio. offset (1,F,C,h,w): what this branch's residuals lack to those of the common
-    base, None = nothing. Only clean residuals may have one: it is taken off the noisy input and added to the
-    output.
+    The guided output is the sum over all branches of share times output.
+
+    share: (F,); the shares of all branches add up to 1.
+    rise: is added to the share over the rows of a window, from 0 at the first row to `rise` at the last.
+    image_latents: (1,F,C,h,w) for the UNet's image slot.
+    tokens: (1,S,D) for the cross attention.
+    control: control pictures (F,3,H,W) in [0,1] or uint8. None means null pose, or no control where the
+        weights know no null pose.
+    extra: the control network's second input (F,E,h,w), or None.
+    scale: the control's strength (F,1,1,1).
+    audio: speech tokens (F,n,d), or None for null audio.
+    offset: (1,F,C,h,w), what this branch's residuals lack to those of the common base, or None. It is
+        taken off the noisy input and added to the output, so the UNet must predict clean residuals.
     """
 
     share: Tensor
@@ -65,28 +87,130 @@ class Branch:
     rise: float = 0.0
 
     def shares(self, rows: Sequence[int]) -> Tensor:
-        """The share of each row of a window."""
-        return self.share[rows] + self.rise * torch.linspace(
-            0, 1, len(rows), device=self.share.device
-        )
+        """Return the share of each row of a window."""
+        ramp = torch.linspace(0, 1, len(rows), device=self.share.device)
+        return self.share[rows] + self.rise * ramp
 
     def pictures(self, rows: Sequence[int]) -> Tensor:
-        """The control pictures of a window in [0,1]."""
+        """Return the control pictures of a window in [0,1]."""
         part = self.control[rows]
         return part.float() / 255 if part.dtype == torch.uint8 else part
 
 
-def adjusted(source: Source, values: Mapping[str, float]) -> Source:
-    """The source itself, or a copy of it with other values in its configuration."""
-    known = [name for name in source.config if not name.startswith("_")]
+@dataclass(frozen=True)
+class SegmentWarp:
+    """What the warp shows of a segment's frames at the denoiser's size.
+
+    image (F,3,H,W) and validity (F,1,H,W) in [0,1]. base (1,F,C,h,w): the image's latents, which the
+    denoised residual is added to.
+    """
+
+    image: Tensor
+    validity: Tensor
+    base: Tensor
+
+
+@dataclass(frozen=True)
+class SegmentConditions:
+    """What the denoising of a segment needs: `rows` rows, of which the first `lead` are no frames.
+
+    first: number of the first frame. time_ids: SVD's micro-conditions. warp: what the warp shows of the
+    frames, None where the image latents are those of the still reference.
+    """
+
+    branches: tuple[Branch, ...]
+    rows: int
+    first: int = 0
+    lead: int = 0
+    time_ids: Sequence[float] = TIME_IDS
+    warp: SegmentWarp | None = None
+
+    def __len__(self) -> int:
+        return self.rows
+
+
+class ClipCondition(Protocol):
+    """The conditions of one reference image and motion."""
+
+    def noise(self, rows: int, generator: torch.Generator | None) -> Tensor:
+        """Draw the unit noise (1,F,C,h,w) of a segment of F rows."""
+        ...
+
+    def conditions(self, start: int, stop: int) -> SegmentConditions:
+        """Return the conditions of the lead and of frames start..stop."""
+        ...
+
+    def frames(self, latents: Tensor, conditions: SegmentConditions, skip: int = 0) -> Tensor:
+        """Turn denoised latents (1,F,C,h,w) into frames (F-lead-skip,3,H,W) in [0,1]."""
+        ...
+
+    def preview(self, latents: Tensor, conditions: SegmentConditions) -> Tensor | None:
+        """Return one picture (1,3,H,W) of an estimate (1,F,C,h,w); None where that would cost too much."""
+        ...
+
+
+class ImageCondition(Protocol):
+    """Where the denoiser's image latents come from: a registered component without weights."""
+
+    @property
+    def lead(self) -> int:
+        """Rows that every window begins with and that are no frames."""
+        ...
+
+    @property
+    def needs_null_inputs(self) -> bool:
+        """Whether the denoiser is evaluated without pose or sound, which not all weights know."""
+        ...
+
+    @property
+    def evaluations(self) -> int:
+        """How often the denoiser runs per window and step."""
+        ...
+
+    @property
+    def decodings(self) -> float:
+        """How often the codec decodes a frame on average."""
+        ...
+
+    @property
+    def decode_chunk(self) -> int | None:
+        """How many frames the codec decodes together; None = the whole segment."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+
+    def latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return (h, w) of the latents for an output of (H, W)."""
+        ...
+
+    def open(
+        self,
+        image: np.ndarray,
+        motion: Motion,
+        size: tuple[int, int],
+        vae: nn.Module,
+        reference_tokens: nn.Module,
+        generator: torch.Generator | None = None,
+    ) -> ClipCondition:
+        """Open the work on a picture (H,W,3) uint8 and a motion, for output frames of `size` (H,W)."""
+        ...
+
+
+def reconfigure(component: Component, values: Mapping[str, float]) -> Component:
+    """Return a copy of the component with these values in its configuration; itself without values."""
+    known = [name for name in component.config if not name.startswith("_")]
     unknown = [name for name in values if name not in known]
     if unknown:
         raise InputError(
             f"this model's conditioning has no {unknown[0]}; it has {', '.join(known)}"
         )
     if not values:
-        return source
-    given = {
-        name: source.config[name] for name in known
-    }  # a private entry there makes defaults win
-    return type(source)(**(given | dict(values))).to(source.device)
+        return component
+    # without private entries: one of them would make the defaults win
+    config = {name: component.config[name] for name in known}
+    config.update(values)
+    return type(component)(**config).to(component.device)

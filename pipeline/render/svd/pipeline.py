@@ -1,13 +1,14 @@
 """The SVD-shaped backbone: a stock diffusers UNet, ControlNeXt through a hook, any latent codec.
 
-Published weights and the embedded model run through this one class; they differ in components and configs.
+Published weights and the embedded model run through this one class. They differ in components and
+configurations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,33 +21,70 @@ from torch import Tensor, nn
 
 from pipeline.models.aniportrait import Audio2Mesh
 from pipeline.models.audio2pose import Audio2Pose
-from pipeline.models.controlnext import ControlNeXt, Injection
-from pipeline.models.denoiser import ReferenceTokens, controlled, prepare_scheduler, run_unet
+from pipeline.models.controlnext import ControlNeXt
+from pipeline.models.denoiser import ReferenceTokens, prepare_scheduler
 from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction
 from pipeline.models.model_settings import NO_NULL_INPUTS, ModelSettings
 from pipeline.models.temporal import skip_idle_temporal
-from pipeline.render.base import AudioPosePipeline
-from pipeline.render.runtime.out_of_memory import Room
-from pipeline.render.svd.conditions import Branch, adjusted
-from pipeline.render.svd.denoising import SCHEDULES, Callback, State, Task, trimmed
-from pipeline.render.svd.still_reference import StillConditions, StillReference
-from pipeline.render.svd.warped_reference import Conditions, WarpedReference
+from pipeline.models.windows import WindowLayout
+from pipeline.render.base import AudioPosePipeline, resolve_window_mode
+from pipeline.render.runtime.cost import Workload
+from pipeline.render.runtime.device import Placement
+from pipeline.render.runtime.out_of_memory import Attempt
+from pipeline.render.svd.conditions import ClipCondition, ImageCondition, reconfigure
+from pipeline.render.svd.denoising import (
+    WINDOW_MODES,
+    Denoiser,
+    OnStep,
+    denoise,
+    take_held_rows,
+)
+from pipeline.render.svd.still_reference import StillReference
+from pipeline.render.svd.warped_reference import WarpedReference
 from pipeline.render.tensors import to_frames
 from pipeline.values import InputError, Motion, Progress
+
+Callback = Callable[..., dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class RenderTask:
+    """One clip in work: its condition, its length in frames, and how it is denoised."""
+
+    clip: ClipCondition
+    frames: int
+    window_mode: str
+    steps: int
+    generator: torch.Generator | None
+    on_step: OnStep | None
+
+
+@dataclass(frozen=True)
+class RenderState:
+    """What is finished: frames and segments; and the latents (1,lead+overlap,C,h,w) to continue."""
+
+    attempt: Attempt
+    frames: int = 0
+    segments: int = 0
+    held: Tensor | None = None
 
 
 class AudioPoseSVDPipeline(AudioPosePipeline):
     """Speech- and pose-driven video with an SVD-shaped UNet, after APV-Gen and ApoAvatar.
 
-    The saved config holds the defaults: steps, window, overlap, area in pixels, the multiple of the sides,
-    which face points the sound moves and how the slider acts.
+    The saved configuration holds the defaults: steps, window, overlap, area in pixels, the multiple of the
+    sides, which face points the sound moves and how the slider acts.
     """
 
     model_cpu_offload_seq = "reference_tokens->controlnext->unet->vae"
-    # small; the first two are asked for their device, the last is called by its parts, which no hook sees
+    # These are small, and offload's hooks would not work for them: `condition` and `audio2pose` are asked for
+    # their device, and the parts of `interaction` are called directly.
     _exclude_from_cpu_offload = ["condition", "audio2pose", "interaction"]
     _optional_components = ["interaction"]
+
+    attention_backend: str | None = None
+    placed: Placement | None = None
 
     def __init__(
         self,
@@ -68,14 +106,24 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
     ) -> None:
         super().__init__()
         self.register_modules(
-            vae=vae, unet=unet, controlnext=controlnext, reference_tokens=reference_tokens,
-            condition=condition, scheduler=scheduler, audio2pose=audio2pose,
+            vae=vae,
+            unet=unet,
+            controlnext=controlnext,
+            reference_tokens=reference_tokens,
+            condition=condition,
+            scheduler=scheduler,
+            audio2pose=audio2pose,
             interaction=interaction,
-        )  # fmt: skip
+        )
         self.register_to_config(
-            default_steps=default_steps, default_window=default_window, default_overlap=default_overlap,
-            area=area, multiple=multiple, splice_region=splice_region, refocus_mode=refocus_mode,
-        )  # fmt: skip
+            default_steps=default_steps,
+            default_window=default_window,
+            default_overlap=default_overlap,
+            area=area,
+            multiple=multiple,
+            splice_region=splice_region,
+            refocus_mode=refocus_mode,
+        )
         skip_idle_temporal(self.unet)
 
     @property
@@ -101,135 +149,178 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         width: int | None = None,
         window: int | None = None,
         overlap: int | None = None,
-        schedule: str = "joint",
+        window_mode: str = "joint",
+        schedule: str | None = None,
         conditioning: Mapping[str, float] | None = None,
         generator: torch.Generator | None = None,
         callback_on_step_end: Callback | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
     ) -> Iterator[Progress]:
-        """Yields progress and finished frames (t,H,W,3), segment by segment, so that memory stays flat.
+        """Yield progress and finished frames (t,H,W,3), segment by segment, so that memory stays flat.
 
-        schedule: "joint", or "published" for the stepped windows of ControlNeXt's code. conditioning: values
-        that replace those of the condition's configuration.
+        Args:
+            image: the reference image (H,W,3) uint8.
+            motion: the refocused motion.
+            num_inference_steps: denoising steps; None = as configured.
+            height, width: the size of the output; None = as `frame_size` chooses.
+            window, overlap: rows of a window and those shared with the next; None = as configured.
+            window_mode: "joint", or "published" for the stepped windows of ControlNeXt's code.
+            schedule: deprecated, the old name of `window_mode`.
+            conditioning: values that replace those of the condition's configuration.
+            generator: draws all noise.
+            callback_on_step_end: as in diffusers; it gets and may replace "latents".
+            callback_on_step_end_tensor_inputs: as in diffusers; only "latents" is known.
         """
+        # 1. check the options
+        window_mode = resolve_window_mode(window_mode, schedule)
         if set(callback_on_step_end_tensor_inputs) - {"latents"}:
-            raise InputError("callback_on_step_end_tensor_inputs knows only 'latents'")
-        steps = self.config.default_steps if num_inference_steps is None else num_inference_steps
-        if steps < 1:
-            raise InputError(f"num_inference_steps is {steps}; give at least 1")
-        if schedule not in SCHEDULES:
-            raise InputError(f"schedule is {schedule!r}; choose one of {', '.join(SCHEDULES)}")
-        if schedule == "published" and getattr(self.scheduler, "noisy", False):
-            raise InputError(
-                "the published windows average steps without noise, but this model's sampler adds some; "
-                "use --windows joint"
-            )
+            raise ValueError("callback_on_step_end_tensor_inputs knows only 'latents'")
+        steps = self._choose_steps(num_inference_steps)
+        self._check_window_mode(window_mode)
         condition = self.conditioned(conditioning or {})
-        room = self.room(window, overlap, condition.lead)
+        layout = self.window_layout(window, overlap, condition.lead)
+
+        # 2. open the work on this image and motion
         size = self.frame_size(image.shape[:2], height, width)
-        shot = condition.shot(image, motion, size, self.vae, self.reference_tokens, generator)
-        task = Task(shot, len(motion), SCHEDULES[schedule], steps, generator, callback_on_step_end)
-        state = State(room)
+        clip = condition.open(image, motion, size, self.vae, self.reference_tokens, generator)
+        on_step = self._step_callback(callback_on_step_end)
+        task = RenderTask(clip, len(motion), window_mode, steps, generator, on_step)
+
+        # 3. render segment by segment, with less memory from where it runs out
+        state = RenderState(Attempt(layout))
         try:
-            while state.done < task.frames:
-                short = False
+            while state.frames < task.frames:
+                out_of_memory = False
                 try:
-                    state = yield from self._segment(task, state)
+                    state = yield from self._render_segment(task, state)
                 except torch.OutOfMemoryError:
-                    short = True  # what the failed attempt held is freed only behind this clause
-                if short:
-                    room, note = state.room.less(self)
-                    state = replace(state, room=room, held=trimmed(state.held, room))
-                    yield Progress(note, state.done, task.frames)
+                    out_of_memory = True
+                # outside the except clause, which keeps what the failed attempt held
+                if out_of_memory:
+                    attempt = state.attempt.with_less_memory(self)
+                    held = take_held_rows(state.held, attempt.layout)
+                    state = replace(state, attempt=attempt, held=held)
+                    yield Progress(attempt.note, state.frames, task.frames)
         finally:
             self.maybe_free_model_hooks()
 
-    def conditioned(self, values: Mapping[str, float]) -> WarpedReference | StillReference:
-        """The condition with other values; ValueError where the weights do not know what they ask for."""
-        condition = adjusted(self.condition, values)
-        if condition.nulls and self.interaction is None:
+    def _render_segment(
+        self, task: RenderTask, state: RenderState
+    ) -> Generator[Progress, None, RenderState]:
+        """Denoise and decode the next segment; return the state after it."""
+        clip = task.clip
+        layout = state.attempt.layout
+        windows = WINDOW_MODES[task.window_mode](layout)
+
+        # 1. the next segment begins with the frames that the one before ended with
+        shared = 0 if state.held is None else layout.overlap
+        first = state.frames - shared
+        segments = windows.segments(task.frames - first)
+        start, stop = segments[0]
+        start += first
+        stop += first
+        conditions = clip.conditions(start, stop)
+
+        # 2. denoise
+        noise = clip.noise(len(conditions), task.generator)
+        estimates = denoise(
+            self.denoiser,
+            windows,
+            prepare_scheduler(self.scheduler, task.steps, self.condition.device),
+            conditions,
+            noise,
+            held=state.held,
+            generator=task.generator,
+            on_step=task.on_step,
+        )
+        done = state.segments * task.steps
+        total = (state.segments + len(segments)) * task.steps
+        for step, latents in enumerate(estimates, 1):
+            picture = clip.preview(latents, conditions) if step < task.steps else None
+            preview = None if picture is None else to_frames(picture)[0]
+            yield Progress("denoise", done + step, total, preview=preview)
+
+        # 3. decode
+        frames = to_frames(clip.frames(latents, conditions, shared))
+        yield Progress("decode", stop, task.frames, frames=frames)
+        held = take_held_rows(latents, layout)
+        return RenderState(state.attempt, stop, state.segments + 1, held)
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """The guided UNet of the registered components."""
+        return Denoiser(self.unet, self.controlnext, self.interaction)
+
+    def check_conditioning(self, values: Mapping[str, float]) -> None:
+        """Raise InputError where the weights do not know what the values ask for."""
+        self.conditioned(values)
+
+    def conditioned(self, values: Mapping[str, float]) -> ImageCondition:
+        """Return the condition with these values; refuse those that the weights do not know."""
+        condition = reconfigure(self.condition, values)
+        if condition.needs_null_inputs and self.interaction is None:
             raise InputError(NO_NULL_INPUTS)
         return condition
 
-    def room(self, window: int | None, overlap: int | None, lead: int) -> Room:
-        """The window, its lead included, and the overlap, as given or as configured."""
-        window = self.config.default_window if window is None else window
-        overlap = (
-            min(self.config.default_overlap, window - lead - 1) if overlap is None else overlap
+    def window_layout(self, window: int | None, overlap: int | None, lead: int) -> WindowLayout:
+        """Return the windows, their lead included, as asked for or as configured."""
+        if window is None:
+            window = self.config.default_window
+        if overlap is None:
+            overlap = min(self.config.default_overlap, window - lead - 1)
+        return WindowLayout(window, overlap, lead)
+
+    def workload(
+        self,
+        size: tuple[int, int],
+        frames: int,
+        *,
+        steps: int | None = None,
+        window: int | None = None,
+        overlap: int | None = None,
+        window_mode: str = "joint",
+        conditioning: Mapping[str, float] | None = None,
+    ) -> Workload:
+        """Say what a run of `frames` frames of `size` (H,W) will ask of the networks."""
+        condition = reconfigure(self.condition, conditioning or {})
+        layout = self.window_layout(window, overlap, condition.lead)
+        windows = WINDOW_MODES[window_mode](layout)
+        window_rows = min(layout.window, frames + layout.lead)
+        return Workload(
+            latent_size=condition.latent_size(size),
+            frames=frames,
+            steps=self.config.default_steps if steps is None else steps,
+            rows_per_step=windows.rows(frames),
+            window_rows=window_rows,
+            evaluations=condition.evaluations,
+            decodings=condition.decodings,
+            decode_chunk=condition.decode_chunk or window_rows,
         )
-        return Room(window, overlap, lead)
 
-    def _segment(self, task: Task, state: State) -> Generator[Progress, None, State]:
-        """Denoises and decodes the next segment; returns the state behind it."""
-        room, shot = state.room, task.shot
-        kept = 0 if state.held is None else room.overlap
-        rest = task.schedule.segments(task.frames - state.done + kept, room)
-        start, stop = (state.done - kept + end for end in rest[0])
-        total = (state.segments + len(rest)) * task.steps
-        given = shot.conditions(start, stop)
-        for step, latents in enumerate(
-            task.schedule.sample(self, task, given, room, state.held), 1
-        ):
-            picture = shot.preview(latents, given) if step < task.steps else None
-            preview = None if picture is None else to_frames(picture)[0]
-            yield Progress("denoise", state.segments * task.steps + step, total, preview=preview)
-        yield Progress(
-            "decode", stop, task.frames, frames=to_frames(shot.frames(latents, given, kept))
-        )
-        return State(room, stop, state.segments + 1, trimmed(latents, room))
+    def _choose_steps(self, steps: int | None) -> int:
+        if steps is None:
+            return self.config.default_steps
+        if steps < 1:
+            raise InputError(f"num_inference_steps is {steps}; give at least 1")
+        return steps
 
-    def own_schedule(self, steps: int) -> EulerDiscreteScheduler:
-        """A scheduler of its own: the registered one is never changed inside a call."""
-        return prepare_scheduler(self.scheduler, steps, self.condition.device)
+    def _check_window_mode(self, window_mode: str) -> None:
+        if window_mode not in WINDOW_MODES:
+            known = ", ".join(WINDOW_MODES)
+            raise InputError(f"window_mode is {window_mode!r}; choose one of {known}")
+        if window_mode == "published" and getattr(self.scheduler, "noisy", False):
+            raise InputError(
+                "the published windows average steps without noise, but this model's sampler adds "
+                "some; use `windows` joint"
+            )
 
-    def controlled(self) -> AbstractContextManager[Injection]:
-        """The control in the UNet, while the context lasts."""
-        return controlled(self.unet, self.controlnext, self.interaction)
+    def _step_callback(self, callback: Callback | None) -> OnStep | None:
+        """Turn diffusers' callback into one that returns the latents to go on with."""
+        if callback is None:
+            return None
 
-    def guided(
-        self, injection: Injection, given: Conditions | StillConditions, rows: list[int], model_input: Tensor,
-        time: Tensor,
-    ) -> Tensor:  # fmt: skip
-        """The sum over all branches of share times output (1,f,C,h,w); idle branches are not evaluated."""
-        total = torch.zeros_like(model_input)
-        for branch in given.branches:
-            share = branch.shares(rows)
-            if share.any():
-                output = self._evaluate(injection, branch, rows, model_input, time, given.time_ids)
-                total += output * share.view(1, -1, 1, 1, 1)
-        return total
+        def on_step(step: int, t: Tensor, latents: Tensor) -> Tensor:
+            changes = callback(self, step, t, {"latents": latents}) or {}
+            return changes.get("latents", latents)
 
-    def _evaluate(
-        self, injection: Injection, branch: Branch, rows: list[int], model_input: Tensor, time: Tensor,
-        time_ids: Sequence[float],
-    ) -> Tensor:  # fmt: skip
-        """The UNet's output (1,f,C,h,w) for one branch in one window, in the UNet's precision inside."""
-        extra = None if branch.extra is None else branch.extra[rows]
-        control = None
-        if branch.control is not None:
-            control = self.controlnext(branch.pictures(rows)[None], time, extra)
-        elif self.interaction is not None:
-            control = self.interaction.null_control(len(rows))
-        offset = None if branch.offset is None else branch.offset[:, rows]
-        own_input = model_input
-        if offset is not None:
-            own_input = (
-                model_input - offset / ((8 * time).exp() + 1).sqrt()
-            )  # time is 0.25 ln sigma
-        kind = self.unet.dtype
-        parts = (own_input, branch.image_latents[:, rows], branch.tokens, branch.scale[rows])
-        sample, still, tokens, scale = (part.to(kind) for part in parts)
-        audio = None if branch.audio is None else branch.audio[rows].to(kind)
-        output = run_unet(
-            self.unet,
-            injection,
-            sample,
-            time,
-            still,
-            tokens,
-            control,
-            scale,
-            audio,
-            time_ids=time_ids,
-        ).to(model_input.dtype)
-        return output if offset is None else output + offset
+        return on_step

@@ -1,14 +1,8 @@
-"""Where a backbone's image latents come from: the warped reference image, frame by frame.
-
-A source is a registered component without weights, so that backbones differ in components and configs only.
-It opens a `Shot` for one picture and motion; the shot gives the conditions of any run of frames and turns
-denoised latents back into the user's frames.
-"""
+"""The image condition of the embedded model: the reference image warped to every frame."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,49 +11,38 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
-from pipeline.models.denoiser import CELL, TIME_IDS, ReferenceTokens, shared_noise
+from pipeline.models.denoiser import CELL, ReferenceTokens, shared_noise
 from pipeline.models.haar import HaarLatent
 from pipeline.models.repair import blend, validity_cells
 from pipeline.motion import partial_arms, skeleton
 from pipeline.render import warp
 from pipeline.render.draft import layers
-from pipeline.render.svd.conditions import Branch, Guidance
+from pipeline.render.svd.conditions import (
+    Branch,
+    DecoupledGuidance,
+    SegmentConditions,
+    SegmentWarp,
+)
 from pipeline.render.tensors import to_tensor
 from pipeline.render.warp.detail import detail_transfer
 from pipeline.values import Motion, Pose
 
-
-@dataclass(frozen=True)
-class Conditions:
-    """What the denoising of F frames needs; first is the number of the first frame.
-
-    base (1,F,C,h,w): the latents that the denoised residual is added to. warped and validity are the low warp
-    (F,3,H,W), (F,1,H,W).
-    """
-
-    branches: tuple[Branch, ...]
-    base: Tensor
-    warped: Tensor
-    validity: Tensor
-    first: int
-    lead: int = 0  # rows before the first frame that every window sees
-    time_ids: Sequence[float] = TIME_IDS
-
-    def __len__(self) -> int:
-        return self.base.shape[1]
+FULL_SIZE_CHUNK = 4  # frames whose warp at full size is held at once
 
 
 class WarpedReference(ModelMixin, ConfigMixin):
-    """The layered warp of the reference image at a short side of `short_side` pixels conditions the denoiser.
+    """Condition the denoiser on the layered warp of the reference image.
 
-    The denoiser predicts the whitened residual to the warp. The frames that the user sees get the warp's
-    full-resolution detail back. The noise is shared by all frames. `gated_validity` is the share of the
-    control's strength that acts on the warp's validity, too: 1 for weights that were trained with the gate.
-    The guidances: see `Guidance`; pose 0 is the pose-free way.
+    The warp for the denoiser has a short side of `short_side` pixels. The denoiser predicts the whitened
+    residual to it. The user's frames get the warp's detail back at full size. The noise is the same in all
+    frames. `gated_validity` is the share of the control's strength that also acts on the warp's validity:
+    1 for weights that were trained with the gate. `audio_guidance` and `pose_guidance` are those of
+    `DecoupledGuidance`.
     """
 
     lead = 0
-    decodings = 1.0  # of the codec per frame
+    decodings = 1.0
+    decode_chunk = None
 
     @register_to_config
     def __init__(
@@ -72,33 +55,36 @@ class WarpedReference(ModelMixin, ConfigMixin):
         pose_guidance: float = 1.0,
     ) -> None:
         super().__init__()
-        self.guidance = Guidance(audio_guidance, pose_guidance)
-        self.register_buffer(
-            "anchor", torch.zeros(1)
-        )  # gives the component a device and a saved file
+        self.guidance = DecoupledGuidance(audio_guidance, pose_guidance)
+        # gives the component a device and a file to save
+        self.register_buffer("anchor", torch.zeros(1))
 
     @property
-    def nulls(self) -> bool:
-        """Whether evaluations without pose or sound are asked for, which not all weights know."""
+    def needs_null_inputs(self) -> bool:
+        """Whether the denoiser is evaluated without pose or sound, which not all weights know."""
         return not self.guidance.plain
 
     @property
     def evaluations(self) -> int:
-        """Of the denoiser per window and step."""
-        return int(self.guidance.audio != 1) + (
-            1 if self.guidance.plain or self.guidance.pose == 0 else 2
-        )
+        """How often the denoiser runs per window and step."""
+        without_both = int(self.guidance.audio != 1)
+        if self.guidance.plain or self.guidance.pose_free:
+            return without_both + 1
+        return without_both + 2
 
     def work_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(h, w) at which the denoiser works for an output of (H, W)."""
-        factor, multiple = self.config.short_side / min(size), self.config.multiple
-        return tuple(max(multiple, round(side * factor / multiple) * multiple) for side in size)
+        """Return (h, w) in pixels at which the denoiser works for an output of (H, W)."""
+        factor = self.config.short_side / min(size)
+        multiple = self.config.multiple
+        height, width = (round(side * factor / multiple) * multiple for side in size)
+        return max(multiple, height), max(multiple, width)
 
     def latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(h, w) of the latents for an output of (H, W)."""
-        return tuple(side // CELL for side in self.work_size(size))
+        """Return (h, w) of the latents for an output of (H, W)."""
+        height, width = self.work_size(size)
+        return height // CELL, width // CELL
 
-    def shot(
+    def open(
         self,
         image: np.ndarray,
         motion: Motion,
@@ -106,13 +92,13 @@ class WarpedReference(ModelMixin, ConfigMixin):
         vae: HaarLatent,
         reference_tokens: ReferenceTokens,
         generator: torch.Generator | None = None,
-    ) -> Shot:
-        """Opens the work on one picture (H,W,3) uint8 and motion, for output frames of `size` (H,W)."""
-        return Shot(self, image, motion, size, vae, reference_tokens)
+    ) -> WarpedClip:
+        """Open the work on a picture (H,W,3) uint8 and a motion, for output frames of `size` (H,W)."""
+        return WarpedClip(self, image, motion, size, vae, reference_tokens)
 
 
-class Shot:
-    """One reference image and motion in work: layers are built once, frames on demand."""
+class WarpedClip:
+    """One reference image and motion in work: layers are built once, frames when they are asked for."""
 
     def __init__(
         self,
@@ -123,108 +109,138 @@ class Shot:
         vae: HaarLatent,
         reference_tokens: ReferenceTokens,
     ) -> None:
-        guidance = source.guidance
-        if (
-            guidance.pose == 0
-        ):  # the person stays where the picture shows it, but for what the sound moves
-            motion = replace(motion, pose=motion.reference[np.zeros(len(motion), int)])
-        motion = partial_arms.rested(motion)  # for the warp and the control pictures alike
-        self.source, self.motion, self.size, self.vae = source, motion, size, vae
-        self.guidance, self.image = guidance, image
-        self.device, self.work = source.device, source.work_size(size)
-        self.layers = layers(image, motion, size, self.device)
-        self.reference_latents = self.encode(to_tensor(image, self.work).to(self.device))
+        self.guidance = source.guidance
+        if self.guidance.pose_free:
+            # keep the reference pose; only the sound may move the person
+            still = np.zeros(len(motion), int)
+            motion = replace(motion, pose=motion.reference[still])
+        # for the warp and the control pictures alike
+        self.motion = partial_arms.rested(motion)
+        self.source = source
+        self.image = image
+        self.size = size
+        self.vae = vae
+        self.device = source.device
+        self.work_size = source.work_size(size)
+        self.layers = layers(image, self.motion, size, self.device)
+        picture = to_tensor(image, self.work_size).to(self.device)
+        self.reference_latents = self.encode(picture)
         self.tokens = reference_tokens(self.reference_latents)
+        self._noise: Tensor | None = None
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Latents (N,C,h,w) of pictures (N,3,H,W) in [0,1]."""
+        """Return latents (N,C,h,w) of pictures (N,3,H,W) in [0,1]."""
         return self.vae.encode(pictures * 2 - 1).latent_dist.mode()
 
-    def noise(self, frames: int, generator: torch.Generator | None) -> Tensor:
-        """Unit noise (1,F,C,h,w), the same in every frame and every segment of the shot."""
-        if not hasattr(self, "_noise"):
+    def noise(self, rows: int, generator: torch.Generator | None) -> Tensor:
+        """Return unit noise (1,F,C,h,w), the same in every frame and every segment of the clip."""
+        if self._noise is None:
             shape = (1, 1, *self.reference_latents.shape[1:])
-            self._noise = shared_noise(shape, generator, self.device, self.reference_latents.dtype)
-        return self._noise.expand(-1, frames, -1, -1, -1).clone()
+            dtype = self.reference_latents.dtype
+            self._noise = shared_noise(shape, generator, self.device, dtype)
+        return self._noise.expand(-1, rows, -1, -1, -1).clone()
 
-    def moved(self, pose: Pose, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """The warp (F,3,H,W) and its validity (F,1,H,W); without pose guidance the picture itself."""
-        if self.guidance.pose == 0:
-            image = to_tensor(self.image, size).to(self.device).expand(len(pose), -1, -1, -1)
+    def warp_to(self, pose: Pose, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Return the warp (F,3,H,W) and its validity (F,1,H,W); pose-free, the picture itself."""
+        if self.guidance.pose_free:
+            image = to_tensor(self.image, size).to(self.device)
+            image = image.expand(len(pose), -1, -1, -1)
             return image, torch.ones_like(image[:, :1])
-        moved = warp.warp(self.layers, warp.Points.of(pose, self.device), size)
-        return moved.image[0], moved.validity[0]
+        points = warp.Points.of(pose, self.device)
+        warped = warp.warp(self.layers, points, size)
+        return warped.image[0], warped.validity[0]
 
-    def conditions(self, start: int, stop: int) -> Conditions:
-        """The conditions of frames start..stop."""
-        part = self.motion[start:stop]
-        warped, validity = self.moved(part.pose, self.work)
-        base = self.encode(warped)[None]
-        branches = self._branches(part, base, validity)
+    def conditions(self, start: int, stop: int) -> SegmentConditions:
+        """Return the conditions of frames start..stop."""
+        motion = self.motion[start:stop]
+        image, validity = self.warp_to(motion.pose, self.work_size)
+        segment = SegmentWarp(image, validity, base=self.encode(image)[None])
+        branches = self._branches(motion, segment)
         used = tuple(branch for branch in branches if bool(branch.share.any()))
-        return Conditions(used, base, warped, validity, start)
+        return SegmentConditions(used, rows=len(motion), first=start, warp=segment)
 
-    def _branches(self, part: Motion, base: Tensor, validity: Tensor) -> list[Branch]:
-        """eps_0, eps_a and eps_ap of the guidance; the first two start from the still reference."""
-        height, width = (side * self.source.config.control_scale for side in self.work)
-        drawn = torch.from_numpy(skeleton.draw(part.pose, (height, width), "preview")).to(
-            self.device
-        )
-        gain = torch.from_numpy(part.control_strength).to(self.device, torch.float32)
-        audio = torch.from_numpy(part.audio_tokens).to(self.device)
-        still = self.reference_latents[None].expand_as(base)
-        ones = torch.ones_like(gain)
-        pose = ones if self.guidance.plain else self.guidance.pose * gain
-        scale = gain if self.guidance.plain else ones
-        sure = (validity * scale.view(-1, 1, 1, 1) ** self.source.config.gated_validity).clamp(
-            max=1
-        )
-        null = Branch(
-            share=(1 - self.guidance.audio) * ones,
+    def _branches(self, motion: Motion, segment: SegmentWarp) -> list[Branch]:
+        """Return the branches eps_0, eps_a and eps_ap of the guidance, in this order.
+
+        eps_0 and eps_a have no pose and start from the still reference. eps_ap starts from the warp.
+        """
+        guidance = self.guidance
+        control_strength = torch.from_numpy(motion.control_strength)
+        control_strength = control_strength.to(self.device, torch.float32)
+        ones = torch.ones_like(control_strength)
+        if guidance.plain:
+            pose_share = ones
+            scale = control_strength
+        else:
+            pose_share = guidance.pose * control_strength
+            scale = ones
+        scale = scale.view(-1, 1, 1, 1)
+        gate = scale**self.source.config.gated_validity
+        gated_validity = (segment.validity * gate).clamp(max=1)
+        audio = torch.from_numpy(motion.audio_tokens).to(self.device)
+        still = self.reference_latents[None].expand_as(segment.base)
+        offset = None if guidance.pose_free else self.vae.residual_of(still, segment.base)
+        without_both = Branch(
+            share=(1 - guidance.audio) * ones,
             image_latents=still,
             tokens=self.tokens,
             control=None,
             extra=None,
             scale=ones.view(-1, 1, 1, 1),
-            offset=None if self.guidance.pose == 0 else self.vae.residual_of(still, base),
+            offset=offset,
         )
-        full = Branch(
-            share=pose,
-            image_latents=base,
+        sound_only = replace(without_both, share=guidance.audio - pose_share, audio=audio)
+        with_both = Branch(
+            share=pose_share,
+            image_latents=segment.base,
             tokens=self.tokens,
-            control=drawn.permute(0, 3, 1, 2).float() / 255,
-            extra=validity_cells(sure),
-            scale=scale.view(-1, 1, 1, 1),
+            control=self._control_pictures(motion.pose),
+            extra=validity_cells(gated_validity),
+            scale=scale,
             audio=audio,
         )
-        return [null, replace(null, share=self.guidance.audio - pose, audio=audio), full]
+        return [without_both, sound_only, with_both]
 
-    def repaired(self, latents: Tensor, given: Conditions) -> Tensor:
-        """Pictures (F,3,h,w) in [0,1]: the warp plus the gated repair of denoised latents (1,F,C,h,w)."""
-        clean = self.vae.add_residual(given.base[0], latents[0])
-        generated = self.vae.decode(clean, num_frames=len(given)).sample / 2 + 0.5
-        face = warp.Points.of(
-            self.motion.pose[given.first : given.first + len(given)], self.device
-        ).face[0]
-        return blend(given.warped, generated, given.validity, face, self.vae.config.keep).clamp(
-            0, 1
-        )
+    def _control_pictures(self, pose: Pose) -> Tensor:
+        """Draw the skeletons (F,3,H,W) in [0,1]."""
+        height, width = self.work_size
+        factor = self.source.config.control_scale
+        drawn = skeleton.draw(pose, (height * factor, width * factor), "preview")
+        pictures = torch.from_numpy(drawn).to(self.device)
+        return pictures.permute(0, 3, 1, 2).float() / 255
 
-    def frames(self, latents: Tensor, given: Conditions, skip: int = 0, chunk: int = 4) -> Tensor:
-        """Frames (F-skip,3,H,W) in [0,1] at output size, full-resolution detail of the warp given back."""
-        low = self.repaired(latents, given)
-        done = []
-        for start in range(skip, len(given), chunk):
-            rows = slice(start, start + chunk)
-            pose = self.motion.pose[
-                given.first + start : given.first + min(start + chunk, len(given))
-            ]
-            high, _ = self.moved(pose, self.size)
-            done.append(detail_transfer(low[rows], given.warped[rows], high))
-        return torch.cat(done)
+    def repaired(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:
+        """Add the gated repair of denoised latents (1,F,C,h,w) to the warp: (F,3,h,w) in [0,1]."""
+        segment = _warp_of(conditions)
+        clean = self.vae.add_residual(segment.base[0], latents[0])
+        decoded = self.vae.decode(clean, num_frames=len(conditions)).sample
+        generated = decoded / 2 + 0.5
+        pose = self.motion.pose[conditions.first : conditions.first + len(conditions)]
+        face = warp.Points.of(pose, self.device).face[0]
+        keep = self.vae.config.keep
+        pictures = blend(segment.image, generated, segment.validity, face, keep)
+        return pictures.clamp(0, 1)
 
-    def preview(self, latents: Tensor, given: Conditions) -> Tensor:
-        """One picture (1,3,H,W): the middle frame of an estimate still in work, plainly enlarged."""
-        middle = len(given) // 2
-        low = self.repaired(latents, given)[middle : middle + 1]
-        return F.interpolate(low, self.size, mode="bilinear", align_corners=False)
+    def frames(self, latents: Tensor, conditions: SegmentConditions, skip: int = 0) -> Tensor:
+        """Return frames (F-skip,3,H,W) in [0,1] at output size, with the warp's detail at full size."""
+        repaired = self.repaired(latents, conditions)
+        low = _warp_of(conditions).image
+        frames = []
+        for start in range(skip, len(conditions), FULL_SIZE_CHUNK):
+            stop = min(start + FULL_SIZE_CHUNK, len(conditions))
+            pose = self.motion.pose[conditions.first + start : conditions.first + stop]
+            full_size, _ = self.warp_to(pose, self.size)
+            frames.append(detail_transfer(repaired[start:stop], low[start:stop], full_size))
+        return torch.cat(frames)
+
+    def preview(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:
+        """Return one picture (1,3,H,W): the middle frame of an estimate, plainly enlarged."""
+        middle = len(conditions) // 2
+        picture = self.repaired(latents, conditions)[middle : middle + 1]
+        return F.interpolate(picture, self.size, mode="bilinear", align_corners=False)
+
+
+def _warp_of(conditions: SegmentConditions) -> SegmentWarp:
+    if conditions.warp is None:
+        raise ValueError("these conditions are not those of a warped reference")
+    return conditions.warp

@@ -35,7 +35,7 @@ def generate(args: argparse.Namespace) -> dict:
     meter = stage_meter(args)
     pipe = load.load(args.model, how=placement(args), audio2pose=request.audio2pose)
     meter.lap("load model")
-    pipe.conditioned(request.conditioning())  # refused now, not after the analysis
+    pipe.check_conditioning(request.conditioning())  # refused now, not after the analysis
     run = analyse(args, request, pipe.settings, pipe.audio2pose, meter)
     motion = steps.tune(run.request, pipe.settings, run.analysis)
     if args.skeleton:
@@ -53,7 +53,7 @@ def estimate(request, pipe, inputs, frames: int):
 
     return cost.estimate(
         pipe, inputs.size, frames, steps=request.steps, window=request.window, overlap=request.overlap,
-        schedule=request.windows, conditioning=request.conditioning(),
+        window_mode=request.windows, conditioning=request.conditioning(),
     )  # fmt: skip
 
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from pipeline.models.consistency import ConsistencyScheduler
+from pipeline.models.windows import WindowLayout
 from pipeline.render import load
 from pipeline.render.runtime import out_of_memory, placement
 from pipeline.render.runtime.cost import estimate
-from pipeline.render.runtime.out_of_memory import Room
+from pipeline.render.runtime.out_of_memory import Attempt
 from pipeline.render.runtime.placement import Placement, place
 from tests.helpers import fake_cuda
 from tests.helpers.published import tiny_published
@@ -90,7 +91,7 @@ def test_the_published_backbone_runs_wherever_its_weights_lie(cuda, plain, offlo
 def test_in_half_precision_with_the_published_schedule_and_the_few_step_sampler(cuda, plain):
     pipe = placed(dtype="bfloat16", layout="channels-last")
     assert pipe.unet.dtype == torch.bfloat16 and np.abs(frames(pipe) - plain).mean() < 8
-    assert len(frames(pipe, schedule="published", overlap=2)) == FRAMES
+    assert len(frames(pipe, window_mode="published", overlap=2)) == FRAMES
     pipe.register_modules(scheduler=ConsistencyScheduler.from_config(pipe.scheduler.config))
     assert len(frames(pipe, num_inference_steps=2)) == FRAMES
 
@@ -115,7 +116,8 @@ def test_a_generator_of_the_device_is_taken_as_well(cuda, make):
 
 def test_weights_that_left_the_device_are_not_taken_off_it_again(cuda, plain):
     pipe = placed()
-    _, note = Room(8, 2, 1, tried=out_of_memory.LADDER.index("offload")).less(pipe)
+    tried = out_of_memory.LADDER.index("offload")
+    note = Attempt(WindowLayout(8, 2, lead=1), tried).with_less_memory(pipe).note
     assert (
         "main memory" in note and pipe.placed.offload == "group" and not placement.may_offload(pipe)
     )
@@ -148,7 +150,7 @@ def test_xformers_sees_the_places_of_frames_alone_and_can_be_left_again(cuda, pl
     library.ops.memory_efficient_attention = broken
     assert placement.choose_attention(pipe, "auto", "cuda") == "sdpa"
     with pytest.raises(
-        ValueError, match=r"cannot be used here \(No operator found\); use --attention sdpa$"
+        ValueError, match=r"cannot be used here \(No operator found\); use `attention` sdpa$"
     ):
         placement.choose_attention(pipe, "xformers", "cuda")
 
@@ -165,7 +167,9 @@ def test_free_memory_counts_what_is_cached_and_what_the_weights_hold_once(cuda, 
 def test_a_pipeline_is_not_offloaded_for_the_room_that_it_takes_itself(cuda, monkeypatch):
     pipe, other = tiny_published(), tiny_published()
     held = sum(placement.weights_gb(pipe).values()) * 1e9
-    monkeypatch.setattr(placement, "HEAVY", 0)  # as a large model, whose activations need nothing
+    monkeypatch.setattr(
+        placement, "LARGE_UNET_PARAMETERS", 0
+    )  # as a large model, whose activations need nothing
     monkeypatch.setattr(placement, "ACTIVATIONS_GB", 0.0)
     for free in (1.5 * held, 0.5 * held):  # before and after its weights came
         monkeypatch.setattr(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.models.windows import WindowLayout
 from pipeline.render.runtime import out_of_memory, placement
-from pipeline.render.runtime.out_of_memory import Room
+from pipeline.render.runtime.out_of_memory import Attempt
 from tests.helpers.published import tiny_published
 from tests.helpers.tiny import motion, portrait
 
@@ -70,7 +71,7 @@ def test_windows_become_smaller_and_finished_segments_stay(pipe):
 def test_the_end_is_one_sentence_with_the_remedy_and_keeps_what_is_done(pipe):
     short_of_memory(pipe, lambda call, rows: call <= 2 * 3)
     frames, notes, failed = render(pipe, 20, window=8, overlap=2)
-    assert 0 < len(frames) < 20 and "--offload group" in failed and "\n" not in failed
+    assert 0 < len(frames) < 20 and "`offload` group" in failed and "\n" not in failed
     assert not pipe.unet.down_blocks[0]._forward_hooks
 
 
@@ -78,25 +79,28 @@ def test_offload_is_tried_on_a_device_that_has_it(pipe, monkeypatch):
     tried = []
     monkeypatch.setattr(pipe, "placed", placement.Placement("cuda", offload="none"), raising=False)
     monkeypatch.setattr(placement, "offload", lambda pipe, how, device: tried.append((how, device)))
-    room, notes = Room(24, 6, 1), []
+    attempt, notes = Attempt(WindowLayout(24, 6, lead=1)), []
     with pytest.raises(ValueError, match="even for windows of 6"):
         for _ in range(9):
-            room, note = room.less(pipe)
-            notes.append(note)
+            attempt = attempt.with_less_memory(pipe)
+            notes.append(attempt.note)
     assert tried == [("group", "cpu")]
     assert not placement.may_offload(pipe)  # nor for the next clip
     assert [note.split()[3] for note in notes] == ["trying", "windows", "weights", "windows"]
-    assert (room.window, room.overlap) == (6, 1)
+    assert (attempt.layout.window, attempt.layout.overlap) == (6, 1)
 
 
 def test_the_held_rows_follow_a_smaller_overlap():
-    from pipeline.render.svd.denoising import trimmed
+    from pipeline.render.svd.denoising import take_held_rows
 
     latents = torch.arange(6.0).view(1, 6, 1, 1, 1)
-    assert trimmed(latents, Room(4, 2, 1)).flatten().tolist() == [0, 4, 5]
-    assert trimmed(latents, Room(4, 0, 1)).flatten().tolist() == [0]
-    assert trimmed(latents, Room(4, 0, 0)) is None and trimmed(None, Room(4, 2, 1)) is None
-    assert out_of_memory.SMALLEST > 2
+    assert take_held_rows(latents, WindowLayout(4, 2, 1)).flatten().tolist() == [0, 4, 5]
+    assert take_held_rows(latents, WindowLayout(4, 0, 1)).flatten().tolist() == [0]
+    assert (
+        take_held_rows(latents, WindowLayout(4, 0, 0)) is None
+        and take_held_rows(None, WindowLayout(4, 2, 1)) is None
+    )
+    assert out_of_memory.SMALLEST_WINDOW_ROWS > 2
 
 
 def test_frames_are_decoded_fewer_at_a_time_and_nothing_is_denoised_again(

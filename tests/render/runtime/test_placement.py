@@ -19,10 +19,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from pipeline.evaluation.bench import backbone
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.interaction import AudioVideoInteraction
+from pipeline.models.windows import WindowLayout
 from pipeline.render.runtime import cost, placement
-from pipeline.render.runtime.out_of_memory import Room
-from pipeline.render.runtime.placement import Placement, fitting, place
-from pipeline.render.svd.denoising import SCHEDULES, plan_segments, published_windows
+from pipeline.render.runtime.placement import Placement, choose_fitting_offload, place
+from pipeline.render.svd.denoising import (
+    JointWindows,
+    PublishedWindows,
+    plan_published_windows,
+    plan_segments,
+)
 from pipeline.studio.cli import main
 from tests.helpers.published import small_unet, tiny_published, write_set
 from tests.helpers.tiny import motion, portrait, tiny_pipeline
@@ -111,8 +116,8 @@ def test_everything_of_the_published_model_runs_on_the_device_of_the_weights(els
     placement.set_dtype(pipe, torch.float16)
     for part in (pipe.unet, pipe.controlnext, pipe.vae, pipe.reference_tokens, pipe.condition):
         part.to("meta")
-    schedule = "published" if name == "published" else "joint"
-    options = {"num_inference_steps": 2, "window": 4, "overlap": 2, "schedule": schedule}
+    window_mode = "published" if name == "published" else "joint"
+    options = {"num_inference_steps": 2, "window": 4, "overlap": 2, "window_mode": window_mode}
     noise = torch.Generator().manual_seed(0)
     with OneDevice():
         steps = list(
@@ -144,7 +149,7 @@ def test_without_xformers_attention_is_pytorchs_and_asking_for_it_is_one_sentenc
     chosen, *told = done.stdout.splitlines()
     assert chosen == "sdpa" and len(told) == 1, done.stderr
     assert told[0].startswith("xformers attention was asked for but cannot be used here (Refer to")
-    assert told[0].endswith("use --attention sdpa")
+    assert told[0].endswith("use `attention` sdpa")
 
 
 def test_pytorchs_attention_takes_the_place_of_xformers_chosen_before(monkeypatch):
@@ -171,7 +176,7 @@ def test_pytorchs_attention_takes_the_place_of_xformers_chosen_before(monkeypatc
 
     monkeypatch.setattr(Attention, "set_use_memory_efficient_attention_xformers", broken)
     assert placement.choose_attention(pipe, "auto", "cuda") == "sdpa"
-    with pytest.raises(ValueError, match=r"\(no kernel\); use --attention sdpa"):
+    with pytest.raises(ValueError, match=r"\(no kernel\); use `attention` sdpa"):
         placement.choose_attention(pipe, "xformers", "cuda")
 
 
@@ -209,8 +214,12 @@ def test_compiled_blocks_still_take_the_control_of_each_call():
 
 def test_offload_is_chosen_by_free_memory():
     sizes = [3.05, 1.26, 0.2]
-    assert [fitting(sizes, free) for free in (80, 10, 4)] == ["none", "model", "group"]
-    assert fitting([0.03, 0.01], 0.5) == "none"
+    assert [choose_fitting_offload(sizes, free) for free in (80, 10, 4)] == [
+        "none",
+        "model",
+        "group",
+    ]
+    assert choose_fitting_offload([0.03, 0.01], 0.5) == "none"
     assert placement.choose_offload(tiny_published(), "auto", "cpu") == "none"
 
 
@@ -236,10 +245,14 @@ def test_operations_are_those_that_pytorch_counts():
     zeros = functools.partial(torch.zeros, device="meta")
     with FlopCounterMode(display=False) as counter:
         unet(zeros(1, 3, 8, 32, 16), zeros(()), zeros(1, 1, 32), zeros(1, 3))
-    assert cost.operations(unet, 32, 16) == pytest.approx(counter.get_total_flops() / 3, rel=0.05)
+    assert cost.count_unet_operations(unet, 32, 16) == pytest.approx(
+        counter.get_total_flops() / 3, rel=0.05
+    )
     with FlopCounterMode(display=False) as counter:
         vae.decode(zeros(2, 4, 8, 8), num_frames=2)
-    assert cost.decoding(vae, 8, 8) == pytest.approx(counter.get_total_flops() / 2, rel=0.1)
+    assert cost.count_decoder_operations(vae, 8, 8) == pytest.approx(
+        counter.get_total_flops() / 2, rel=0.1
+    )
 
 
 def test_the_estimate_grows_as_it_should_and_says_when_it_does_not_fit():
@@ -260,11 +273,12 @@ def test_the_estimate_grows_as_it_should_and_says_when_it_does_not_fit():
 
 
 def test_rows_of_all_windows_are_counted():
-    room = Room(4, 1, 1)
     assert plan_segments(7, 3, 1) == [(0, 7)]
-    assert SCHEDULES["joint"].rows(7, room) == 3 * 4
+    assert JointWindows(WindowLayout(4, 1, lead=1)).rows(7) == 3 * 4
     assert (
-        SCHEDULES["published"].rows(7, Room(4, 2, 1)) == 4 * len(published_windows(8, 4, 2)) == 12
+        PublishedWindows(WindowLayout(4, 2, lead=1)).rows(7)
+        == 4 * len(plan_published_windows(8, 4, 2))
+        == 12
     )
 
 

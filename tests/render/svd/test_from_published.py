@@ -267,8 +267,8 @@ def test_the_consistency_sampler_visits_the_distilled_levels_and_noises_anew():
 def test_published_windows_refuse_a_sampler_that_adds_noise():
     pipe = tiny_published()
     pipe.register_modules(scheduler=ConsistencyScheduler.from_config(pipe.scheduler.config))
-    with pytest.raises(ValueError, match="use --windows joint"):
-        next(pipe.render(portrait(), motion(2), schedule="published"))
+    with pytest.raises(ValueError, match="use `windows` joint"):
+        next(pipe.render(portrait(), motion(2), window_mode="published"))
 
 
 def test_the_few_step_file_is_as_large_as_the_whole_unet_in_float32(data):

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.models.denoiser import TIME_IDS, prepare_scheduler
 from pipeline.models.interaction import AudioVideoInteraction
-from pipeline.render.svd.conditions import Guidance, adjusted
+from pipeline.render.svd.conditions import DecoupledGuidance, reconfigure
 from pipeline.render.svd.warped_reference import WarpedReference
 from pipeline.studio import request as request_module
 from pipeline.studio import steps
@@ -42,12 +42,12 @@ def spoken(frames: int = FRAMES, seed: int = 0):
     )
 
 
-def shot(
+def opened(
     pipe, moves, audio: float = 1.0, pose: float = 1.0, condition: WarpedReference | None = None
 ):
     asked = {"audio_guidance": audio, "pose_guidance": pose}
-    condition = condition or adjusted(pipe.condition, asked)
-    return condition.shot(portrait(), moves, (128, 96), pipe.vae, pipe.reference_tokens)
+    condition = condition or reconfigure(pipe.condition, asked)
+    return condition.open(portrait(), moves, (128, 96), pipe.vae, pipe.reference_tokens)
 
 
 def rendered(pipe, moves, **options) -> np.ndarray:
@@ -59,12 +59,12 @@ def rendered(pipe, moves, **options) -> np.ndarray:
 def test_plain_guidance_is_one_evaluation_and_the_gain_scales_control_and_validity(pipe) -> None:
     gain = np.array([0.5, 1.0, 1.2, 1.0])
     moves = replace(spoken(), control_strength=gain)
-    (plain,) = shot(pipe, moves).conditions(0, FRAMES).branches
+    (plain,) = opened(pipe, moves).conditions(0, FRAMES).branches
     assert plain.share.tolist() == [1] * FRAMES and plain.scale.flatten().tolist() == pytest.approx(
         gain
     )
     condition = WarpedReference(64, gated_validity=1.0)
-    (gated,) = shot(pipe, moves, condition=condition).conditions(0, FRAMES).branches
+    (gated,) = opened(pipe, moves, condition=condition).conditions(0, FRAMES).branches
     assert torch.allclose(gated.extra[0], 0.5 * plain.extra[0])
     assert torch.equal(gated.extra[1::2], plain.extra[1::2]) and gated.extra.max() <= 1
 
@@ -74,14 +74,14 @@ CASES = [(1, 1, 1), (1, 0, 1), (2, 1, 3), (0, 1, 3), (1, 2, 2), (0, 0, 1)]
 
 @pytest.mark.parametrize(("audio", "pose", "count"), CASES)
 def test_shares_add_up_and_idle_branches_are_left_out(pipe, audio, pose, count) -> None:
-    given = shot(pipe, spoken(), audio, pose).conditions(0, FRAMES)
+    given = opened(pipe, spoken(), audio, pose).conditions(0, FRAMES)
     assert len(given.branches) == count
     assert sum(branch.share for branch in given.branches).tolist() == pytest.approx([1] * FRAMES)
 
 
 def test_the_sliders_gain_acts_on_the_pose_term_alone(pipe) -> None:
     gain = np.array([0.8, 1.0, 1.2, 1.0])
-    given = shot(pipe, replace(spoken(), control_strength=gain), 1.5, 1.0).conditions(0, FRAMES)
+    given = opened(pipe, replace(spoken(), control_strength=gain), 1.5, 1.0).conditions(0, FRAMES)
     null, sound, full = given.branches
     assert (
         null.audio is None
@@ -99,22 +99,22 @@ def test_the_sliders_gain_acts_on_the_pose_term_alone(pipe) -> None:
 
 def test_a_branch_with_another_base_is_the_same_denoiser_in_the_common_base(pipe) -> None:
     """The output plus base is what an evaluation wholly in the still reference's base gives."""
-    given = shot(pipe, spoken(), 2.0, 1.0).conditions(0, FRAMES)
+    given = opened(pipe, spoken(), 2.0, 1.0).conditions(0, FRAMES)
     branch = given.branches[1]
     scheduler = prepare_scheduler(pipe.scheduler, 4)
     sigma, time = scheduler.sigmas[2], scheduler.timesteps[2]
-    truth = torch.randn(given.base.shape, generator=torch.Generator().manual_seed(0))
-    noise = torch.randn(given.base.shape, generator=torch.Generator().manual_seed(1))
+    truth = torch.randn(given.warp.base.shape, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(given.warp.base.shape, generator=torch.Generator().manual_seed(1))
     still = branch.image_latents
     with torch.no_grad():
         common = _run(
-            pipe, branch, pipe.vae.residual_of(truth, given.base) + sigma * noise, sigma, time
+            pipe, branch, pipe.vae.residual_of(truth, given.warp.base) + sigma * noise, sigma, time
         )
         alone = replace(branch, offset=None)
         own = _run(pipe, alone, pipe.vae.residual_of(truth, still) + sigma * noise, sigma, time)
-    one = pipe.vae.add_residual(given.base, common)
+    one = pipe.vae.add_residual(given.warp.base, common)
     two = pipe.vae.add_residual(still, own)
-    assert (still - given.base).abs().max() > 0.1
+    assert (still - given.warp.base).abs().max() > 0.1
     assert (one - two).abs().max() < 1e-3
 
 
@@ -123,7 +123,9 @@ def _run(pipe, branch, state, sigma, time):
 
     with controlled(pipe.unet, pipe.controlnext, pipe.interaction) as injection:
         scaled = state / (sigma**2 + 1).sqrt()
-        return pipe._evaluate(injection, branch, list(range(FRAMES)), scaled, time, TIME_IDS)
+        return pipe.denoiser.evaluate(
+            injection, branch, list(range(FRAMES)), scaled, time, TIME_IDS
+        )
 
 
 def test_sound_reaches_the_pictures_and_guidance_changes_them(pipe) -> None:
@@ -138,12 +140,12 @@ def test_pose_free_by_the_network_heeds_no_pose_and_starts_from_the_picture(pipe
     free = rendered(pipe, moves, pose_guidance=0.0)
     assert np.array_equal(free, rendered(pipe, other, pose_guidance=0.0))
     assert not np.array_equal(free, rendered(pipe, spoken(seed=1), pose_guidance=0.0))
-    given = shot(pipe, moves, 1, 0).conditions(0, FRAMES)
+    given = opened(pipe, moves, 1, 0).conditions(0, FRAMES)
     (branch,) = given.branches
     assert (
         branch.control is None
         and branch.offset is None
-        and torch.equal(branch.image_latents, given.base)
+        and torch.equal(branch.image_latents, given.warp.base)
     )
 
 
@@ -168,7 +170,7 @@ def test_requests_translate_pose_free_and_refuse_a_driving_video_with_it() -> No
     with pytest.raises(ValueError, match="leave out `driving`"):
         request_module.Request("a.png", "b.wav", driving="c.mp4", pose_free="network")
     with pytest.raises(ValueError, match="audio guidance"):
-        Guidance(audio=float("nan"))
+        DecoupledGuidance(audio=float("nan"))
 
 
 def test_saved_with_an_interaction_it_loads_again_and_without_one_it_has_none(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.render.runtime.out_of_memory import Room
-from pipeline.render.svd.denoising import SCHEDULES, Task, published_windows
+from pipeline.models.denoiser import prepare_scheduler
+from pipeline.models.windows import WindowLayout
+from pipeline.render.svd.denoising import PublishedWindows, denoise, plan_published_windows
 from tests.helpers.published import small_pipeline, tiny_published
 from tests.helpers.tiny import motion, portrait
 
@@ -37,18 +38,20 @@ def test_the_whole_published_loop_is_matched(parity):
     pipe = small_pipeline(min_guidance=1.5, max_guidance=3.0, decode_chunk=2, decode_overlap=0)
     generator = torch.Generator().manual_seed(1234)
     moves = motion(7)
-    shot = pipe.condition.shot(
+    clip = pipe.condition.open(
         parity["ref"].numpy(), moves, (128, 64), pipe.vae, pipe.reference_tokens, generator
     )
-    assert (shot.tokens[0] - parity["image_embeds"][1]).abs().max() <= 1e-5
-    assert (shot.latents[0] - parity["image_latents"][1]).abs().max() <= 1e-4
-    given = shot.given(parity["poses"].permute(0, 3, 1, 2), torch.ones(8), 0)
+    assert (clip.tokens[0] - parity["image_embeds"][1]).abs().max() <= 1e-5
+    assert (clip.latents[0] - parity["image_latents"][1]).abs().max() <= 1e-4
+    given = clip.conditions_of(parity["poses"].permute(0, 3, 1, 2), torch.ones(8), 0)
     assert given.time_ids == pytest.approx(tuple(parity["call0_ids"][0].tolist()))
-    assert published_windows(8, 4, 2) == [(0, 4), (2, 6), (4, 8)]
-    task = Task(shot, 7, SCHEDULES["published"], 3, generator, None)
-    latents = list(task.schedule.sample(pipe, task, given, Room(4, 2, 1), None))[-1]
+    assert plan_published_windows(8, 4, 2) == [(0, 4), (2, 6), (4, 8)]
+    windows = PublishedWindows(WindowLayout(4, 2, lead=1))
+    scheduler = prepare_scheduler(pipe.scheduler, 3)
+    noise = clip.noise(8, generator)
+    *_, latents = denoise(pipe.denoiser, windows, scheduler, given, noise, generator=generator)
     assert (latents - parity["latents"]).abs().max() <= 2e-3
-    frames = shot.frames(latents, replace(given, lead=0))
+    frames = clip.frames(latents, replace(given, lead=0))
     want = (parity["frames"][0].permute(1, 0, 2, 3) / 2 + 0.5).clamp(0, 1)
     assert (frames - want).abs().max() <= 1e-3  # 2e-3 in [-1, 1]
 
@@ -56,7 +59,7 @@ def test_the_whole_published_loop_is_matched(parity):
 def test_the_default_schedule_has_as_many_frames_as_rows_and_repeats_itself(pipe):
     first, second = rendered(pipe, motion(8)), rendered(pipe, motion(8))
     assert first.shape == (8, 64, 64, 3) and np.array_equal(first, second)
-    assert not np.array_equal(first, rendered(pipe, motion(8), schedule="published", overlap=2))
+    assert not np.array_equal(first, rendered(pipe, motion(8), window_mode="published", overlap=2))
 
 
 @pytest.mark.slow
@@ -64,7 +67,9 @@ def test_the_default_schedule_has_as_many_frames_as_rows_and_repeats_itself(pipe
 def test_every_length_comes_out_whole_by_both_schedules(pipe, frames, window, overlap):
     options = {"window": window, "num_inference_steps": 1}
     assert len(rendered(pipe, motion(frames), overlap=overlap, **options)) == frames
-    assert len(rendered(pipe, motion(frames), overlap=2, schedule="published", **options)) == frames
+    assert (
+        len(rendered(pipe, motion(frames), overlap=2, window_mode="published", **options)) == frames
+    )
 
 
 def counted(pipe, moves, **options) -> list[tuple]:
@@ -118,16 +123,16 @@ def test_conditions_that_a_model_lacks_are_named(pipe):
 
     with pytest.raises(ValueError, match="no motion_bucket_id"):
         list(tiny_pipeline().render(portrait(), motion(2), conditioning={"motion_bucket_id": 60}))
-    with pytest.raises(ValueError, match="schedule is 'random'"):
-        rendered(pipe, motion(2), schedule="random")
-    with pytest.raises(ValueError, match="this schedule needs 1 to 3"):
-        rendered(pipe, motion(9), schedule="published", overlap=0)
+    with pytest.raises(ValueError, match="window_mode is 'random'"):
+        rendered(pipe, motion(2), window_mode="random")
+    with pytest.raises(ValueError, match="published windows need 1 to 3"):
+        rendered(pipe, motion(9), window_mode="published", overlap=0)
 
 
 def test_guidance_rises_over_a_window_and_the_shares_add_up_to_one():
     pipe = tiny_published(min_guidance=1.5, max_guidance=3.0)
-    shot = pipe.condition.shot(portrait(), motion(7), (64, 64), pipe.vae, pipe.reference_tokens)
-    without, given = shot.conditions(0, 7).branches
+    clip = pipe.condition.open(portrait(), motion(7), (64, 64), pipe.vae, pipe.reference_tokens)
+    without, given = clip.conditions(0, 7).branches
     assert given.shares([0, 4, 5, 6]).tolist() == pytest.approx([1.5, 2.0, 2.5, 3.0])
     assert (given.shares([0, 4, 5, 6]) + without.shares([0, 4, 5, 6])).tolist() == pytest.approx(
         [1.0] * 4
@@ -137,19 +142,19 @@ def test_guidance_rises_over_a_window_and_the_shares_add_up_to_one():
 
 @torch.no_grad()
 def test_chunks_with_overlap_blend_what_one_chunk_shows_and_skipped_rows_are_neighbours(pipe):
-    shot = pipe.condition.shot(portrait(), motion(9), (64, 64), pipe.vae, pipe.reference_tokens)
-    given = shot.conditions(0, 9)
+    clip = pipe.condition.open(portrait(), motion(9), (64, 64), pipe.vae, pipe.reference_tokens)
+    given = clip.conditions(0, 9)
     latents = torch.randn(1, 10, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    frames = shot.frames(latents, given)
+    frames = clip.frames(latents, given)
     assert frames.shape == (9, 3, 64, 64) and frames.min() >= 0 and frames.max() <= 1
     assert torch.equal(
-        frames[0], shot.decode(latents[0, 1:5])[0]
+        frames[0], clip.decode(latents[0, 1:5])[0]
     )  # only its own chunk shows frame 0
-    two = shot.decode(latents[0, 1:5])[3] / 2 + shot.decode(latents[0, 4:8])[0] / 2
+    two = clip.decode(latents[0, 1:5])[3] / 2 + clip.decode(latents[0, 4:8])[0] / 2
     assert (frames[3] - two).abs().max() < 1e-5
-    later = shot.frames(latents, given, skip=2)
+    later = clip.frames(latents, given, skip=2)
     assert later.shape == (7, 3, 64, 64)
-    assert (later[:2] - shot.decode(latents[0, 2:6])[1:3]).abs().max() < 1e-5
+    assert (later[:2] - clip.decode(latents[0, 2:6])[1:3]).abs().max() < 1e-5
 
 
 def test_a_small_face_and_a_large_one_are_promised_different_things(pipe):

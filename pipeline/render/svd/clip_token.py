@@ -1,0 +1,56 @@
+"""The CLIP token of the reference image, as SVD's own pipeline makes it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def image_token(picture: Tensor, encoder: nn.Module) -> Tensor:
+    """Return the CLIP token (1,1,D) of a picture (1,3,H,W) in [-1,1], shrunk to a square."""
+    side = encoder.config.image_size
+    small = resize_with_antialiasing(picture.float(), (side, side)) / 2 + 0.5
+    mean = torch.tensor(CLIP_MEAN, device=small.device).view(1, 3, 1, 1)
+    std = torch.tensor(CLIP_STD, device=small.device).view(1, 3, 1, 1)
+    normalized = (small - mean) / std
+    output = encoder(normalized.to(encoder.dtype))
+    return output.image_embeds[:, None].float()
+
+
+def resize_with_antialiasing(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize pictures (N,C,H,W) to (N,C,h,w): a Gaussian blur, then bicubic interpolation.
+
+    This is how SVD's pipeline shrinks pictures. Nothing is blurred along a side that does not shrink.
+    """
+    height, width = picture.shape[-2:]
+    column = _gaussian_kernel(height / size[0]).to(picture)
+    row = _gaussian_kernel(width / size[1]).to(picture)
+    blurred = _convolve(picture, row[None])
+    blurred = _convolve(blurred, column[:, None])
+    return F.interpolate(blurred, size=size, mode="bicubic", align_corners=True)
+
+
+def _gaussian_kernel(shrink: float) -> Tensor:
+    """Return the blur's kernel (k,) for a side that shrinks by this factor; k is odd."""
+    # scikit-image's rule for the deviation, cut off after two deviations to each side
+    sigma = max((shrink - 1.0) / 2.0, 0.001)
+    length = int(max(4.0 * sigma, 3))
+    if length % 2 == 0:
+        length += 1
+    x = torch.arange(length, dtype=torch.float32) - length // 2
+    weights = torch.exp(-x.square() / (2 * torch.tensor(sigma).square()))
+    return weights / weights.sum()
+
+
+def _convolve(picture: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve every channel of pictures (N,C,H,W) with one kernel (a,b), mirrored at the borders."""
+    channels = picture.shape[1]
+    rows, columns = kernel.shape
+    margins = (columns // 2, columns // 2, rows // 2, rows // 2)
+    padded = F.pad(picture, margins, mode="reflect")
+    weights = kernel.expand(channels, 1, rows, columns)
+    return F.conv2d(padded, weights, groups=channels)
