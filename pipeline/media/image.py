@@ -15,8 +15,10 @@ from pipeline.values import InputError
 MIN_SIDE = 64
 MAX_PIXELS = 64e6
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
+BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # Whatever Pillow raises for a damaged file
 BROKEN = (
+    *BOMB,
     OSError,
     SyntaxError,
     ValueError,
@@ -24,9 +26,9 @@ BROKEN = (
     struct.error,
     zlib.error,
     EOFError,
+    IndexError,
     OverflowError,
 )
-BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 FRACTION_SLACK = 1e-3  # resampling leaves fractions a little below 0 or above 1
 
 
@@ -58,7 +60,7 @@ def is_picture(path: str | Path) -> bool:
     try:
         with Image.open(source, formats=_formats()) as image:
             return getattr(image, "n_frames", 1) == 1
-    except (*BROKEN, *BOMB):
+    except BROKEN:
         return False
 
 

@@ -1,5 +1,6 @@
 """media, animations and folders of frames: in by time, out with what the format can keep."""
 
+import contextlib
 import logging
 import struct
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from pipeline import media
 from pipeline.media import animation_headers, animation_writer, pose_files
-from pipeline.values import Video
+from pipeline.values import InputError, Video
 from tests.helpers.media_files import disc, frames_of, tone
 from tests.helpers.stick_person import figure
 
@@ -247,6 +248,19 @@ def test_a_damaged_header_gets_a_sentence(tmp_path, suffix, length):
     with pytest.raises(ValueError, match="whole frame|damaged|cannot be read|still") as caught:
         media.read_video(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_any_changed_byte_gives_a_result_or_a_sentence(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    save_animation(path, 3, 100)
+    whole = path.read_bytes()
+    for place in range(min(len(whole), 150)):
+        for value in (0x00, 0x21, 0xFF):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            for read in (media.is_picture, media.read_settings, frames_of):
+                with contextlib.suppress(InputError):
+                    read(path)
 
 
 def test_huge_animations_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
