@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from importlib import import_module
-from typing import Protocol
 
-import numpy as np
+from pipeline.analysis.detectors.protocol import Detector
+from pipeline.values import InputError
 
-from pipeline.values import Detection, InputError, Video
+__all__ = ["CLASSES", "DEFAULT", "Detector", "load"]
 
 DEFAULT = "holistic"
-CLASSES = {
+CLASSES = {  # name -> module of this package, class
     "holistic": ("holistic", "Holistic"),
     "dwpose": ("dwpose", "DWPose"),
     "openpose": ("openpose", "OpenPose"),
 }
 
 
-class Detector(Protocol):
-    """What every detector offers. `version` changes whenever its results change, so that caches know."""
-
-    name: str
-    version: str
-
-    def image(self, image: np.ndarray) -> Detection:
-        """All people of a picture (H, W, 3) uint8, largest first, each a pose of one frame with a mask."""
-
-    def video(self, video: Video) -> Generator[int, None, Detection]:
-        """Yields the number of frames done; returns all people, largest first, each as long as the clip."""
-
-
 def load(name: str = DEFAULT) -> Detector:
-    """The detector of that name, its library imported and checked."""
+    """Load the detector of that name; import its library and check it."""
     if name not in CLASSES:
         raise InputError(
             f"detector {name!r} is not one of {', '.join(CLASSES)}; choose one of these"
         )
-    module, cls = CLASSES[name]
-    return getattr(import_module(f".{module}", __name__), cls)()
+    module_name, class_name = CLASSES[name]
+    module = import_module(f"{__name__}.{module_name}")
+    detector_class = getattr(module, class_name)
+    return detector_class()

@@ -11,77 +11,83 @@ import tempfile
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from pipeline.analysis.detectors.protocol import Detector
 from pipeline.values import Detection, InputError, Pose, Video
 
-if TYPE_CHECKING:
-    from pipeline.analysis.detectors import Detector
-
-MAX_BYTES = 2 * 1024**3  # oldest entries go first beyond this
-MASK_LEVELS = 255  # masks are kept as 8-bit PNG: a step of 0.004 is below what the cut-out shows
+MAX_BYTES = 2 * 1024**3  # beyond it the entries that were not used for longest go
+MASK_LEVELS = (
+    255  # masks are kept as 8-bit PNG: a step of 0.004 is below what the mask's edge shows
+)
 
 log = logging.getLogger(__name__)
 
 
 def folder() -> Path:
-    """Where detections are kept: APV_CACHE, or the user's cache folder."""
-    own = os.environ.get("APV_CACHE")
-    if own:
-        return Path(own).expanduser() / "detections"
+    """Return the folder of kept detections: in APV_CACHE, or in the user's cache folder."""
+    chosen = os.environ.get("APV_CACHE")
+    if chosen:
+        return Path(chosen).expanduser() / "detections"
     from platformdirs import user_cache_dir
 
     return Path(user_cache_dir("apv-studio")) / "detections"
 
 
 def image(detector: Detector, picture: np.ndarray) -> Detection:
-    """The detector's answer for a picture (H, W, 3), the same bit for bit whether it was kept or is new."""
+    """Detect people in a picture (H,W,3); a new result equals a kept one bit for bit."""
     content = hashlib.sha256(repr(picture.shape).encode())
     content.update(np.ascontiguousarray(picture))
     entry = _entry(detector, f"image-{content.hexdigest()}")
     kept = _read(entry)
-    if kept is None:
-        found = detector.image(picture)
-        kept = replace(
-            found, masks=tuple(_rounded(mask) / np.float32(MASK_LEVELS) for mask in found.masks)
-        )
-        _write(entry, kept)
-    return kept
+    if kept is not None:
+        return kept
+    detection = detector.image(picture)
+    masks = tuple(_levels(mask) / np.float32(MASK_LEVELS) for mask in detection.masks)
+    detection = replace(detection, masks=masks)
+    _write(entry, detection)
+    return detection
 
 
 def video(detector: Detector, video: Video, key: str | None) -> Generator[int, None, Detection]:
-    """Yields frames done and returns the detection; `key` names content, fps and size; None = not kept."""
-    entry = None if key is None else _entry(detector, f"video-{key}")
-    kept = None if entry is None else _read(entry)
+    """Detect people in a clip: yield the frames done, return the detection.
+
+    key: names the clip's content, frame rate and size; None = the detection is not kept.
+    """
+    if key is None:
+        return (yield from detector.video(video))
+    entry = _entry(detector, f"video-{key}")
+    kept = _read(entry)
     if kept is not None:
         if kept.people:
             yield len(kept.people[0])
         return kept
-    found = yield from detector.video(video)
-    if entry is not None:
-        _write(entry, found)
-    return found
+    detection = yield from detector.video(video)
+    _write(entry, detection)
+    return detection
 
 
 def _entry(detector: Detector, key: str) -> Path:
-    name = hashlib.sha256(f"{detector.name}/{detector.version}/{key}".encode()).hexdigest()
-    return folder() / name
+    """Return the folder of one detection."""
+    name = f"{detector.name}/{detector.version}/{key}"
+    return folder() / hashlib.sha256(name.encode()).hexdigest()
 
 
 def _read(entry: Path) -> Detection | None:
-    """The kept detection, or None where there is none or it is damaged; a damaged one is removed."""
+    """Read a kept detection; None where there is none or it is damaged; a damaged one is removed."""
     if not entry.is_dir():
         return None
     try:
-        index = json.loads((entry / "index.json").read_text(encoding="utf-8"))
-        people, masks = int(index["people"]), int(index["masks"])
+        text = (entry / "index.json").read_text(encoding="utf-8")
+        index = json.loads(text)
+        people = int(index["people"])
+        masks = int(index["masks"])
         notes = tuple(str(note) for note in index["notes"])
         poses = tuple(Pose.load(entry / f"{i}.npz") for i in range(people))
         pictures = tuple(_read_mask(entry / f"{i}.png") for i in range(masks))
-        os.utime(entry)  # used just now: goes last when the folder is trimmed
+        os.utime(entry)  # used just now: it is the last to go when the folder is trimmed
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("a damaged cache entry is ignored and made anew: %s", error)
         shutil.rmtree(entry, ignore_errors=True)
@@ -90,50 +96,62 @@ def _read(entry: Path) -> Detection | None:
 
 
 def _read_mask(path: Path) -> np.ndarray:
-    mask = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
+    """Read a mask (H,W) float32 in [0, 1]."""
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    levels = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
+    if levels is None:
         raise InputError(f"{path.name} is not a picture")
-    return mask / np.float32(MASK_LEVELS)
+    return levels / np.float32(MASK_LEVELS)
 
 
-def _rounded(mask: np.ndarray) -> np.ndarray:
+def _levels(mask: np.ndarray) -> np.ndarray:
+    """Round a mask in [0, 1] to MASK_LEVELS."""
     return np.round(mask * MASK_LEVELS).astype(np.uint8)
 
 
-def _write(entry: Path, found: Detection) -> None:
-    """Keeps a detection, all or nothing; a full or read-only disk only costs the next run its time."""
+def _write(entry: Path, detection: Detection) -> None:
+    """Keep a detection, all or nothing; a full or read-only disk only costs the next run its time."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".new-", dir=entry.parent))
+        unfinished = Path(tempfile.mkdtemp(prefix=".new-", dir=entry.parent))
     except OSError as error:
         log.warning("detections cannot be kept in %s: %s", entry.parent, error)
         return
     try:
-        for i, pose in enumerate(found.people):
-            pose.save(work / f"{i}.npz")
-        for i, mask in enumerate(found.masks):
-            (work / f"{i}.png").write_bytes(cv2.imencode(".png", _rounded(mask))[1].tobytes())
-        index = {"people": len(found.people), "masks": len(found.masks), "notes": list(found.notes)}
-        (work / "index.json").write_text(json.dumps(index), encoding="utf-8")
-        work.rename(entry)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # also where another process was first: its entry is as good
+        _write_files(unfinished, detection)
+        unfinished.rename(entry)
+    # OSError also where another process was first: its entry is as good
+    except (OSError, ValueError) as error:
         log.info("a detection is not kept: %s", error)
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
     _trim(entry.parent, keep=entry)
 
 
+def _write_files(place: Path, detection: Detection) -> None:
+    """Write poses, masks and the index into a folder."""
+    for i, pose in enumerate(detection.people):
+        pose.save(place / f"{i}.npz")
+    for i, mask in enumerate(detection.masks):
+        _, png = cv2.imencode(".png", _levels(mask))
+        (place / f"{i}.png").write_bytes(png.tobytes())
+    index = {
+        "people": len(detection.people),
+        "masks": len(detection.masks),
+        "notes": list(detection.notes),
+    }
+    (place / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
 def _trim(root: Path, keep: Path) -> None:
-    """Removes the entries that were not used for longest until the folder holds at most MAX_BYTES."""
+    """Remove the entries that were not used for longest until the folder holds at most MAX_BYTES."""
     entries = []
     for entry in root.iterdir():
         try:
             size = sum(file.stat().st_size for file in entry.iterdir())
-            entries.append((entry.stat().st_mtime, size, entry))
+            last_use = entry.stat().st_mtime
         except OSError:  # another process removed it meanwhile
             continue
+        entries.append((last_use, size, entry))
     total = sum(size for _, size, _ in entries)
     for _, size, entry in sorted(entries):
         if total <= MAX_BYTES:

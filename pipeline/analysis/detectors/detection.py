@@ -13,14 +13,16 @@ import numpy as np
 from pipeline.analysis.detectors import skeleton_check
 from pipeline.motion import smoothing
 from pipeline.motion.keypoints import MIRROR_BODY
-from pipeline.values import VISIBLE, InputError, Pose
+from pipeline.values import VISIBLE, InputError, Keypoints, Pose
 
-TREND = (
-    6  # frames over which a person's walk is measured, and after which it is not believed any more
-)
+TREND_FRAMES = 6  # over which a person's velocity is measured, and for which it predicts the place
 MIN_PRESENCE = 0.05  # share of a clip's frames in which a person must be seen to count
+SAME_DIAGONALS = 0.1  # mean distance of the points of one person, in diagonals of the larger box
 
-NO_PERSON = "no person found in the picture: use one that shows a person from the head to at least the shoulders"
+NO_PERSON = (
+    "no person found in the picture: "
+    "use one that shows a person from the head to at least the shoulders"
+)
 NO_FRAMES = "the driving clip has no frames; give a clip that plays"
 NO_PERSON_CLIP = (
     "no person found in the clip: its skeleton stays black, so the body is not driven by it"
@@ -33,110 +35,139 @@ NO_FACE = (
 
 @dataclass(frozen=True)
 class Sighting:
-    """One person in one frame, in fractions of the picture; `rect` is where to look in the next."""
+    """One person in one frame, in fractions of the picture; `rect` is where to look in the next frame."""
 
-    body: np.ndarray  # (18, 3) x, y, score
-    hands: np.ndarray  # (42, 3), left hand first
-    face: np.ndarray  # (68, 3)
-    mask: np.ndarray | None = None  # (H, W) float32
+    body: np.ndarray  # (18,3) x, y, score
+    hands: np.ndarray  # (42,3), left hand first
+    face: np.ndarray  # (68,3)
+    mask: np.ndarray | None = None  # (H,W) float32
     rect: Any = None
 
     def box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 of the visible body points, as fractions; zeros where none is visible."""
-        seen = self.body[self.body[:, 2] > VISIBLE, :2]
-        if not len(seen):
+        """Return x0, y0, x1, y1 of the visible body points; zeros where none is visible."""
+        visible = self.body[:, 2] > VISIBLE
+        points = self.body[visible, :2]
+        if not len(points):
             return 0.0, 0.0, 0.0, 0.0
-        return (*seen.min(0), *seen.max(0))
+        return (*points.min(0), *points.max(0))
 
-    def centre(self) -> np.ndarray:
-        """(2,) middle of the box."""
+    def center(self) -> np.ndarray:
+        """Return (2,) the middle of the box."""
         x0, y0, x1, y1 = self.box()
         return np.array([x0 + x1, y0 + y1]) / 2
 
     def area(self) -> float:
-        """Share of the picture inside the box."""
+        """Return the share of the picture inside the box."""
         x0, y0, x1, y1 = self.box()
         return (x1 - x0) * (y1 - y0)
 
-    def inside(self, other: Sighting) -> float:
-        """Share of this box that lies in the other's box."""
-        (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = self.box(), other.box()
-        shared = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
-        return shared / self.area() if self.area() > 0 else 0.0
+    def share_inside(self, other: Sighting) -> float:
+        """Return the share of this box that lies in the other's box."""
+        area = self.area()
+        if area <= 0:
+            return 0.0
+        x0, y0, x1, y1 = self.box()
+        other_x0, other_y0, other_x1, other_y1 = other.box()
+        width = min(x1, other_x1) - max(x0, other_x0)
+        height = min(y1, other_y1) - max(y0, other_y0)
+        return max(0.0, width) * max(0.0, height) / area
 
-    def same_person(self, other: Sighting, near: float = 0.1) -> bool:
-        """Whether the points that both see lie, on average, within `near` of the larger box's diagonal.
+    def is_same_person(self, other: Sighting, diagonals: float = SAME_DIAGONALS) -> bool:
+        """Tell whether the points that both see lie, on average, within `diagonals` of the larger box.
 
-        Left and right may be exchanged: two looks at one turned person can differ in that.
+        Left and right may be swapped: two looks at one turned person can differ in that.
         """
-        x0, y0, x1, y1 = self.box() if self.area() > other.area() else other.box()
-        for order in (slice(None), MIRROR_BODY):
-            body = other.body[order]
-            both = (self.body[:, 2] > VISIBLE) & (body[:, 2] > VISIBLE)
-            if both.any():
-                apart = np.linalg.norm(self.body[both, :2] - body[both, :2], axis=1).mean()
-                if apart < near * np.hypot(x1 - x0, y1 - y0):
-                    return True
-        return False
+        larger = self if self.area() > other.area() else other
+        x0, y0, x1, y1 = larger.box()
+        limit = diagonals * np.hypot(x1 - x0, y1 - y0)
+        if self._is_within(other.body, limit):
+            return True
+        return self._is_within(other.body[MIRROR_BODY], limit)
+
+    def _is_within(self, body: np.ndarray, limit: float) -> bool:
+        """Tell whether the points that both bodies show lie, on average, nearer than `limit`."""
+        both = (self.body[:, 2] > VISIBLE) & (body[:, 2] > VISIBLE)
+        if not both.any():
+            return False
+        distances = np.linalg.norm(self.body[both, :2] - body[both, :2], axis=1)
+        return bool(distances.mean() < limit)
 
 
 def in_picture(points: np.ndarray) -> np.ndarray:
-    """The same points (K, 3) with score 0, and so missing, where they lie outside the picture.
+    """Give score 0 to the points (K,3) outside the picture; return all in their places.
 
-    They keep their places: the size of a face whose jaw the frame cuts off is measured on all 68.
+    The size of a face whose jaw the frame cuts off is measured on all 68 points.
     """
     points = points.copy()
-    points[((points[:, :2] < 0) | (points[:, :2] > 1)).any(axis=1), 2] = 0
+    outside = (points[:, :2] < 0) | (points[:, :2] > 1)
+    points[outside.any(axis=1), 2] = 0
     points[:, 2] = points[:, 2].clip(0, 1)
     return points
 
 
-def distance(a: Sighting, b: Sighting) -> float:
-    """Distance of the two boxes' centres, in picture widths and heights."""
-    return float(np.linalg.norm(a.centre() - b.centre()))
+def center_distance(a: Sighting, b: Sighting) -> float:
+    """Return the distance of the two boxes' centers, in picture widths and heights."""
+    return float(np.linalg.norm(a.center() - b.center()))
 
 
-def strayed(history: dict[int, Sighting], frame: int, found: Sighting) -> float:
-    """How far `found` in `frame` lies from where a person with this history (in order) walks on.
+def prediction_error(track: dict[int, Sighting], frame: int, person: Sighting) -> float:
+    """Return the distance between a person in `frame` and the place that a track predicts.
 
-    People who cross have one place but not one speed; it is taken over TREND frames and believed for as many.
+    The prediction extrapolates the mean velocity of the last TREND_FRAMES frames, for at most as many, so that
+    people who cross keep their tracks. The track's frames are in order.
     """
-    past = [t for t in islice(reversed(history), TREND + 1) if t < frame]
+    past = [t for t in islice(reversed(track), TREND_FRAMES + 1) if t < frame]
     if not past:
         return 0.0
-    last, first = (history[t].centre() for t in (past[0], past[-1]))
-    speed = (last - first) / max(past[0] - past[-1], 1)
-    return float(np.linalg.norm(found.centre() - last - speed * min(frame - past[0], TREND)))
+    newest = past[0]
+    oldest = past[-1]
+    last = track[newest].center()
+    first = track[oldest].center()
+    velocity = (last - first) / max(newest - oldest, 1)
+    frames_ahead = min(frame - newest, TREND_FRAMES)
+    return float(np.linalg.norm(person.center() - last - velocity * frames_ahead))
 
 
 def pose(sightings: list[Sighting | None], fps: float, size: tuple[int, int]) -> Pose:
-    """The pose of one person over all frames, missing where there is no sighting."""
-    made = Pose.empty(len(sightings), fps, size)
+    """Return the pose of one person over all frames, missing where there is no sighting."""
+    result = Pose.empty(len(sightings), fps, size)
     for t, sighting in enumerate(sightings):
-        if sighting is not None:
-            for keypoints, part in (
-                (made.body, "body"),
-                (made.hands, "hands"),
-                (made.face, "face"),
-            ):
-                points = getattr(sighting, part)
-                keypoints.xy[t], keypoints.score[t] = points[:, :2], points[:, 2]
-    return made
+        if sighting is None:
+            continue
+        _write_points(result.body, t, sighting.body)
+        _write_points(result.hands, t, sighting.hands)
+        _write_points(result.face, t, sighting.face)
+    return result
+
+
+def _write_points(keypoints: Keypoints, t: int, points: np.ndarray) -> None:
+    keypoints.xy[t] = points[:, :2]
+    keypoints.score[t] = points[:, 2]
 
 
 def rank(
-    histories: Sequence[Mapping[int, Sighting]], frames: int, fps: float, size: tuple[int, int]
+    tracks: Sequence[Mapping[int, Sighting]], frames: int, fps: float, size: tuple[int, int]
 ) -> tuple[Pose, ...]:
-    """One stilled pose per person who is seen long enough, largest (area summed over the frames) first."""
-    stayed = [seen for seen in histories if len(seen) >= max(1.0, MIN_PRESENCE * frames)]
-    stayed.sort(key=lambda seen: sum(s.area() for s in seen.values()), reverse=True)
-    return tuple(
-        smoothing.still(pose([seen.get(i) for i in range(frames)], fps, size)) for seen in stayed
-    )
+    """Return one smoothed pose per person who is seen long enough, largest first.
+
+    The largest person is the one with the largest area, summed over the frames.
+    """
+    least_frames = max(1.0, MIN_PRESENCE * frames)
+    long_tracks = [track for track in tracks if len(track) >= least_frames]
+    long_tracks.sort(key=_total_area, reverse=True)
+    people = []
+    for track in long_tracks:
+        sightings = [track.get(i) for i in range(frames)]
+        people.append(smoothing.still(pose(sightings, fps, size)))
+    return tuple(people)
 
 
-def shrunk(image: np.ndarray, max_side: int) -> np.ndarray:
-    """The picture with its long side at most `max_side`, averaged, so that small faces do not alias."""
+def _total_area(track: Mapping[int, Sighting]) -> float:
+    return sum(sighting.area() for sighting in track.values())
+
+
+def shrink(image: np.ndarray, max_side: int) -> np.ndarray:
+    """Shrink the picture to at most `max_side` pixels; averaging keeps small faces from aliasing."""
     factor = max_side / max(image.shape[:2])
     if factor >= 1:
         return np.ascontiguousarray(image)
@@ -144,32 +175,32 @@ def shrunk(image: np.ndarray, max_side: int) -> np.ndarray:
 
 
 def check(image: np.ndarray) -> None:
-    """Raises ValueError where a picture is not RGB bytes or is an already drawn skeleton."""
+    """Refuse a picture that is not RGB bytes or that is an already drawn skeleton."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InputError(
             f"the detector needs an RGB picture (H, W, 3) of bytes, got {image.shape} {image.dtype}"
         )
     if skeleton_check.is_skeleton(image):
-        raise InputError(f"the picture {skeleton_check.SAID}")
+        raise InputError(f"the picture {skeleton_check.SENTENCE}")
 
 
 def notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
-    """Sentences on a picture in which a person was found."""
-    said = []
+    """Return sentences for the user on a picture in which a person was found."""
+    sentences = []
     if len(people) > 1:
-        said.append(f"{len(people)} people found in the picture; the largest is used")
+        sentences.append(f"{len(people)} people found in the picture; the largest is used")
     if not people[0].face.visible.any():
-        said.append(NO_FACE)
-    return tuple(said)
+        sentences.append(NO_FACE)
+    return tuple(sentences)
 
 
 def clip_notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
-    """Sentences on a clip."""
+    """Return sentences for the user on a clip."""
     if not people:
         return (NO_PERSON_CLIP,)
-    said = []
+    sentences = []
     if len(people) > 1:
-        said.append(f"{len(people)} people found in the clip; the largest is used")
+        sentences.append(f"{len(people)} people found in the clip; the largest is used")
     if not people[0].face.visible.any():
-        said.append("no face found in any frame of the clip")
-    return tuple(said)
+        sentences.append("no face found in any frame of the clip")
+    return tuple(sentences)

@@ -13,34 +13,36 @@ from pipeline.analysis.detectors.detection import (
     NO_FRAMES,
     NO_PERSON,
     Sighting,
+    center_distance,
     check,
     clip_notes,
-    distance,
     notes,
     pose,
+    prediction_error,
     rank,
-    shrunk,
-    strayed,
+    shrink,
 )
 from pipeline.analysis.detectors.mediapipe_graphs import Follower, Locator, Region, mediapipe
 from pipeline.analysis.detectors.person_mask import to_edges
 from pipeline.analysis.detectors.stderr import quiet
 from pipeline.values import Detection, InputError, Pose, Video
 
-MAX_SIDE = (
-    2048  # longer pictures are shrunk first; full HD is not: shrinking costs as much as it saves
-)
-MAX_INSIDE = (
-    0.5  # a find in a tile that lies further inside a known person is a part of that person
-)
+# Longer pictures are shrunk first; full HD is not, since shrinking costs as much as it saves.
+MAX_SIDE_PX = 2048
+# A person in a tile that lies further inside a known person is a part of that person.
+MAX_INSIDE = 0.5
+ANY_INSIDE = 1.0  # no limit: the whole picture shows whole people
 LOOK_EVERY = 12  # frames between two counts of the people in a clip
 SEARCH_EVERY = 96  # frames between two searches in tiles (0.25 s each) while somebody is in sight
 MAX_PEOPLE = 4  # followed at a time: each costs as much as the first
 REPORT_EVERY = 8  # frames between two progress reports
-SAME_PLACE = 0.2  # regions whose centres are this near, in sides, hold the same person
-SAME_SIZE = 1.6  # and whose sides differ by no more than this factor
-DOUBLE = 0.05  # of the diagonal: nearer tracks are one person; those who pass each other come within a tenth
-STRAY = 0.02  # of the picture: differences below it do not tell whose way led here
+SAME_PLACE = 0.2  # distance of the centers of two regions of one person, in sides of the larger
+SAME_SIZE = 1.6  # ratio of the sides of two regions of one person
+# Two tracks nearer than this, in diagonals, follow one person; people who pass each other reach 0.1.
+DOUBLE_DIAGONALS = 0.05
+# In picture sizes: smaller differences of prediction errors do not tell whose track led to a person.
+ERROR_STEP = 0.02
+RETURN_DISTANCE = 0.25  # in picture sizes: a person who is nearer to where one was lost is that one
 
 log = logging.getLogger(__name__)
 
@@ -55,28 +57,31 @@ class Holistic:
         mediapipe()
 
     def image(self, image: np.ndarray) -> Detection:
-        """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
+        """Detect all people of a picture (H,W,3) uint8, largest first; refuse a picture without any."""
         check(image)
         size = image.shape[:2]
         with quiet():
-            people = sorted(_everyone(shrunk(image, MAX_SIDE)), key=Sighting.area, reverse=True)
+            people = _find_everyone(shrink(image, MAX_SIDE_PX))
         if not people:
             raise InputError(NO_PERSON)
+        people.sort(key=Sighting.area, reverse=True)
         poses = tuple(pose([person], 1.0, size) for person in people)
         masks = tuple(to_edges(image, person.mask) for person in people)
         return Detection(poses, masks, notes(poses))
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
-        """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
-        crowd, done, size = _Crowd(video.fps), 0, None
+        """Yield the frames done; return all people, largest first, with score 0 where one is out of sight."""
+        crowd = _Crowd(video.fps)
+        done = 0
+        size = None
         try:
             for chunk in video.chunks():
                 size = chunk.shape[1:3]
                 if done == 0 and skeleton_check.is_skeleton_clip(chunk):
-                    return Detection((), (), (skeleton_check.CLIP_SAID,))
+                    return Detection((), (), (skeleton_check.CLIP_SENTENCE,))
                 for frame in chunk:
                     with quiet():
-                        crowd.follow(shrunk(frame, MAX_SIDE))
+                        crowd.follow(shrink(frame, MAX_SIDE_PX))
                     done += 1
                     if done % REPORT_EVERY == 0:
                         yield done
@@ -88,44 +93,64 @@ class Holistic:
         return Detection(poses, (), clip_notes(poses))
 
 
-def _everyone(image: np.ndarray) -> list[Sighting]:
-    """Each person of a picture once, with mask; a second look, where the first one points, is sharper."""
-    size = image.shape[:2]
-    locator, follower = Locator(), Follower(want_mask=True)
+def _find_everyone(image: np.ndarray) -> list[Sighting]:
+    """Find each person of a picture once, with mask."""
+    locator = Locator()
+    follower = Follower(want_mask=True)
+    searches = (
+        (locator.people, ANY_INSIDE),
+        (locator.around_faces, ANY_INSIDE),
+        (locator.in_tiles, MAX_INSIDE),
+    )
     people: list[Sighting] = []
     try:
-        searches = (
-            (locator.people, 1.0),
-            (locator.around_faces, 1.0),
-            (locator.in_tiles, MAX_INSIDE),
-        )
         for search, most_inside in searches:
             for region in search(image):
-                if any(_same_place(region, person.rect, size) for person in people):
-                    continue
-                first = follower.see(image, region.rect(size))
-                found = None if first is None else follower.see(image, first.rect) or first
-                if found is not None and not any(
-                    found.same_person(other) or found.inside(other) > most_inside
-                    for other in people
-                ):
-                    people.append(found)
+                person = _look_twice(follower, image, region, people)
+                if person is not None and not _is_known(person, people, most_inside):
+                    people.append(person)
     finally:
         locator.close()
         follower.close()
     return people
 
 
-def _same_place(region: Region, rect: Any, size: tuple[int, int]) -> bool:
-    """Whether a region and a NormalizedRect cover the same person."""
-    side, height, width = rect.width * size[1], *size
-    apart = np.hypot(region.x - rect.x_center * width, region.y - rect.y_center * height)
-    larger, smaller = max(side, region.side), min(side, region.side)
-    return bool(apart < SAME_PLACE * larger and larger < SAME_SIZE * smaller)
+def _look_twice(
+    follower: Follower, image: np.ndarray, region: Region, people: list[Sighting]
+) -> Sighting | None:
+    """Look for a person in a region that no known person covers; None where there is none.
+
+    A second look, into the region that the first one gives, is sharper.
+    """
+    size = image.shape[:2]
+    if any(_is_same_place(region, person.rect, size) for person in people):
+        return None
+    first = follower.see(image, region.rect(size))
+    if first is None:
+        return None
+    second = follower.see(image, first.rect)
+    return first if second is None else second
+
+
+def _is_known(person: Sighting, people: list[Sighting], most_inside: float) -> bool:
+    """Tell whether a person is one of `people`, or lies further inside one of them than `most_inside`."""
+    return any(
+        person.is_same_person(other) or person.share_inside(other) > most_inside for other in people
+    )
+
+
+def _is_same_place(region: Region, rect: Any, size: tuple[int, int]) -> bool:
+    """Tell whether a region and a NormalizedRect of a picture of `size` (H,W) cover the same person."""
+    height, width = size
+    rect_side = rect.width * width
+    distance = np.hypot(region.x - rect.x_center * width, region.y - rect.y_center * height)
+    larger = max(rect_side, region.side)
+    smaller = min(rect_side, region.side)
+    return bool(distance < SAME_PLACE * larger and larger < SAME_SIZE * smaller)
 
 
 class _Track:
-    """One person through a clip: the graph that follows them and what it saw, by frame number."""
+    """One person through a clip: the graph that follows the person and what it saw, by frame number."""
 
     def __init__(self, fps: float) -> None:
         self.follower = Follower(fps)
@@ -133,6 +158,7 @@ class _Track:
         self.rect: Any | None = None  # where to look in the next frame; None = out of sight
 
     def last(self) -> Sighting:
+        """Return the newest sighting."""
         return self.seen[max(self.seen)]
 
 
@@ -142,80 +168,111 @@ class _Crowd:
     def __init__(self, fps: float) -> None:
         self.fps = fps
         self.tracks: list[_Track] = []
-        self.graphs: dict[type, Any] = {}  # Locator and Follower, made when first needed
         self.frames = 0
+        self._locator: Locator | None = None  # both are made when first needed
+        self._explorer: Follower | None = None
 
     def follow(self, image: np.ndarray) -> None:
-        """Looks at the next frame: where people were before, and every LOOK_EVERY frames for others."""
+        """Look at the next frame: where people were before, and from time to time for others."""
         for track in self.tracks:
             if track.rect is not None:
                 self._look(track, image, track.rect)
-        self._part_doubles()
-        if not self._alive() or self.frames % LOOK_EVERY == 0:
-            for region in self._graph(Locator).people(image):
-                self._welcome(region, image, 1.0)
-        if self.frames % (LOOK_EVERY if not self._alive() else SEARCH_EVERY) == 0:
-            for region in self._graph(Locator).anywhere(image):
-                self._welcome(region, image, MAX_INSIDE)
+        self._end_doubles()
+        if not self._in_sight() or self.frames % LOOK_EVERY == 0:
+            for region in self._get_locator().people(image):
+                self._explore(region, image, ANY_INSIDE)
+        interval = SEARCH_EVERY if self._in_sight() else LOOK_EVERY
+        if self.frames % interval == 0:
+            for region in self._get_locator().anywhere(image):
+                self._explore(region, image, MAX_INSIDE)
         self.frames += 1
 
     def poses(self, size: tuple[int, int]) -> tuple[Pose, ...]:
-        """One pose per person who is seen long enough, largest (area summed over time) first."""
+        """Return one pose per person who is seen long enough, largest (area summed over time) first."""
         return rank([track.seen for track in self.tracks], self.frames, self.fps, size)
 
     def close(self) -> None:
-        for graph in (*self.graphs.values(), *(track.follower for track in self.tracks)):
-            graph.close()
+        """Free all graphs."""
+        followers = [track.follower for track in self.tracks]
+        for graph in (self._locator, self._explorer, *followers):
+            if graph is not None:
+                graph.close()
 
-    def _graph(self, kind: type) -> Any:
-        if kind not in self.graphs:
-            self.graphs[kind] = kind()
-        return self.graphs[kind]
+    def _get_locator(self) -> Locator:
+        if self._locator is None:
+            self._locator = Locator()
+        return self._locator
+
+    def _get_explorer(self) -> Follower:
+        """Return the graph that looks into regions where nobody is followed yet."""
+        if self._explorer is None:
+            self._explorer = Follower()
+        return self._explorer
 
     def _look(self, track: _Track, image: np.ndarray, rect: Any) -> None:
         sighting = track.follower.see(image, rect)
-        track.rect = None if sighting is None else sighting.rect
-        if sighting is not None:
-            track.seen[self.frames] = sighting
+        if sighting is None:
+            track.rect = None
+            return
+        track.rect = sighting.rect
+        track.seen[self.frames] = sighting
 
-    def _part_doubles(self) -> None:
-        """Where two tracks have slid onto one person, the one that strayed, or the younger, loses sight."""
+    def _end_doubles(self) -> None:
+        """Where two tracks follow one person, end the one with the larger prediction error.
 
-        def claim(track: _Track) -> tuple[int, int]:
-            return round(strayed(track.seen, self.frames, track.last()) / STRAY), -len(track.seen)
-
-        alive = sorted(self._alive(), key=claim)
-        for i, track in enumerate(alive):
-            if any(
-                o.rect is not None and track.last().same_person(o.last(), DOUBLE) for o in alive[:i]
-            ):
+        Where the errors are alike, end the shorter track.
+        """
+        ranked = sorted(self._in_sight(), key=self._claim)
+        for i, track in enumerate(ranked):
+            if any(self._is_double(track, better) for better in ranked[:i]):
                 track.rect = None
                 del track.seen[self.frames]
 
-    def _alive(self) -> list[_Track]:
+    def _claim(self, track: _Track) -> tuple[int, int]:
+        """Return the sort key of a track's claim to its person; the smallest claims most."""
+        error = prediction_error(track.seen, self.frames, track.last())
+        return round(error / ERROR_STEP), -len(track.seen)
+
+    def _is_double(self, track: _Track, better: _Track) -> bool:
+        if better.rect is None:
+            return False
+        return track.last().is_same_person(better.last(), DOUBLE_DIAGONALS)
+
+    def _in_sight(self) -> list[_Track]:
         return [track for track in self.tracks if track.rect is not None]
 
-    def _welcome(self, region: Region, image: np.ndarray, most_inside: float) -> None:
-        """Gives a region in which nobody is followed yet to the person last lost there, or to a new one."""
+    def _explore(self, region: Region, image: np.ndarray, most_inside: float) -> None:
+        """Look into a region where nobody is followed; give its person to a lost track or a new one."""
         size = image.shape[:2]
-        alive = self._alive()
-        if len(alive) >= MAX_PEOPLE or any(
-            _same_place(region, track.rect, size) for track in alive
-        ):
+        tracks = self._in_sight()
+        if len(tracks) >= MAX_PEOPLE:
             return
-        found = self._graph(Follower).see(image, region.rect(size))
-        known = [track.last() for track in alive]
-        if found is None or any(
-            found.same_person(k) or found.inside(k) > most_inside for k in known
-        ):
+        if any(_is_same_place(region, track.rect, size) for track in tracks):
             return
-        lost = [track for track in self.tracks if track.rect is None]
-        track = min(lost, key=lambda t: distance(t.last(), found), default=None)
-        if track is None or (alive and distance(track.last(), found) > 0.25):
+        person = self._get_explorer().see(image, region.rect(size))
+        known = [track.last() for track in tracks]
+        if person is None or _is_known(person, known, most_inside):
+            return
+        track = self._lost_track(person)
+        if track is None:
             track = _Track(self.fps)
             self.tracks.append(track)
             log.info("person %d appears in frame %d", len(self.tracks), self.frames)
-        self._look(track, image, found.rect)
+        self._look(track, image, person.rect)
         if not track.seen:
             track.follower.close()
             self.tracks.remove(track)
+
+    def _lost_track(self, person: Sighting) -> _Track | None:
+        """Return the track that lost a person nearest to this one, None where none was lost near by.
+
+        While nobody is in sight any distance is near enough.
+        """
+        lost = [track for track in self.tracks if track.rect is None]
+        if not lost:
+            return None
+        distances = [center_distance(track.last(), person) for track in lost]
+        nearest = min(distances)
+        if self._in_sight() and nearest > RETURN_DISTANCE:
+            return None
+        return lost[distances.index(nearest)]

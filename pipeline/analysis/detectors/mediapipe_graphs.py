@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis.detectors.detection import Sighting, in_picture
-from pipeline.analysis.detectors.left_right import OTHER_SIDE, Steady
+from pipeline.analysis.detectors.left_right import OTHER_SIDE, SideGuard
 from pipeline.motion.face_mesh import face68
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, InputError
 
@@ -86,7 +86,7 @@ node {
 
 
 def mediapipe() -> ModuleType:
-    """The mediapipe package with its offline models; raises ValueError with the remedy where it is absent."""
+    """The mediapipe package with its offline models; raises InputError with the remedy where it is absent."""
     os.environ.setdefault("GLOG_minloglevel", "2")  # its C++ log would fill the user's terminal
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -113,7 +113,7 @@ def _graph(text: str, outputs: list[str], **options: Any) -> Any:
 
 @dataclass(frozen=True)
 class Region:
-    """A turned square around a person: centre and side in pixels, angle in radians."""
+    """A turned square around a person: center and side in pixels, angle in radians."""
 
     x: float
     y: float
@@ -149,7 +149,7 @@ class Locator:
     def around_faces(self, image: np.ndarray) -> list[Region]:
         """Regions found around the faces of a picture, for bodies that are too small or too close."""
         found = []
-        for x, y, face in self._face_centres(image):
+        for x, y, face in self._find_faces(image):
             half = FACE_TO_BODY * face / 2
             window = (x - half, y - half * 0.5, x + half, y + half * 1.5)
             found += self._detect_in(image, window, MIN_PERSON)
@@ -191,7 +191,7 @@ class Locator:
         found = [(score, region) for score, region in self._detect(tile) if score >= least]
         return [(score, Region(r.x + x0, r.y + y0, r.side, r.angle)) for score, r in found]
 
-    def _face_centres(self, image: np.ndarray) -> list[tuple[float, float, float]]:
+    def _find_faces(self, image: np.ndarray) -> list[tuple[float, float, float]]:
         """x, y and height in pixels of all faces that the short and the full range graph find."""
         if not self._faces:
             detection = mediapipe().solutions.face_detection
@@ -207,9 +207,9 @@ class Locator:
 
 
 def _region(detection: Any, width: int, height: int) -> Region:
-    """The region of PoseDetectionToRoi: hips in the centre, the body circle as radius, upright."""
-    centre, rim = detection.location_data.relative_keypoints[:2]
-    x, y = centre.x * width, centre.y * height
+    """The region of PoseDetectionToRoi: hips in the center, the body circle as radius, upright."""
+    center, rim = detection.location_data.relative_keypoints[:2]
+    x, y = center.x * width, center.y * height
     dx, dy = rim.x * width - x, rim.y * height - y
     angle = np.pi / 2 - np.arctan2(-dy, dx)
     angle -= 2 * np.pi * np.floor((angle + np.pi) / (2 * np.pi))
@@ -224,7 +224,7 @@ class Follower:
 
     def __init__(self, fps: float | None = None, want_mask: bool = False) -> None:
         self._mask = want_mask
-        self._steady = None if fps is None else Steady()
+        self._sides = None if fps is None else SideGuard()
         threshold = "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__ThresholdingCalculator.threshold"
         sides = {
             "complexity": 1,
@@ -246,15 +246,15 @@ class Follower:
             else np.array([(p.x, p.y, p.visibility) for p in result.raw.landmark])
         )
         if pose is None or pose[[11, 12], 2].max() < MIN_SHOULDER:
-            if self._steady is not None:
-                self._steady.reset()
+            if self._sides is not None:
+                self._sides.reset()
             return None
         face = _face(result.face)
         hands = [_hand(side) for side in (result.left, result.right)]
-        if self._steady is not None:
+        if self._sides is not None:
             size = np.array([image.shape[1], image.shape[0], 1])
             side = rect.width * size[0]
-            order = self._steady.sides(pose * size, side, _frontal(face * size))
+            order = self._sides.order(pose * size, side, _frontal(face * size))
             if order is None:
                 pose[SHOULDERS:, 2], hands = 0, [_hand(None)] * 2
             else:
@@ -315,7 +315,7 @@ def _hand(landmarks: Any | None) -> np.ndarray:
 
 
 def _face(landmarks: Any | None) -> np.ndarray:
-    """(68, 3) iBUG face from the 468 mesh points with the mirror-symmetric table of the contract, D.1."""
+    """(68, 3) iBUG face from the 468 mesh points by a mirror-symmetric table."""
     if landmarks is None:
         return np.zeros((FACE, 3))
     return _present(face68(_listed(landmarks)), FACE)

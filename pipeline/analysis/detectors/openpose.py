@@ -1,4 +1,4 @@
-"""controlnet-aux's OpenPose detector for those who have its weights (CMU licence: non-commercial use)."""
+"""Detect people with controlnet-aux's OpenPose, where its weights are (CMU license: non-commercial use)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis.detectors import tracking
-from pipeline.analysis.detectors.detection import Sighting, shrunk
-from pipeline.values import BODY, FACE, HANDS, VISIBLE, Detection, InputError, Video
+from pipeline.analysis.detectors.detection import Sighting, shrink
+from pipeline.motion.keypoints import HAND_POINTS, L_SHOULDER, NECK, R_SHOULDER
+from pipeline.values import BODY, FACE, VISIBLE, Detection, InputError, Video
 
 WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
-MAX_SIDE = (
-    1024  # the body network itself works on 184 rows; hands and face are cut from this picture
-)
-# Without network or files; torch on a file cut off or scrambled; the library on one with other keys
+# The body network itself works on 184 rows; hands and face are cut from this picture.
+MAX_SIDE_PX = 1024
+# What reading weights raises: without network or files; torch on a file cut off or scrambled; the library on
+# a file with other keys.
 UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError)
-REMEDY = "run `pip install -r requirements-gpu.txt`, or use --detector holistic"
+REMEDY = "run `pip install -r requirements-gpu.txt`, or set `detector` to holistic"
 
 
 class OpenPose:
@@ -31,45 +32,48 @@ class OpenPose:
     version = "3"
 
     def __init__(self) -> None:
-        self._library = _library()
+        self._library = _import_library()
 
     @cached_property
     def _network(self) -> Any:
         """The networks, read when first used: kept detections need no half gigabyte of weights."""
-        return _network(self._library)
+        return _load_network(self._library)
 
     def image(self, image: np.ndarray) -> Detection:
-        """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
+        """Detect all people of a picture (H,W,3) uint8, largest first; refuse a picture without any."""
         return tracking.picture(image, self._people)
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
-        """Yields frames done; returns all people, largest first, with score 0 where one is out of sight."""
+        """Yield the frames done; return all people, largest first, with score 0 where one is out of sight."""
         return tracking.clip(video, lambda frames: [self._people(frame) for frame in frames], 1)
 
     def _people(self, image: np.ndarray) -> list[Sighting]:
-        found = self._network.detect_poses(
-            shrunk(image, MAX_SIDE), include_hand=True, include_face=True
-        )
-        return [sighting(person) for person in found]
+        small = shrink(image, MAX_SIDE_PX)
+        results = self._network.detect_poses(small, include_hand=True, include_face=True)
+        return [sighting(person) for person in results]
 
 
 def sighting(person: Any) -> Sighting:
-    """A PoseResult in this project's order: the body's 18 are the same, two pupils of 70 are dropped."""
+    """Convert a PoseResult to this project's order: the same body of 18, without two pupils of 70.
+
+    The neck follows the rule of all detectors: the shoulders' mean, seen when both are.
+    """
     body = _points(person.body.keypoints, BODY)
-    hands = [_points(hand, HANDS // 2) for hand in (person.left_hand, person.right_hand)]
-    if min(body[2, 2], body[5, 2]) > VISIBLE:  # the same neck rule for all detectors, contract C
-        body[1] = (*(body[2, :2] + body[5, :2]) / 2, 1.0)
+    right = body[R_SHOULDER]
+    left = body[L_SHOULDER]
+    if min(right[2], left[2]) > VISIBLE:
+        middle = (right[:2] + left[:2]) / 2
+        body[NECK] = (*middle, 1.0)
     else:
-        body[1] = 0
-    return Sighting(
-        body,
-        np.concatenate(hands),
-        _points(None if person.face is None else person.face[:FACE], FACE),
-    )
+        body[NECK] = 0
+    left_hand = _points(person.left_hand, HAND_POINTS)
+    right_hand = _points(person.right_hand, HAND_POINTS)
+    face = None if person.face is None else person.face[:FACE]
+    return Sighting(body, np.concatenate([left_hand, right_hand]), _points(face, FACE))
 
 
 def _points(keypoints: Sequence[Any] | None, count: int) -> np.ndarray:
-    """(count, 3) x, y, score; score 0 where a key point is None, negative or outside the picture."""
+    """Return (count,3) x, y, score; score 0 where a key point is None or outside the picture."""
     points = np.zeros((count, 3))
     for row, keypoint in zip(points, keypoints or (), strict=False):
         if keypoint is not None and 0 <= keypoint.x <= 1 and 0 <= keypoint.y <= 1:
@@ -77,8 +81,8 @@ def _points(keypoints: Sequence[Any] | None, count: int) -> np.ndarray:
     return points
 
 
-def _library() -> ModuleType:
-    """controlnet-aux, imported; a torchvision that does not fit its torch raises RuntimeError there."""
+def _import_library() -> ModuleType:
+    """Import controlnet-aux; a torchvision that does not fit its torch raises RuntimeError there."""
     try:
         import controlnet_aux
     except (ImportError, RuntimeError, AttributeError) as error:
@@ -88,8 +92,8 @@ def _library() -> ModuleType:
     return controlnet_aux
 
 
-def _network(library: ModuleType) -> Any:
-    """The OpenPose networks from APV_OPENPOSE (a folder) or the hub, on the GPU where there is one."""
+def _load_network(library: ModuleType) -> Any:
+    """Load the OpenPose networks from APV_OPENPOSE (a folder) or the hub, on the GPU where there is one."""
     import torch
 
     source = os.environ.get("APV_OPENPOSE", WEIGHTS)
@@ -98,6 +102,7 @@ def _network(library: ModuleType) -> Any:
     except UNREADABLE as error:
         raise InputError(
             f"the weights of the openpose detector cannot be read from {source} ({type(error).__name__}); "
-            "connect to the network once, set APV_OPENPOSE to a folder with them, or use --detector holistic"
+            "connect to the network once, set APV_OPENPOSE to a folder with them, "
+            "or set `detector` to holistic"
         ) from error
     return network.to("cuda") if torch.cuda.is_available() else network

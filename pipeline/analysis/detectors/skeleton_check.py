@@ -1,42 +1,45 @@
-"""Whether a picture is an already drawn skeleton rather than a photo: black share and limb palette."""
+"""Tell whether a picture is an already drawn skeleton rather than a photo: mostly black, limbs in pure hues."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-SAID = (
+SENTENCE = (
     "is an already drawn skeleton, not a picture of a person; give the original photo or clip, "
     "or pass the key points as a pose file (.npz)"
 )
-CLIP_SAID = f"the driving clip {SAID}; the skeleton stays black"
-BLACK = 24  # brightest channel of a black pixel, with room for video noise
-BLACK_SHARE = (
-    0.7  # skeletons measured: 0.93 and more; night scenes: below 0.7 at this level of black
-)
-SATURATION = 150  # of 255: limb colours are pure hues, dimmed by their alpha only
-PURE_SHARE = 0.5  # of the lit pixels; the rest are grey face dots and anti-aliased rims
-HUES = 12  # bins of 30 degrees: the 17 limb colours run once round the circle
-HUES_NEEDED = 6
+CLIP_SENTENCE = f"the driving clip {SENTENCE}; the skeleton stays black"
+BLACK_LEVEL = 24  # of 255, of the brightest channel of a black pixel, with room for video noise
+# Skeletons measured 0.93 and more; night scenes measured below 0.7 at this level of black.
+BLACK_SHARE = 0.7
+PURE_SATURATION = 150  # of 255: limb colors are pure hues, dimmed by their alpha only
+PURE_SHARE = 0.5  # of the lit pixels; the rest are gray face dots and anti-aliased rims
+HUE_BINS = 12  # of 30 degrees: the 17 limb colors run once round the circle
+MIN_HUES = 6
 HUE_SHARE = 0.02  # of the pure pixels, for a bin to count
-SIDE = 512  # pictures are looked at no larger than this, without blending colours
+MAX_SIDE_PX = 512  # a larger picture is looked at pixel by pixel in steps, without blending colors
+OPENCV_HUES = 180  # hues of an 8-bit HSV picture
 
 
 def is_skeleton(image: np.ndarray) -> bool:
-    """True where a picture (H, W, 3) uint8 is mostly black with thin limbs of many pure hues."""
-    step = max(1, max(image.shape[:2]) // SIDE)
+    """Tell whether a picture (H,W,3) uint8 is mostly black with thin limbs of many pure hues."""
+    step = max(1, max(image.shape[:2]) // MAX_SIDE_PX)
     small = np.ascontiguousarray(image[::step, ::step])
-    lit = small.max(axis=2) > BLACK
+    lit = small.max(axis=2) > BLACK_LEVEL
     if not lit.any() or lit.mean() > 1 - BLACK_SHARE:
         return False
-    hue, saturation, _ = np.moveaxis(cv2.cvtColor(small, cv2.COLOR_RGB2HSV)[lit], -1, 0)
-    pure = saturation >= SATURATION
+    hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)[lit]
+    pure = hsv[:, 1] >= PURE_SATURATION
     if pure.mean() < PURE_SHARE:
         return False
-    counts = np.bincount(hue[pure].astype(int) * HUES // 180, minlength=HUES)
-    return int((counts > HUE_SHARE * pure.sum()).sum()) >= HUES_NEEDED
+    bins = hsv[pure, 0].astype(int) * HUE_BINS // OPENCV_HUES
+    counts = np.bincount(bins, minlength=HUE_BINS)
+    hues = counts > HUE_SHARE * pure.sum()
+    return int(hues.sum()) >= MIN_HUES
 
 
 def is_skeleton_clip(chunk: np.ndarray) -> bool:
-    """Whether the first and the middle frame of a chunk (T, H, W, 3) both are drawn skeletons."""
-    return is_skeleton(chunk[0]) and is_skeleton(chunk[len(chunk) // 2])
+    """Tell whether the first and the middle frame of a chunk (T,H,W,3) both are drawn skeletons."""
+    middle = chunk[len(chunk) // 2]
+    return is_skeleton(chunk[0]) and is_skeleton(middle)

@@ -1,7 +1,7 @@
-"""People followed through a clip by detectors that look at each frame by itself; pictures and clips for them.
+"""Follow people through a clip for detectors that look at each frame by itself.
 
-A person is expected in the next frame where the last frames' motion takes them, so two who cross each other
-or hide each other for a moment keep their own histories.
+A track predicts where its person is in the next frame from the motion of the last frames. People who cross
+each other, or hide each other for a moment, so keep their own tracks.
 """
 
 from __future__ import annotations
@@ -19,63 +19,70 @@ from pipeline.analysis.detectors.detection import (
     clip_notes,
     notes,
     pose,
+    prediction_error,
     rank,
-    strayed,
 )
 from pipeline.values import Detection, InputError, Video
 
-SAME_PERSON = (
-    0.25  # farthest a person may be from where they are expected, in picture widths and heights
-)
+# Farthest that a person may be from the predicted place, in picture widths and heights
+SAME_PERSON = 0.25
 
 
 def picture(image: np.ndarray, people: Callable[[np.ndarray], list[Sighting]]) -> Detection:
-    """All people of a picture (H, W, 3) uint8, largest first; raises ValueError where there is none."""
+    """Detect all people of a picture (H,W,3) uint8, largest first; refuse a picture without any.
+
+    people: lists the people of a picture.
+    """
     check(image)
-    found = sorted(people(image), key=Sighting.area, reverse=True)
-    if not found:
+    sightings = sorted(people(image), key=Sighting.area, reverse=True)
+    if not sightings:
         raise InputError(NO_PERSON)
-    poses = tuple(pose([person], 1.0, image.shape[:2]) for person in found)
+    poses = tuple(pose([person], 1.0, image.shape[:2]) for person in sightings)
     return Detection(poses, (), notes(poses))
 
 
 def clip(
     video: Video, people: Callable[[np.ndarray], list[list[Sighting]]], at_once: int
 ) -> Generator[int, None, Detection]:
-    """Yields frames done; returns all people, largest first, each as long as the clip.
+    """Yield the frames done; return all people, largest first, each as long as the clip.
 
-    `people` lists those of each of up to `at_once` frames (t, H, W, 3).
+    people: lists the people of each of up to `at_once` frames (t,H,W,3).
     """
-    histories: list[dict[int, Sighting]] = []
-    done, size = 0, None
+    tracks: list[dict[int, Sighting]] = []
+    done = 0
+    size = None
     for chunk in video.chunks():
         size = chunk.shape[1:3]
         if done == 0 and skeleton_check.is_skeleton_clip(chunk):
-            return Detection((), (), (skeleton_check.CLIP_SAID,))
+            return Detection((), (), (skeleton_check.CLIP_SENTENCE,))
         for start in range(0, len(chunk), at_once):
-            for seen in people(chunk[start : start + at_once]):
-                join(histories, seen, done)
+            frames = chunk[start : start + at_once]
+            for sightings in people(frames):
+                join(tracks, sightings, done)
                 done += 1
             yield done
     if size is None:
         raise InputError(NO_FRAMES)
-    poses = rank(histories, done, video.fps, size)
+    poses = rank(tracks, done, video.fps, size)
     return Detection(poses, (), clip_notes(poses))
 
 
-def join(histories: list[dict[int, Sighting]], people: Sequence[Sighting], frame: int) -> None:
-    """Adds each person of a frame to the nearest history that is free, or to a new one."""
-    pairs = sorted(
-        (apart, h, p)
-        for h, history in enumerate(histories)
-        for p, person in enumerate(people)
-        if (apart := strayed(history, frame, person)) <= SAME_PERSON
-    )
-    taken: set[int] = set()
-    placed: set[int] = set()
-    for _, h, p in pairs:
-        if h not in taken and p not in placed:
-            histories[h][frame] = people[p]
-            taken.add(h)
-            placed.add(p)
-    histories.extend({frame: person} for p, person in enumerate(people) if p not in placed)
+def join(tracks: list[dict[int, Sighting]], people: Sequence[Sighting], frame: int) -> None:
+    """Add each person of a frame to the nearest free track, or to a new one."""
+    pairs = []
+    for track_index, track in enumerate(tracks):
+        for person_index, person in enumerate(people):
+            distance = prediction_error(track, frame, person)
+            if distance <= SAME_PERSON:
+                pairs.append((distance, track_index, person_index))
+    joined_tracks: set[int] = set()
+    joined_people: set[int] = set()
+    for _, track_index, person_index in sorted(pairs):
+        if track_index in joined_tracks or person_index in joined_people:
+            continue
+        tracks[track_index][frame] = people[person_index]
+        joined_tracks.add(track_index)
+        joined_people.add(person_index)
+    for person_index, person in enumerate(people):
+        if person_index not in joined_people:
+            tracks.append({frame: person})

@@ -211,21 +211,21 @@ def test_closing_frees_the_graphs(detector, astronaut, monkeypatch):
 def test_exchanged_sides_are_put_right():
     rng = np.random.default_rng(0)
     standing = np.concatenate([rng.random((33, 2)) * 200, np.ones((33, 1))], 1)
-    guard = left_right.Steady()
+    guard = left_right.SideGuard()
     for t in range(30):
         points = standing + np.concatenate([rng.normal(0, 0.5, (33, 2)), np.zeros((33, 1))], 1)
         given = points[left_right.OTHER_SIDE] if t >= 20 else points
-        order = guard.sides(given, 400, frontal=False)
+        order = guard.order(given, 400, frontal=False)
         assert np.array_equal(given[order], points)
-    assert np.array_equal(guard.sides(standing, 400, frontal=True), np.arange(33))
+    assert np.array_equal(guard.order(standing, 400, frontal=True), np.arange(33))
     between = (standing + standing[left_right.OTHER_SIDE]) / 2
-    answers = [guard.sides(between, 400, frontal=False) for _ in range(left_right.PATIENCE + 1)]
+    answers = [guard.order(between, 400, frontal=False) for _ in range(left_right.PATIENCE + 1)]
     assert answers[:-1] == [None] * left_right.PATIENCE and np.array_equal(
         answers[-1], np.arange(33)
     )
     guard.reset()
     assert np.array_equal(
-        guard.sides(standing[left_right.OTHER_SIDE], 400, frontal=False), np.arange(33)
+        guard.order(standing[left_right.OTHER_SIDE], 400, frontal=False), np.arange(33)
     )
 
 

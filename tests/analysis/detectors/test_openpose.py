@@ -146,7 +146,7 @@ def test_large_pictures_are_shrunk_and_hands_and_face_asked_for(library):
 def test_missing_and_damaged_weights_name_the_remedy(library, monkeypatch, source):
     monkeypatch.setenv("APV_OPENPOSE", source)
     with pytest.raises(
-        ValueError, match=f"cannot be read from {source} .*APV_OPENPOSE.*--detector holistic"
+        ValueError, match=f"cannot be read from {source} .*APV_OPENPOSE.*`detector` to holistic"
     ):
         detectors.load("openpose").image(np.full((64, 64, 3), 90, np.uint8))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.analysis.detectors import holistic, tracking
-from pipeline.analysis.detectors.detection import Sighting, strayed
+from pipeline.analysis.detectors.detection import Sighting, prediction_error
 from pipeline.analysis.detectors.mediapipe_graphs import Region
 from pipeline.evaluation.alignment.planted import ADULT, Dance, Person, pose_of, standing
 from pipeline.motion import retarget, smoothing, timing
@@ -49,21 +49,21 @@ def test_openpose_people_who_cross_are_not_exchanged():
         pair = [sighting(x) for x in crossing(t)]
         tracking.join(histories, pair[:: 1 if t % 3 else -1], t)
     assert len(histories) == 2
-    starts = sorted(h[0].centre()[0] for h in histories)
+    starts = sorted(h[0].center()[0] for h in histories)
     assert starts[0] < 0.4 < 0.6 < starts[1]
     for history in histories:
-        way = np.array([history[t].centre()[0] for t in range(FRAMES)])
+        way = np.array([history[t].center()[0] for t in range(FRAMES)])
         assert np.abs(np.diff(way, 2)).max() < 1e-9  # nobody turns round
 
 
 def test_the_way_on_is_believed_for_a_while():
     history = {t: sighting(0.1 + 0.02 * t) for t in range(10)}
-    assert strayed(history, 10, sighting(0.3)) == pytest.approx(0, abs=1e-9)
-    assert strayed(history, 10, sighting(0.28)) == pytest.approx(0.02)
-    assert strayed(history, 30, sighting(0.4)) == pytest.approx(
+    assert prediction_error(history, 10, sighting(0.3)) == pytest.approx(0, abs=1e-9)
+    assert prediction_error(history, 10, sighting(0.28)) == pytest.approx(0.02)
+    assert prediction_error(history, 30, sighting(0.4)) == pytest.approx(
         0, abs=1e-9
     )  # not further than six frames
-    assert strayed({}, 3, sighting(0.4)) == 0
+    assert prediction_error({}, 3, sighting(0.4)) == 0
 
 
 class World:
