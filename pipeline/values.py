@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,10 @@ class Keypoints:
     def visible(self) -> np.ndarray:
         """(T,K) bool: the points whose score passes the threshold of the published code."""
         return self.score > VISIBLE
+
+    def all_seen(self, points: Sequence[int]) -> np.ndarray:
+        """(T,) bool: the frames in which all of some points are visible."""
+        return self.visible[:, list(points)].all(1)
 
     @staticmethod
     def missing(frames: int, points: int) -> Keypoints:

@@ -69,7 +69,8 @@ HAND_EDGES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, HAND_POINTS
 # ---- face
 
 JAW = slice(0, 17)  # from the right ear over the chin to the left ear
-JAW_ENDS = (0, 16)
+R_JAW, L_JAW = 0, 16
+JAW_ENDS = (R_JAW, L_JAW)
 CHIN = 8
 BROWS = slice(17, 27)
 NOSE_ROOT = 27

@@ -50,11 +50,12 @@ def still(pose: Pose) -> Pose:
 
 def _person_size(pose: Pose) -> float:
     """Measure the median width of the shoulders in pixels, else take a tenth of the picture's height."""
-    both_seen = pose.body.visible[:, SHOULDERS].all(1)
+    both_seen = pose.body.all_seen(SHOULDERS)
     if not both_seen.any():
         return pose.size[0] / 10
-    shoulders = pose.body.xy[both_seen][:, SHOULDERS] * pose.pixel_scale
-    width = np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)
+    body = pose.body.xy[both_seen] * pose.pixel_scale
+    line = body[:, SHOULDERS[0]] - body[:, SHOULDERS[1]]
+    width = np.linalg.norm(line, axis=1)
     return float(np.median(width))
 
 
@@ -64,24 +65,35 @@ def _still_points(points: Keypoints, pose: Pose, size: float) -> Keypoints:
     if not present.any():
         return points
     seen = present[..., None]
-    xy = np.where(seen, points.xy, 0) * pose.pixel_scale / size
+    pixels = np.where(seen, points.xy, 0) * pose.pixel_scale
+    xy = pixels / size
     smooth = _local_line(xy, seen, SIGMA_SECONDS * pose.fps)
     removed = np.where(seen, xy - smooth, 0)
+    local_rms = _local_rms(removed, present, NEAR_SECONDS * pose.fps)
+    noise = _noise_level(local_rms, present)
+    limit = np.maximum(LIMIT * noise, 1e-9)
+    put_back = 1 - np.exp(-((local_rms / limit) ** 4))
+    still_xy = smooth + put_back[..., None] * removed
+    fractions = still_xy * size / pose.pixel_scale
+    return Keypoints(np.where(seen, fractions, points.xy), points.score)
+
+
+def _local_rms(removed: np.ndarray, present: np.ndarray, sigma: float) -> np.ndarray:
+    """Measure r (T,K) of the formula: the RMS near each frame of what is removed (T,K,2); 0 if none is."""
     squared = (removed**2).sum(2) / 2
-    local_rms = np.sqrt(_local_mean(squared, present, NEAR_SECONDS * pose.fps))
-    levels = np.where(present, local_rms, np.nan)
-    levels[:, ~present.any(0)] = 0
-    noise = np.minimum(np.nanquantile(levels, CALM_SHARE, axis=0), MAX_NOISE)
-    put_back = 1 - np.exp(-((local_rms / np.maximum(LIMIT * noise, 1e-9)) ** 4))
-    still_xy = (smooth + put_back[..., None] * removed) * size / pose.pixel_scale
-    return Keypoints(np.where(seen, still_xy, points.xy), points.score)
-
-
-def _local_mean(values: np.ndarray, present: np.ndarray, sigma: float) -> np.ndarray:
-    """Average the present values (T,K) over time with a Gaussian; 0 where there is none near."""
     weight = _gaussian(present.astype(float), sigma)
-    total = _gaussian(values * present, sigma)
-    return np.where(weight > 1e-9, total / np.maximum(weight, 1e-9), 0)
+    total = _gaussian(squared * present, sigma)
+    mean = total / np.maximum(weight, 1e-9)
+    return np.sqrt(np.where(weight > 1e-9, mean, 0))
+
+
+def _noise_level(local_rms: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Measure n (K,) of the formula: the RMS in the calmest share of the clip, at most MAX_NOISE."""
+    levels = np.where(present, local_rms, np.nan)
+    never = ~present.any(0)
+    levels[:, never] = 0
+    noise = np.nanquantile(levels, CALM_SHARE, axis=0)
+    return np.minimum(noise, MAX_NOISE)
 
 
 def _local_line(values: np.ndarray, seen: np.ndarray, sigma: float) -> np.ndarray:
@@ -89,20 +101,24 @@ def _local_line(values: np.ndarray, seen: np.ndarray, sigma: float) -> np.ndarra
 
     Away from gaps this is the plain Gaussian mean; at their edges a mean would hold a moving point back.
     """
-    time = np.arange(len(values), dtype=float)[:, None, None]
+    frames = np.arange(len(values), dtype=float)
+    time = frames[:, None, None]
     present = seen.astype(float)
     value = values * seen
     # Weighted moments of time about each frame (m0, m1, m2), and of value and value times time (y0, y1).
     m0 = _gaussian(present, sigma)
-    y0 = _gaussian(value, sigma)
     sum_time = _gaussian(time * present, sigma)
     m1 = sum_time - time * m0
+    sum_squares = _gaussian(time**2 * present, sigma)
+    m2 = sum_squares - 2 * time * sum_time + time**2 * m0
+    y0 = _gaussian(value, sigma)
     y1 = _gaussian(time * value, sigma) - time * y0
-    m2 = _gaussian(time**2 * present, sigma) - 2 * time * sum_time + time**2 * m0
     spread = m0 * m2 - m1**2
     sloped = spread > 1e-6 * m0**2  # else a single frame: no slope
-    line = (m2 * y0 - m1 * y1) / np.where(sloped, spread, 1.0)
-    return np.where(sloped, line, y0 / np.maximum(m0, 1e-9))
+    divisor = np.where(sloped, spread, 1.0)
+    line = (m2 * y0 - m1 * y1) / divisor
+    mean = y0 / np.maximum(m0, 1e-9)
+    return np.where(sloped, line, mean)
 
 
 def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:

@@ -64,36 +64,43 @@ def lengths(pose: Pose, frames: np.ndarray | None = None) -> dict[str, float]:
     """
     if frames is not None:
         pose = pose[frames]
-    xy = pose.body.xy
-    in_picture = ((xy > -INSIDE) & (xy < 1 + INSIDE)).all(2)
-    anywhere = spans(pose, pose.body.visible)
-    return anywhere | spans(pose, pose.body.visible & in_picture)
+    seen = pose.body.visible
+    above = pose.body.xy > -INSIDE
+    below = pose.body.xy < 1 + INSIDE
+    in_picture = (above & below).all(2)
+    measured = spans(pose, seen)
+    measured.update(spans(pose, seen & in_picture))
+    return measured
 
 
 def spans(pose: Pose, seen: np.ndarray) -> dict[str, float]:
     """Measure bones as `lengths` does, from the body points that are `seen` (T,18) bool."""
     body = pose.body.xy * pose.pixel_scale
     face = pose.face.xy * pose.pixel_scale
-    torso = body[:, HIPS].mean(1) - body[:, NECK]
+    middle_of_hips = body[:, HIPS].mean(1)
+    torso = np.linalg.norm(middle_of_hips - body[:, NECK], axis=1)
     torso_seen = seen[:, [NECK, *HIPS]].all(1)
-    profile = face[:, CHIN] - face[:, NOSE_ROOT]
-    profile_seen = pose.face.visible[:, [NOSE_ROOT, CHIN]].all(1)
+    profile = np.linalg.norm(face[:, CHIN] - face[:, NOSE_ROOT], axis=1)
+    profile_seen = pose.face.all_seen((NOSE_ROOT, CHIN))
     measured = {
-        "torso": _percentile(np.linalg.norm(torso, axis=1)[torso_seen], FULL_LENGTH_PERCENTILE),
-        "face": _percentile(np.linalg.norm(profile, axis=1)[profile_seen], FACE_PERCENTILE),
+        "torso": _percentile(torso[torso_seen], FULL_LENGTH_PERCENTILE),
+        "face": _percentile(profile[profile_seen], FACE_PERCENTILE),
     }
     for name, sides in SEGMENTS.items():
-        start = np.array([side[0] for side in sides])
-        stop = np.array([side[1] for side in sides])
+        start, stop = np.array(sides).T
         both = seen[:, start] & seen[:, stop]
         span = np.linalg.norm(body[:, stop] - body[:, start], axis=2)
-        longer = np.where(both, span, 0.0).max(1)
-        measured[name] = _percentile(longer[both.any(1)], FULL_LENGTH_PERCENTILE)
+        span = np.where(both, span, 0.0)
+        longer = span.max(1)
+        known = both.any(1)
+        measured[name] = _percentile(longer[known], FULL_LENGTH_PERCENTILE)
     return {name: length for name, length in measured.items() if length > MIN_LENGTH_PX}
 
 
 def _percentile(values: np.ndarray, level: float) -> float:
-    return float(np.percentile(values, level)) if len(values) else 0.0
+    if not len(values):
+        return 0.0
+    return float(np.percentile(values, level))
 
 
 def corrected(visible: dict[str, float]) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -102,32 +109,41 @@ def corrected(visible: dict[str, float]) -> tuple[dict[str, float], tuple[str, .
     A bone under 60 % of its expected length takes the expected one, over 85 % its own, in between a blend,
     so that the result does not jump. The stature behind the expectation is a high percentile over the bones.
     """
-    measured = {name: share for name, share in STATURE.items() if name in visible}
-    if len(measured) < 2:
+    parts = {name: part for name, part in STATURE.items() if name in visible}
+    if len(parts) < 2:
         return visible, ()
-    claims = [visible[name] / share for name, share in measured.items()]
+    claims = [visible[name] / part for name, part in parts.items()]
     stature = float(np.percentile(claims, STATURE_PERCENTILE))
-    seen_share = {name: visible[name] / (share * stature) for name, share in measured.items()}
-    legs_measured = _legs_are_measured(seen_share)
+    shares = {}
+    for name, part in parts.items():
+        expected = part * stature
+        shares[name] = visible[name] / expected
+    legs_measured = _legs_are_measured(shares)
     full = dict(visible)
     names = []
-    for name, seen in seen_share.items():
-        if seen < FLAT and not (legs_measured and name in LEG):
-            blend = float(np.interp(seen, (SHORT, FLAT), (1.0, FLAT)))
-            full[name] = visible[name] / seen * blend
-            names.append(name)
+    for name, share in shares.items():
+        believed = legs_measured and name in LEG
+        if believed or share >= FLAT:
+            continue
+        expected = visible[name] / share
+        blend = float(np.interp(share, (SHORT, FLAT), (1.0, FLAT)))
+        full[name] = expected * blend
+        names.append(name)
     return full, tuple(names)
 
 
-def _legs_are_measured(seen_share: dict[str, float]) -> bool:
+def _legs_are_measured(shares: dict[str, float]) -> bool:
     """Tell whether visible legs are believed: long enough as a whole, or thigh and shin short alike."""
-    if not set(LEG) <= seen_share.keys():
+    if not set(LEG) <= shares.keys():
         return False
-    thigh = seen_share["thighs"]
-    shin = seen_share["shins"]
-    leg = STATURE["thighs"] * thigh + STATURE["shins"] * shin
-    whole = leg / (STATURE["thighs"] + STATURE["shins"])
-    return whole > FLAT or abs(thigh / shin - 1) < ALIKE_LEGS
+    thigh = shares["thighs"]
+    shin = shares["shins"]
+    full_thigh = STATURE["thighs"]
+    full_shin = STATURE["shins"]
+    leg = full_thigh * thigh + full_shin * shin
+    whole = leg / (full_thigh + full_shin)
+    short_alike = abs(thigh / shin - 1) < ALIKE_LEGS
+    return whole > FLAT or short_alike
 
 
 def same_frames(pose: Pose, reference: Pose) -> np.ndarray:
@@ -137,25 +153,32 @@ def same_frames(pose: Pose, reference: Pose) -> np.ndarray:
     clip driven onto one of its own frames comes back unchanged.
     """
     ever_seen = pose.body.visible.mean(0) > 0
-    joints = np.flatnonzero(reference.body.visible[0] & ever_seen)
-    frames = np.flatnonzero(pose.body.visible[:, joints].all(1))
+    shared = reference.body.visible[0] & ever_seen
+    joints = np.flatnonzero(shared)
+    seen = pose.body.all_seen(joints)
+    frames = np.flatnonzero(seen)
     if len(joints) < SAME_JOINTS or not len(frames):
         return frames[:0]
-    shapes = _shape(pose.body.xy[frames][:, joints], pose.pixel_scale)
-    difference = shapes - _shape(reference.body.xy[:, joints], reference.pixel_scale)
-    distance = np.linalg.norm(difference, axis=2).mean(1)
+    places = pose.body.xy[frames]
+    shapes = _shape(places[:, joints], pose.pixel_scale)
+    goal = _shape(reference.body.xy[:, joints], reference.pixel_scale)
+    distance = np.linalg.norm(shapes - goal, axis=2)
+    distance = distance.mean(1)
     best = float(distance.min())
     if best >= SAME_SHAPE:
         return frames[:0]
-    return frames[distance <= best * 1.05 + 1e-9]
+    limit = best * 1.05 + 1e-9
+    return frames[distance <= limit]
 
 
 def _shape(xy: np.ndarray, pixel_scale: np.ndarray) -> np.ndarray:
     """Center points (T,K,2) on their mean and divide them by their radius, in pixels."""
     pixels = xy * pixel_scale
     pixels = pixels - pixels.mean(1, keepdims=True)
-    radius = np.sqrt((pixels**2).sum(2).mean(1))
-    return pixels / np.maximum(radius[:, None, None], MIN_LENGTH_PX)
+    squared = (pixels**2).sum(2)
+    radius = np.sqrt(squared.mean(1))
+    radius = np.maximum(radius, MIN_LENGTH_PX)
+    return pixels / radius[:, None, None]
 
 
 def ratios(
@@ -165,22 +188,27 @@ def ratios(
 
     frames: those in which both stand alike; there visible lengths are compared as they are.
     """
+    names: tuple[str, ...] = ()
     if len(frames):
-        names: tuple[str, ...] = ()
         goal = lengths(reference)
         source = lengths(pose, frames)
     else:
         goal, names = corrected(lengths(reference))
         source, _ = corrected(lengths(pose))
-    return {name: goal[name] / source[name] for name in goal if name in source}, names
+    shared = [name for name in goal if name in source]
+    return {name: goal[name] / source[name] for name in shared}, names
 
 
 def body_scale(bone_ratios: dict[str, float]) -> float | None:
     """Choose one scale for what has no ratio of its own: the trunk's, the face breaking a tie, or None."""
-    trunk = [bone_ratios[name] for name in ("shoulders", "torso") if name in bone_ratios]
-    face = [bone_ratios["face"]] if "face" in bone_ratios else []
-    values = trunk + trunk + face or list(bone_ratios.values())
-    return float(np.median(values)) if values else None
+    if not bone_ratios:
+        return None
+    names = [name for name in ("shoulders", "torso") if name in bone_ratios]
+    names = names + names
+    if "face" in bone_ratios:
+        names.append("face")
+    values = [bone_ratios[name] for name in names or bone_ratios]
+    return float(np.median(values))
 
 
 def believable(
@@ -189,6 +217,10 @@ def believable(
     """Limit the ratios to a factor of two around the body's scale, and name those that changed."""
     low = scale / MAX_DEVIATION
     high = scale * MAX_DEVIATION
-    limited = {name: float(np.clip(value, low, high)) for name, value in bone_ratios.items()}
-    changed = [name for name in bone_ratios if limited[name] != bone_ratios[name]]
+    limited = {}
+    changed = []
+    for name, ratio in bone_ratios.items():
+        limited[name] = float(np.clip(ratio, low, high))
+        if limited[name] != ratio:
+            changed.append(name)
     return limited, tuple(changed)
