@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import imageio.v3
 import numpy as np
 
 from pipeline.media.animation_headers import is_animated, read_header
@@ -87,9 +86,11 @@ def _timed_frames(path: str | Path) -> Iterator[TimedFrame[np.ndarray]]:
 
 def _decoded_frames(path: str | Path) -> Iterator[np.ndarray]:
     """Yield (H, W, 4) uint8 until the file ends or cannot be decoded."""
+    from imageio.v3 import imopen  # takes a tenth of a second to load
+
     count = 0
     try:
-        with imageio.v3.imopen(Path(path), "r", plugin="pillow") as file:
+        with imopen(Path(path), "r", plugin="pillow") as file:
             for rgba in file.iter(mode="RGBA"):
                 count += 1
                 yield rgba

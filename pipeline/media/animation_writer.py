@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import imageio.v3
 import numpy as np
-from imageio.core.v3_plugin_api import PluginV3
 from PIL import Image
 
 from pipeline.media.settings import COMMENT_KEY, EXIF_DESCRIPTION, to_comment
 from pipeline.media.writer_base import FileWriter
 from pipeline.values import InputError
+
+if TYPE_CHECKING:
+    from imageio.core.v3_plugin_api import PluginV3
 
 ANIMATIONS = (".gif", ".webp")
 # The encoder holds all frames until the end, 4 bytes a pixel: 2 GB, or 50 s of 512x768 at 25 fps.
@@ -49,6 +50,8 @@ class AnimationWriter(FileWriter):
         *,
         expected_frames: int | None = None,
     ) -> None:
+        from imageio.v3 import imopen  # takes a tenth of a second to load
+
         super().__init__(path, fps, size)
         kind = self.path.suffix.lower()
         is_gif = kind == ".gif"
@@ -67,7 +70,7 @@ class AnimationWriter(FileWriter):
             self._create_part()
             handle = self._stack.enter_context(self._part.open("wb"))
             self._file = self._stack.enter_context(
-                imageio.v3.imopen(handle, "w", plugin="pillow", extension=kind)
+                imopen(handle, "w", plugin="pillow", extension=kind)
             )
 
     def write(self, frames: np.ndarray) -> None:

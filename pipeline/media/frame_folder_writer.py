@@ -7,7 +7,6 @@ import os
 import secrets
 from pathlib import Path
 
-import imageio.v3
 import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
@@ -39,9 +38,11 @@ class FrameFolderWriter(FrameWriter):
             self._part.touch()
 
     def _append(self, frames: np.ndarray) -> None:
+        from imageio.v3 import imwrite  # takes a tenth of a second to load
+
         for frame in frames:
             text = None if self.frames else self._first_text
-            content = imageio.v3.imwrite(
+            content = imwrite(
                 "<bytes>", frame, plugin="pillow", extension=".png", is_batch=False, pnginfo=text
             )
             self._part.write_bytes(content)

@@ -14,7 +14,7 @@ RAMP = np.linspace(0, 65535, 96 * 80).astype(np.uint16).reshape(80, 96)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_sixteen_bit_grey_is_scaled(tmp_path, suffix):
+def test_sixteen_bit_gray_is_scaled(tmp_path, suffix):
     Image.fromarray(RAMP).save(tmp_path / f"deep.{suffix}")
     picture = media.read_image(tmp_path / f"deep.{suffix}")
     assert picture.shape == (80, 96, 3) and picture.dtype == np.uint8
@@ -22,7 +22,7 @@ def test_sixteen_bit_grey_is_scaled(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_sixteen_bit_colour_is_scaled(tmp_path, suffix):
+def test_sixteen_bit_color_is_scaled(tmp_path, suffix):
     cv2 = pytest.importorskip("cv2")
     deep = np.stack([RAMP // 4, RAMP // 2, RAMP], axis=-1)  # OpenCV writes BGR
     cv2.imwrite(str(tmp_path / f"deep.{suffix}"), deep)
@@ -30,12 +30,12 @@ def test_sixteen_bit_colour_is_scaled(tmp_path, suffix):
     assert np.abs(picture[..., ::-1] - deep / 257).max() <= 1
 
 
-def test_cmyk_jpeg_keeps_its_colours(tmp_path):
-    colours = np.zeros((64, 128, 3), np.uint8) + np.array([200, 60, 20], np.uint8)
-    Image.fromarray(colours).convert("CMYK").save(
+def test_cmyk_jpeg_keeps_its_colors(tmp_path):
+    colors = np.zeros((64, 128, 3), np.uint8) + np.array([200, 60, 20], np.uint8)
+    Image.fromarray(colors).convert("CMYK").save(
         tmp_path / "adobe.jpg", quality=95
     )  # stored inverted
-    assert np.abs(media.read_image(tmp_path / "adobe.jpg").astype(int) - colours).max() <= 4
+    assert np.abs(media.read_image(tmp_path / "adobe.jpg").astype(int) - colors).max() <= 4
 
 
 def test_exif_turns_the_picture(tmp_path):
@@ -59,7 +59,7 @@ def test_exif_turns_the_picture(tmp_path):
         ((10, 120, 40), (10, 120, 40)),
     ],
 )
-def test_alpha_goes_on_white_or_on_the_pictures_own_colour(tmp_path, hidden, ground):
+def test_alpha_goes_on_white_or_on_the_pictures_own_color(tmp_path, hidden, ground):
     rgba = np.zeros((64, 96, 4), np.uint8)
     rgba[:, :32] = (*hidden, 0)
     rgba[:, 32:64] = (100, 0, 0, 128)
@@ -78,7 +78,7 @@ def test_a_mixed_residue_under_alpha_is_not_shown():
     assert (media.to_picture(rgba)[1:] == 255).all()
 
 
-def test_a_picture_with_an_all_zero_alpha_channel_keeps_its_colours():
+def test_a_picture_with_an_all_zero_alpha_channel_keeps_its_colors():
     rgba = np.random.default_rng(0).integers(0, 255, (64, 64, 4), dtype=np.uint8)
     rgba[..., 3] = 0
     np.testing.assert_array_equal(media.to_picture(rgba), rgba[..., :3])
@@ -289,7 +289,7 @@ def test_a_playlist_cannot_reach_other_files(tmp_path):
 
 
 def test_a_still_picture_is_told_from_an_animation_and_from_sound(tmp_path) -> None:
-    stills = [Image.new("RGB", (80, 80), colour) for colour in ("red", "blue")]
+    stills = [Image.new("RGB", (80, 80), color) for color in ("red", "blue")]
     stills[0].save(tmp_path / "still.png")
     stills[0].save(tmp_path / "moving.gif", save_all=True, append_images=stills[1:])
     (tmp_path / "text.png").write_text("no picture")

@@ -19,7 +19,7 @@ def test_round_trip_is_exact_and_keeps_energy(pictures):
     assert latents.square().sum() == pytest.approx(pictures.square().sum().item(), rel=1e-5)
 
 
-def test_first_channel_of_each_colour_is_the_mean_and_the_rest_vanish_on_a_flat_picture():
+def test_first_channel_of_each_color_is_the_mean_and_the_rest_vanish_on_a_flat_picture():
     flat = torch.ones(1, 3, 16, 16) * torch.tensor([0.1, -0.5, 0.9]).view(1, 3, 1, 1)
     latents = HaarLatent().encode(flat).latent_dist.mode()
     assert torch.allclose(latents[0, ::16, 0, 0], 4 * torch.tensor([0.1, -0.5, 0.9]))

@@ -1,4 +1,4 @@
-"""windows: every frame is covered, neighbours overlap, the last window ends with the clip."""
+"""windows: every frame is covered, neighbors overlap, the last window ends with the clip."""
 
 import numpy as np
 import pytest
