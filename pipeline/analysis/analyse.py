@@ -28,12 +28,18 @@ BEATS_STREAM = 1  # second entropy word of the gestures' generator, whose draws 
 class AnalysisOptions:
     """Every choice of the user that the analysis depends on.
 
-    fps: frame rate of the motion. detector: name of the pose detector. box: "rigid" or "paper", the face
-    box of the FDA. splice: "face" or "lips", the face points that the sound moves. length: how a short
-    driving clip is continued, one of `timing.LENGTHS`. alignment: how the driving body is put on the
-    reference's. amplitude: factor on the mouth's movement. accents: (N,2) seconds and strengths instead of
-    the detected ones. audio_offset: ms by which the mouth comes later than the sound. gestures: without a
-    driving clip, one of `beats.MODES`, or None for what suits the reference.
+    Attributes:
+        fps: frame rate of the motion.
+        detector: name of the pose detector.
+        box: the face box of the FDA, "rigid" or "paper".
+        splice: the face points that the sound moves, "face" or "lips".
+        length: how a short driving clip is continued, one of `timing.LENGTHS`.
+        alignment: how the driving body is put on the reference's.
+        amplitude: factor on the mouth's movement.
+        seed: of the head's movement and of generated gestures.
+        accents: (N,2) seconds and strengths instead of the detected ones.
+        audio_offset: ms by which the mouth comes later than the sound.
+        gestures: without a driving clip, one of `beats.MODES`; None = what suits the reference.
     """
 
     fps: float = 25.0
@@ -55,7 +61,7 @@ class AnalysisOptions:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is known before the slider moves: aligned motion, its prosody, alignment report, warnings.
+    """What is known before the slider moves: aligned motion, prosody, report, warnings.
 
     people: those of the driving clip, in the order of their numbers.
     """
@@ -74,7 +80,9 @@ def analyse(
     driving: Driving | None,
     options: AnalysisOptions,
 ) -> Generator[Progress, None, Analysis]:
-    """Detect, predict the face, align and splice; return the `Analysis`, which no slider changed yet.
+    """Detect, predict the face, align and splice.
+
+    Return the `Analysis`, which no slider changed yet.
 
     Args:
         network: predicts the face from the speech.
@@ -105,7 +113,7 @@ def analyse(
     else:
         tracked = yield from driving.people(fps, frames, options.detector)
         pose, report = align(tracked, reference, talking_face.points, options)
-        # the report repeats a detector's notes with numbers; notes on a pose file stand nowhere else
+        # the report repeats a detector's notes with numbers, but not the notes on a pose file
         if report is None or isinstance(driving, DrivingPose):
             warnings += tracked.notes
         if report is not None:
@@ -142,7 +150,10 @@ def align(
 
 
 def delay_audio(audio: Audio, milliseconds: float) -> Audio:
-    """Delay the sound, or advance it where `milliseconds` is negative; it stays as long as before."""
+    """Delay the sound, or advance it where `milliseconds` is negative.
+
+    It stays as long as before.
+    """
     if not (np.isfinite(milliseconds) and abs(milliseconds) <= MAX_OFFSET_MS):
         raise InputError(
             f"audio offset is {milliseconds:g} ms; give -{MAX_OFFSET_MS:g} to {MAX_OFFSET_MS:g}"

@@ -1,6 +1,6 @@
 """What drives the body: a pose, frames or a video file, asked only once which of them it is.
 
-`open_driving` resolves what the user gave. The value that it returns offers `people`, whatever it is.
+`open_driving` resolves what the user gave to a value that offers `people`.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class DrivingVideo:
     ) -> Generator[Progress, None, Detection]:
         """Detect all people in at most `frames` frames at `fps`, or find them in the cache.
 
-        The cache knows the content of the file. No more frames are asked for than the file has, so that a
-        longer speech on the same clip finds its people again.
+        The cache knows the content of the file. No more frames are asked for than the file has, so
+        that a longer speech on the same clip finds its people again.
         """
         clip_frames = max(1, math.ceil(self.seconds * fps))
         frames = min(frames, clip_frames)
@@ -78,7 +78,7 @@ class DrivingVideo:
     def pictures(
         self, fps: float, frames: int, longest_side: int | None = None
     ) -> Iterator[np.ndarray]:
-        """Yield the first `frames` frames (H,W,3) uint8 at `fps`, shrunk to `longest_side` pixels."""
+        """Yield the first `frames` frames (H,W,3) uint8 at `fps`, at most `longest_side` pixels."""
         video = media.read_video(self.path, fps, longest_side, frames / fps)
         for chunk in video.chunks():
             yield from chunk

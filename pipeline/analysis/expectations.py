@@ -9,18 +9,24 @@ import numpy as np
 from pipeline.motion import partial_arms
 from pipeline.values import Motion
 
-# Below this height of the face a wide open mouth is smaller than the control's cell of 16 pixels: at 576x1024
-# the face of a whole body is about 110 pixels high and its open mouth 12 to 15
+# Below this height of the face a wide open mouth is smaller than the control's cell of 16 pixels:
+# at 576x1024 the face of a whole body is about 110 pixels high and its open mouth 12 to 15
 SMALL_FACE_PX = 150
 
 
 def resting_arms(motion: Motion, size: tuple[int, int]) -> str | None:
-    """Name the arms that rest because the image shows them only in part: a warp cannot invent the rest."""
+    """Name the arms that rest because the image shows them only in part.
+
+    A warp cannot invent the rest.
+    """
     return partial_arms.notice(motion)
 
 
 def untuned_lips(motion: Motion, size: tuple[int, int]) -> str | None:
-    """Tell what the lips will do at the height of the face in the output; None where no face is seen."""
+    """Tell what the lips will do at the height of the face in the output.
+
+    None where no face is seen.
+    """
     face = motion.reference.face
     heights = face.xy[0, face.visible[0], 1]
     if len(heights) == 0:

@@ -18,7 +18,10 @@ NO_FACE = (
 
 
 def detect_reference(picture: np.ndarray, detector: str) -> Detection:
-    """Detect all people in the reference image (H,W,3), largest first, with masks; refuse it without a face."""
+    """Detect all people in the reference image (H,W,3), largest first, with masks.
+
+    Refuse it without a face.
+    """
     detection = cache.image(detectors.load(detector), picture)
     person = detection.people[0]
     if not person.face.visible.any():
@@ -27,7 +30,10 @@ def detect_reference(picture: np.ndarray, detector: str) -> Detection:
 
 
 def crop_around_person(picture: np.ndarray, size: tuple[int, int], detector: str) -> np.ndarray:
-    """Crop `picture` (H,W,3) to the aspect of `size` (H,W) around its person; detect only if need be."""
+    """Crop `picture` (H,W,3) to the aspect of `size` (H,W) around its person.
+
+    Detect only if need be.
+    """
     if same_aspect(picture.shape[:2], size):
         return picture
     person = detect_reference(picture, detector).people[0]
@@ -45,15 +51,16 @@ def output_size(
 ) -> tuple[int, int]:
     """Return the output's (H, W) for a picture of (H, W), both multiples of `multiple`.
 
-    A given height or width is kept. What is not given follows the aspect of the picture, at `area` pixels
-    where neither is given.
+    A given height or width is kept. What is not given follows the aspect of the picture, at `area`
+    pixels where neither is given.
     """
     for name, value in (("height", height), ("width", width)):
         if value is None:
             continue
         if value < MIN_SIDE_PX or value > MAX_SIDE_PX or value % multiple:
             raise InputError(
-                f"{name} is {value}; give a multiple of {multiple} from {MIN_SIDE_PX} to {MAX_SIDE_PX}"
+                f"{name} is {value}; "
+                f"give a multiple of {multiple} from {MIN_SIDE_PX} to {MAX_SIDE_PX}"
             )
     aspect = picture[0] / picture[1]
     if height is None and width is None:
@@ -101,7 +108,7 @@ def crop_to_aspect(
 
 
 def _window_start(length: int, count: int, keep: np.ndarray, middle: np.ndarray) -> int:
-    """Place a window of `count` pixels about the middle of `middle`, moved to hold `keep` and a border."""
+    """Place a window of `count` pixels about `middle`, moved to hold `keep` and a border."""
     low = keep.min() * length
     high = keep.max() * length
     extent = high - low

@@ -1,7 +1,7 @@
 """Run generators of `Progress` to their end and measure the seconds of each stage.
 
-The generators of this project yield what is done so far and return their result. A `for` loop drops the
-result; `Work` keeps it.
+The generators of this project yield what is done so far and return their result. A `for` loop drops
+the result; `Work` keeps it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ def finish(generator: Generator[Step, None, Result]) -> Result:
 def count_frames(
     generator: Generator[int, None, Result], stage: str, total: int
 ) -> Generator[Progress, None, Result]:
-    """Turn a generator of frame counts into one of `Progress`; closing the outer one closes the inner."""
+    """Turn a generator of frame counts into one of `Progress`.
+
+    Closing the outer one closes the inner.
+    """
     work = Work(generator)
     try:
         for frames in work:
@@ -50,7 +53,10 @@ def count_frames(
 
 
 class Meter:
-    """Seconds spent per stage, and a line to `say` whenever a stage begins or a tenth of it is done."""
+    """Seconds spent per stage.
+
+    `say` gets a line whenever a stage begins or a tenth of it is done.
+    """
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
         self.say = say

@@ -1,7 +1,7 @@
 """Put what a speech network predicts on the reference's own face.
 
-Every speech network offers `predict(audio, fps, frames)`. The type of its prediction decides how it becomes
-68 points: `put_on_face` has one case per type.
+Every speech network offers `predict(audio, fps, frames)`. The type of its prediction decides how it
+becomes 68 points: `put_on_face` has one case per type.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class TalkingFace:
     def mesh_at(self, face: Keypoints) -> np.ndarray | None:
         """Move the mesh (T,468,2) to where the 68 points went: into a driving head, or with a turn.
 
-        Exact where the whole face was spliced; where only the lips were, the mesh follows the mixed face.
+        Exact where the whole face was spliced; where only the lips were, the mesh follows the mixed
+        face.
         """
         if self.mesh is None:
             return None
@@ -120,7 +121,10 @@ def _(
     amplitude: float,
     picture: np.ndarray | None,
 ) -> TalkingFace:
-    """Move the detector's 68 points as far as the mesh moves; in silence both stay where they are."""
+    """Move the detector's 68 points as far as the mesh moves.
+
+    In silence both stay where they are.
+    """
     if not (np.isfinite(amplitude) and amplitude >= 0):
         raise InputError(f"mouth amplitude must be 0 or more, got {amplitude}")
     reference_head = _locate_head(reference, picture)
@@ -156,7 +160,10 @@ def _locate_head(reference: Pose, picture: np.ndarray | None) -> face_mesh.Head:
 
 @functools.cache
 def geometry() -> face_mesh.Geometry:
-    """Read the canonical head of MediaPipe's face geometry (Google, Apache-2.0: assets/LICENSES.md)."""
+    """Read the canonical head of MediaPipe's face geometry.
+
+    Google, Apache-2.0; see assets/LICENSES.md.
+    """
     with np.load(GEOMETRY_FILE, allow_pickle=False) as file:
         vertices = file["vertices"].astype(np.float64)
         weights = file["weights"].astype(float)

@@ -1,6 +1,7 @@
-"""Find a model by its name and read what the analysis needs to know of it, without building a network.
+"""Find a model by its name and read its settings, without building a network.
 
-A model is a named set of the registry, a folder that `save_pretrained` wrote, or a folder of published files.
+A model is a named set of the registry, a folder that `save_pretrained` wrote, or a folder of
+published files.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ SVD_PIPELINE = "StableVideoDiffusionPipeline"
 TRUSTED_PACKAGES = ("diffusers", "transformers", "pipeline")  # whose classes an index may name
 NULL_INPUTS = ("audio_guidance", "pose_guidance")  # guidances that need a null sound or a null pose
 NO_NULL_INPUTS = (
-    "these weights know no null pose and no null audio, so `audio_guidance` and `pose_guidance` must stay 1 "
-    "and `pose_free` must stay prior; use weights with an interaction component"
+    "these weights know no null pose and no null audio, so `audio_guidance` and `pose_guidance` "
+    "must stay 1 and `pose_free` must stay prior; use weights with an interaction component"
 )
 
 
@@ -32,10 +33,13 @@ NO_NULL_INPUTS = (
 class ModelSettings:
     """What the analysis and the slider need to know of a model.
 
-    area: pixels of an output whose size nobody chose. multiple: both sides are multiples of it.
-    splice_region: face points that the sound moves, "face" or "lips". refocus_mode: what the slider acts on,
-    "amplify", "gate" or "both". condition: class name of the image condition. null_inputs: whether the
-    weights know a null pose and a null sound.
+    Attributes:
+        area: pixels of an output whose size nobody chose.
+        multiple: both sides of the output are multiples of it.
+        splice_region: face points that the sound moves, "face" or "lips".
+        refocus_mode: what the slider acts on, "amplify", "gate" or "both".
+        condition: class name of the image condition.
+        null_inputs: whether the weights know a null pose and a null sound.
     """
 
     area: int = 512 * 768
@@ -112,7 +116,10 @@ class PublishedModel:
 
 
 def find_model(name: str) -> SavedModel | PublishedModel:
-    """Find the model set or the folder of that name; refuse it with the remedy where it is no model."""
+    """Find the model set or the folder of that name.
+
+    Refuse it with the remedy where it is no model.
+    """
     known = {row.name: row for row in registry.SETS}
     if name in known and known[name].folder is None:
         row = known[name]

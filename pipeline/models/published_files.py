@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.values import InputError
 
 SET = "controlnext-svd"
-# file key -> names under which people keep it, the preferred one first; SVD's own UNet is none of them
+# File key -> names under which people keep it, the preferred one first. SVD's UNet is none of them.
 NAMES = {
     "controlnext": (
         "controlnext-svd_v2-controlnet-fp16.safetensors", "controlnet.safetensors",
@@ -39,13 +39,20 @@ OPTIONAL_NAMES = {
 }
 FOLDERS = ("", "pretrained", "ControlNeXt-SVD/v2")  # where people keep these files inside a folder
 DEFAULT_SETTINGS = {  # a `settings.json` beside the files may change them
-    "default_steps": 25, "default_window": 24, "default_overlap": 6, "area": 576 * 1024, "multiple": 64,
-    "splice_region": "lips", "refocus_mode": "amplify",
-}  # fmt: skip
+    "default_steps": 25,
+    "default_window": 24,
+    "default_overlap": 6,
+    "area": 576 * 1024,
+    "multiple": 64,
+    "splice_region": "lips",
+    "refocus_mode": "amplify",
+}
 
 
 def files_in_folder(folder: Path) -> dict[str, Path] | None:
-    """Return file key -> path of a folder with the published layout; None where it is no such folder.
+    """Return file key -> path of a folder with the published layout.
+
+    None where it is no such folder.
 
     Raises InputError that names the file that is missing.
     """

@@ -1,7 +1,8 @@
-"""What every backbone shares: inputs -> `Analysis` -> refocused `Motion` -> frames, as one generator.
+"""What every backbone shares: inputs -> `Analysis` -> refocused `Motion` -> frames.
 
-Closing the generator stops the work. A new backbone subclasses `AudioPosePipeline`, implements `render` and
-adds one row in `weights.py`.
+All of it is one generator; closing the generator stops the work. A new backbone subclasses
+`AudioPosePipeline`, implements `render` and `settings`, and adds its class to `load.PIPELINES` and
+one row to `models/registry.py`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class AudioPoseOutput(BaseOutput):
 
 
 class AudioPosePipeline(DiffusionPipeline):
-    """Reference image + speech + optional driving video -> frames. Lifecycle methods stand in call order.
+    """Reference image, speech and an optional driving video become frames.
+
+    The methods stand in the order in which they are called.
 
     Components are registered flat; subclasses register `audio2pose` among theirs.
     """
@@ -64,9 +67,13 @@ class AudioPosePipeline(DiffusionPipeline):
     def analyse(
         self, image: Picture, audio: Speech, driving: DrivingSource | None = None, **options: Any
     ) -> Generator[Progress, None, Analysis]:
-        """Analyse the inputs; see `pipeline.analysis.analyse`, whose `AnalysisOptions` the options are."""
+        """Analyze the inputs; return the `Analysis`.
+
+        The options are fields of `pipeline.analysis.analyse.AnalysisOptions`.
+        """
         picture = media.to_picture(image)
-        return (yield from self._analyse(picture, audio, driving, self.analysis_options(**options)))
+        chosen = self.analysis_options(**options)
+        return (yield from self._analyse(picture, audio, driving, chosen))
 
     def _analyse(
         self,
@@ -80,24 +87,32 @@ class AudioPosePipeline(DiffusionPipeline):
         return (yield from analyse(self.audio2pose, picture, speech, source, options))
 
     def analysis_options(self, splice: str | None = None, **options: Any) -> AnalysisOptions:
-        """Complete the options of an analysis: without `splice`, the face points that suit the weights."""
-        return AnalysisOptions(splice=splice or self.settings.splice_region, **options)
+        """Complete the options of an analysis.
+
+        Without `splice` the sound moves the face points that suit the weights.
+        """
+        region = splice or self.settings.splice_region
+        return AnalysisOptions(splice=region, **options)
 
     def prepare_motion(
         self, image: Picture, audio: Speech, driving: DrivingSource | None = None, **options: Any
     ) -> Motion:
-        """Analyse the inputs and return the motion before refocusing; options as for `analyse`."""
-        return finish(self.analyse(image, audio, driving, **options)).motion
+        """Analyze the inputs and return the motion before refocusing; options as for `analyse`."""
+        analysis = finish(self.analyse(image, audio, driving, **options))
+        return analysis.motion
 
     # ---- 2 render
     def render(self, image: np.ndarray, motion: Motion, **options: Any) -> Iterator[Progress]:
-        """Yields progress and finished frames of `image` (H,W,3) uint8 moved by `motion`."""
+        """Yield progress and finished frames of `image` (H,W,3) uint8 moved by `motion`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement render")
 
     def frame_size(
         self, picture: tuple[int, int], height: int | None, width: int | None
     ) -> tuple[int, int]:
-        """Return the output's (H, W) for a reference image of (H, W): as asked for, else its aspect."""
+        """Return the output's (H, W) for a reference image of (H, W).
+
+        What is not asked for follows the aspect of the image.
+        """
         return output_size(picture, self.settings.area, self.settings.multiple, height, width)
 
     def expectation(self, motion: Motion, size: tuple[int, int]) -> str | None:
@@ -105,7 +120,7 @@ class AudioPosePipeline(DiffusionPipeline):
         return expectation(self.settings.condition, motion, size)
 
     def check_conditioning(self, values: Mapping[str, float]) -> None:
-        """Raise InputError where the weights do not know what the values of `conditioning` ask for."""
+        """Refuse values of `conditioning` that the weights do not know."""
         raise NotImplementedError(f"{type(self).__name__} does not implement check_conditioning")
 
     def stream(
@@ -120,10 +135,18 @@ class AudioPosePipeline(DiffusionPipeline):
         analysis: AnalysisOptions | None = None,
         **options: Any,
     ) -> Iterator[Progress]:
-        """Analyses (unless `motion` is given), refocuses with `intensity`, renders; yields all the way.
+        """Analyze, refocus and render, yielding progress and finished frames.
 
-        With audio the picture is cropped to the aspect of the output. A given `motion` is one that
-        `prepare_motion` made, before refocusing; it belongs to the whole picture, which is then stretched.
+        Args:
+            image: the reference image. With audio it is cropped to the aspect of the output; with a
+                motion it is stretched, since the motion belongs to the whole image.
+            audio: the speech, unless there is a motion.
+            driving: what drives the body; None = generated gestures.
+            motion: a motion of `prepare_motion`, before refocusing, instead of audio and driving.
+            intensity: the slider, 0 to 2.
+            mode: what the slider acts on; None = what suits the weights.
+            analysis: options of the analysis; None = the defaults.
+            options: options of `render`.
         """
         if (motion is None) == (audio is None):
             raise InputError(
@@ -163,11 +186,16 @@ class AudioPosePipeline(DiffusionPipeline):
         return_dict: bool = True,
         **analysis: Any,
     ) -> AudioPoseOutput | tuple:
-        """The whole video in memory, as diffusers pipelines return it; `analysis`: see `analyse`.
+        """Make the whole video in memory and return it as diffusers pipelines do.
 
-        conditioning: guidance and SVD's micro-conditions by their names in the condition's configuration,
-        such as {"audio_guidance": 1.5} or {"min_guidance": 1, "max_guidance": 1}. schedule: deprecated, the
-        old name of `window_mode`.
+        Args:
+            image, audio, driving, motion, intensity: as for `stream`.
+            conditioning: guidance and SVD's micro-conditions by their names in the condition's
+                configuration, such as {"audio_guidance": 1.5} or
+                {"min_guidance": 1, "max_guidance": 1}.
+            schedule: deprecated, the old name of `window_mode`.
+            output_type: "pil" or "np".
+            analysis: fields of `AnalysisOptions`, as for `analyse`.
         """
         if output_type not in ("pil", "np"):
             raise InputError(f'output_type is {output_type!r}; give "pil" or "np"')
@@ -189,6 +217,7 @@ class AudioPosePipeline(DiffusionPipeline):
             callback_on_step_end=callback_on_step_end,
             callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
         )
-        frames = np.concatenate([step.frames for step in steps if step.frames is not None])
+        chunks = [step.frames for step in steps if step.frames is not None]
+        frames = np.concatenate(chunks)
         video = frames if output_type == "np" else [[Image.fromarray(frame) for frame in frames]]
         return AudioPoseOutput(frames=video) if return_dict else (video,)

@@ -1,7 +1,7 @@
 """Load a model by its name: the whole pipeline, or only what the analysis needs of it.
 
-The classes of the backbone are imported when a pipeline is loaded: that alone takes seconds, which a preview
-does not need.
+The classes of the backbone are imported when a pipeline is loaded: that alone takes seconds, which
+a preview does not need.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def load(
     """Load the pipeline of a named model set or of a folder.
 
     Args:
-        name: a set of the registry, a folder that `save_pretrained` wrote, or one of published files.
+        name: a set of the registry, a folder that `save_pretrained` wrote, or a folder of published
+            files.
         device: "auto", "cpu" or a CUDA device.
         attention: "auto", "xformers" or "sdpa".
         how: where and how the pipeline runs, instead of `device` and `attention`.
@@ -73,7 +74,10 @@ def load_settings(name: str) -> ModelSettings:
 
 
 def load_speech_network(name: str, audio2pose: str = "own", device: str = "cpu") -> SpeechNetwork:
-    """Load the network that moves the mouth, without the rest of the model; arguments as for `load`."""
+    """Load the network that moves the mouth, without the rest of the model.
+
+    Arguments as for `load`.
+    """
     diffusers_logging.disable_progress_bar()
     if audio2pose != "own":
         return _load_speech_set(audio2pose).to(device)

@@ -1,4 +1,7 @@
-"""Detectors turn pictures and clips into poses; `load` returns one and imports its library only then."""
+"""Detectors turn pictures and clips into poses.
+
+`load` returns one and imports its library only then.
+"""
 
 from __future__ import annotations
 

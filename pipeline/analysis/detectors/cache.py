@@ -76,7 +76,10 @@ def _entry(detector: Detector, key: str) -> Path:
 
 
 def _read(entry: Path) -> Detection | None:
-    """Read a kept detection; None where there is none or it is damaged; a damaged one is removed."""
+    """Read a kept detection; None where there is none or it is damaged.
+
+    A damaged one is removed.
+    """
     if not entry.is_dir():
         return None
     try:
@@ -110,7 +113,10 @@ def _levels(mask: np.ndarray) -> np.ndarray:
 
 
 def _write(entry: Path, detection: Detection) -> None:
-    """Keep a detection, all or nothing; a full or read-only disk only costs the next run its time."""
+    """Keep a detection, all or nothing.
+
+    A full or read-only disk only costs the next run its time.
+    """
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".new-", dir=entry.parent))
@@ -143,7 +149,7 @@ def _write_files(place: Path, detection: Detection) -> None:
 
 
 def _trim(root: Path, keep: Path) -> None:
-    """Remove the entries that were not used for longest until the folder holds at most MAX_BYTES."""
+    """Remove the entries that were unused for longest until at most MAX_BYTES are left."""
     entries = []
     for entry in root.iterdir():
         try:

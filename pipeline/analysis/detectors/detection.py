@@ -1,4 +1,4 @@
-"""One person in one frame, and what follows from many: poses, their order, sentences for the user."""
+"""One person in one frame; from many of them the poses, their order, sentences for the user."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ NO_FACE = (
 
 @dataclass(frozen=True)
 class Sighting:
-    """One person in one frame, in fractions of the picture; `rect` is where to look in the next frame."""
+    """One person in one frame, in fractions of the picture.
+
+    `rect` is where to look in the next frame.
+    """
 
     body: np.ndarray  # (18,3) x, y, score
     hands: np.ndarray  # (42,3), left hand first
@@ -73,7 +76,9 @@ class Sighting:
         return max(0.0, width) * max(0.0, height) / area
 
     def is_same_person(self, other: Sighting, diagonals: float = SAME_DIAGONALS) -> bool:
-        """Tell whether the points that both see lie, on average, within `diagonals` of the larger box.
+        """Tell whether the points that both see are near each other.
+
+        Their mean distance is compared with `diagonals` times the diagonal of the larger box.
 
         Left and right may be swapped: two looks at one turned person can differ in that.
         """
@@ -113,8 +118,8 @@ def center_distance(a: Sighting, b: Sighting) -> float:
 def prediction_error(track: dict[int, Sighting], frame: int, person: Sighting) -> float:
     """Return the distance between a person in `frame` and the place that a track predicts.
 
-    The prediction extrapolates the mean velocity of the last TREND_FRAMES frames, for at most as many, so that
-    people who cross keep their tracks. The track's frames are in order.
+    The prediction extrapolates the mean velocity of the last TREND_FRAMES frames, for at most as
+    many, so that people who cross keep their tracks. The track's frames are in order.
     """
     past = [t for t in islice(reversed(track), TREND_FRAMES + 1) if t < frame]
     if not past:
@@ -167,7 +172,10 @@ def _total_area(track: Mapping[int, Sighting]) -> float:
 
 
 def shrink(image: np.ndarray, max_side: int) -> np.ndarray:
-    """Shrink the picture to at most `max_side` pixels; averaging keeps small faces from aliasing."""
+    """Shrink the picture to at most `max_side` pixels.
+
+    Averaging keeps small faces from aliasing.
+    """
     factor = max_side / max(image.shape[:2])
     if factor >= 1:
         return np.ascontiguousarray(image)

@@ -1,8 +1,8 @@
 """Detect people with DWPose in ONNX: a YOLOX person detector and a whole-body SimCC network.
 
-Numbers are those of RTMPose and DWPose (Yang et al. 2023) as ControlNeXt-SVD v2 calls them. That code feeds
-RGB although the detector was trained on BGR. This code does the same, since the video weights saw those key
-points.
+Numbers are those of RTMPose and DWPose (Yang et al. 2023) as ControlNeXt-SVD v2 calls them. That
+code feeds RGB although the detector was trained on BGR. This code does the same, since the video
+weights saw those key points.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ HANDS_FROM = FACE_FROM + FACE
 
 
 class DWPose:
-    """Body, hands and face of all people with scores, no masks; the files are opened at the first run."""
+    """Body, hands and face of all people with scores, no masks.
+
+    The files are opened at the first run.
+    """
 
     name = "dwpose"
 
@@ -64,16 +67,25 @@ class DWPose:
         self.version = f"1-{self._detector.mark}-{self._pose.mark}"
 
     def image(self, image: np.ndarray) -> Detection:
-        """Detect all people of a picture (H,W,3) uint8, largest first; refuse a picture without any."""
+        """Detect all people of a picture (H,W,3) uint8, largest first.
+
+        Refuse a picture without any.
+        """
         return tracking.picture(image, lambda picture: self._people([picture])[0])
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
-        """Yield the frames done; return all people, largest first, with score 0 where one is out of sight."""
+        """Yield the frames done.
+
+        Return all people, largest first, with score 0 where one is out of sight.
+        """
         at_once = onnx.AT_ONCE[onnx.provider()]
         return tracking.clip(video, self._people, at_once)
 
     def _people(self, frames: np.ndarray | Sequence[np.ndarray]) -> list[list[Sighting]]:
-        """Detect the people of each frame; the crops of all of them share the calls of the pose network."""
+        """Detect the people of each frame.
+
+        The crops of all of them share the calls of the pose network.
+        """
         detections = self._detector.run(letterbox(frame) for frame in frames)
         regions = []
         for (raw,), frame in zip(detections, frames, strict=True):
@@ -112,7 +124,10 @@ def _factor(image: np.ndarray) -> float:
 
 
 def boxes(raw: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Return the people in the detector's output (8400,85), best first: (N,4) x0, y0, x1, y1 in pixels."""
+    """Read the people from the detector's output (8400,85), best first.
+
+    Return (N,4) x0, y0, x1, y1 in pixels.
+    """
     raw = np.asarray(raw, np.float64)
     score = raw[:, 4] * raw[:, 5]
     grid, stride = _grid()
@@ -127,7 +142,10 @@ def boxes(raw: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """Return column and row (8400,2) and stride (8400,1) of each cell, grid after grid, row after row."""
+    """Return column and row (8400,2) and stride (8400,1) of each cell.
+
+    The cells stand grid after grid, row after row.
+    """
     cells = []
     strides = []
     for stride in STRIDES:
@@ -180,9 +198,10 @@ class _Taps:
 
 
 def crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Cut the pose network's input (3,384,288) float32: the box with its margin, black outside the picture.
+    """Cut the pose network's input (3,384,288) float32 out of the picture.
 
-    OpenCV's own warp rounds places to 1/32 pixel before version 5: up to 3 gray levels from the published.
+    It shows the box with its margin, black outside the picture. OpenCV's own warp rounds places to
+    1/32 pixel before version 5, which differs by up to 3 gray levels from the published code.
     """
     center, size = _window(box)
     height, width = image.shape[:2]
@@ -199,7 +218,7 @@ def crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def _taps(count: int, center: float, size: float, side: int) -> _Taps:
-    """Sample `count` places along `size` pixels about `center`, linearly between the pixels of an axis."""
+    """Sample `count` places along `size` pixels about `center` of an axis of `side` pixels."""
     place = (np.arange(count) / count - 0.5) * size + center
     before = np.floor(place)
     after = before + 1
@@ -228,7 +247,10 @@ def _window(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def decode(
     simcc_x: np.ndarray, simcc_y: np.ndarray, box: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decode SimCC (133,576) and (133,768): points (133,2) in pixels of the picture, scores (133,)."""
+    """Decode SimCC (133,576) and (133,768).
+
+    Return points (133,2) in pixels of the picture and scores (133,).
+    """
     place = np.stack([simcc_x.argmax(1), simcc_y.argmax(1)], 1).astype(np.float64)
     score = np.minimum(simcc_x.max(1), simcc_y.max(1))
     place[~(score > 0)] = -1  # also where a damaged file gives no number
@@ -238,9 +260,9 @@ def decode(
 
 
 def with_neck(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Add the neck and order the 134 points (134,2) and scores as the published code: body, feet, face, hands.
+    """Add the neck and order the 134 points (134,2) and scores as the published code.
 
-    The neck is the shoulders' mean, seen when both are.
+    The order is body, feet, face, hands. The neck is the shoulders' mean, seen when both are.
     """
     shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
     neck_score = float((scores[shoulders] > VISIBLE).all())
@@ -253,7 +275,10 @@ def with_neck(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
 def split(
     points: np.ndarray, scores: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split 134 points in pixels into body (18,3), hands (42,3), face (68,3): fractions of (H,W), score."""
+    """Split 134 points in pixels into body (18,3), hands (42,3), face (68,3).
+
+    Rows hold x and y in fractions of the picture of `size` (H,W), and the score.
+    """
     rows = np.concatenate([points / size[::-1], scores[:, None]], 1)
     body = rows[:BODY]
     hands = rows[HANDS_FROM : HANDS_FROM + HANDS]
@@ -262,13 +287,19 @@ def split(
 
 
 def sighting(points: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> Sighting:
-    """Return the person as all detectors give one: scores in 0 to 1, points outside the picture missing."""
+    """Return the person as all detectors give one.
+
+    Scores lie in 0 to 1; points outside the picture are missing.
+    """
     body, hands, face = split(points, scores, size)
     return Sighting(in_picture(body), in_picture(hands), in_picture(face))
 
 
 def _plausible(people: list[Sighting]) -> list[Sighting]:
-    """Keep each person once who shows a shoulder: the whole picture may hold nobody, two boxes one person."""
+    """Keep each person once who shows a shoulder.
+
+    The whole picture may hold nobody, two boxes one person.
+    """
     plausible: list[Sighting] = []
     for person in people:
         shoulder_score = person.body[[R_SHOULDER, L_SHOULDER], 2].max()

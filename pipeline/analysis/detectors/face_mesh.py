@@ -16,10 +16,10 @@ OTHER_FACE = 0.25  # mean distance, in sizes of the face, from which the mesh is
 
 
 def detect_face_mesh(image: np.ndarray, face: Keypoints) -> np.ndarray | None:
-    """Detect the mesh (478,3) of the person whose 68 points (1,68) are given; None where there is none.
+    """Detect the mesh (478,3) of the person whose 68 points (1,68) are given, or return None.
 
-    x, y and z are MediaPipe's for the whole picture (H,W,3): fractions, z in picture widths. The last ten
-    points are the irises. Raises InputError where mediapipe is not installed.
+    x, y and z are MediaPipe's for the whole picture (H,W,3): fractions, z in picture widths. The
+    last ten points are the irises. Raises InputError where mediapipe is not installed.
     """
     height, width = image.shape[:2]
     visible = face.visible[0]

@@ -1,4 +1,4 @@
-"""The offline default detector: MediaPipe's bundled holistic models for every person of a picture or clip."""
+"""The offline default: MediaPipe's holistic models for every person of a picture or clip."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ MAX_PEOPLE = 4  # followed at a time: each costs as much as the first
 REPORT_EVERY = 8  # frames between two progress reports
 SAME_PLACE = 0.2  # distance of the centers of two regions of one person, in sides of the larger
 SAME_SIZE = 1.6  # ratio of the sides of two regions of one person
-# Two tracks nearer than this, in diagonals, follow one person; people who pass each other reach 0.1.
+# Two tracks nearer than this, in diagonals, follow one person; people who pass reach 0.1.
 DOUBLE_DIAGONALS = 0.05
-# In picture sizes: smaller differences of prediction errors do not tell whose track led to a person.
+# In picture sizes: smaller differences of prediction errors do not tell whose person it is.
 ERROR_STEP = 0.02
 RETURN_DISTANCE = 0.25  # in picture sizes: a person who is nearer to where one was lost is that one
 
@@ -57,7 +57,10 @@ class Holistic:
         mediapipe()
 
     def image(self, image: np.ndarray) -> Detection:
-        """Detect all people of a picture (H,W,3) uint8, largest first; refuse a picture without any."""
+        """Detect all people of a picture (H,W,3) uint8, largest first.
+
+        Refuse a picture without any.
+        """
         check(image)
         size = image.shape[:2]
         with quiet():
@@ -70,7 +73,10 @@ class Holistic:
         return Detection(poses, masks, notes(poses))
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
-        """Yield the frames done; return all people, largest first, with score 0 where one is out of sight."""
+        """Yield the frames done.
+
+        Return all people, largest first, with score 0 where one is out of sight.
+        """
         crowd = _Crowd(video.fps)
         done = 0
         size = None
@@ -133,14 +139,14 @@ def _look_twice(
 
 
 def _is_known(person: Sighting, people: list[Sighting], most_inside: float) -> bool:
-    """Tell whether a person is one of `people`, or lies further inside one of them than `most_inside`."""
+    """Tell whether a person is one of `people`, or lies inside one by more than `most_inside`."""
     return any(
         person.is_same_person(other) or person.share_inside(other) > most_inside for other in people
     )
 
 
 def _is_same_place(region: Region, rect: Any, size: tuple[int, int]) -> bool:
-    """Tell whether a region and a NormalizedRect of a picture of `size` (H,W) cover the same person."""
+    """Tell whether a region and a NormalizedRect cover the same person; `size` is the picture's."""
     height, width = size
     rect_side = rect.width * width
     distance = np.hypot(region.x - rect.x_center * width, region.y - rect.y_center * height)
@@ -150,7 +156,7 @@ def _is_same_place(region: Region, rect: Any, size: tuple[int, int]) -> bool:
 
 
 class _Track:
-    """One person through a clip: the graph that follows the person and what it saw, by frame number."""
+    """One person through a clip: the person's graph, and what it saw by frame number."""
 
     def __init__(self, fps: float) -> None:
         self.follower = Follower(fps)
@@ -188,7 +194,7 @@ class _Crowd:
         self.frames += 1
 
     def poses(self, size: tuple[int, int]) -> tuple[Pose, ...]:
-        """Return one pose per person who is seen long enough, largest (area summed over time) first."""
+        """Return one pose per person who is seen long enough, largest first; see `rank`."""
         return rank([track.seen for track in self.tracks], self.frames, self.fps, size)
 
     def close(self) -> None:
@@ -242,7 +248,10 @@ class _Crowd:
         return [track for track in self.tracks if track.rect is not None]
 
     def _explore(self, region: Region, image: np.ndarray, most_inside: float) -> None:
-        """Look into a region where nobody is followed; give its person to a lost track or a new one."""
+        """Look into a region where nobody is followed.
+
+        Give its person to a lost track or a new one.
+        """
         size = image.shape[:2]
         tracks = self._in_sight()
         if len(tracks) >= MAX_PEOPLE:
@@ -264,7 +273,7 @@ class _Crowd:
             self.tracks.remove(track)
 
     def _lost_track(self, person: Sighting) -> _Track | None:
-        """Return the track that lost a person nearest to this one, None where none was lost near by.
+        """Return the track that lost a person nearest to this one, or None.
 
         While nobody is in sight any distance is near enough.
         """

@@ -1,4 +1,7 @@
-"""Keep left and right of one person of a clip on their sides; `motion/smoothing.py` removes the jitter."""
+"""Keep left and right of one person of a clip on their sides.
+
+`motion/smoothing.py` removes the jitter.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import numpy as np
 from pipeline.values import VISIBLE
 
 CLOSER = 0.5  # a swap of sides must at least halve the distance to the frame before
-# Mean move of the limbs between two frames, in sides of the person's region. Dancing people reach 0.05.
+# Mean move of the limbs between two frames, in sides of the person's region; dancers reach 0.05.
 JUMP = 0.06
 PATIENCE = 4  # undecided frames after which the pose is taken as it is: the clip was cut
 LIMBS = slice(11, 29)  # shoulders to ankles among the 33 landmarks
@@ -29,9 +32,9 @@ OTHER_SIDE = _mirrored_landmarks()
 class SideGuard:
     """A guard against swapped sides over the 33 landmarks.
 
-    From one frame to the next the model may take a person whose face turns away for one seen from behind. It
-    then swaps all left and right points. No body can do that, so the swap is undone until a face looks at the
-    camera.
+    From one frame to the next the model may take a person whose face turns away for one seen from
+    behind. It then swaps all left and right points. No body can do that, so the swap is undone
+    until a face looks at the camera.
     """
 
     def __init__(self) -> None:
@@ -45,8 +48,8 @@ class SideGuard:
     def order(self, points: np.ndarray, side: float, frontal: bool) -> np.ndarray | None:
         """Return which landmark is which (33,), or None where no one can tell.
 
-        A frontal face confirms left and right. Otherwise, if swapping sides makes a jump smaller, it was a
-        swap. Any other jump is a transient average of both, which lasts a frame or two.
+        A frontal face confirms left and right. Otherwise, if swapping sides makes a jump smaller,
+        it was a swap. Any other jump is a transient average of both, which lasts a frame or two.
 
         Args:
             points: (33,3) landmarks, x and y in pixels, and a score.

@@ -1,8 +1,9 @@
-"""MediaPipe's bundled graphs, wired here so that every person of a picture is seen, not only the first.
+"""MediaPipe's bundled graphs, wired so that every person of a picture is seen.
 
-The public holistic graph follows one person. Its parts take a region of interest, so one `Locator` lists the
-regions of all people of a picture and one `Follower` per person runs pose, hands and face inside its region
-of the whole picture; nothing is cropped and all results are fractions of the whole picture.
+The public holistic graph follows one person. Its parts take a region of interest, so one `Locator`
+lists the regions of all people of a picture and one `Follower` per person runs pose, hands and face
+inside its region of the whole picture; nothing is cropped and all results are fractions of the
+whole picture.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ OPENPOSE = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 LOCATE = """
 input_stream: "image"
 output_stream: "detections"
-node { calculator: "PoseDetectionCpu" input_stream: "IMAGE:image" output_stream: "DETECTIONS:detections" }
+node {
+  calculator: "PoseDetectionCpu" input_stream: "IMAGE:image"
+  output_stream: "DETECTIONS:detections"
+}
 """
 FOLLOW = """
 input_stream: "image"
@@ -51,15 +55,20 @@ input_side_packet: "complexity"
 input_side_packet: "smooth"
 input_side_packet: "want_mask"
 input_side_packet: "refine"
-node { calculator: "ImagePropertiesCalculator" input_stream: "IMAGE_CPU:image" output_stream: "SIZE:size" }
+node {
+  calculator: "ImagePropertiesCalculator" input_stream: "IMAGE_CPU:image"
+  output_stream: "SIZE:size"
+}
 node {
   calculator: "PoseLandmarkByRoiCpu" input_stream: "IMAGE:image" input_stream: "ROI:rect"
-  input_side_packet: "MODEL_COMPLEXITY:complexity" input_side_packet: "ENABLE_SEGMENTATION:want_mask"
+  input_side_packet: "MODEL_COMPLEXITY:complexity"
+  input_side_packet: "ENABLE_SEGMENTATION:want_mask"
   output_stream: "LANDMARKS:raw" output_stream: "AUXILIARY_LANDMARKS:raw_aux"
   output_stream: "WORLD_LANDMARKS:raw_world" output_stream: "SEGMENTATION_MASK:raw_mask"
 }
 node {
-  calculator: "PoseLandmarkFiltering" input_side_packet: "ENABLE:smooth" input_stream: "IMAGE_SIZE:size"
+  calculator: "PoseLandmarkFiltering"
+  input_side_packet: "ENABLE:smooth" input_stream: "IMAGE_SIZE:size"
   input_stream: "NORM_LANDMARKS:raw" input_stream: "AUX_NORM_LANDMARKS:raw_aux"
   input_stream: "WORLD_LANDMARKS:raw_world" output_stream: "FILTERED_NORM_LANDMARKS:pose"
   output_stream: "FILTERED_AUX_NORM_LANDMARKS:aux" output_stream: "FILTERED_WORLD_LANDMARKS:world"
@@ -68,9 +77,13 @@ node {
   calculator: "PoseLandmarksToRoi" input_stream: "LANDMARKS:aux" input_stream: "IMAGE_SIZE:size"
   output_stream: "ROI:next_rect"
 }
-node { calculator: "FromImageCalculator" input_stream: "IMAGE:raw_mask" output_stream: "IMAGE_CPU:mask" }
 node {
-  calculator: "HandLandmarksLeftAndRightCpu" input_stream: "IMAGE:image" input_stream: "POSE_LANDMARKS:raw"
+  calculator: "FromImageCalculator" input_stream: "IMAGE:raw_mask"
+  output_stream: "IMAGE_CPU:mask"
+}
+node {
+  calculator: "HandLandmarksLeftAndRightCpu"
+  input_stream: "IMAGE:image" input_stream: "POSE_LANDMARKS:raw"
   output_stream: "LEFT_HAND_LANDMARKS:left" output_stream: "RIGHT_HAND_LANDMARKS:right"
 }
 node {
@@ -86,7 +99,7 @@ node {
 
 
 def mediapipe() -> ModuleType:
-    """The mediapipe package with its offline models; raises InputError with the remedy where it is absent."""
+    """Import mediapipe with its offline models; refuse with the remedy where it is absent."""
     os.environ.setdefault("GLOG_minloglevel", "2")  # its C++ log would fill the user's terminal
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -101,7 +114,10 @@ def mediapipe() -> ModuleType:
 
 
 def _graph(text: str, outputs: list[str], **options: Any) -> Any:
-    """A running MediaPipe graph described by the text; `.process` runs a frame, `.close` frees it."""
+    """Start the MediaPipe graph that the text describes.
+
+    `.process` runs a frame, `.close` frees the graph.
+    """
     mediapipe()
     from google.protobuf import text_format
     from mediapipe.framework import calculator_pb2
@@ -135,7 +151,7 @@ class Region:
 
 
 class Locator:
-    """Lists the regions of all people with the bundled pose detection graph and two face detection graphs."""
+    """Lists the regions of all people, by a pose detection graph and two face detection graphs."""
 
     def __init__(self) -> None:
         params = {"posedetectioncpu__TensorsToDetectionsCalculator.min_score_thresh": MIN_PERSON}
@@ -143,11 +159,11 @@ class Locator:
         self._faces: list[Any] = []
 
     def people(self, image: np.ndarray) -> list[Region]:
-        """Regions found in the whole picture, best first."""
+        """Detect regions in the whole picture, best first."""
         return [region for _, region in self._detect(image)]
 
     def around_faces(self, image: np.ndarray) -> list[Region]:
-        """Regions found around the faces of a picture, for bodies that are too small or too close."""
+        """Detect regions around the faces, for bodies that are too small or too close."""
         found = []
         for x, y, face in self._find_faces(image):
             half = FACE_TO_BODY * face / 2
@@ -156,7 +172,7 @@ class Locator:
         return [region for _, region in found]
 
     def in_tiles(self, image: np.ndarray) -> list[Region]:
-        """Regions found in overlapping tiles of a picture: small figures, but at times a limb."""
+        """Detect regions in overlapping tiles: small figures, but at times a limb."""
         height, width = image.shape[:2]
         found = []
         for top in (0.0, (1 - TILE) / 2, 1 - TILE):
@@ -166,7 +182,7 @@ class Locator:
         return [region for _, region in found]
 
     def anywhere(self, image: np.ndarray) -> list[Region]:
-        """All that faces and tiles show, for pictures whose people the whole picture does not."""
+        """Detect by faces and tiles, for people whom the whole picture does not show."""
         return self.around_faces(image) + self.in_tiles(image)
 
     def close(self) -> None:
@@ -181,7 +197,10 @@ class Locator:
     def _detect_in(
         self, image: np.ndarray, window: tuple[float, float, float, float], least: float
     ) -> list[tuple[float, Region]]:
-        """Detections inside a window x0, y0, x1, y1 in pixels; what lies outside the picture is black."""
+        """Detect regions inside a window x0, y0, x1, y1 in pixels.
+
+        What lies outside the picture is black.
+        """
         height, width = image.shape[:2]
         x0, y0, x1, y1 = (round(v) for v in window)
         inside = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
@@ -192,7 +211,7 @@ class Locator:
         return [(score, Region(r.x + x0, r.y + y0, r.side, r.angle)) for score, r in found]
 
     def _find_faces(self, image: np.ndarray) -> list[tuple[float, float, float]]:
-        """x, y and height in pixels of all faces that the short and the full range graph find."""
+        """Return x, y and height in pixels of the faces that both face graphs find."""
         if not self._faces:
             detection = mediapipe().solutions.face_detection
             self._faces = [detection.FaceDetection(MIN_FACE, model) for model in (0, 1)]
@@ -207,7 +226,7 @@ class Locator:
 
 
 def _region(detection: Any, width: int, height: int) -> Region:
-    """The region of PoseDetectionToRoi: hips in the center, the body circle as radius, upright."""
+    """Return PoseDetectionToRoi's region: hips in the center, upright, as large as the body."""
     center, rim = detection.location_data.relative_keypoints[:2]
     x, y = center.x * width, center.y * height
     dx, dy = rim.x * width - x, rim.y * height - y
@@ -219,13 +238,17 @@ def _region(detection: Any, width: int, height: int) -> Region:
 class Follower:
     """Pose, hands and face of one person: `see` looks inside a region.
 
-    With `fps` it is one person of a clip, steadied over time; without, each picture is seen by itself.
+    With `fps` it is one person of a clip, steadied over time; without, each picture is seen by
+    itself.
     """
 
     def __init__(self, fps: float | None = None, want_mask: bool = False) -> None:
         self._mask = want_mask
         self._sides = None if fps is None else SideGuard()
-        threshold = "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__ThresholdingCalculator.threshold"
+        threshold = (
+            "poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation"
+            "__ThresholdingCalculator.threshold"
+        )
         sides = {
             "complexity": 1,
             "smooth": fps is not None,
@@ -238,7 +261,7 @@ class Follower:
         )
 
     def see(self, image: np.ndarray, rect: Any) -> Sighting | None:
-        """The person inside the NormalizedRect of the picture, or None where nobody plausible is there."""
+        """Look for a plausible person inside the NormalizedRect; None where there is none."""
         result = self._graph.process({"image": image, "rect": rect})
         pose = (
             None
@@ -273,7 +296,10 @@ class Follower:
 
 
 def _body(pose: np.ndarray) -> np.ndarray:
-    """(18, 3) OpenPose body of the 33 points; the neck is the shoulders' mean, seen when both are."""
+    """Return the OpenPose body (18,3) of the 33 points.
+
+    The neck is the shoulders' mean, seen when both are.
+    """
     body = pose[list(OPENPOSE)]
     right, left = body[2], body[5]
     seen = min(right[2], left[2]) > VISIBLE
@@ -283,7 +309,7 @@ def _body(pose: np.ndarray) -> np.ndarray:
 
 
 def _frontal(face: np.ndarray) -> bool:
-    """Whether a face was found that looks towards the camera: profiles are found even on hair."""
+    """Tell whether a face looks at the camera: profiles are detected even on hair."""
     if not face[:, 2].all():
         return False
     eyes = np.linalg.norm(face[36:42, :2].mean(axis=0) - face[42:48, :2].mean(axis=0))
@@ -310,12 +336,12 @@ def _listed(landmarks: Any) -> np.ndarray:
 
 
 def _hand(landmarks: Any | None) -> np.ndarray:
-    """(21, 3) hand; all missing where it was not found or lies mostly outside the picture."""
+    """Return the hand (21,3); missing where it is absent or mostly outside the picture."""
     return _present(None if landmarks is None else _listed(landmarks), HANDS // 2)
 
 
 def _face(landmarks: Any | None) -> np.ndarray:
-    """(68, 3) iBUG face from the 468 mesh points by a mirror-symmetric table."""
+    """Return the iBUG face (68,3) of the 468 mesh points, by a mirror-symmetric table."""
     if landmarks is None:
         return np.zeros((FACE, 3))
     return _present(face68(_listed(landmarks)), FACE)

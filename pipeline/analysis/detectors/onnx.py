@@ -1,4 +1,7 @@
-"""Run ONNX files, which come from outside: checked before they are opened and used, run in bounded batches."""
+"""Run ONNX files in bounded batches.
+
+The files come from outside, so they are checked before they are opened and used.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,12 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Network:
-    """One ONNX file: float32 pictures of one shape in, arrays of fixed shapes out; opened when first run.
+    """One ONNX file: float32 pictures of one shape in, arrays of fixed shapes out.
 
-    picture: shape of one picture. outputs: shape of each output for one picture, in the file's order.
+    The file is opened at the first run.
+
+    picture: shape of one picture. outputs: shape of each output for one picture, in the file's
+    order.
     """
 
     path: Path
@@ -110,7 +116,10 @@ class Network:
         return facts
 
     def _check_shapes(self, session: Any) -> None:
-        """Compare what the file declares; an axis without a number may have any length until it is run."""
+        """Compare what the file declares.
+
+        An axis without a number may have any length until it is run.
+        """
         inputs = session.get_inputs()
         declared = [arg.shape for arg in (*inputs, *session.get_outputs())]
         wanted = [self.picture, *self.outputs]
@@ -121,8 +130,8 @@ class Network:
         outputs_text = " and ".join(f"(N, {_text(shape)})" for shape in self.outputs)
         declared_text = ", ".join(f"({_text(shape)})" for shape in declared)
         raise self._broken(
-            f"is another network: one from pictures (N, {_text(self.picture)}) to {outputs_text} is needed, "
-            f"its shapes are {declared_text}"
+            f"is another network: one from pictures (N, {_text(self.picture)}) to {outputs_text} "
+            f"is needed, its shapes are {declared_text}"
         )
 
     def _broken(self, what: str) -> InputError:
@@ -147,7 +156,10 @@ def provider() -> str:
 
 
 def threads() -> int:
-    """Return OMP_NUM_THREADS, which onnxruntime itself does not read; 0 = as many as there are cores."""
+    """Return OMP_NUM_THREADS, which onnxruntime itself does not read.
+
+    0 = as many as there are cores.
+    """
     text = os.environ.get("OMP_NUM_THREADS", "")
     return int(text) if text.isdecimal() else 0
 
@@ -178,7 +190,10 @@ def _text(shape: Iterable[int | str | None]) -> str:
 
 
 def _short(error: Exception) -> str:
-    """Return the last part of onnxruntime's message, on one line: it begins with codes and the path."""
+    """Return the last part of onnxruntime's message, on one line.
+
+    It begins with codes and the path.
+    """
     last = str(error).split(" : ")[-1]
     last = last.split("failed:")[-1]
     words = last.split()

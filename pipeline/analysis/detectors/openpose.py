@@ -1,4 +1,7 @@
-"""Detect people with controlnet-aux's OpenPose, where its weights are (CMU license: non-commercial use)."""
+"""Detect people with controlnet-aux's OpenPose, where its weights are.
+
+Their CMU license is for non-commercial use.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,17 @@ from pipeline.values import BODY, FACE, VISIBLE, Detection, InputError, Video
 WEIGHTS = "lllyasviel/Annotators"  # body_pose_model.pth, hand_pose_model.pth, facenet.pth: 510 MB
 # The body network itself works on 184 rows; hands and face are cut from this picture.
 MAX_SIDE_PX = 1024
-# What reading weights raises: without network or files; torch on a file cut off or scrambled; the library on
-# a file with other keys.
+# What reading weights raises: without network or files; torch on a file cut off or scrambled; the
+# library on a file with other keys.
 UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError)
 REMEDY = "run `pip install -r requirements-gpu.txt`, or set `detector` to holistic"
 
 
 class OpenPose:
-    """Body, hands and face of all people by OpenPose; it gives no scores (1 where found) and no masks."""
+    """Body, hands and face of all people by OpenPose.
+
+    It gives no scores (1 where found) and no masks.
+    """
 
     name = "openpose"
     version = "3"
@@ -40,11 +46,17 @@ class OpenPose:
         return _load_network(self._library)
 
     def image(self, image: np.ndarray) -> Detection:
-        """Detect all people of a picture (H,W,3) uint8, largest first; refuse a picture without any."""
+        """Detect all people of a picture (H,W,3) uint8, largest first.
+
+        Refuse a picture without any.
+        """
         return tracking.picture(image, self._people)
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
-        """Yield the frames done; return all people, largest first, with score 0 where one is out of sight."""
+        """Yield the frames done.
+
+        Return all people, largest first, with score 0 where one is out of sight.
+        """
         return tracking.clip(video, lambda frames: [self._people(frame) for frame in frames], 1)
 
     def _people(self, image: np.ndarray) -> list[Sighting]:
@@ -82,18 +94,25 @@ def _points(keypoints: Sequence[Any] | None, count: int) -> np.ndarray:
 
 
 def _import_library() -> ModuleType:
-    """Import controlnet-aux; a torchvision that does not fit its torch raises RuntimeError there."""
+    """Import controlnet-aux.
+
+    A torchvision that does not fit its torch raises RuntimeError there.
+    """
     try:
         import controlnet_aux
     except (ImportError, RuntimeError, AttributeError) as error:
         raise InputError(
-            f"the openpose detector needs controlnet-aux and a matching torchvision ({error}); {REMEDY}"
+            "the openpose detector needs controlnet-aux and a matching torchvision "
+            f"({error}); {REMEDY}"
         ) from error
     return controlnet_aux
 
 
 def _load_network(library: ModuleType) -> Any:
-    """Load the OpenPose networks from APV_OPENPOSE (a folder) or the hub, on the GPU where there is one."""
+    """Load the OpenPose networks onto the GPU, where there is one.
+
+    They come from the folder APV_OPENPOSE or from the hub.
+    """
     import torch
 
     source = os.environ.get("APV_OPENPOSE", WEIGHTS)
@@ -101,7 +120,8 @@ def _load_network(library: ModuleType) -> Any:
         network = library.OpenposeDetector.from_pretrained(source)
     except UNREADABLE as error:
         raise InputError(
-            f"the weights of the openpose detector cannot be read from {source} ({type(error).__name__}); "
+            f"the weights of the openpose detector cannot be read from {source} "
+            f"({type(error).__name__}); "
             "connect to the network once, set APV_OPENPOSE to a folder with them, "
             "or set `detector` to holistic"
         ) from error

@@ -1,7 +1,7 @@
 """Bring a segmenter's coarse, soft mask of a person to the picture's own edges.
 
-He, Sun, Tang, "Guided Image Filtering", TPAMI 2013, eq. 19 to 21. The coefficients are found on a smaller
-picture (He, Sun, "Fast Guided Filter", 2015).
+He, Sun, Tang, "Guided Image Filtering", TPAMI 2013, eq. 19 to 21. The coefficients are found on a
+smaller picture (He, Sun, "Fast Guided Filter", 2015).
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def to_edges(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _coefficients(guide: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit the mask near each pixel as an affine function of the colors: gain (h,w,3), base (h,w)."""
+    """Fit the mask near each pixel as an affine function of the colors.
+
+    Return the gain (h,w,3) and the base (h,w).
+    """
     color_mean = _mean(guide)
     covariance = np.empty((*mask.shape, 3, 3), np.float32)
     for i in range(3):

@@ -11,13 +11,19 @@ from pipeline.values import Detection, Video
 
 
 class Detector(Protocol):
-    """A network that finds people. `version` changes whenever its results change, so that caches know."""
+    """A network that finds people. Caches know by `version` when its results changed."""
 
     name: str
     version: str
 
     def image(self, image: np.ndarray) -> Detection:
-        """Detect all people of a picture (H,W,3) uint8, largest first: poses of one frame, and masks."""
+        """Detect all people of a picture (H,W,3) uint8, largest first.
+
+        Each is a pose of one frame with a mask.
+        """
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
-        """Yield the number of frames done; return all people, largest first, each as long as the clip."""
+        """Yield the number of frames done.
+
+        Return all people, largest first, each as long as the clip.
+        """

@@ -1,4 +1,7 @@
-"""Tell whether a picture is an already drawn skeleton rather than a photo: mostly black, limbs in pure hues."""
+"""Tell whether a picture is an already drawn skeleton rather than a photo.
+
+A drawn skeleton is mostly black and has limbs in pure hues.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Follow people through a clip for detectors that look at each frame by itself.
 
-A track predicts where its person is in the next frame from the motion of the last frames. People who cross
-each other, or hide each other for a moment, so keep their own tracks.
+A track predicts where its person is in the next frame from the motion of the last frames. People
+who cross each other, or hide each other for a moment, so keep their own tracks.
 """
 
 from __future__ import annotations

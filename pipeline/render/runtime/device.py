@@ -50,7 +50,7 @@ class Placement:
 
 
 def choose_device(device: str) -> str:
-    """Return "cuda" for "auto" where there is one, else "cpu"; or the named device, if it is there."""
+    """Resolve "auto" to "cuda" where there is one, else "cpu"; refuse an absent device."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -65,7 +65,9 @@ def choose_device(device: str) -> str:
 
 
 def expect_attention(attention: str, device: str) -> str:
-    """Tell the attention that `placement.choose_attention` would choose; refuse xformers where it is absent.
+    """Tell the attention that `placement.choose_attention` would choose.
+
+    Refuse xformers where it is absent.
 
     A build of xformers that does not fit PyTorch shows itself only when a network tries it.
     """
