@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.motion.retarget import bones, proportions, report, similarity
-from pipeline.motion.retarget.bones import FRAMINGS, Fit
+from pipeline.motion.retarget.bones import FRAMINGS
+from pipeline.motion.retarget.fit import Fit
 from pipeline.motion.retarget.report import AlignmentRecord, Report
 from pipeline.values import InputError, Keypoints, Pose
 

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.motion.curves import bridge
 from pipeline.motion.keypoints import CHIN, EYES_NOSE, HEAD_POINTS, HIPS, NECK, NOSE_ROOT
 from pipeline.motion.retarget import proportions
-from pipeline.motion.retarget.bones import Fit, median_place
+from pipeline.motion.retarget.fit import Fit, median_place
 from pipeline.values import InputError, Keypoints, Pose
 
 # The published fit leaves elbows and wrists out: arms gesture, the rest tells where the body stands.
