@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.models.windows import plan_windows, triangular_weights
 from pipeline.motion import skeleton
+from pipeline.motion.face_mesh import carry
 from pipeline.render.svd.clip_token import image_token
 from pipeline.render.svd.conditions import Branch, SegmentConditions
 from pipeline.render.tensors import to_tensor
@@ -36,6 +37,9 @@ class StillReference(ModelMixin, ConfigMixin):
     of the published inference code; its training had 127 where the code has 128. Guidance rises from
     min_guidance at the first row of a window to max_guidance at its last; 1 = no second evaluation.
     decode_chunk frames are decoded together and blended with their neighbors over decode_overlap frames.
+
+    style: of the skeleton pictures that the weights were trained on; see `motion.skeleton`. "aniportrait"
+    draws the motion's face mesh.
     """
 
     lead = 1
@@ -142,15 +146,23 @@ class StillClip:
     def conditions(self, start: int, stop: int) -> SegmentConditions:
         """Return the conditions of the lead and of frames start..stop."""
         part = self.motion[start:stop]
-        drawn = np.concatenate([self._draw(self.motion.reference), self._draw(part.pose)])
+        reference = self._draw(self.motion.reference, self._reference_mesh())
+        drawn = np.concatenate([reference, self._draw(part.pose, part.mesh)])
         pictures = torch.from_numpy(drawn).to(self.device).permute(0, 3, 1, 2)
         lead_strength = np.ones(self.lead)
         strength = np.concatenate([lead_strength, part.control_strength])
         strength = strength * self.config.control_strength
         return self.conditions_of(pictures, torch.from_numpy(strength), start)
 
-    def _draw(self, pose: Pose) -> np.ndarray:
-        return skeleton.draw(pose, self.size, self.config.style)
+    def _draw(self, pose: Pose, mesh: np.ndarray | None) -> np.ndarray:
+        return skeleton.draw(pose, self.size, self.config.style, mesh)
+
+    def _reference_mesh(self) -> np.ndarray | None:
+        """Carry the first frame's face mesh (1,468,2) to where the reference has its face."""
+        motion = self.motion
+        if motion.mesh is None:
+            return None
+        return carry(motion.mesh[:1], motion.pose.face[:1], motion.reference.face)
 
     def conditions_of(self, pictures: Tensor, strength: Tensor, first: int) -> SegmentConditions:
         """Return the conditions of control pictures (F,3,H,W) uint8, the lead's first, with strengths (F,)."""

@@ -8,7 +8,10 @@ import torch
 
 from pipeline.models.denoiser import prepare_scheduler
 from pipeline.models.windows import WindowLayout
+from pipeline.motion import skeleton
 from pipeline.render.svd.denoising import PublishedWindows, denoise, plan_published_windows
+from pipeline.render.svd.still_reference import StillReference
+from pipeline.values import InputError
 from tests.helpers.published import small_pipeline, tiny_published
 from tests.helpers.tiny import motion, portrait
 
@@ -162,3 +165,18 @@ def test_a_small_face_and_a_large_one_are_promised_different_things(pipe):
     small, large = (pipe.expectation(moves, (side, side)) for side in (128, 2048))
     assert "little movement" in small and "jaw opens" in large
     assert "20 pixels high" in small
+
+
+def test_the_aniportrait_style_draws_the_face_mesh(pipe) -> None:
+    """Frame t shows the motion's mesh, the lead the mesh on the reference's own face; none is refused."""
+    mesh = np.random.default_rng(0).uniform(0.3, 0.6, (3, 468, 2))
+    moves = replace(motion(3), mesh=mesh)
+    drawing = StillReference(style="aniportrait")
+    clip = drawing.open(portrait(), moves, (64, 64), pipe.vae, pipe.reference_tokens)
+    pictures = clip.conditions(1, 3).branches[1].control
+    assert pictures.shape == (3, 3, 64, 64) and pictures[0].any()
+    wanted = skeleton.draw(moves.pose[1:], (64, 64), "aniportrait", mesh[1:])
+    assert np.array_equal(pictures[1:].permute(0, 2, 3, 1).numpy(), wanted)
+    clip = drawing.open(portrait(), motion(3), (64, 64), pipe.vae, pipe.reference_tokens)
+    with pytest.raises(InputError, match="face mesh"):
+        clip.conditions(0, 2)
