@@ -37,7 +37,7 @@ from pipeline.training.data.clips import (
     shards,
     start_filling,
 )
-from pipeline.training.denoising_step import framed, loss_of
+from pipeline.training.denoising_step import compute_loss, pick_frames
 from pipeline.training.run_state import MEET_SECONDS, RATE, Run
 
 log = logging.getLogger(__name__)
@@ -103,11 +103,11 @@ def step_loss(
         restore_temporal(run.mini.unet)
     withheld = ALL_WITHHELD if side == MOUTHS[0] else WITHHELD_CHANCE
     clips = pool.draw(count * recipe.batch, withheld)
-    posed = (torch.rand(len(clips), generator=generator) >= recipe.pose_dropout).float()
-    clips = framed(clips, posed, generator) if frames == 1 else clips
-    return loss_of(
+    has_pose = (torch.rand(len(clips), generator=generator) >= recipe.pose_dropout).float()
+    clips = pick_frames(clips, has_pose, generator) if frames == 1 else clips
+    return compute_loss(
         run.mini, augmented(clips, generator), side, generator,
-        posed=posed, precision=recipe.precision, sharpness=recipe.sharpness,
+        has_pose=has_pose, precision=recipe.precision, sharpness=recipe.sharpness,
     )  # fmt: skip
 
 

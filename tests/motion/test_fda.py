@@ -204,7 +204,7 @@ def test_training_placement_is_seeded_smooth_and_in_range() -> None:
 
 def test_training_warp_scales_the_face_about_its_centre() -> None:
     points = face(4, (0.4, 0.5), 80)
-    placement = fda_sampling.Placement(np.full(4, 0.5), np.tile([0.1, -0.05], (4, 1)))
+    placement = fda_sampling.FacePlacement(np.full(4, 0.5), np.tile([0.1, -0.05], (4, 1)))
     points.score[2] = 0
     warped, a, b = fda_sampling.warp(points, placement, points)
     assert np.allclose(warped.xy, points.xy * a[:, None] + b[:, None])

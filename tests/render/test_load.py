@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.render import load
 from pipeline.render.runtime import device, placement
+from pipeline.studio.cli import main
 from pipeline.training import mini_model
 from tests.helpers.tiny import tiny_pipeline
 
@@ -94,3 +95,24 @@ def test_devices_and_attention_are_checked(folder) -> None:
 def test_cuda_is_used_when_it_is_there(folder) -> None:
     pipe = load.load(str(folder), device="auto")
     assert pipe.device.type == "cuda" and pipe.attention_backend in ("xformers", "sdpa")
+
+
+@pytest.mark.parametrize("module", ["pipeline.conditioning", "pipeline.svd.warped_reference"])
+def test_a_folder_of_an_older_version_is_refused_with_the_command_that_helps(
+    folder, tmp_path, capsys, module: str
+) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    index["condition"] = [module, "WarpedReference"]
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    words = [
+        "--reference",
+        "face.png",
+        "--audio",
+        "speech.wav",
+        "--output",
+        str(tmp_path / "o.mp4"),
+    ]
+    assert main(["generate", *words, "--model", str(tmp_path), "--device", "cpu"]) == 2
+    (sentence,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert "older version" in sentence
+    assert f"run `python -m pipeline train release --out {tmp_path}`" in sentence

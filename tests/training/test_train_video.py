@@ -176,11 +176,13 @@ def test_noise_levels_are_those_of_the_sampler_at_one_and_four_steps():
     for steps in (1, 4):
         assert torch.isin(prepare_scheduler(scheduler, steps).sigmas[:-1], levels).all()
     clips = tiny_clips(count=400, size=(16, 16), frames=1)
-    batch, posed = batches.plain(clips), torch.ones(400)
-    chosen = denoising_step.choose(batch, posed, scheduler, torch.Generator().manual_seed(0))
+    batch, has_pose = batches.plain(clips), torch.ones(400)
+    chosen = denoising_step.draw_choices(
+        batch, has_pose, scheduler, torch.Generator().manual_seed(0)
+    )
     assert torch.isin(chosen.levels, levels).all()
     assert (chosen.levels == 80).float().mean() == pytest.approx(denoising_step.TOP_SIGMA, abs=0.07)
-    assert 1 - chosen.heard.mean() == pytest.approx(denoising_step.AUDIO_DROPOUT, abs=0.05)
+    assert 1 - chosen.has_audio.mean() == pytest.approx(denoising_step.AUDIO_DROPOUT, abs=0.05)
 
 
 def test_the_gate_follows_the_loudness_down_to_its_floor(monkeypatch):
@@ -188,20 +190,22 @@ def test_the_gate_follows_the_loudness_down_to_its_floor(monkeypatch):
     clips = tiny_clips(count=3, size=(16, 16), frames=2)
     clips.loudness = torch.tensor([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
     batch, generator = batches.plain(clips), torch.Generator().manual_seed(0)
-    chosen = denoising_step.choose(batch, torch.ones(3), mini_model.make_scheduler(), generator)
+    chosen = denoising_step.draw_choices(
+        batch, torch.ones(3), mini_model.make_scheduler(), generator
+    )
     assert chosen.scale.tolist() == pytest.approx([0.2, 1.0, 0.6, 0.6, 1.0, 0.2])
 
 
 def test_a_clip_without_pose_starts_from_the_still_reference_and_has_no_validity():
     model = new_run(None).mini
     batch = batches.plain(tiny_clips())
-    chosen = denoising_step.Chosen(
+    chosen = denoising_step.StepChoices(
         torch.full((2,), 80.0), torch.tensor([1.0, 0.0]), torch.ones(2), torch.ones(4)
     )
-    task, weight, rest = denoising_step.task_of(model, batch, chosen, None, torch.Generator())
+    task, weights = denoising_step.make_task(model, batch, chosen, None, torch.Generator())
     warped, still = model.encode(batch.warped).view_as(task.base), model.encode(batch.reference)
     assert torch.equal(task.base[0], warped[0]) and torch.equal(task.base[1, 1], still[1])
-    assert task.extra[:2].max() == 1 and task.extra[2:].max() == 0 and rest[2:].max() == 0
+    assert task.extra[:2].max() == 1 and task.extra[2:].max() == 0 and weights.rest[2:].max() == 0
     target = model.vae.add_residual(task.base[1], task.clean[1])
     assert torch.allclose(target, model.encode(batch.truth)[2:], atol=1e-5)
     with (
@@ -210,7 +214,7 @@ def test_a_clip_without_pose_starts_from_the_still_reference_and_has_no_validity
     ):
         seen = []
         injection.set = lambda control, scale=1.0, level=None: seen.append(control)
-        denoising_step.denoised(model, injection, task, task.clean, chosen.levels)
+        denoising_step.predict_clean(model, injection, task, task.clean, chosen.levels)
     null = model.interaction.null_pose.detach().view(1, -1, 1, 1)
     assert torch.equal(seen[0][2:], null.expand_as(seen[0][2:])) and not torch.equal(
         seen[0][:1], seen[0][2:3]
@@ -223,7 +227,7 @@ def test_a_clip_without_pose_gets_another_of_its_frames_as_reference():
     clips.loudness[:] = torch.arange(3.0)
     seen = set()
     for seed in range(12):
-        one = denoising_step.framed(
+        one = denoising_step.pick_frames(
             clips, torch.tensor([1.0, 0.0]), torch.Generator().manual_seed(seed)
         )
         assert one.truth.shape[1] == one.audio.shape[1] == 1 and torch.equal(
@@ -243,8 +247,8 @@ def test_own_states_are_those_that_euler_steps_reach():
         model.unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(0)
     )
     batch, generator = batches.plain(tiny_clips()), torch.Generator().manual_seed(0)
-    chosen = denoising_step.choose(batch, torch.ones(2), model.scheduler, generator)
-    task, _, _ = denoising_step.task_of(model, batch, chosen, None, generator)
+    chosen = denoising_step.draw_choices(batch, torch.ones(2), model.scheduler, generator)
+    task, _ = denoising_step.make_task(model, batch, chosen, None, generator)
     noise = torch.randn(task.clean.shape, generator=generator)
     scheduler = prepare_scheduler(mini_model.make_scheduler(), 4)
     levels = scheduler.sigmas[1].expand(2)
@@ -252,11 +256,11 @@ def test_own_states_are_those_that_euler_steps_reach():
         torch.no_grad(),
         controlled(model.unet, model.controlnext, model.interaction) as injection,
     ):
-        state = denoising_step.noisy(
+        state = denoising_step.make_states(
             model, injection, task, levels, noise, torch.tensor([True, False])
         )
         start = noise * 80
-        guess = denoising_step.denoised(model, injection, task, start, torch.full((2,), 80.0))
+        guess = denoising_step.predict_clean(model, injection, task, start, torch.full((2,), 80.0))
     scheduler.scale_model_input(start, scheduler.timesteps[0])
     stepped = scheduler.step(guess, scheduler.timesteps[0], start).prev_sample
     assert torch.allclose(state[0], stepped[0], atol=1e-3)
@@ -268,7 +272,9 @@ def test_crops_of_withheld_lips_hold_the_mouth(monkeypatch):
     clips = tiny_clips(count=6, size=(128, 128), frames=1)
     clips.lips[:] = 0
     clips.face[:, :, 48:, :2] = torch.tensor([0.75, 0.25])
-    corners = denoising_step.corners_of(batches.plain(clips), 16, torch.Generator().manual_seed(0))
+    corners = denoising_step.choose_corners(
+        batches.plain(clips), 16, torch.Generator().manual_seed(0)
+    )
     assert all(row <= 8 <= row + 16 and column <= 24 <= column + 16 for row, column in corners)
 
 
@@ -287,9 +293,9 @@ def test_mouth_steps_draw_withheld_clips_and_all_their_crops_hold_the_mouth(fold
     )
     assert drawn.lips.sum() <= 2
     batch = batches.plain(
-        denoising_step.framed(drawn, torch.ones(30), torch.Generator().manual_seed(0))
+        denoising_step.pick_frames(drawn, torch.ones(30), torch.Generator().manual_seed(0))
     )
-    corners = denoising_step.corners_of(batch, side, torch.Generator().manual_seed(0))
+    corners = denoising_step.choose_corners(batch, side, torch.Generator().manual_seed(0))
     held = [row <= 8 <= row + 8 and column <= 24 <= column + 8 for row, column in corners]
     assert all(h for h, lips in zip(held, batch.lips, strict=True) if not lips)
 
@@ -371,7 +377,7 @@ def test_training_lowers_the_loss_and_resumes_to_the_same_weights(folder, monkey
         values = []
         for _ in range(count):
             generator = batches.rng_of(0, run.step)
-            loss, still = denoising_step.loss_of(run.mini, batches.plain(clips), 8, generator)
+            loss, still = denoising_step.compute_loss(run.mini, batches.plain(clips), 8, generator)
             run.update(loss, 0.0)
             values.append(float(loss.detach() / still))
         return values

@@ -13,7 +13,7 @@ from pipeline.values import InputError, Keypoints
 
 
 @dataclass(frozen=True)
-class Placement:
+class FacePlacement:
     """Where a training clip's face goes: `scale` (T,) about its box's centre, `shift` (T,2) fractions."""
 
     scale: np.ndarray
@@ -31,7 +31,7 @@ SMOOTH = 12.0  # frames, sigma of the change over time
 
 def sample(
     rng: np.random.Generator, frames: int, scales: tuple[float, float] = SCALES
-) -> Placement:
+) -> FacePlacement:
     """Returns a random placement of a clip's face (APV-Gen eq. 2-4): one scale per clip, changing slowly.
 
     The clip's scale is log-uniform in `scales`, the drift around it a smoothed random walk; the shift leaves
@@ -47,11 +47,11 @@ def sample(
     scale = np.clip(base * np.exp(DRIFT * np.clip(noise[:, 0], -3, 3)), *scales)
     room = 0.25 * (1 - base)
     shift = rng.uniform(-room, room, 2) + WANDER * np.clip(noise[:, 1:], -3, 3)
-    return Placement(scale, shift)
+    return FacePlacement(scale, shift)
 
 
 def warp(
-    points: Keypoints, placement: Placement, face: Keypoints
+    points: Keypoints, placement: FacePlacement, face: Keypoints
 ) -> tuple[Keypoints, np.ndarray, np.ndarray]:
     """Returns the warped points, and a (T,2), b (T,2) for the pictures: x' = a x + b (APV-Gen eq. 5-7).
 

@@ -118,6 +118,26 @@ def test_call_passes_conditions_and_schedule_on() -> None:
         called(conditioning={"audio_guidance": 2})
 
 
+def test_schedule_is_the_old_name_of_window_mode_and_warns() -> None:
+    pipe = tiny_published()
+    options = {"height": 64, "width": 64, "window": 3, "overlap": 1}
+    new = rendered(pipe, motion(3), window_mode="published", **options)
+    with pytest.warns(FutureWarning, match="`window_mode`"):
+        old = rendered(pipe, motion(3), schedule="published", **options)
+    assert np.array_equal(old, new)
+    with pytest.warns(FutureWarning, match="`window_mode`"):
+        called = pipe(
+            portrait(),
+            motion=motion(3),
+            intensity=0.0,
+            schedule="published",
+            generator=torch.Generator().manual_seed(3),
+            output_type="np",
+            **options,
+        )
+    assert np.array_equal(called.frames, new)
+
+
 def test_intensity_zero_is_the_motion_itself(pipe) -> None:
     moves = motion(6)
     generator = torch.Generator().manual_seed(3)
