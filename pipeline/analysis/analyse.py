@@ -13,7 +13,7 @@ from pipeline.analysis.talking_face import SpeechNetwork, predict_face
 from pipeline.motion import fda, retarget, timing
 from pipeline.motion.accents import edit
 from pipeline.motion.gestures import beats
-from pipeline.motion.gestures.head import head_motion
+from pipeline.motion.gestures.head import draw_head_motion
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.prosody import analyse as analyse_prosody
 from pipeline.values import Audio, Detection, InputError, Keypoints, Motion, Pose, Progress
@@ -100,7 +100,7 @@ def analyse(
     prosody = analyse_prosody(audio, fps)
     if options.accents is not None:
         prosody = edit(prosody, options.accents)
-    head = head_motion(prosody, frames, fps, np.random.default_rng(options.seed))
+    head = draw_head_motion(prosody, frames, fps, np.random.default_rng(options.seed))
     delayed_audio = delay_audio(audio, options.audio_offset)
     talking_face = predict_face(network, delayed_audio, reference, head, options.amplitude, picture)
     yield Progress("audio2pose", frames, frames)

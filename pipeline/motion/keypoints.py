@@ -12,6 +12,7 @@ stored left first; a table that follows them says so in its name (`WRISTS_LEFT_R
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,17 @@ RIGHT_HAND = slice(HAND_POINTS, HANDS)
 MIDDLE_ROOT = 9  # the middle finger's first joint: with the wrist it tells where the hand points
 # From the wrist along the thumb, then along each finger.
 HAND_EDGES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, HAND_POINTS))
+
+
+@dataclass(frozen=True)
+class ArmRows:
+    """Name the points of one arm: `joints` are shoulder, elbow and wrist of the body, `hand` its hand's rows."""
+
+    joints: tuple[int, int, int]
+    hand: slice
+
+
+ARMS = {"right": ArmRows(R_ARM, RIGHT_HAND), "left": ArmRows(L_ARM, LEFT_HAND)}
 
 # ---- face
 

@@ -10,27 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.motion.keypoints import (
-    CORE_POINTS,
-    L_ARM,
-    LEFT_HAND,
-    R_ARM,
-    RIGHT_HAND,
-    complex_pixels,
-    head_height,
-)
+from pipeline.motion.keypoints import ARMS, CORE_POINTS, ArmRows, complex_pixels, head_height
 from pipeline.values import Keypoints, Motion, Pose
 
-
-@dataclass(frozen=True)
-class _ArmRows:
-    """One arm's body points (shoulder, elbow, wrist) and its hand's rows."""
-
-    joints: tuple[int, int, int]
-    hand: slice
-
-
-ARMS = {"right": _ArmRows(R_ARM, RIGHT_HAND), "left": _ArmRows(L_ARM, LEFT_HAND)}
 # Head heights: a hand's length and half its width, as the warp guesses at a hand that is not seen.
 HAND_LENGTH = 0.7
 HAND_HALF_WIDTH = 0.12
@@ -46,7 +28,7 @@ def whole_arms(reference: Pose) -> tuple[bool, bool]:
     return _is_whole(reference, ARMS["right"]), _is_whole(reference, ARMS["left"])
 
 
-def _is_whole(reference: Pose, arm: _ArmRows) -> bool:
+def _is_whole(reference: Pose, arm: ArmRows) -> bool:
     if not reference.body.visible[0, arm.joints].all():
         return False
     if reference.hands.visible[0, arm.hand].mean() > 0.5:

@@ -29,8 +29,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.models.audio2pose import SAMPLE_RATE, Audio2Pose, log_mel, mel_bank, normalize
+from pipeline.motion.face_animation import PARAMETERS
 from pipeline.training.data.speech import augment, engines, music, singing
-from pipeline.training.data.speech.visemes import PARAMETERS, labels
+from pipeline.training.data.speech.visemes import labels
 
 log = logging.getLogger(__name__)
 SECONDS, BATCH, SILENT, MUSIC = 3.0, 24, 2, 3  # crops a batch; of them noise, music alone

@@ -9,7 +9,7 @@ from pipeline.analysis.detectors.face_mesh import detect_face_mesh
 from pipeline.analysis.talking_face import TalkingFace, put_on_face
 from pipeline.models.aniportrait import Audio2Mesh, MeshMotion
 from pipeline.motion import face_mesh, skeleton
-from pipeline.motion.gestures import head as gesture
+from pipeline.motion.gestures.head import HeadMotion
 from pipeline.motion.refocus import refocus
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.values import InputError, Keypoints, Pose
@@ -43,8 +43,8 @@ def pipe(paths, tmp_path_factory):
         yield made
 
 
-def still(frames: int) -> gesture.HeadMotion:
-    return gesture.HeadMotion(
+def still(frames: int) -> HeadMotion:
+    return HeadMotion(
         np.zeros((frames, 3)), np.zeros((frames, 2)), np.zeros(frames), np.zeros(frames)
     )
 
@@ -94,7 +94,7 @@ def test_what_does_not_move_stays_and_what_moves_is_in_place(photo, person, seen
 
 
 def test_blinks_reach_the_mesh_and_the_points(photo, person):
-    head = gesture.HeadMotion(np.zeros((2, 3)), np.zeros((2, 2)), np.array([0, 1.0]), np.zeros(2))
+    head = HeadMotion(np.zeros((2, 3)), np.zeros((2, 2)), np.array([0, 1.0]), np.zeros(2))
     said = put_on_face(moved(2, 0.0), person, head, 1.0, photo)
     gap = said.points.xy[:, 41, 1] - said.points.xy[:, 37, 1]
     lids = said.mesh[:, 144, 1] - said.mesh[:, 160, 1]

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.motion import prosody
 from pipeline.motion.accents import edit
-from pipeline.motion.gestures import head
+from pipeline.motion.gestures.head import draw_head_motion
 from pipeline.values import Audio
 from tests.helpers.voices import ACCENTS, voice
 
@@ -140,7 +140,7 @@ def test_accents_put_into_a_sound_without_speech():
 def test_nods_follow(spoken):
     """A pause of the prior's head motion gets a nod where an accent is put, and nothing changes before it."""
     more = edit(spoken, np.vstack([spoken.accents, (7.5, 1.0)]))
-    heads = [head.head_motion(p, len(p), FPS, np.random.default_rng(3)) for p in (spoken, more)]
+    heads = [draw_head_motion(p, len(p), FPS, np.random.default_rng(3)) for p in (spoken, more)]
     change = np.abs(heads[0].angles - heads[1].angles)
     assert (
         change[int(7.4 * FPS) : int(7.7 * FPS)].max() > 0.5 and change[: int(7.0 * FPS)].max() == 0

@@ -16,7 +16,9 @@ import numpy as np
 from pipeline.evaluation.metrics import gestures
 from pipeline.evaluation.metrics.pairing import silent_motion
 from pipeline.motion import prosody
-from pipeline.motion.gestures import arm_ik, beats, head
+from pipeline.motion.gestures import arm_ik, beats
+from pipeline.motion.gestures.head import draw_head_motion
+from pipeline.motion.gestures.strokes import phrases
 from pipeline.motion.keypoints import (
     HAND_EDGES,
     HAND_POINTS,
@@ -56,7 +58,7 @@ def gesture_to(reference: Pose, speech: prosody.Prosody, seed: int) -> SpeakingP
     xy = np.repeat(reference.face.xy, frames, 0)
     score = np.repeat(reference.face.score, frames, 0)
     head_rng = np.random.default_rng(seed)
-    head_motion = head.head_motion(speech, frames, speech.fps, head_rng)
+    head_motion = draw_head_motion(speech, frames, speech.fps, head_rng)
     body_rng = np.random.default_rng((seed, 1))
     pose = beats.pose_free(reference, Keypoints(xy, score), head_motion, speech, body_rng)
     return SpeakingPerson(silent_motion(pose, reference, speech), speech)
@@ -110,7 +112,7 @@ def pause_speeds(pose: Pose, speech: prosody.Prosody) -> tuple[np.ndarray, np.nd
     """Return wrist speeds of the frames in pauses of at least 0.3 s, and of the others."""
     seconds = (np.arange(len(pose)) + 0.5) / pose.fps
     speaking = np.zeros(len(pose), bool)
-    for start, stop in beats.phrases(speech.speech, speech.fps):
+    for start, stop in phrases(speech.speech, speech.fps):
         speaking |= (seconds >= start) & (seconds <= stop)
     speed = gestures.speed(pose)
     return speed[~speaking], speed[speaking]
@@ -152,20 +154,20 @@ def outside_limits(pose: Pose, reference: Pose) -> int:
     Where the reference itself lies outside a limit, the motion may go as far.
     """
     count = 0
-    for arm in arm_ik.find(reference):
+    for arm in arm_ik.find_arms(reference):
         upper, fore, hand, shoulders = _bones(pose, arm)
         upper0, fore0, hand0, shoulders0 = _bones(reference, arm)
         sway = shoulders / shoulders0
         abduction = arm.side * _turned(upper0 / 1j, upper / sway / 1j)
         flexion = arm.bend * _turned(fore0 / upper0, fore / upper)
         wrist = _turned(np.ones(1), hand / fore * fore0 / hand0)
-        flexion_limits = (0.0, arm_ik.FLEXION)
+        flexion_limits = (0.0, arm_ik.FLEXION_DEG)
         if abs(fore0[0]) < arm_ik.FORESHORTENED * abs(upper0[0]):
-            lowest = flexion[0] - arm_ik.POINTING_ELBOW
-            flexion_limits = (lowest, flexion[0] + arm_ik.POINTING_ELBOW)
-        count += _count_outside(abduction, arm_ik.ABDUCTION)
+            lowest = flexion[0] - arm_ik.POINTING_ELBOW_DEG
+            flexion_limits = (lowest, flexion[0] + arm_ik.POINTING_ELBOW_DEG)
+        count += _count_outside(abduction, arm_ik.ABDUCTION_DEG)
         count += _count_outside(flexion, flexion_limits)
-        count += _count_outside(wrist, (-arm_ik.WRIST, arm_ik.WRIST))
+        count += _count_outside(wrist, (-arm_ik.WRIST_DEG, arm_ik.WRIST_DEG))
     return count
 
 
@@ -185,11 +187,11 @@ def _turned(start: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 def _bones(pose: Pose, arm: arm_ik.Arm) -> list[np.ndarray]:
     """Return upper arm, forearm, hand and shoulder line, each (T,) complex in pixels."""
-    shoulder, elbow, wrist, hand_start = arm.joints
+    shoulder, elbow, wrist = arm.rows.joints
     body = complex_pixels(pose.body.xy, pose.size)
     upper = body[:, elbow] - body[:, shoulder]
     fore = body[:, wrist] - body[:, elbow]
-    root = hand_start + MIDDLE_ROOT
+    root = arm.rows.hand.start + MIDDLE_ROOT
     palm = complex_pixels(pose.hands.xy[:, root], pose.size)
     if not pose.hands.visible[0, root]:
         palm = body[:, wrist] + fore  # without a hand the wrist does not turn

@@ -21,8 +21,10 @@ from pipeline.evaluation.metrics import pixels
 from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.models.temporal import skip_idle_temporal
 from pipeline.motion import fda, prosody
+from pipeline.motion.curves import fit_frames
 from pipeline.motion.face_animation import PARAMETERS
-from pipeline.motion.gestures import beats, head
+from pipeline.motion.gestures import beats
+from pipeline.motion.gestures.head import HeadMotion, draw_head_motion
 from pipeline.render import draft
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.training import mini_model
@@ -60,7 +62,7 @@ class Case:
     motion: Motion
     audio: Audio
     prosody: prosody.Prosody
-    head_motion: head.HeadMotion
+    head_motion: HeadMotion
 
     @property
     def size(self) -> tuple[int, int]:
@@ -99,12 +101,12 @@ def make_case(talk: HeldTalk, hidden: HeldTalk) -> Case:
         presenters.pose(talk.person, 0, FPS),
         talk.person.mask[0, 0, 0].numpy(),
         None,
-        head.fitted(speech.intensity, frames),
-        head.fitted(speech.excitation, frames),
+        fit_frames(speech.intensity, frames),
+        fit_frames(speech.excitation, frames),
         np.ones(frames),
         clips.audio[0].float().numpy(),
     )
-    head_motion = head.head_motion(speech, frames, FPS, np.random.default_rng(0))
+    head_motion = draw_head_motion(speech, frames, FPS, np.random.default_rng(0))
     image = clips.reference[0].permute(1, 2, 0).contiguous().numpy()
     truth = clips.truth[0].float() / 255
     return Case(talk, hidden, image, truth, motion, audio, speech, head_motion)

@@ -27,7 +27,7 @@ from pipeline.evaluation.mini.figures import SOUND_FRAME_STEP, Figures
 from pipeline.models import mouth_reader, sync_mini
 from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.motion import prosody
-from pipeline.motion.gestures import arm_ik
+from pipeline.motion.gestures.arm_ik import find_arms
 from pipeline.motion.keypoints import SHOULDERS
 from pipeline.render import load
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
@@ -158,7 +158,7 @@ class Measure:
             self._measure_movement(case, "network", frames, still, figures)
         truth = frame_energy(case.truth)
         figures.energy["pixels truth"] = float(truth.mean())
-        if arm_ik.find(case.motion.reference) and shows_shoulders(case):
+        if find_arms(case.motion.reference) and shows_shoulders(case):
             for name, pose in (("prior", motion.pose), ("truth", case.motion.pose)):
                 squares = np.square(gestures.speed(pose))
                 figures.energy[f"points {name}"] = float(squares.mean())
@@ -228,7 +228,7 @@ def prior_correlation(found_cases: Sequence[Case], speeches: int) -> Correlation
     people = [
         case.motion.reference
         for case in found_cases
-        if arm_ik.find(case.motion.reference) and shows_shoulders(case)
+        if find_arms(case.motion.reference) and shows_shoulders(case)
     ]
     long_talks = [t for t in talks.held_out().talks if t.seconds >= LEAST_SOUND_SECONDS]
     pairs = []

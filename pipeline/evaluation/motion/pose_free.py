@@ -15,7 +15,7 @@ from pipeline.evaluation.metrics.strokes import SpeakingPerson, gesture_to
 from pipeline.evaluation.report import ASSETS, Row
 from pipeline.media import read_image
 from pipeline.motion import prosody
-from pipeline.motion.gestures import arm_ik
+from pipeline.motion.gestures.arm_ik import find_arms
 from pipeline.motion.refocus import refocus
 from pipeline.values import Audio, Pose
 
@@ -71,7 +71,7 @@ def rows(people: Sequence[Pose], sounds: dict[str, Audio]) -> list[Row]:
     They are measured as generated, and refocused at 1, the slider's default.
     """
     speeches = [prosody.analyse(audio, FPS) for audio in sounds.values()]
-    people = [person for person in people if arm_ik.find(person)]
+    people = [person for person in people if find_arms(person)]
     by_seed = [_speaking(people, speeches, seed) for seed in SEEDS]
     if not by_seed[0]:
         return []

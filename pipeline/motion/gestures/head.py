@@ -1,7 +1,7 @@
-"""Speech -> head motion, blinks and brows, and the pose of a talking head when there is no driving video.
+"""Generate head motion, blinks and brows from speech, and the pose of a talking head.
 
-Nods do not follow loudness in any sign that speakers share (measured correlation -0.47 to +0.45 over ten of
-them), so this is generated and seeded, not trained: slow sway that grows with speech, a nod at accents,
+The sign in which nods follow loudness differs between speakers (measured correlation -0.47 to +0.45 over ten of
+them). So the motion is generated from a seed, not trained: slow sway that grows with speech, a nod at accents,
 blinks at pauses.
 """
 
@@ -12,44 +12,57 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.motion import face_animation
-from pipeline.motion.keypoints import ELBOWS, HEAD_POINTS, SHOULDERS
+from pipeline.motion.curves import fit_frames, hann_mean, smoothstep
+from pipeline.motion.face_animation import Axes, turn_face, turn_points
+from pipeline.motion.keypoints import ELBOWS, HEAD_POINTS, L_SHOULDER, R_SHOULDER, SHOULDERS
 from pipeline.values import BODY, InputError, Keypoints, Pose
 
 if TYPE_CHECKING:
     from pipeline.motion.prosody import Prosody
 
-# Standard deviation of yaw, pitch, roll while speaking; real heads: 4, 4.4, 3.2
-SWAY_DEGREES = (2.6, 1.8, 1.6)
-SWAY_HERTZ = (0.12, 0.9)
+# Standard deviation of yaw, pitch, roll while speaking; real heads: 4, 4.4, 3.2.
+SWAY_DEG = (2.6, 1.8, 1.6)
+SWAY_HZ = (0.12, 0.9)
 SWAY_WAVES = 10
-# standard deviation, of the face's height; the turn about the neck adds its own
-SHIFT = (0.012, 0.007)
-SILENT_SWAY = 0.55  # of the speaking sway (real heads move 1.5 times as fast while speaking)
-NOD_DEGREES = (1.2, 2.6)
+SWAY_EXPONENT = -0.6  # of the frequency: slow waves are the largest
+# Standard deviation; the turn about the neck adds its own shift.
+SHIFT_FACE_HEIGHTS = (0.012, 0.007)
+# Of the speaking sway; real heads move 1.5 times as fast while speaking.
+SILENT_SWAY = 0.55
+SPEECH_SMOOTHING_SECONDS = 0.5
+NOD_DEG = (1.2, 2.6)
+NOD_YAW_DEG = 0.6  # standard deviation of the turn beside a nod
+NOD_ROLL_DEG = 0.5
 NOD_SECONDS = (0.32, 0.50)
-NOD_DELAY = 0.03
-BROW_SHARE = 0.4  # of the accents
-# s and log-normal sigma of the pauses between blinks
-BLINK_MEDIAN = 2.4
+NOD_DELAY_SECONDS = 0.03
+# Share of the accents at which the brows rise.
+BROW_SHARE = 0.4
+BROW_HEIGHT = (0.4, 1.0)
+BROW_SECONDS = (0.4, 0.7)
+# Pauses between blinks are log-normal.
+BLINK_MEDIAN_SECONDS = 2.4
 BLINK_SPREAD = 0.45
-BLINK_CLOSE = 0.075
-BLINK_HOLD = 0.035
-BLINK_OPEN = 0.140
-# blinks that move to the start of a near pause
+BLINK_CLOSE_SECONDS = 0.075
+BLINK_HOLD_SECONDS = 0.035
+BLINK_OPEN_SECONDS = 0.140
+MIN_BETWEEN_BLINKS_SECONDS = 0.4
+# Share of the blinks that move to the start of a pause, if one is this near.
 SNAP_SHARE = 0.6
 SNAP_SECONDS = 0.5
-# of the shoulders, rise as a share of their width
-BREATH_HERTZ = 0.25
+BREATH_HZ = 0.25
+# Rise of the shoulders over their width.
 BREATH_RISE = 0.012
+ELBOW_BREATH = 0.5  # of the shoulders' rise
+# Of nose, eyes and ears, in distances between the eyes, as `face_animation.DEPTH`.
 HEAD_DEPTH = np.array([0.66, 0.0, 0.0, -1.15, -1.15])
 
 
 @dataclass(frozen=True)
 class HeadMotion:
-    """Per video frame: `angles` (T,3) yaw, pitch, roll in degrees; `blink` (T,) and `brow` (T,) in [0, 1].
+    """Describe the motion of a head per video frame.
 
-    `shift` (T,2), right and down, is in heights of the face.
+    `angles` (T,3) yaw, pitch, roll in degrees; `shift` (T,2) right and down, in heights of the face; `blink` (T,)
+    and `brow` (T,) in [0, 1].
     """
 
     angles: np.ndarray
@@ -58,99 +71,115 @@ class HeadMotion:
     brow: np.ndarray
 
 
-def head_motion(prosody: Prosody, frames: int, fps: float, rng: np.random.Generator) -> HeadMotion:
-    """Sway, nods at the accents, blinks and brow raises for `frames` frames; the rng alone decides."""
+def draw_head_motion(
+    prosody: Prosody, frames: int, fps: float, rng: np.random.Generator
+) -> HeadMotion:
+    """Draw sway, nods at the accents, blinks and brow raises for `frames` frames."""
     if frames < 1 or not fps > 0:
-        raise InputError(
+        raise ValueError(
             f"head motion needs at least one frame and a positive fps, got {frames} and {fps}"
         )
     time = (np.arange(frames) + 0.5) / fps
-    speech = fitted(prosody.speech, frames)
-    active = SILENT_SWAY + (1 - SILENT_SWAY) * smooth(speech, 0.5 * fps)
-    sway = waves(time, rng, 5)
-    angles = sway[:, :3] * np.array(SWAY_DEGREES) * active[:, None]
-    shift = sway[:, 3:] * np.array(SHIFT) * active[:, None]
+    speech = fit_frames(prosody.speech, frames)
+    speaking = hann_mean(speech, SPEECH_SMOOTHING_SECONDS * fps)
+    amount = SILENT_SWAY + (1 - SILENT_SWAY) * speaking
+    sway = draw_waves(time, rng, 5)
+    angles = sway[:, :3] * np.array(SWAY_DEG) * amount[:, None]
+    shift = sway[:, 3:] * np.array(SHIFT_FACE_HEIGHTS) * amount[:, None]
     brow = np.zeros(frames)
-    for second, strength in np.asarray(prosody.accents, float).reshape(-1, 2):
-        nod = _bump(time, second + NOD_DELAY, rng.uniform(*NOD_SECONDS)) * strength
-        angles += nod[:, None] * np.array(
-            [rng.normal(0, 0.6), rng.uniform(*NOD_DEGREES), rng.normal(0, 0.5)]
-        )
-        height = rng.uniform(0.4, 1.0)
-        length = rng.uniform(0.4, 0.7)
+    accents = np.asarray(prosody.accents, float).reshape(-1, 2)
+    for second, strength in accents:
+        nod = _bump(time, second + NOD_DELAY_SECONDS, rng.uniform(*NOD_SECONDS)) * strength
+        yaw = rng.normal(0, NOD_YAW_DEG)
+        pitch = rng.uniform(*NOD_DEG)
+        roll = rng.normal(0, NOD_ROLL_DEG)
+        angles += nod[:, None] * np.array([yaw, pitch, roll])
+        height = rng.uniform(*BROW_HEIGHT)
+        length = rng.uniform(*BROW_SECONDS)
         if rng.random() < BROW_SHARE:
             brow = np.maximum(brow, height * strength * _bump(time, second, length))
-    return HeadMotion(angles, shift, _blinks(time, speech, fps, rng), brow)
+    blink = _draw_blinks(time, speech, fps, rng)
+    return HeadMotion(angles, shift, blink, brow)
 
 
-def fitted(curve: np.ndarray, frames: int) -> np.ndarray:
-    """The curve cut, or held at its last value, to `frames` rows; zeros when it has none."""
-    curve = np.asarray(curve, float)[:frames]
-    return np.pad(curve, (0, frames - len(curve)), mode="edge") if len(curve) else np.zeros(frames)
+def draw_waves(time: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw (T,count) sums of sine waves with amplitude f^-0.6 and standard deviation 1.
+
+    time: (T,) seconds.
+    """
+    low, high = np.log(SWAY_HZ)
+    shape = (SWAY_WAVES, count)
+    frequency = np.exp(rng.uniform(low, high, shape))
+    phase = rng.uniform(0, 2 * np.pi, shape)
+    amplitude = frequency**SWAY_EXPONENT
+    variance = (amplitude**2).sum(0) / 2
+    amplitude /= np.sqrt(variance)
+    angle = 2 * np.pi * frequency * time[:, None, None] + phase
+    return (amplitude * np.sin(angle)).sum(1)
 
 
-def smooth(curve: np.ndarray, frames: float) -> np.ndarray:
-    """Hann mean over about `frames` rows, centred, with held ends."""
-    half = max(1, int(frames / 2))
-    kernel = np.hanning(2 * half + 3)[1:-1]
-    return np.convolve(np.pad(curve, half, mode="edge"), kernel / kernel.sum(), mode="valid")
+def _bump(time: np.ndarray, center: float, seconds: float) -> np.ndarray:
+    """Return a raised cosine of height 1 at `center` and of a length of `seconds`."""
+    share = np.clip((time - center) / seconds, -0.5, 0.5)
+    return 0.5 + 0.5 * np.cos(2 * np.pi * share)
 
 
-def _bump(time: np.ndarray, centre: float, seconds: float) -> np.ndarray:
-    """Raised cosine of height 1 at `centre`, `seconds` long."""
-    return 0.5 + 0.5 * np.cos(2 * np.pi * np.clip((time - centre) / seconds, -0.5, 0.5))
-
-
-def waves(time: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
-    """(T, count) sums of sinusoids with amplitude f^-0.6 and standard deviation 1."""
-    low, high = np.log(SWAY_HERTZ)
-    hertz = np.exp(rng.uniform(low, high, (SWAY_WAVES, count)))
-    phase = rng.uniform(0, 2 * np.pi, (SWAY_WAVES, count))
-    weight = hertz**-0.6
-    weight /= np.sqrt((weight**2).sum(0) / 2)
-    return (weight * np.sin(2 * np.pi * hertz * time[:, None, None] + phase)).sum(1)
-
-
-def _blinks(
+def _draw_blinks(
     time: np.ndarray, speech: np.ndarray, fps: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """(T,) lid closure in [0, 1]."""
+    """Draw the closure (T,) of the lids in [0, 1]."""
     quiet = speech < 0.5
-    pauses = time[1:][quiet[1:] & ~quiet[:-1]]
-    curve = np.zeros(len(time))
+    pause_begins = quiet[1:] & ~quiet[:-1]
+    pauses = time[1:][pause_begins]
+    closure = np.zeros(len(time))
     moment = 0.0
     last = -1.0
     while True:
-        moment += BLINK_MEDIAN * np.exp(rng.normal(0, BLINK_SPREAD))
-        snap = rng.random() < SNAP_SHARE
+        moment += BLINK_MEDIAN_SECONDS * np.exp(rng.normal(0, BLINK_SPREAD))
+        snaps = rng.random() < SNAP_SHARE
         if moment > time[-1]:
-            return curve
-        near = pauses[np.abs(pauses - moment) <= SNAP_SECONDS] if snap else pauses[:0]
-        if len(near):
-            moment = float(near[np.argmin(np.abs(near - moment))])
-        if moment < last + 0.4:  # a snapped blink may not fall on the one before
+            return closure
+        if snaps:
+            moment = _snap(moment, pauses)
+        # A blink that moved may not fall on the one before.
+        if moment < last + MIN_BETWEEN_BLINKS_SECONDS:
             continue
         last = moment
-        curve = np.maximum(curve, _one_blink(time, moment, fps))
+        closure = np.maximum(closure, _one_blink(time, moment, fps))
+
+
+def _snap(moment: float, pauses: np.ndarray) -> float:
+    """Return the start of the nearest pause, or the moment itself where none is near."""
+    distance = np.abs(pauses - moment)
+    if len(pauses) == 0 or distance.min() > SNAP_SECONDS:
+        return moment
+    return float(pauses[np.argmin(distance)])
 
 
 def _one_blink(time: np.ndarray, start: float, fps: float) -> np.ndarray:
-    """One blink, seen shut in at least one frame: a frame takes the lowest lid of its own duration."""
-    shut = start + BLINK_CLOSE
-    lift = start + BLINK_CLOSE + BLINK_HOLD
-    early = time - 0.5 / fps
-    late = time + 0.5 / fps
-    nearest = np.clip((shut + lift) / 2, early, late)
-    down = np.clip((nearest - start) / BLINK_CLOSE, 0, 1)
-    up = np.clip((lift + BLINK_OPEN - nearest) / BLINK_OPEN, 0, 1)
-    value = np.minimum(down, up)
-    return value * value * (3 - 2 * value)
+    """Return the closure (T,) of one blink, which is seen shut in at least one frame.
+
+    A frame shows the lowest lid of its own duration.
+    """
+    shut = start + BLINK_CLOSE_SECONDS
+    lift = start + BLINK_CLOSE_SECONDS + BLINK_HOLD_SECONDS
+    middle = (shut + lift) / 2
+    nearest = np.clip(middle, time - 0.5 / fps, time + 0.5 / fps)
+    down = np.clip((nearest - start) / BLINK_CLOSE_SECONDS, 0, 1)
+    up = np.clip((lift + BLINK_OPEN_SECONDS - nearest) / BLINK_OPEN_SECONDS, 0, 1)
+    return smoothstep(np.minimum(down, up), 0.0, 1.0)
 
 
 def talking_head(reference: Pose, face: Keypoints, head: HeadMotion, fps: float) -> Pose:
-    """The pose-free prior: the reference's body held and breathing, its head and face turned and shifted.
+    """Return the pose of a talking head: the body held and breathing, head and face turned and shifted.
 
-    face: the speaking face (T,68,2) in the reference's own place. The neck stays where it is.
+    The neck stays where it is.
+
+    Args:
+        reference: the pose in the reference image, one frame.
+        face: the talking face (T,68,2) in the place of the reference's.
+        head: the motion of the head, T frames.
+        fps: frames a second.
     """
     frames = len(face)
     if len(reference) < 1 or not reference.face.visible[0].any():
@@ -158,39 +187,50 @@ def talking_head(reference: Pose, face: Keypoints, head: HeadMotion, fps: float)
             "the reference shows no face; give a reference image in which the face is seen"
         )
     if len(head.angles) != frames:
-        raise InputError(
+        raise ValueError(
             f"head motion has {len(head.angles)} frames but the face {frames}; make them equal"
         )
-    axes = face_animation.Axes.of(reference.face.xy[0], reference.size)
-    known = reference.face.xy[0, reference.face.visible[0]]  # a missing point may lie anywhere
-    tall = float(np.ptp(axes.inside(known)[:, 1]))
-    shift = (axes.outside(head.shift * tall) - axes.outside(np.zeros(2)))[:, None]
-    turned = face_animation.turn(face.xy, head.angles, reference.size, axes) + shift
+    axes = Axes.of(reference.face.xy[0], reference.size)
+    shift = _shift_in_fractions(reference, head, axes)
+    turned_face = turn_face(face.xy, head.angles, axes) + shift
     body = np.repeat(reference.body.xy[:1], frames, axis=0)
-    seen = np.array(HEAD_POINTS)[reference.body.score[0, HEAD_POINTS] > 0]
-    depth = HEAD_DEPTH[np.isin(HEAD_POINTS, seen)]
-    body[:, seen] = face_animation.turn_points(body[:, seen], depth, head.angles, axes) + shift
+    head_points = np.array(HEAD_POINTS)
+    present = reference.body.score[0, head_points] > 0
+    seen = head_points[present]
+    depth = HEAD_DEPTH[present]
+    body[:, seen] = turn_points(body[:, seen], depth, head.angles, axes) + shift
     _breathe(body, reference, fps)
     score = np.repeat(reference.body.score[:1], frames, axis=0)
-    hands = reference.hands[np.zeros(frames, int)]
     return Pose(
-        Keypoints(body, score.reshape(frames, BODY)),
-        hands,
-        Keypoints(turned, face.score),
-        fps,
-        reference.size,
+        body=Keypoints(body, score.reshape(frames, BODY)),
+        hands=reference.hands[np.zeros(frames, int)],
+        face=Keypoints(turned_face, face.score),
+        fps=fps,
+        size=reference.size,
     )
 
 
+def _shift_in_fractions(reference: Pose, head: HeadMotion, axes: Axes) -> np.ndarray:
+    """Return the shift (T,1,2) of the head in fractions of the picture."""
+    visible = reference.face.visible[0]
+    known = reference.face.xy[0, visible]  # a missing point may lie anywhere
+    height = float(np.ptp(axes.inside(known)[:, 1]))
+    origin = axes.outside(np.zeros(2))
+    return (axes.outside(head.shift * height) - origin)[:, None]
+
+
 def _breathe(body: np.ndarray, reference: Pose, fps: float) -> None:
-    """Lifts the shoulders, and the elbows half as far, in place; rest at the first frame."""
+    """Lift the shoulders, and the elbows half as far, in place; the first frame is at rest."""
     score = reference.body.score[0]
     if not (score[list(SHOULDERS)] > 0).all():
         return
-    across = (body[0, SHOULDERS[0]] - body[0, SHOULDERS[1]]) * np.array(reference.size[::-1], float)
-    rise = BREATH_RISE * np.hypot(*across) / reference.size[0]
-    breath = 0.5 - 0.5 * np.cos(2 * np.pi * BREATH_HERTZ * np.arange(len(body)) / fps)
-    for points, share in ((SHOULDERS, 1.0), (ELBOWS, 0.5)):
+    height, width = reference.size
+    across = body[0, R_SHOULDER] - body[0, L_SHOULDER]
+    shoulder_width = np.hypot(*(across * np.array([width, height], float)))
+    rise = BREATH_RISE * shoulder_width / height
+    phase = 2 * np.pi * BREATH_HZ * np.arange(len(body)) / fps
+    breath = 0.5 - 0.5 * np.cos(phase)
+    for points, share in ((SHOULDERS, 1.0), (ELBOWS, ELBOW_BREATH)):
         for k in points:
             if score[k] > 0:
                 body[:, k, 1] -= share * rise * breath

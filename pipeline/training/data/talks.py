@@ -25,12 +25,13 @@ from torch import Tensor
 
 from pipeline import ROOT
 from pipeline.models.audio2pose import Audio2Pose, tokens_at
+from pipeline.motion.face_animation import PARAMETERS
 from pipeline.training.data.presenters.rows import Rows
 from pipeline.training.data.speech import engines
 from pipeline.training.data.speech.augment import degrade
 from pipeline.training.data.speech.authored import mouth
 from pipeline.training.data.speech.sentences import pseudo_words, sentence, single_words
-from pipeline.training.data.speech.visemes import LABEL_RATE, PARAMETERS, PHONES, Phones, labels
+from pipeline.training.data.speech.visemes import LABEL_RATE, PHONES, Phones, labels
 from pipeline.values import Audio, InputError
 
 FORMAT = 2  # of the bank: another number is made anew

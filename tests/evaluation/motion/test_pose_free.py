@@ -79,7 +79,7 @@ def test_rows_fail_for_a_body_that_is_held(monkeypatch) -> None:
     good = {row.name: row for row in pose_free.rows([speaker()], sounds)}
     assert all(row.passed for row in good.values() if row.level is not None)
     assert len(good) == 16 and len([row for row in good.values() if row.level is not None]) == 8
-    monkeypatch.setattr(beats, "gesturing", lambda pose, *rest: pose)
+    monkeypatch.setattr(beats, "add_gestures", lambda pose, *rest: pose)
     held = {row.name: row for row in pose_free.rows([speaker()], sounds)}
     assert not held["pose-free: strokes with their apex at the accent"].passed
     assert not held["pose-free: accents with a stroke"].passed

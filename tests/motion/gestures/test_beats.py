@@ -8,8 +8,10 @@ import pytest
 
 from pipeline.evaluation.metrics import gestures, strokes
 from pipeline.evaluation.motion.pose_free import ROUNDING
-from pipeline.motion.gestures import arm_ik, beats
-from pipeline.motion.gestures import head as gesture
+from pipeline.motion.gestures import beats
+from pipeline.motion.gestures.arm_ik import find_arms
+from pipeline.motion.gestures.head import draw_head_motion
+from pipeline.motion.gestures.strokes import plan_strokes
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.refocus import refocus
 from pipeline.studio.cli.parser import build_parser
@@ -26,7 +28,7 @@ def made(reference: Pose, speech: Prosody, seed: int = 0, mode: str | None = Non
     face = Keypoints(
         np.repeat(reference.face.xy, frames, 0), np.repeat(reference.face.score, frames, 0)
     )
-    head = gesture.head_motion(speech, frames, speech.fps, np.random.default_rng(seed))
+    head = draw_head_motion(speech, frames, speech.fps, np.random.default_rng(seed))
     return beats.pose_free(reference, face, head, speech, np.random.default_rng((seed, 1)), mode)
 
 
@@ -155,7 +157,7 @@ def test_an_arm_without_its_hand_hardly_moves() -> None:
 
 def test_a_wrist_below_the_picture_stays_there() -> None:
     low = placed(speaker(), {4: (0.35, 1.05), 7: (0.65, 1.05)})
-    assert arm_ik.find(low) == [] and beats.default_mode(low) == "head"
+    assert find_arms(low) == [] and beats.default_mode(low) == "head"
     pose = made(low, spoken(6), mode="full")
     assert (pose.body.xy[:, WRISTS, 1] > 1).all()
 
@@ -222,23 +224,21 @@ def test_accents_that_are_weak_too_near_or_out_of_reach_are_left_out() -> None:
     speech = replace(
         spoken(4), accents=np.array([[0.05, 1.0], [0.3, 0.1], [2.0, 0.9], [2.2, 1.0], [9.0, 1.0]])
     )
-    plan = beats.plan(speech, arm_ik.find(speaker()), np.random.default_rng(0), 4.0)
+    plan = plan_strokes(speech, find_arms(speaker()), np.random.default_rng(0), 4.0)
     assert len(plan) == 1 and plan[0].accent in (2.0, 2.2)
 
 
 def test_a_mirrored_person_mirrors() -> None:
-    for arm, other in zip(
-        arm_ik.find(speaker()), arm_ik.find(mirrored(speaker()))[::-1], strict=True
-    ):
+    for arm, other in zip(find_arms(speaker()), find_arms(mirrored(speaker()))[::-1], strict=True):
         assert np.allclose(arm.low, -other.high) and np.allclose(arm.high, -other.low)
         targets = np.array([[0.1, 0.2], [-0.1, 0.1]])
         assert np.allclose(arm.reach(targets), -other.reach(targets))
 
 
 def test_a_reachable_place_is_reached() -> None:
-    (arm, _) = arm_ik.find(speaker())
+    (arm, _) = find_arms(speaker())
     targets = np.array([[0.0, 0.2], [0.1, 0.1], [-0.1, 0.25]])
-    wrist = arm.placed(np.full(3, arm.points[0]), np.c_[arm.reach(targets), np.zeros(3)])[:, 1]
+    wrist = arm.place(np.full(3, arm.points[0]), np.c_[arm.reach(targets), np.zeros(3)])[:, 1]
     away = (wrist - arm.points[2]) / arm.unit
     assert np.abs(-away.imag - targets[:, 1]).max() < 0.05
     assert np.abs(-away.real - targets[:, 0]).max() < 0.12, "out is to the left for the right arm"
@@ -246,13 +246,13 @@ def test_a_reachable_place_is_reached() -> None:
 
 def test_limits_are_those_of_the_table() -> None:
     hanging = placed(speaker(), {3: (0.35, 0.73), 4: (0.35, 0.88)})
-    arm = arm_ik.find(hanging)[0]
+    arm = find_arms(hanging)[0]
     assert np.allclose([arm.low[0], arm.high[0]], [-30, 120]), "out is clockwise for the right arm"
     assert np.allclose([arm.low[1], arm.high[1]], [-150, 0]), (
         "it bends before the body, never backwards"
     )
     assert np.allclose([arm.low[2], arm.high[2]], [-20, 20])
-    bent = arm_ik.find(placed(hanging, {4: (0.6, 0.73)}))[0]
+    bent = find_arms(placed(hanging, {4: (0.6, 0.73)}))[0]
     assert np.allclose([bent.low[1], bent.high[1]], [-60, 90])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.motion import face_animation
-from pipeline.motion.gestures import head as gesture
+from pipeline.motion.gestures.head import HeadMotion, draw_head_motion, talking_head
 from pipeline.values import Keypoints, Pose
 from tests.helpers.face68 import placed
 
@@ -28,9 +28,9 @@ def spoken(seconds: float = 60.0, accents: bool = True) -> Spoken:
     return Spoken(((time % 3) < 2).astype(float), moments if accents else np.zeros((0, 2)))
 
 
-def motion(seed: int = 0, seconds: float = 60.0, **kind) -> gesture.HeadMotion:
+def motion(seed: int = 0, seconds: float = 60.0, **kind) -> HeadMotion:
     voice = spoken(seconds, **kind)
-    return gesture.head_motion(voice, len(voice.speech), FPS, np.random.default_rng(seed))
+    return draw_head_motion(voice, len(voice.speech), FPS, np.random.default_rng(seed))
 
 
 def reference() -> Pose:
@@ -44,12 +44,12 @@ def reference() -> Pose:
     return Pose(Keypoints(body, score), hands, Keypoints(points[None], np.ones((1, 68))), FPS, SIZE)
 
 
-def talking(head: gesture.HeadMotion) -> Pose:
+def talking(head: HeadMotion) -> Pose:
     n = len(head.blink)
     still = face_animation.animate(
         reference().face.xy[0], SIZE, np.zeros((n, 10)), head.blink, head.brow
     )
-    return gesture.talking_head(reference(), still, head, FPS)
+    return talking_head(reference(), still, head, FPS)
 
 
 def test_the_seed_decides() -> None:
@@ -79,7 +79,7 @@ def test_heads_move_more_while_speaking() -> None:
 def test_an_accent_nods_the_head_down() -> None:
     voice = Spoken(np.ones(100), np.array([[2.0, 1.0]]))
     plain = Spoken(np.ones(100), np.zeros((0, 2)))
-    heads = [gesture.head_motion(v, 100, FPS, np.random.default_rng(4)) for v in (voice, plain)]
+    heads = [draw_head_motion(v, 100, FPS, np.random.default_rng(4)) for v in (voice, plain)]
     nod = heads[0].angles[:, 1] - heads[1].angles[:, 1]
     assert 1.0 < nod.max() < 3.0 and abs(np.argmax(nod) / FPS - 2.0) < 0.08
     assert np.abs(nod[:40]).max() < 1e-9
@@ -100,7 +100,7 @@ def test_brows_rise_only_at_accents() -> None:
 
 
 def test_frames_beyond_the_prosody_are_filled() -> None:
-    head = gesture.head_motion(spoken(2), 80, FPS, np.random.default_rng(0))
+    head = draw_head_motion(spoken(2), 80, FPS, np.random.default_rng(0))
     assert len(head.angles) == 80 and np.isfinite(head.angles).all()
 
 
@@ -120,13 +120,13 @@ def test_the_body_is_held_and_the_head_moves_with_the_face() -> None:
 
 def test_lips_keep_their_distance_when_the_head_only_shifts_and_rolls() -> None:
     head = motion(seconds=8)
-    level = gesture.HeadMotion(head.angles * [0, 0, 1], head.shift, 0 * head.blink, 0 * head.brow)
+    level = HeadMotion(head.angles * [0, 0, 1], head.shift, 0 * head.blink, 0 * head.brow)
     params = np.zeros((200, 10))
     params[:, face_animation.PARAMETERS.index("gap")] = 0.7
     spoken_face = face_animation.animate(
         reference().face.xy[0], SIZE, params, level.blink, level.brow
     )
-    pose = gesture.talking_head(reference(), spoken_face, level, FPS)
+    pose = talking_head(reference(), spoken_face, level, FPS)
     lips = [
         np.linalg.norm((k.xy[:, 62] - k.xy[:, 66]) * SIZE[::-1], axis=1)
         for k in (spoken_face, pose.face)
@@ -146,7 +146,7 @@ def test_missing_face_points_do_not_change_the_size_of_the_shift() -> None:
     still = face_animation.animate(
         whole.face.xy[0], SIZE, np.zeros((len(head.angles), 10)), head.blink, head.brow
     )
-    moved = [gesture.talking_head(pose, still, head, FPS).face.xy[:, 30] for pose in (whole, torn)]
+    moved = [talking_head(pose, still, head, FPS).face.xy[:, 30] for pose in (whole, torn)]
     assert np.array_equal(*moved)
 
 
@@ -154,8 +154,8 @@ def test_bad_input_is_refused_in_a_sentence() -> None:
     head = motion(seconds=2)
     still = Keypoints(np.repeat(placed(SIZE)[None], 50, 0), np.ones((50, 68)))
     with pytest.raises(ValueError, match="no face"):
-        gesture.talking_head(Pose.empty(1, FPS, SIZE), still, head, FPS)
+        talking_head(Pose.empty(1, FPS, SIZE), still, head, FPS)
     with pytest.raises(ValueError, match="frames"):
-        gesture.talking_head(reference(), still[:10], head, FPS)
+        talking_head(reference(), still[:10], head, FPS)
     with pytest.raises(ValueError, match="fps"):
-        gesture.head_motion(spoken(2), 10, 0, np.random.default_rng(0))
+        draw_head_motion(spoken(2), 10, 0, np.random.default_rng(0))

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from pipeline.media import probe, read_audio, read_image
+from pipeline.motion.face_animation import PARAMETERS
 from pipeline.training.data import examples, presenters
 from pipeline.training.data.example_texts import DRIVER_LINES, SPEECH
 from pipeline.training.data.speech.authored import Line, Piece, lips, mouth, say
-from pipeline.training.data.speech.visemes import PARAMETERS
 from pipeline.values import Pose
 
 SHIPPED = Path(__file__).resolve().parents[3] / "assets"

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.models.audio2pose import SAMPLE_RATE
-from pipeline.training.data.speech.visemes import PARAMETERS, PHONES, Phones, labels
+from pipeline.motion.face_animation import PARAMETERS
+from pipeline.training.data.speech.visemes import PHONES, Phones, labels
 from pipeline.values import Audio, InputError
 
 LEAD = 0.3  # s of silence before and after

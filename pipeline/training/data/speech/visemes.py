@@ -13,19 +13,9 @@ import math
 
 import numpy as np
 
+from pipeline.motion.face_animation import PARAMETERS
+
 LABEL_RATE = 100
-PARAMETERS = (
-    "jaw",
-    "close",
-    "pucker",
-    "funnel",
-    "stretch",
-    "lowerdown",
-    "upperup",
-    "bite",
-    "press",
-    "gap",
-)
 VISEMES = ("sil", "p", "f", "th", "t", "s", "sh", "k", "r", "w", "u", "o", "a", "e", "i", "l")
 INHALE = 0.32  # s before speech in which lips part; real speakers open to breathe in (+0.10 r on real clips)
 
