@@ -1,9 +1,10 @@
-"""Accents as a JSON file that people can edit."""
+"""Accents as a JSON file that people can edit: [{"time": seconds, "strength": 0 to 1}, ...]."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,55 +12,74 @@ from pipeline.motion.accents import checked
 from pipeline.motion.prosody import Prosody
 from pipeline.values import Audio, InputError
 
-MAX_ACCENTS_BYTES = 1 << 20
+MAX_BYTES = 1 << 20  # more than enough for ten minutes of speech
+MAX_MEGABYTES = MAX_BYTES >> 20
+DECIMALS = 3  # milliseconds
+END_SLACK_SECONDS = 0.01  # an accent at the rounded end of the speech counts
+KEYS = ("time", "strength")
+SANE_NUMBER = 1e6  # a larger number is nonsense; NaN fails the comparison as well
 
 
 def accent_rows(table: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """(seconds, strength) of accents (N,2), to the millisecond: what settings keep."""
-    return tuple((round(time, 3), round(strength, 3)) for time, strength in table.tolist())
+    """Return seconds and strengths of accents (N,2), to the millisecond, as settings keep them."""
+    return tuple(
+        (round(time, DECIMALS), round(strength, DECIMALS)) for time, strength in table.tolist()
+    )
 
 
 def read_accents(path: str, audio: Audio) -> np.ndarray:
-    """(N,2) seconds and strengths of a JSON file with a list of {"time": seconds, "strength": 0 to 1}."""
+    """Return seconds and strengths (N,2) of the accents in a file, which have to lie in the speech."""
     try:
-        return checked(_accent_table(path), audio.seconds + 0.01)
-    except ValueError as error:
+        return checked(_read_table(path), audio.seconds + END_SLACK_SECONDS)
+    except InputError as error:
         raise InputError(f"accents file {path}: {error}") from error
 
 
-def _accent_table(path: str) -> np.ndarray:
+def _read_table(path: str) -> np.ndarray:
+    """Return the file's accents (N,2) as they are."""
+    table = _read_json(path)
+    if not isinstance(table, list):
+        raise InputError(f"it needs a list of accents, at most {MAX_MEGABYTES} MB")
+    rows = []
+    for number, accent in enumerate(table, 1):
+        if not _is_accent(accent):
+            raise InputError(
+                f'accent {number} needs numbers for "time", in seconds, and "strength", 0 to 1'
+            )
+        rows.append([accent[key] for key in KEYS])
+    return np.array(rows, float).reshape(-1, 2)
+
+
+def _read_json(path: str) -> Any:
+    """Return what the file holds, or None where it is too large."""
     try:
         with open(path, "rb") as file:
-            text = file.read(MAX_ACCENTS_BYTES + 1)
-        table = json.loads(text.decode()) if len(text) <= MAX_ACCENTS_BYTES else None
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            return None
+        return json.loads(text.decode())
     except FileNotFoundError:
         raise InputError("it does not exist; check the path") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"it is not readable JSON ({error})") from error
-    if not isinstance(table, list):
-        raise InputError(f"it needs a list of accents, at most {MAX_ACCENTS_BYTES >> 20} MB")
-    for row, accent in enumerate(table, 1):
-        values = (
-            [accent.get(key) for key in ("time", "strength")] if isinstance(accent, dict) else []
-        )
-        if not values or not all(type(v) in (int, float) and abs(v) < 1e6 for v in values):
-            raise InputError(
-                f'accent {row} needs numbers for "time", in seconds, and "strength", 0 to 1'
-            )
-    return np.array([(accent["time"], accent["strength"]) for accent in table], float).reshape(
-        -1, 2
-    )
+
+
+def _is_accent(accent: Any) -> bool:
+    """Say whether the entry has a sane number for each key."""
+    if not isinstance(accent, dict):
+        return False
+    values = [accent.get(key) for key in KEYS]
+    return all(type(value) in (int, float) and abs(value) < SANE_NUMBER for value in values)
 
 
 def write_accents(prosody: Prosody, path: str) -> None:
-    """Writes the detected accents, to the millisecond, in the form that `read_accents` reads."""
-    rows = prosody.accents if prosody.curve is None else prosody.curve.detected_accents
-    lines = [
-        json.dumps({"time": time, "strength": strength}) for time, strength in accent_rows(rows)
-    ]
+    """Write the detected accents, to the millisecond, in the form that `read_accents` reads."""
+    accents = prosody.accents if prosody.curve is None else prosody.curve.detected_accents
+    lines = []
+    for time, strength in accent_rows(accents):
+        lines.append(json.dumps({"time": time, "strength": strength}))
+    text = "[\n  " + ",\n  ".join(lines) + "\n]\n" if lines else "[]\n"
     try:
-        Path(path).write_text(
-            "[\n  " + ",\n  ".join(lines) + "\n]\n" if lines else "[]\n", encoding="utf-8"
-        )
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"accents file {path} cannot be written ({error.strerror})") from error

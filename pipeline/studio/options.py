@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
+from os import PathLike
 from typing import Any
 
 from pipeline.studio.messages import name_options
@@ -93,7 +94,9 @@ class Option:
             known = ", ".join(self.choices)
             raise InputError(f"`{self.name}` is {value!r}; choose one of {known}")
         if self.low is None or self.high is None:
-            return  # a text
+            if not isinstance(value, (str, PathLike)):
+                raise InputError(f"`{self.name}` is {value!r}; give a text")
+            return
         number_types = (int,) if self.whole else (int, float)
         is_number = isinstance(value, number_types) and not isinstance(value, bool)
         if not (is_number and self.low <= value <= self.high):  # false for NaN, too

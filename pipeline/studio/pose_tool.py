@@ -1,4 +1,4 @@
-"""The `pose` command: key points of a video, picture or pose file, edited, into a pose file of any format."""
+"""The `pose` command: key points of a video, picture or pose file, edited, into a pose file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from pipeline.values import Detection, InputError, Pose
 
 @dataclass(frozen=True)
 class Edits:
-    """What is done to a pose, in this order: trim (seconds), speed, mirror, arms of another clip, length.
+    """What is done to a pose, in this order.
 
-    `loop` and `pingpong` are frames; at most one of them is given.
+    Args:
+        trim: the first and the last second that are kept; None is the end of the clip.
+        speed: 2 = twice as fast.
+        mirror: "on" swaps left and right.
+        arms: another video or pose file, whose arms and hands are taken.
+        loop: frames to fill by playing the pose again and again.
+        pingpong: frames to fill by playing it back and forth.
     """
 
     trim: tuple[float | None, float | None] = (None, None)
@@ -33,29 +39,45 @@ class Edits:
 
 
 def read(path: str, fps: float | None = None, detector: str = "holistic") -> Detection:
-    """All people of a video, a picture or a pose file, largest first, at `fps` or the file's own rate."""
+    """Return all people of a video, a picture or a pose file, largest first.
+
+    Without `fps` they keep the file's own rate.
+    """
+    detection = _detect(path, fps, detector)
+    if not detection.people:
+        reason = " ".join(detection.notes) or "no person was found"
+        raise InputError(f"{path}: {reason}")
+    if fps is None or len(detection.people[0]) == 1:
+        return detection
+    people = [timing.resample(person, fps) for person in detection.people]
+    return replace(detection, people=tuple(people))
+
+
+def _detect(path: str, fps: float | None, detector: str) -> Detection:
+    """Read a pose file, or look for people in a picture or a video."""
     if pose_files.is_pose(path):
-        found = pose_files.read(path, fps)
-    elif media.is_picture(path):
-        found = detectors.load(detector).image(media.read_image(path))
-    else:
-        found = finish(detectors.load(detector).video(media.read_video(path, fps=fps)))
-    if not found.people:
-        raise InputError(f"{path}: {' '.join(found.notes) or 'no person was found'}")
-    if fps is None or len(found.people[0]) == 1:
-        return found
-    return replace(found, people=tuple(timing.resample(person, fps) for person in found.people))
+        return pose_files.read(path, fps)
+    if media.is_picture(path):
+        picture = media.read_image(path)
+        return detectors.load(detector).image(picture)
+    video = media.read_video(path, fps=fps)
+    work = detectors.load(detector).video(video)
+    return finish(work)
 
 
 def apply(pose: Pose, edits: Edits, detector: str = "holistic") -> Pose:
-    """The pose after all edits; `detector` looks at the clip that gives the arms, if that is a video."""
+    """Return the pose after all edits.
+
+    `detector` looks at the clip that gives the arms, where that is a video.
+    """
     if edits.trim != (None, None):
         pose = pose_edits.trim(pose, *edits.trim)
     pose = pose_edits.speed(pose, edits.speed)
     if edits.mirror == "on":
         pose = pose_edits.mirror(pose)
     if edits.arms is not None:
-        pose = pose_edits.with_arms(pose, read(edits.arms, detector=detector).people[0])
+        other = read(edits.arms, detector=detector)
+        pose = pose_edits.with_arms(pose, other.people[0])
     if edits.loop is not None:
         pose = pose_edits.loop(pose, edits.loop)
     if edits.pingpong is not None:
@@ -66,26 +88,54 @@ def apply(pose: Pose, edits: Edits, detector: str = "holistic") -> Pose:
 def convert(
     source: str, output: str, edits: Edits, fps: float | None, detector: str, style: str
 ) -> dict[str, Any]:
-    """Reads, edits and writes; returns the facts that --json prints."""
+    """Read, edit and write a pose; return the facts that `--json` prints.
+
+    Args:
+        source: a video, picture or pose file.
+        output: a pose file, a skeleton video or a folder; its name decides.
+        edits: what is done to the largest person.
+        fps: the rate of the result; None keeps the file's own.
+        detector: the detector's name.
+        style: the skeleton's style in a video.
+    """
     pose_files.check_target(output)
-    found = read(source, fps, detector)
-    pose = apply(found.people[0], edits, detector)
+    detection = read(source, fps, detector)
+    pose = apply(detection.people[0], edits, detector)
     note = pose_files.write(pose, output, style)
-    shares = {
-        part: float(getattr(pose, part).visible.any(1).mean()) for part in ("body", "hands", "face")
+    warnings = list(detection.notes)
+    if note:
+        warnings.append(note)
+    return {
+        "output": output,
+        "frames": len(pose),
+        "fps": pose.fps,
+        "people": len(detection.people),
+        "seen": {part: _seen_share(pose, part) for part in ("body", "hands", "face")},
+        "warnings": warnings,
     }
-    notes = [*found.notes, *([note] if note else [])]
-    return {"output": output, "frames": len(pose), "fps": pose.fps, "people": len(found.people),
-            "seen": shares, "warnings": notes}  # fmt: skip
+
+
+def _seen_share(pose: Pose, part: str) -> float:
+    """Return the share of frames in which any point of a part is seen."""
+    is_seen = getattr(pose, part).visible.any(1)
+    return float(is_seen.mean())
 
 
 def span(text: str) -> tuple[float | None, float | None]:
-    """Seconds of "A:B", either of which may be left out."""
+    """Return the seconds of "A:B", either of which may be left out."""
     parts = text.split(":")
     if len(parts) != 2:
-        raise InputError(f"{text!r} is not A:B in seconds, such as 1.5:4 or 2:")
+        raise _no_span(text)
+    start, stop = parts
     try:
-        start, stop = (float(part) if part.strip() else None for part in parts)
+        return _seconds(start), _seconds(stop)
     except ValueError:
-        raise InputError(f"{text!r} is not A:B in seconds, such as 1.5:4 or 2:") from None
-    return start, stop
+        raise _no_span(text) from None
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text.strip() else None
+
+
+def _no_span(text: str) -> InputError:
+    return InputError(f"{text!r} is not A:B in seconds, such as 1.5:4 or 2:")

@@ -1,13 +1,14 @@
-"""Files in, files out: the steps that the command line and the app both run, so that they cannot differ.
+"""The steps that the command line and the app both run, so that they cannot differ.
 
-`Request` holds every choice of the user; `load` -> `analyse` -> `tune` -> `write_skeleton`, `write_draft` or
-`generate`. Generators yield `Progress`; closing `generate` keeps the frames that are finished.
+`load` -> `analyse` -> `tune` -> `generate`, or what `outputs` writes. `Request` holds every choice of
+the user. Generators yield `Progress`; closing `generate` keeps the frames that are finished.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,15 +27,33 @@ from pipeline.studio.accents_file import read_accents
 from pipeline.studio.request import Request
 from pipeline.values import Audio, Motion, Progress
 
+Renderer = Callable[..., Generator[Progress, None, None]]
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run reads: picture (H,W,3), cropped to the output's aspect, speech, output (H,W), what drives."""
+    """What a run reads, and the size that it makes of it.
+
+    Args:
+        picture: (H,W,3) uint8, the reference image, cropped to the output's aspect.
+        audio: the speech.
+        size: (H, W) of the output.
+        driving: what drives the body, or None for generated gestures.
+    """
 
     picture: np.ndarray
     audio: Audio
     size: tuple[int, int]
     driving: Driving | None = None
+
+
+@dataclass(frozen=True)
+class AnalysedInputs:
+    """A request, what it names and the analysis of both."""
+
+    request: Request
+    inputs: Inputs
+    analysis: Analysis
 
 
 def load(request: Request, settings: ModelSettings) -> Inputs:
@@ -55,11 +74,6 @@ def analyse(
 ) -> Generator[Progress, None, Analysis]:
     """Run the slow part, which does not depend on the slider; see `pipeline.analysis.analyse`."""
     person = retarget.parse_person(request.person) if request.person else None
-    accents = (
-        None if request.accent_rows is None else np.array(request.accent_rows, float).reshape(-1, 2)
-    )
-    if accents is None and request.accents:
-        accents = read_accents(request.accents, inputs.audio)
     options = AnalysisOptions(
         fps=request.fps,
         detector=request.detector,
@@ -69,7 +83,7 @@ def analyse(
         alignment=retarget.Alignment(request.retarget, request.framing, person),
         amplitude=request.mouth,
         seed=request.seed,
-        accents=accents,
+        accents=_given_accents(request, inputs.audio),
         audio_offset=request.audio_offset,
         gestures=request.gestures,
     )
@@ -81,18 +95,35 @@ def analyse(
     return replace(analysis, warnings=(*analysis.warnings, sentence))
 
 
+def _given_accents(request: Request, audio: Audio) -> np.ndarray | None:
+    """Return the user's accents (N,2), seconds and strengths, or None for those of the speech."""
+    if request.accent_rows is not None:
+        return np.array(request.accent_rows, float).reshape(-1, 2)
+    if request.accents:
+        return read_accents(request.accents, audio)
+    return None
+
+
 def tune(request: Request, settings: ModelSettings, analysis: Analysis) -> Motion:
     """Apply the slider to the analysed motion: the one call that preview and render share."""
-    mode = request.refocus or settings.refocus_mode
-    regions = Regions(**{f.name: getattr(request, f"{f.name}_intensity") for f in fields(Regions)})
+    regions = Regions(
+        arms=request.arms_intensity,
+        hands=request.hands_intensity,
+        head=request.head_intensity,
+        torso=request.torso_intensity,
+    )
     return refocus(
-        analysis.motion, request.intensity, size=request.gesture_size, mode=mode, regions=regions
+        analysis.motion,
+        request.intensity,
+        size=request.gesture_size,
+        mode=request.refocus or settings.refocus_mode,
+        regions=regions,
     )
 
 
 def generate(
     request: Request,
-    render: Callable[..., Generator[Progress, None, None]],
+    render: Renderer,
     inputs: Inputs,
     motion: Motion,
     path: str,
@@ -101,27 +132,35 @@ def generate(
 
     render: `AudioPosePipeline.render` of a pipeline, or what calls it elsewhere, as on a ZeroGPU Space.
     """
-    options = {
-        "num_inference_steps": request.steps,
-        "window": request.window,
-        "overlap": request.overlap,
-    }
-    options = {name: value for name, value in options.items() if value is not None}
-    options |= {"conditioning": given} if (given := request.conditioning()) else {}
-    options |= {} if request.windows == Request.windows else {"window_mode": request.windows}
-    generator = torch.Generator().manual_seed(request.seed)
     height, width = inputs.size
-    steps = render(
-        inputs.picture, motion, height=height, width=width, generator=generator, **options
+    work = render(
+        inputs.picture,
+        motion,
+        height=height,
+        width=width,
+        generator=torch.Generator().manual_seed(request.seed),
+        **_render_options(request),
     )
     settings = replace(request, height=height, width=width).settings()
     with media.open_writer(
         path, motion.pose.fps, inputs.size, inputs.audio, settings, expected_frames=len(motion)
     ) as writer:
         try:
-            for step in steps:
+            for step in work:
                 if step.frames is not None:
                     writer.write(step.frames)
                 yield step
         finally:
-            steps.close()
+            work.close()
+
+
+def _render_options(request: Request) -> dict[str, Any]:
+    """Return what the user chose of the renderer's options; a renderer has its own defaults."""
+    options: dict[str, Any] = {
+        "num_inference_steps": request.steps,
+        "window": request.window,
+        "overlap": request.overlap,
+        "conditioning": request.conditioning() or None,
+        "window_mode": None if request.windows == Request.windows else request.windows,
+    }
+    return {name: value for name, value in options.items() if value is not None}

@@ -298,7 +298,7 @@ def test_a_click_finds_the_person_under_it(pair) -> None:
     picture = outputs.people_picture(jobs.Request("a", "b", pair), people, right[0])
     green = (picture == (64, 220, 120)).all(-1).any(0)
     assert (
-        max(picture.shape) == outputs.PICKER
+        max(picture.shape) == outputs.PICKER_PX
         and not green[: picture.shape[1] // 2].any()
         and green.any()
     )

@@ -181,3 +181,8 @@ def test_a_row_of_the_table_says_what_it_means() -> None:
         assert row.help and row.label, row.name
         assert (row.low is None) == (row.high is None), row.name
     assert options.flags(Machine)["channels_last"] == "--channels-last"
+
+
+def test_a_text_is_a_text() -> None:
+    with pytest.raises(InputError, match="`person` is 5"):
+        Request.of({"reference": "a.png", "audio": "a.wav", "person": 5})

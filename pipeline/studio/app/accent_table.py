@@ -11,9 +11,10 @@ from pipeline.analysis.progress import finish
 from pipeline.motion.prosody import Prosody
 from pipeline.studio import accents_file, charts, steps
 from pipeline.studio.app.handler import Update, handler
-from pipeline.studio.app.session import AccentRows, AnalysedInputs, Table, Visit
+from pipeline.studio.app.session import AccentRows, Table, Visit
 from pipeline.studio.app.status import line
 from pipeline.studio.app.zerogpu import model_settings, speech_network
+from pipeline.studio.steps import AnalysedInputs
 from pipeline.values import InputError
 
 HINT = (

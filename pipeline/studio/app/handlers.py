@@ -23,11 +23,11 @@ from pipeline.studio import charts, outputs, steps
 from pipeline.studio.app import controls
 from pipeline.studio.app.accent_table import table_of
 from pipeline.studio.app.handler import Update, handler
-from pipeline.studio.app.session import AccentRows, AnalysedInputs, FinishedVideo, Visit
+from pipeline.studio.app.session import AccentRows, FinishedVideo, Visit
 from pipeline.studio.app.status import bar, line
 from pipeline.studio.app.zerogpu import model, model_name, model_settings, render, speech_network
 from pipeline.studio.request import Request
-from pipeline.studio.steps import Inputs
+from pipeline.studio.steps import AnalysedInputs, Inputs
 from pipeline.values import InputError, Motion, Progress
 
 NO_WARNINGS = "✓ No warnings: the skeleton fits the reference image."

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.analysis.analyse import Analysis
 from pipeline.studio.request import Request
-from pipeline.studio.steps import Inputs
+from pipeline.studio.steps import AnalysedInputs, Inputs
 from pipeline.values import InputError, Motion
 
 
@@ -24,15 +23,6 @@ class StopEvent(threading.Event):
 
 AccentRows = tuple[tuple[float, float], ...]  # seconds and strengths
 Table = list[list[Any]]  # the cells of the table of accents as the page sends them
-
-
-@dataclass(frozen=True)
-class AnalysedInputs:
-    """A request, what it names and the analysis of both."""
-
-    request: Request
-    inputs: Inputs
-    analysis: Analysis
 
 
 @dataclass(frozen=True)

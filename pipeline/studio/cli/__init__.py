@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pipeline.studio.cli.commands import generate, models, pose, preview
 from pipeline.studio.cli.parser import TRAINERS, build_parser
 from pipeline.studio.messages import describe_bug, name_options
 from pipeline.studio.request import FLAGS
@@ -17,7 +16,8 @@ from pipeline.values import InputError
 
 log = logging.getLogger("pipeline")
 
-COMMANDS = {"generate": generate, "preview": preview, "pose": pose, "models": models}
+# Each command is a module of this folder, imported when it runs: each loads only what it needs.
+COMMANDS = ("generate", "preview", "pose", "models")
 DONE, OUR_FAULT, USERS_FAULT = 0, 1, 2  # exit codes; an interruption counts as the user's
 
 
@@ -48,7 +48,8 @@ def run(argv: Sequence[str] | None) -> int:
         return delegate(args.command, getattr(args, "what", None), rest)
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    facts = COMMANDS[args.command](args)
+    command = importlib.import_module(f"pipeline.studio.cli.{args.command}")
+    facts = command.main(args)
     if args.json:
         print(json.dumps(facts))
     return DONE
