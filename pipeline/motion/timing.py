@@ -40,8 +40,8 @@ def _fill(points: Keypoints, longest_gap: int) -> Keypoints:
     for k in np.flatnonzero(interrupted):
         frames = np.flatnonzero(seen[:, k])
         inner = slice(frames[0], frames[-1] + 1)
-        values = np.column_stack([xy[inner, k], score[inner, k]])
-        values, _ = bridge(values, seen[inner, k], longest_gap)
+        rows = np.column_stack([xy[inner, k], score[inner, k]])
+        values, _ = bridge(rows, seen[inner, k], longest_gap)
         xy[inner, k] = values[:, :2]
         score[inner, k] = values[:, 2]
     return Keypoints(xy, score)
@@ -123,7 +123,8 @@ def hold(reference: Pose, frames: int, fps: float) -> Pose:
 def _interpolate(pose: Pose, source_frames: np.ndarray) -> Pose:
     """Take the pose at fractional frame positions; positions beyond an end stay on its frame."""
     last = len(pose) - 1
-    low = np.clip(np.floor(source_frames).astype(int), 0, last)
+    whole = np.floor(source_frames).astype(int)
+    low = np.clip(whole, 0, last)
     high = np.minimum(low + 1, last)
     weight = np.clip(source_frames - low, 0, 1)
     return _mix(pose[low], pose[high], weight)
@@ -145,7 +146,8 @@ def _mix_points(one: Keypoints, other: Keypoints, weight: np.ndarray) -> Keypoin
     w = np.where(one.visible == other.visible, w, nearer)
     w_xy = w[..., None]
     xy = one.xy * (1 - w_xy) + other.xy * w_xy
-    return Keypoints(xy, one.score * (1 - w) + other.score * w)
+    score = one.score * (1 - w) + other.score * w
+    return Keypoints(xy, score)
 
 
 def _pingpong(length: int, frames: int, fps: float) -> np.ndarray:
@@ -159,13 +161,15 @@ def _pingpong(length: int, frames: int, fps: float) -> np.ndarray:
     parabola = (away**2 + reach**2) / (2 * reach)
     rounded = np.where(away < reach, parabola, away)
     away = np.where(corner > 0, rounded, away)  # the clip's beginning is no turning point
-    at_beginning = (corner / last).astype(int) % 2 == 0
+    turns = (corner / last).astype(int)
+    at_beginning = turns % 2 == 0
     return np.where(at_beginning, away, last - away)
 
 
 def _loop_frames(length: int, frames: int, fps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Plan a loop's cross-fades: the frame that ends, the one that starts anew, the latter's weight."""
-    fade = max(1, min(round(BLEND_SECONDS * fps), length // 3))
+    blend = round(BLEND_SECONDS * fps)
+    fade = max(1, min(blend, length // 3))
     period = length - fade
     time = np.arange(frames)
     restart = time % period

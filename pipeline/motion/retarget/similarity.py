@@ -46,7 +46,8 @@ def published_fit(people: Sequence[Pose], reference: Pose) -> tuple[np.ndarray, 
     """
     present = np.zeros((0, 0), bool)
     if people:
-        present = np.stack([(pose.body.score > 0).any(1) for pose in people])
+        scored = [pose.body.score > 0 for pose in people]
+        present = np.stack([points.any(1) for points in scored])
     frames_with_one = np.flatnonzero(present.sum(0) == 1)
     points = FIT_POINTS[reference.body.visible[0, FIT_POINTS]]
     if not len(frames_with_one) or not len(points):
@@ -56,15 +57,19 @@ def published_fit(people: Sequence[Pose], reference: Pose) -> tuple[np.ndarray, 
         )
     rows = []
     for frame in frames_with_one:
-        person = people[int(present[:, frame].argmax())]
-        rows.append(person.body.xy[frame, points])
+        alone = int(present[:, frame].argmax())
+        rows.append(people[alone].body.xy[frame, points])
     places = np.stack(rows)
     goals = np.broadcast_to(reference.body.xy[0, points], places.shape)
-    gain_y, offset_y = np.polyfit(places[..., 1].ravel(), goals[..., 1].ravel(), 1)
+    x = places[..., 0]
+    y = places[..., 1]
+    goal_x = goals[..., 0]
+    goal_y = goals[..., 1]
+    gain_y, offset_y = np.polyfit(y.ravel(), goal_y.ravel(), 1)
     frame_height, frame_width = people[0].size
     height, width = reference.size
     gain_x = gain_y * (frame_width / frame_height) * (height / width)
-    offset_x = np.mean(goals[..., 0] - gain_x * places[..., 0])
+    offset_x = np.mean(goal_x - gain_x * x)
     return np.array([gain_x, gain_y]), np.array([offset_x, offset_y])
 
 
@@ -111,13 +116,15 @@ def _fit_head(pose: Pose, reference: Pose, gain: float) -> Pose:
     body[:, HEAD_POINTS] = neck + gain * (body[:, HEAD_POINTS] - neck)
     face = neck + gain * (pose.face.xy - neck)
     both_seen = neck_seen & pose.face.visible[:, NOSE_ROOT]
-    reference_neck = reference.body.visible[0, NECK]
-    if both_seen.any() and reference_neck and reference.face.visible[0, NOSE_ROOT]:
+    reference_seen = reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]
+    if both_seen.any() and reference_seen:
         nose_root = reference.face.xy[0, NOSE_ROOT, 1]
+        chin = reference.face.xy[0, CHIN, 1]
         goal = nose_root - reference.body.xy[0, NECK, 1]
         rise = face[:, NOSE_ROOT, 1] - neck[:, 0, 1]
-        limit = MAX_HEAD_STEP * abs(reference.face.xy[0, CHIN, 1] - nose_root)
-        step = np.clip(goal - np.median(rise[both_seen]), -limit, limit)
+        now = np.median(rise[both_seen])
+        limit = MAX_HEAD_STEP * abs(chin - nose_root)
+        step = np.clip(goal - now, -limit, limit)
         body[:, HEAD_POINTS, 1] += step
         face[..., 1] += step
     return replace(

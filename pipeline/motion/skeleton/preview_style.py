@@ -72,9 +72,10 @@ def frames(people: list[Pose], size: tuple[int, int]) -> Iterator[np.ndarray]:
 def _fixed_point(points: Keypoints, size: tuple[int, int]) -> _Part:
     seen = drawable(points) & points.visible
     height, width = size
-    # A whole number is a pixel's center.
-    pixels = np.where(seen[..., None], points.xy, 0.0) * (width, height) - 0.5
-    return _Part(np.rint(pixels * ONE_PIXEL).astype(np.int32), seen)
+    fractions = np.where(seen[..., None], points.xy, 0.0)
+    pixels = fractions * (width, height) - 0.5  # a whole number is a pixel's center
+    fixed_point = np.rint(pixels * ONE_PIXEL)
+    return _Part(fixed_point.astype(np.int32), seen)
 
 
 def _face_heights(face: Keypoints, size: tuple[int, int]) -> np.ndarray:
@@ -83,7 +84,8 @@ def _face_heights(face: Keypoints, size: tuple[int, int]) -> np.ndarray:
     y = face.xy[..., 1]
     bottom = np.where(seen, y, -np.inf).max(1)
     top = np.where(seen, y, np.inf).min(1)
-    return np.where(seen.any(1), bottom - top, 0.0) * size[0]
+    height = np.where(seen.any(1), bottom - top, 0.0)
+    return height * size[0]
 
 
 def _draw_body(canvas: np.ndarray, xy: list[list[int]], seen: list[bool], width: int) -> None:
@@ -130,8 +132,9 @@ def _draw_dots(canvas: np.ndarray, xy: np.ndarray, light: np.ndarray, radius: fl
     xy: (K,2) fixed-point places. light: (K,) from 0 to 1. radius: pixels.
     """
     height, width = canvas.shape[:2]
-    radius = float(np.clip(radius, 0.6, height / 250 + 0.2))
-    reach = int(math.ceil(radius + 0.5))
+    largest = height / 250 + 0.2
+    radius = float(np.clip(radius, 0.6, largest))
+    reach = math.ceil(radius + 0.5)
     grid = np.arange(-reach, reach + 1)
     pixel = (xy + ONE_PIXEL // 2) >> SHIFT_BITS
     offset = xy / ONE_PIXEL - pixel
@@ -139,16 +142,19 @@ def _draw_dots(canvas: np.ndarray, xy: np.ndarray, light: np.ndarray, radius: fl
     dy = grid - offset[:, 1:]
     distance = np.hypot(dx[:, None, :], dy[:, :, None])
     cover = np.clip(radius + 0.5 - distance, 0, 1)
-    gray = (cover * light[:, None, None] * 255).astype(np.uint8)
-    disc_columns = pixel[:, :1] + grid
-    disc_rows = pixel[:, 1:] + grid
-    columns = np.broadcast_to(disc_columns[:, None, :], gray.shape)
-    rows = np.broadcast_to(disc_rows[:, :, None], gray.shape)
+    brightness = cover * light[:, None, None] * 255
+    gray = brightness.astype(np.uint8)
+    columns = pixel[:, :1] + grid
+    columns = np.broadcast_to(columns[:, None, :], gray.shape)
+    rows = pixel[:, 1:] + grid
+    rows = np.broadcast_to(rows[:, :, None], gray.shape)
     in_rows = (rows >= 0) & (rows < height)
     in_columns = (columns >= 0) & (columns < width)
     drawn = (gray > 0) & in_rows & in_columns
-    order = np.argsort(gray[drawn], kind="stable")  # a pixel's brightest value is written last
+    gray = gray[drawn]
+    order = np.argsort(gray, kind="stable")  # a pixel's brightest value is written last
+    gray = gray[order]
     rows = rows[drawn][order]
     columns = columns[drawn][order]
-    gray = gray[drawn][order]
-    canvas[rows, columns] = np.maximum(canvas[rows, columns], gray[:, None])
+    before = canvas[rows, columns]
+    canvas[rows, columns] = np.maximum(before, gray[:, None])

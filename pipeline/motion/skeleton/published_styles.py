@@ -110,24 +110,35 @@ def _draw_limbs(canvas: np.ndarray, bodies: list[_Body], dim: float = 1.0) -> No
         for body in bodies:
             if body.score[i] < VISIBLE or body.score[j] < VISIBLE:
                 continue
-            x0, y0 = body.xy[i]
-            x1, y1 = body.xy[j]
-            length = ((y0 - y1) ** 2 + (x0 - x1) ** 2) ** 0.5
-            center = (int((x0 + x1) / 2), int((y0 + y1) / 2))
-            axes = (int(length / 2), LIMB_HALF_WIDTH_PX)
-            angle = int(math.degrees(math.atan2(y0 - y1, x0 - x1)))
-            polygon = np.asarray(cv2.ellipse2Poly(center, axes, angle, 0, 360, 1))
+            polygon = _limb_ellipse(body.xy[i], body.xy[j])
             light = [int(channel * body.light[i] * body.light[j] * dim) for channel in color]
             cv2.fillConvexPoly(canvas, polygon, light)
+
+
+def _limb_ellipse(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Outline the ellipse around a limb from `start` to `stop` (2,), in whole pixels."""
+    x0, y0 = start
+    x1, y1 = stop
+    dx = x0 - x1
+    dy = y0 - y1
+    length = (dy**2 + dx**2) ** 0.5
+    center_x = int((x0 + x1) / 2)
+    center_y = int((y0 + y1) / 2)
+    axes = (int(length / 2), LIMB_HALF_WIDTH_PX)
+    radians = math.atan2(dy, dx)
+    angle = int(math.degrees(radians))
+    polygon = cv2.ellipse2Poly((center_x, center_y), axes, angle, 0, 360, 1)
+    return np.asarray(polygon)
 
 
 def _draw_joints(canvas: np.ndarray, bodies: list[_Body]) -> None:
     for k, color in enumerate(BODY_COLORS):
         for body in bodies:
-            if body.score[k] > VISIBLE:
-                place = (int(body.xy[k, 0]), int(body.xy[k, 1]))
-                light = [int(channel * body.light[k]) for channel in color]
-                cv2.circle(canvas, place, JOINT_RADIUS_PX, light, -1)
+            if body.score[k] <= VISIBLE:
+                continue
+            x, y = body.xy[k]
+            light = [int(channel * body.light[k]) for channel in color]
+            cv2.circle(canvas, (int(x), int(y)), JOINT_RADIUS_PX, light, -1)
 
 
 def _draw_hand(canvas: np.ndarray, xy: np.ndarray, score: np.ndarray) -> None:
@@ -135,13 +146,15 @@ def _draw_hand(canvas: np.ndarray, xy: np.ndarray, score: np.ndarray) -> None:
     points = xy.astype(int).tolist()
     shown = [x > 0 and y > 0 and s > 0 for (x, y), s in zip(points, score, strict=True)]
     for (i, j), color in zip(HAND_EDGES, HAND_COLORS, strict=True):
-        if shown[i] and shown[j]:
-            light = int(score[i] * score[j] * 255)
-            channels = [channel * light for channel in color]
-            cv2.line(canvas, points[i], points[j], channels, FINGER_WIDTH_PX)
+        if not (shown[i] and shown[j]):
+            continue
+        light = int(score[i] * score[j] * 255)
+        channels = [channel * light for channel in color]
+        cv2.line(canvas, points[i], points[j], channels, FINGER_WIDTH_PX)
     for point, s, is_shown in zip(points, score, shown, strict=True):
         if is_shown:
-            cv2.circle(canvas, point, JOINT_RADIUS_PX, (0, 0, int(s * 255)), -1)
+            blue = (0, 0, int(s * 255))
+            cv2.circle(canvas, point, JOINT_RADIUS_PX, blue, -1)
 
 
 def _draw_face(canvas: np.ndarray, xy: np.ndarray, score: np.ndarray) -> None:
