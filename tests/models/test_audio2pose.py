@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from pipeline.evaluation import lips
+from pipeline.evaluation.lips.figures import quiet_sounds
+from pipeline.evaluation.metrics.correlation import correlation
 from pipeline.models import audio2pose as net
 from pipeline.motion import face_animation
 from pipeline.training import train_audio2pose
@@ -106,9 +108,9 @@ def test_loudness_hardly_matters(model, engine) -> None:
     assert np.corrcoef(loud, quiet)[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("name", sorted(lips.quiet_sounds(0.1)))
+@pytest.mark.parametrize("name", sorted(quiet_sounds(0.1)))
 def test_without_speech_the_mouth_stays_shut(model, name: str) -> None:
-    samples = lips.quiet_sounds()[name]
+    samples = quiet_sounds()[name]
     out = model.predict(Audio(samples, SAMPLE_RATE), 25, 100)
     assert out.params[:, GAP].max() <= 0.1 and out.params[:, COLUMN["jaw"]].max() <= 0.1
 
@@ -154,7 +156,7 @@ def test_predictions_are_neither_early_nor_late(model, engine) -> None:
     audio, phones = said(engine, "Both farmers believe that the village watches my brother.")
     truth = visemes.labels(phones, audio.seconds)[0][:, GAP]
     gap = model.predict(audio, 100, len(truth)).params[:, GAP]
-    lags = {lag: lips.correlation(gap, truth, lag) for lag in range(-10, 11)}
+    lags = {lag: correlation(gap, truth, lag) for lag in range(-10, 11)}
     assert abs(max(lags, key=lags.get)) <= 4, "at most 40 ms"
     assert lags[0] > 0.75
 
@@ -401,5 +403,5 @@ def test_init_without_weights_is_refused(tmp_path, capsys) -> None:
 def test_real_lips(model, shared) -> None:
     """GRID clips with MediaPipe's mesh as truth, a held-out flite voice, sounds without speech."""
     out = lips.evaluate(shared / "media", model)
-    assert out["pass"], [row for row in out["rows"] if not row["pass"]]
-    assert out["mean"]["gap_r"] > out["mean"]["envelope_r"] + 0.1
+    assert out.passed, [row for row in out.rows if not row.passed]
+    assert out.facts["mean"]["gap_r"] > out.facts["mean"]["envelope_r"] + 0.1

@@ -29,7 +29,7 @@ from pipeline.media import pose_files
 from pipeline.motion import retarget, timing
 from pipeline.motion.keypoints import ANKLES, KNEES
 from pipeline.motion.retarget import proportions
-from pipeline.values import Pose
+from pipeline.values import InputError, Pose
 
 BONES = ("torso", "shoulders", "upper arms", "forearms", "thighs", "shins", "face")
 FIGURES = ("bones", "worst", "ground", "slide", "outside")
@@ -116,11 +116,21 @@ def make_cases(
 
 
 def measure(case: Case, method: str) -> Alignment:
-    """Retarget one driver and measure bones, ground and points outside."""
+    """Retarget one driver and measure bones, ground and points outside.
+
+    Raises InputError for a driver that lacks bones which the reference shows.
+    """
     pose, report = retarget.retarget([case.driving], case.reference, method)
     lengths = proportions.spans(pose, pose.body.visible)
     shown = proportions.lengths(case.reference)
-    errors = [abs(lengths[name] / case.person.full(name) - 1) for name in BONES if name in shown]
+    names = [name for name in BONES if name in shown]
+    missing = [name for name in names if name not in lengths]
+    if missing:
+        raise InputError(
+            f"the driver never shows {', '.join(missing)}, so they cannot be compared; "
+            "give a pose file of a whole body"
+        )
+    errors = [abs(lengths[name] / case.person.full(name) - 1) for name in names]
     ground = None
     slide = None
     if case.feet:
