@@ -1,46 +1,69 @@
 """Speed and memory of every stage on this machine: `python -m pipeline bench [--json] [--memory]`.
 
-Each figure is the best of a few runs after a warm-up, on the shipped assets, with the threads that PyTorch
-chooses. `--memory` adds generations in processes of their own, 10 s at 25 frames/s and 60 s at 10, and takes
-minutes: segments have one length, so that peaks compare.
+Each figure is the best of a few runs after a warm-up, on the shipped assets, with the threads that
+PyTorch chooses. `--memory` adds generations in processes of their own, 10 s at 25 frames/s and 60 s
+at 10, and takes minutes: segments have one length, so that peaks compare.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pipeline import ROOT, media
+from pipeline import media
 from pipeline.analysis import progress
 from pipeline.analysis.detectors import load as load_detector
 from pipeline.evaluation.bench import backbone
+from pipeline.evaluation.hardware import hardware
+from pipeline.evaluation.report import ASSETS
 from pipeline.media import pose_files
 from pipeline.motion import prosody
 from pipeline.motion.partial_arms import rested
 from pipeline.motion.refocus import refocus
 from pipeline.render import load, warp
+from pipeline.render.base import AudioPosePipeline
 from pipeline.render.draft import layers
-from pipeline.values import Audio, Video
+from pipeline.values import Audio, Motion, Video
 
-ASSETS = ROOT / "assets"
-SECONDS, FPS, SIZE = 10.0, 25.0, (768, 512)
+SECONDS = 10.0
+FPS = 25.0
+SIZE = (768, 512)
+SMALL_SIZE = (384, 256)
+DETECTED_FRAMES = 50
+WARPED_FRAMES = 16
+DENOISED_FRAMES = 40
+GENERATIONS = ((10, 25), (60, 10))  # seconds and frames a second of `--memory`
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files of one generation: reference image, speech and driving video."""
+
+    reference: Path
+    speech: Path
+    driving: Path
+
+
+SHIPPED = Inputs(
+    ASSETS / "reference" / "half_jacket.png",
+    ASSETS / "speech" / "lecture.wav",
+    ASSETS / "driving" / "beats.mp4",
+)
 
 
 def best_of(runs: int, work: Callable[[], object]) -> float:
-    """Seconds of the fastest of `runs` calls, after one that is not counted."""
+    """Return the seconds of the fastest of `runs` calls, after one that is not counted."""
     work()
     times = []
     for _ in range(runs):
@@ -50,71 +73,56 @@ def best_of(runs: int, work: Callable[[], object]) -> float:
     return min(times)
 
 
-def ten_seconds(audio: Audio, seconds: float = SECONDS) -> Audio:
-    """The speech repeated to `seconds`."""
+def repeated(audio: Audio, seconds: float = SECONDS) -> Audio:
+    """Repeat or cut a speech to `seconds`."""
     count = round(seconds * audio.rate)
     return Audio(np.resize(audio.samples, count), audio.rate)
 
 
-def processor() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
-
-
-def hardware() -> dict[str, object]:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu,
-            "torch": torch.__version__, "python": platform.python_version()}  # fmt: skip
-
-
-def stages(pipe, reference: Path, speech: Path, driving: Path) -> dict[str, float]:
-    """Seconds of the stages around the denoiser, for a 10 s, 250-frame, 512x768 clip."""
-    audio = ten_seconds(media.read_audio(speech))
+def stages(pipe: AudioPosePipeline, inputs: Inputs) -> dict[str, float]:
+    """Measure the stages around the denoiser for a clip of 10 s, 250 frames, 512 x 768."""
+    audio = repeated(media.read_audio(inputs.speech))
     frames = audio.frames(FPS)
-    figures = {
-        "analysis_10s_speech_s": best_of(
-            3, lambda: (prosody.analyse(audio, FPS), pipe.audio2pose.predict(audio, FPS, frames))
-        )
-    }
-    analysis = progress.Meter().drain(
-        pipe.analyse(media.read_image(reference), audio, driving, fps=FPS)
-    )
+    image = media.read_image(inputs.reference)
+
+    def analyse_speech() -> None:
+        prosody.analyse(audio, FPS)
+        pipe.audio2pose.predict(audio, FPS, frames)
+
+    figures = {"analysis_10s_speech_s": best_of(3, analyse_speech)}
+    analysis = progress.Meter().drain(pipe.analyse(image, audio, inputs.driving, fps=FPS))
+    motion = analysis.motion
     with tempfile.TemporaryDirectory() as folder:
 
         def preview() -> None:
-            accents = prosody.analyse(audio, FPS)
-            motion = replace(
-                analysis.motion, intensity=accents.intensity, excitation=accents.excitation
-            )
-            pose_files.draw_video(
-                refocus(motion, 1.0).pose, Path(folder) / "skeleton.mp4", SIZE, audio=audio
-            )
+            speech = prosody.analyse(audio, FPS)
+            curves = {"intensity": speech.intensity, "excitation": speech.excitation}
+            refocused = refocus(replace(motion, **curves), 1.0)
+            path = Path(folder) / "skeleton.mp4"
+            pose_files.draw_video(refocused.pose, path, SIZE, audio=audio)
 
         figures["preview_10s_s"] = best_of(3, preview)
-    figures["slider_10s_s"] = best_of(3, lambda: refocus(analysis.motion, 1.0))
-    figures["warp_256x384_ms"] = 1000 * warp_seconds(reference, analysis.motion, (384, 256))
-    figures["warp_512x768_ms"] = 1000 * warp_seconds(reference, analysis.motion, SIZE)
+    figures["slider_10s_s"] = best_of(3, lambda: refocus(motion, 1.0))
+    figures["warp_256x384_ms"] = 1000 * warp_seconds(image, motion, SMALL_SIZE)
+    figures["warp_512x768_ms"] = 1000 * warp_seconds(image, motion, SIZE)
     return figures
 
 
-def warp_seconds(reference: Path, motion, size: tuple[int, int], frames: int = 16) -> float:
-    """Seconds per frame of the layered warp, layers excluded."""
+def warp_seconds(image: np.ndarray, motion: Motion, size: tuple[int, int]) -> float:
+    """Measure the seconds per frame of the layered warp, without making its layers."""
     motion = rested(motion)
-    plates = layers(media.read_image(reference), motion, size)
-    target = warp.Points.of(motion.pose[:frames])
-    return best_of(2, lambda: warp.warp(plates, target, size)) / frames
+    plates = layers(image, motion, size)
+    target = warp.Points.of(motion.pose[:WARPED_FRAMES])
+    return best_of(2, lambda: warp.warp(plates, target, size)) / WARPED_FRAMES
 
 
-def detection_ms(driving: Path, frames: int = 50) -> float:
-    """Milliseconds per frame of the default detector on the first frames of a clip."""
+def detection_ms(driving: Path) -> float:
+    """Measure the milliseconds per frame of the default detector on the first frames of a clip."""
     detector = load_detector("holistic")
-    video = media.read_video(driving, seconds=frames / media.probe(driving).fps)
-    clip = np.concatenate(list(islice(video.chunks(), frames)))[:frames]
+    seconds = DETECTED_FRAMES / media.probe(driving).fps
+    video = media.read_video(driving, seconds=seconds)
+    chunks = islice(video.chunks(), DETECTED_FRAMES)
+    clip = np.concatenate(list(chunks))[:DETECTED_FRAMES]
 
     def run() -> None:
         for _ in detector.video(Video(clip, video.fps)):
@@ -123,45 +131,43 @@ def detection_ms(driving: Path, frames: int = 50) -> float:
     return 1000 * best_of(1, run) / len(clip)
 
 
-def denoiser_seconds(pipe, reference: Path, speech: Path, driving: Path, frames: int = 40) -> float:
-    """Seconds per output frame of the embedded denoiser at 512x768, warp and detail included."""
-    image = media.read_image(reference)
-    motion = pipe.prepare_motion(image, ten_seconds(media.read_audio(speech)), driving, fps=FPS)[
-        :frames
-    ]
+def denoiser_seconds(pipe: AudioPosePipeline, inputs: Inputs) -> float:
+    """Measure the seconds per frame of the embedded denoiser at 512 x 768, warp included."""
+    image = media.read_image(inputs.reference)
+    audio = repeated(media.read_audio(inputs.speech))
+    motion = pipe.prepare_motion(image, audio, inputs.driving, fps=FPS)[:DENOISED_FRAMES]
+    height, width = SIZE
 
     def run() -> None:
         noise = torch.Generator().manual_seed(0)
-        for _ in pipe.render(image, motion, height=SIZE[0], width=SIZE[1], generator=noise):
+        for _ in pipe.render(image, motion, height=height, width=width, generator=noise):
             pass
 
-    return best_of(1, run) / frames
+    return best_of(1, run) / DENOISED_FRAMES
 
 
-def generation(
-    reference: Path, speech: Path, driving: Path, seconds: float, fps: float
-) -> dict[str, float]:
-    """Wall seconds and peak memory of a whole `generate` in a process of its own."""
+def generation(inputs: Inputs, seconds: float, fps: float) -> tuple[float, float]:
+    """Return wall seconds and peak memory in GB of a whole `generate` in its own process."""
     with tempfile.TemporaryDirectory() as folder:
-        sound, out = Path(folder) / "speech.wav", Path(folder) / "out.mp4"
-        media.write_audio(sound, ten_seconds(media.read_audio(speech), seconds))
-        command = [sys.executable, "-m", "pipeline", "generate", "--reference", reference, "--audio", sound,
-                   "--driving", driving, "--output", out, "--fps", fps, "--json"]  # fmt: skip
+        sound = Path(folder) / "speech.wav"
+        output = Path(folder) / "out.mp4"
+        media.write_audio(sound, repeated(media.read_audio(inputs.speech), seconds))
+        words = [sys.executable, "-m", "pipeline", "generate", "--fps", fps, "--json"]
+        words += ["--reference", inputs.reference, "--audio", sound]
+        words += ["--driving", inputs.driving, "--output", output]
+        command = [str(word) for word in words]
         began = time.perf_counter()
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True)
-        facts = json.loads(done.stdout.splitlines()[-1])
-        return {
-            "seconds": time.perf_counter() - began,
-            "peak_gb": facts["peak_memory"]["resident_gb"],
-        }
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        took = time.perf_counter() - began
+    facts = json.loads(done.stdout.splitlines()[-1])
+    return took, facts["peak_memory"]["resident_gb"]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Prints one flat object of named figures with the hardware."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline bench", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--json", action="store_true")
+    """Print one flat object of named figures with the hardware; return 0."""
+    description = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m pipeline bench", description=description)
+    parser.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
     parser.add_argument(
         "--memory", action="store_true", help="also generate whole clips; takes minutes"
     )
@@ -169,24 +175,21 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(list(argv))
     if args.model is not None:
         return show(backbone.run(args), args.json)
-    reference, speech = ASSETS / "reference" / "half_jacket.png", ASSETS / "speech" / "lecture.wav"
-    driving = ASSETS / "driving" / "beats.mp4"
     pipe = load.load("mini")
-    figures = stages(pipe, reference, speech, driving)
-    figures["detection_ms"] = detection_ms(driving)
-    figures["denoise_512x768_s_per_frame"] = denoiser_seconds(pipe, reference, speech, driving)
+    figures = stages(pipe, SHIPPED)
+    figures["detection_ms"] = detection_ms(SHIPPED.driving)
+    figures["denoise_512x768_s_per_frame"] = denoiser_seconds(pipe, SHIPPED)
     if args.memory:
-        for seconds, fps in ((10, 25), (60, 10)):
-            run = generation(reference, speech, driving, seconds, fps)
-            figures |= {
-                f"generate_{seconds}s_{fps}fps_s": run["seconds"],
-                f"generate_{seconds}s_{fps}fps_peak_gb": run["peak_gb"],
-            }
+        for seconds, fps in GENERATIONS:
+            name = f"generate_{seconds}s_{fps}fps"
+            took, gigabytes = generation(SHIPPED, seconds, fps)
+            figures[f"{name}_s"] = took
+            figures[f"{name}_peak_gb"] = gigabytes
     return show(figures, args.json)
 
 
 def add_large(parser: argparse.ArgumentParser) -> None:
-    """Options of the bench of a large backbone."""
+    """Add the options of the bench of a large backbone."""
     add = parser.add_argument
     add("--model", metavar="NAME|FOLDER", help="bench this backbone's denoiser and codec instead")
     add(
@@ -215,11 +218,14 @@ def add_large(parser: argparse.ArgumentParser) -> None:
     add("--channels-last", action="store_const", const="channels-last", default="contiguous")
 
 
-def show(figures: dict[str, object], as_json: bool) -> int:
-    """Prints the figures with the hardware; the exit code."""
-    rounded = {
-        name: round(v, 4) if isinstance(v, float) else v for name, v in figures.items()
-    } | hardware()
-    lines = "\n".join(f"{name:44} {value}" for name, value in rounded.items())
-    print(json.dumps(rounded) if as_json else lines)
+def show(figures: Mapping[str, object], as_json: bool) -> int:
+    """Print the figures with the hardware; return the exit code."""
+    facts = {name: _rounded(value) for name, value in figures.items()} | hardware()
+    lines = [f"{name:44} {value}" for name, value in facts.items()]
+    print(json.dumps(facts) if as_json else "\n".join(lines))
     return 0
+
+
+def _rounded(value: object) -> object:
+    """Round a float to four digits."""
+    return round(value, 4) if isinstance(value, float) else value
