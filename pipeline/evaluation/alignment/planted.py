@@ -139,11 +139,11 @@ def pose_of(person: Person, dance: Dance) -> Pose:
     body[:, EARS] = face[:, JAW_ENDS]
     height, width = person.size
     pixels = np.array([width, height], float)
-    parts = []
-    for points in (body, hands, face):
-        score = np.ones(points.shape[:2])
-        parts.append(Keypoints(points / pixels, score))
-    return Pose(*parts, FPS, person.size)
+
+    def keypoints(points: np.ndarray) -> Keypoints:
+        return Keypoints(points / pixels, np.ones(points.shape[:2]))
+
+    return Pose(keypoints(body), keypoints(hands), keypoints(face), FPS, person.size)
 
 
 def _place_legs(body: np.ndarray, person: Person, dance: Dance) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Speed and memory of a large backbone: `python -m pipeline bench --model NAME [--random-weights]`.
 
-Every size is run with each attention that the device offers, jointly and by the published loop, which
-decodes two frames at a time. The figures named "published" are this project's own code for that loop, those
-named "peer" the published code itself in `--peer FOLDER`, on the same weights and noise. Random weights cost
-what trained ones do and need no download.
+Every size is run with each attention that the device offers, jointly and by the published loop,
+which decodes two frames at a time. The figures named "published" are this project's own code for
+that loop, those named "peer" the published code itself in `--peer FOLDER`, on the same weights and
+noise. Random weights cost what trained ones do and need no download.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch import Tensor
 
 from pipeline.analysis import progress
 from pipeline.evaluation.bench import published_code
-from pipeline.evaluation.bench.published_code import randomise
-from pipeline.models import registry
+from pipeline.evaluation.bench.published_code import randomize
+from pipeline.evaluation.report import ASSETS
 from pipeline.motion import skeleton, timing
 from pipeline.render import load
 from pipeline.render.runtime.cost import estimate
@@ -35,7 +35,7 @@ from pipeline.render.runtime.placement import place
 from pipeline.render.svd import from_published
 from pipeline.values import InputError, Motion, Pose
 
-DRIVING = registry.ROOT / "assets" / "driving" / "beats.npz"
+DRIVING = ASSETS / "driving" / "beats.npz"
 SEED = 0
 PUBLISHED = {"decode_chunk": 2, "decode_overlap": 0}
 OFFLOAD_STEPS = 2  # enough to see the peak of a run with offload
@@ -74,12 +74,12 @@ def random_pipeline(device: str, dtype: torch.dtype, folder: Path | None = None)
             paths["settings"] = home / "settings.json"
         parts = from_published.networks(paths)
         for part in parts.values():
-            randomise(part, torch.device(device), dtype)
+            randomize(part, torch.device(device), dtype)
         return from_published.assembled(parts, paths)
 
 
 def write_configs(folder: Path) -> Path:
-    """CONFIGS as the files of a published folder."""
+    """Write CONFIGS as the files of a published folder."""
     for name, config in CONFIGS.items():
         (folder / name).mkdir()
         file = "scheduler_config.json" if name == "scheduler" else "config.json"
@@ -88,38 +88,42 @@ def write_configs(folder: Path) -> Path:
 
 
 def moves(frames: int) -> Motion:
-    """A gesturing body of the shipped clips for that many frames."""
+    """Make a motion of that many frames with a gesturing body of the shipped clips."""
     pose = timing.fit_length(Pose.load(DRIVING), frames, "pingpong")
-    zero, tokens = np.zeros(frames), np.zeros((frames, 1, 1), np.float32)
+    zero = np.zeros(frames)
+    tokens = np.zeros((frames, 1, 1), np.float32)
     return Motion(pose, pose[:1], None, None, zero, zero, np.ones(frames), tokens)
 
 
 def picture(size: tuple[int, int]) -> np.ndarray:
-    """A reference image (H,W,3) of noise."""
+    """Make a reference image (H, W, 3) of noise."""
     return np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
 
 
 def measured(pipe: Any, motion: Motion, size: tuple[int, int], **options: Any) -> dict[str, float]:
-    """Seconds per frame, in all and by stage, and the peak of the device's memory in GB."""
+    """Measure seconds per frame, in all and by stage, and the device's peak memory in GB."""
     cuda = pipe.placed.device.startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    meter, began = progress.Meter(), time.perf_counter()
+    meter = progress.Meter()
+    height, width = size
+    began = time.perf_counter()
     noise = torch.Generator().manual_seed(SEED)
-    meter.drain(
-        pipe.render(
-            picture(size), motion, height=size[0], width=size[1], generator=noise, **options
-        )
-    )
+    image = picture(size)
+    work = pipe.render(image, motion, height=height, width=width, generator=noise, **options)
+    meter.drain(work)
     if cuda:
         torch.cuda.synchronize()
     figures = {"s_per_frame": (time.perf_counter() - began) / len(motion)}
-    figures |= {f"{stage}_s_per_frame": s / len(motion) for stage, s in meter.seconds.items()}
-    return figures | ({"peak_gb": torch.cuda.max_memory_allocated() / 1e9} if cuda else {})
+    for stage, seconds in meter.seconds.items():
+        figures[f"{stage}_s_per_frame"] = seconds / len(motion)
+    if cuda:
+        figures["peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
+    return figures
 
 
 def run(args: argparse.Namespace) -> dict[str, object]:
-    """All figures, flat: SIZE_ATTENTION_SCHEDULE_FIGURE, and per size what `estimate` said."""
+    """Measure all figures, flat: SIZE_ATTENTION_WINDOWS_FIGURE, and per size what is estimated."""
     if args.peer is not None:
         check_peer(args.peer)  # before minutes of work
     device = choose_device(args.device)
@@ -131,7 +135,9 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         pipe = random_pipeline(device, dtype, Path(args.config) if args.config else None)
     else:
         pipe = load.load(args.model, how=how)
-    motion, figures, kept = moves(args.frames), {}, {}
+    motion = moves(args.frames)
+    figures: dict[str, object] = {}
+    latents: dict[str, Tensor] = {}
     options = {"num_inference_steps": args.steps, "window": args.window, "overlap": args.overlap}
     for text, size in sizes(args.sizes):
         for attention in ("sdpa", "xformers"):
@@ -140,7 +146,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
             except ValueError as error:
                 figures[f"{text}_{attention}"] = str(error)
             else:
-                found, kept[text] = compared(pipe, motion, size, options)
+                found, latents[text] = compared(pipe, motion, size, options)
                 figures |= {f"{text}_{attention}_{name}": value for name, value in found.items()}
         place(pipe, how)
         guess = estimate(
@@ -153,12 +159,12 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         del pipe  # both do not fit on a device at once
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
-        figures |= published_loop(args, motion, device, kind, kept)
+        figures |= published_loop(args, motion, device, kind, latents)
     return figures
 
 
 def sizes(texts: Sequence[str]) -> list[tuple[str, tuple[int, int]]]:
-    """Each text WIDTHxHEIGHT with its (H, W)."""
+    """Return each text WIDTHxHEIGHT with its (H, W). Raises InputError for another form."""
     try:
         sides = [[int(side) for side in text.split("x")] for text in texts]
         return [(text, (height, width)) for text, (width, height) in zip(texts, sides, strict=True)]
@@ -171,11 +177,15 @@ def sizes(texts: Sequence[str]) -> list[tuple[str, tuple[int, int]]]:
 def compared(
     pipe: Any, motion: Motion, size: tuple[int, int], options: Mapping[str, int]
 ) -> tuple[dict[str, float], Tensor]:
-    """Both window modes, each after one step that is not counted; the published one's latents (1,F,C,h,w)."""
-    figures, latents = {}, {}
+    """Measure both window modes, each after one step that is not counted.
 
-    def keep(pipe: Any, index: int, time: Tensor, given: dict[str, Tensor]) -> None:
-        latents.update(given)
+    Returns the figures and the latents (1, F, C, h, w) of the loop that ran last.
+    """
+    figures: dict[str, float] = {}
+    latents: dict[str, Tensor] = {}
+
+    def keep(pipe: Any, index: int, timestep: Tensor, tensors: dict[str, Tensor]) -> None:
+        latents.update(tensors)
 
     for window_mode, codec in (("joint", {}), ("published", PUBLISHED)):
         if window_mode == "published" and getattr(pipe.scheduler, "noisy", False):
@@ -184,11 +194,11 @@ def compared(
         measured(pipe, motion[: options["window"]], size, **(chosen | {"num_inference_steps": 1}))
         found = measured(pipe, motion, size, **chosen, callback_on_step_end=keep)
         figures |= {f"{window_mode}_{name}": value for name, value in found.items()}
-    return figures, latents["latents"].float().cpu()  # of the loop that ran last
+    return figures, latents["latents"].float().cpu()
 
 
 def check_peer(folder: str) -> None:
-    """ValueError where a folder holds no published code."""
+    """Raise InputError where a folder holds no published code."""
     code = Path(folder) / "pipeline" / "pipeline_stable_video_diffusion_controlnext.py"
     if not code.is_file():
         raise InputError(
@@ -198,15 +208,16 @@ def check_peer(folder: str) -> None:
 
 
 def published_loop(
-    args: argparse.Namespace, motion: Motion, device: str, kind: str, kept: Mapping[str, Tensor]
+    args: argparse.Namespace, motion: Motion, device: str, kind: str, ours: Mapping[str, Tensor]
 ) -> dict[str, float | str]:
-    """Figures of the published code in the folder `args.peer`, at all sizes, with random weights.
+    """Measure the published code in the folder `args.peer` at all sizes, with random weights.
 
-    difference: RMS of its latents less ours in `kept`, over the RMS of its own; of random weights only.
+    `difference` is the RMS of its latents less ours, over the RMS of its own; it exists for random
+    weights only.
     """
-    figures = {}
-    with tempfile.TemporaryDirectory() as made:
-        home = Path(args.config) if args.config else write_configs(Path(made))
+    figures: dict[str, float | str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(args.config) if args.config else write_configs(Path(folder))
         files = {
             name: "scheduler_config.json" if name == "scheduler" else "config.json"
             for name in CONFIGS
@@ -216,33 +227,35 @@ def published_loop(
         }
         asked = {name: getattr(args, name) for name in ("frames", "steps", "window", "overlap")}
         asked |= {"device": device, "dtype": kind, "configs": configs, "seed": SEED}
-        asked |= {"pictures": f"{made}/pictures.npz", "latents": f"{made}/latents.npy"}
+        asked |= {"pictures": f"{folder}/pictures.npz", "latents": f"{folder}/latents.npy"}
         for text, size in sizes(args.sizes):
             poses = [
                 skeleton.draw(pose, size, "controlnext") for pose in (motion.reference, motion.pose)
             ]
             np.savez(asked["pictures"], image=picture(size), skeletons=np.concatenate(poses))
             try:
-                found = _peer(args.peer, asked | {"size": size}, Path(made) / "options.json")
+                found = _peer(args.peer, asked | {"size": size}, Path(folder) / "options.json")
             except ValueError as error:  # minutes of our own figures are not lost for it
                 figures[f"{text}_peer"] = str(error)
                 continue
             if args.random_weights:
                 theirs = torch.from_numpy(np.load(asked["latents"]))
-                found["difference"] = f"{(theirs - kept[text]).norm() / theirs.norm():.1e}"
+                difference = (theirs - ours[text]).norm() / theirs.norm()
+                found["difference"] = f"{difference:.1e}"
             figures |= {f"{text}_peer_{name}": value for name, value in found.items()}
     return figures
 
 
-def _peer(folder: str, asked: Mapping[str, Any], given: Path) -> dict[str, float | str]:
-    given.write_text(json.dumps(asked), encoding="utf-8")
+def _peer(folder: str, asked: Mapping[str, Any], path: Path) -> dict[str, float | str]:
+    """Run the published code in a process of its own, with its options in a file."""
+    path.write_text(json.dumps(asked), encoding="utf-8")
     command = [
         sys.executable,
         "-W",
         "ignore",
         published_code.__file__,
         str(Path(folder).resolve()),
-        str(given),
+        str(path),
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -254,7 +267,10 @@ def _peer(folder: str, asked: Mapping[str, Any], given: Path) -> dict[str, float
 def offloaded(
     pipe: Any, motion: Motion, how: Placement, texts: Sequence[str], options: Mapping[str, int]
 ) -> dict[str, float]:
-    """Peak memory on a CUDA device with whole networks in main memory; last, since the hooks stay."""
+    """Measure peak memory on a CUDA device with networks in main memory.
+
+    It comes last, since the hooks stay.
+    """
     if not how.device.startswith("cuda"):
         return {}
     place(pipe, replace(how, offload="model"))

@@ -1,8 +1,9 @@
-"""Runs the published ControlNeXt-SVD v2 code: `python published_code.py FOLDER OPTIONS.json`.
+"""Run the published ControlNeXt-SVD v2 code: `python published_code.py FOLDER OPTIONS.json`.
 
-FOLDER is a checkout's ControlNeXt-SVD-v2, whose packages are called pipeline, models and utils; so nothing of
-this project is imported here. The random weights are those of `bench_svd`, and so are picture, control
-pictures and noise: the denoised latents go to the file that the options name. Prints one JSON object.
+FOLDER is a checkout's ControlNeXt-SVD-v2, whose packages are called pipeline, models and utils; so
+nothing of this project is imported here. The random weights are those of `bench.backbone`, and so
+are picture, control pictures and noise. The denoised latents go to the file that the options name.
+One JSON object is printed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +25,8 @@ from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 
-def randomise(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """Gives a network without tensors random ones that keep the size of what passes through.
+def randomize(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """Give a network without tensors random ones that keep the size of what passes through.
 
     Each depends on its name alone, so that two codes of one architecture get the same.
     """
@@ -40,8 +42,8 @@ def randomise(network: nn.Module, device: torch.device, dtype: torch.dtype) -> n
     return network.eval()
 
 
-def assembled(options: dict) -> object:
-    """Their pipeline, by the configurations of the four parts."""
+def assembled(options: dict[str, Any]) -> Any:
+    """Assemble the published pipeline by the configurations of its four parts."""
     from models.controlnext_vid_svd import ControlNeXtSDVModel
     from models.unet_spatio_temporal_condition_controlnext import (
         UNetSpatioTemporalConditionControlNeXtModel,
@@ -52,7 +54,8 @@ def assembled(options: dict) -> object:
         StableVideoDiffusionPipelineControlNeXt,
     )
 
-    device, dtype = torch.device(options["device"]), getattr(torch, options["dtype"])
+    device = torch.device(options["device"])
+    dtype = getattr(torch, options["dtype"])
     configs = options["configs"]
     with init_empty_weights():
         parts = {
@@ -66,15 +69,15 @@ def assembled(options: dict) -> object:
         last, width = parts["controlnext"].mid_convs[1], configs["unet"]["block_out_channels"][0]
         if width != last.out_channels:  # a smaller UNet than SVD's
             parts["controlnext"].mid_convs[1] = nn.Conv2d(last.in_channels, width, 1)
-    parts = {name: randomise(part, device, dtype).to(device) for name, part in parts.items()}
+    parts = {name: randomize(part, device, dtype).to(device) for name, part in parts.items()}
     scheduler = EulerDiscreteScheduler.from_config(configs["scheduler"])
     return StableVideoDiffusionPipelineControlNeXt(
         **parts, scheduler=scheduler, feature_extractor=CLIPImageProcessor()
     )
 
 
-def called(pipe: object, options: dict, steps: int) -> tuple[float, Tensor]:
-    """Seconds of one call as the published command makes it, and its latents (1,F,C,h,w)."""
+def called(pipe: Any, options: dict[str, Any], steps: int) -> tuple[float, Tensor]:
+    """Measure one call as the published command makes it; return seconds and latents."""
     height, width = options["size"]
     with np.load(options["pictures"]) as given:
         picture, *skeletons = (
@@ -83,7 +86,8 @@ def called(pipe: object, options: dict, steps: int) -> tuple[float, Tensor]:
     noise = torch.Generator().manual_seed(options["seed"])
     torch.randn((1, 3, height, width), generator=noise)  # what the call will add to the picture
     start = torch.randn((1, len(skeletons), 4, height // 8, width // 8), generator=noise)
-    latents, decode = [], pipe.decode_latents
+    latents: list[Tensor] = []
+    decode = pipe.decode_latents
 
     def kept(found: Tensor, *rest: object) -> Tensor:
         latents.append(found)
@@ -105,7 +109,7 @@ def called(pipe: object, options: dict, steps: int) -> tuple[float, Tensor]:
 
 
 def main(folder: str, given: str) -> None:
-    """One step that is not counted, then the run."""
+    """Run one step that is not counted, then the run that is."""
     own = Path(__file__).resolve().parents[3]  # whose package is called pipeline, too
     sys.path[:] = [folder, *(place for place in sys.path[1:] if Path(place).resolve() != own)]
     options = json.loads(Path(given).read_text(encoding="utf-8"))

@@ -91,8 +91,10 @@ class Case:
 def make_case(talk: HeldTalk, hidden: HeldTalk) -> Case:
     """Make a case whose driving pose has exact points and whose reference has its exact mask."""
     clips = talk.clips
-    parts = [_keypoints(points[0]) for points in (clips.body, clips.hands, clips.face)]
-    pose = Pose(*parts, FPS, clips.size)
+    body = _keypoints(clips.body[0])
+    hands = _keypoints(clips.hands[0])
+    face = _keypoints(clips.face[0])
+    pose = Pose(body, hands, face, FPS, clips.size)
     frames = len(pose)
     audio = Audio(talk.samples.astype(np.float32) / 32767, SAMPLE_RATE)
     speech = prosody.analyse(audio, FPS)
