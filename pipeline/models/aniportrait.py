@@ -63,7 +63,8 @@ class Audio2Mesh(ModelMixin, ConfigMixin):
 
     def forward(self, values: Tensor, rows: int) -> Tensor:
         """Return offsets (B, rows, 1404) of normalized samples (B, n), the whole clip at once."""
-        return self._offsets(wav2vec.encode_at_once(self.audio_encoder, values, rows))
+        states = wav2vec.encode_at_once(self.audio_encoder, values, rows)
+        return self._offsets(states)
 
     @torch.no_grad()
     def predict(self, audio: Audio, fps: float, frames: int) -> MeshMotion:
@@ -73,15 +74,19 @@ class Audio2Mesh(ModelMixin, ConfigMixin):
         """
         samples = wav2vec.normalized_samples(audio, fps, frames)
         values = torch.from_numpy(samples).to(self.device, self.dtype)
-        rows = wav2vec.encode(self.audio_encoder, values, wav2vec.row_count(len(samples)))
+        count = wav2vec.row_count(len(samples))
+        rows = wav2vec.encode(self.audio_encoder, values, count)
         states = wav2vec.at_frames(rows, fps, frames)
         offsets = np.empty((frames, VERTICES, 3), np.float32)
         for start in range(0, frames, BLOCK_FRAMES):
             block = slice(start, start + BLOCK_FRAMES)
-            moved = self._offsets(states[block].to(self.dtype)).float().cpu()
+            part = states[block].to(self.dtype)
+            moved = self._offsets(part).float().cpu()
             offsets[block] = moved.numpy().reshape(-1, VERTICES, 3)
-        return MeshMotion(offsets, states[:, None].cpu().numpy())
+        tokens = states[:, None].cpu().numpy()
+        return MeshMotion(offsets, tokens)
 
     def _offsets(self, states: Tensor) -> Tensor:
         """Return offsets (..., 1404) of speech states (..., d)."""
-        return self.out_fn(self.in_fn(states))
+        hidden = self.in_fn(states)
+        return self.out_fn(hidden)

@@ -101,10 +101,13 @@ def mel_bank(mels: int = 64, low: float = 60.0, high: float = 7600.0, warp: floa
         warp: stretches the frequencies, as vocal tract length perturbation does.
     """
 
-    def mel(hertz: float) -> float:
-        return 2595 * np.log10(1 + np.asarray(hertz) / 700)
+    def mel(frequency: float) -> float:
+        ratio = np.asarray(frequency) / 700
+        return 2595 * np.log10(1 + ratio)
 
-    points = np.linspace(mel(low), mel(high), mels + 2)
+    low_mel = mel(low)
+    high_mel = mel(high)
+    points = np.linspace(low_mel, high_mel, mels + 2)
     edges = 700 * (10 ** (points / 2595) - 1)
     ceiling = SAMPLE_RATE / 2 * np.linspace(NYQUIST_MARGIN, 1.0, mels + 2)
     edges = np.minimum(edges * warp, ceiling)
@@ -112,8 +115,11 @@ def mel_bank(mels: int = 64, low: float = 60.0, high: float = 7600.0, warp: floa
     left = edges[:-2]
     center = edges[1:-1]
     right = edges[2:]
-    rise = (bins[:, None] - left) / np.maximum(center - left, MIN_EDGE_HZ)
-    fall = (right - bins[:, None]) / np.maximum(right - center, MIN_EDGE_HZ)
+    hertz = bins[:, None]
+    rise_width = np.maximum(center - left, MIN_EDGE_HZ)
+    fall_width = np.maximum(right - center, MIN_EDGE_HZ)
+    rise = (hertz - left) / rise_width
+    fall = (right - hertz) / fall_width
     bank = np.maximum(0, np.minimum(rise, fall))
     total = np.maximum(bank.sum(0), MIN_FILTER_SUM)
     return torch.tensor(bank / total, dtype=torch.float32)
@@ -210,7 +216,8 @@ class Audio2Pose(ModelMixin, ConfigMixin):
         speech = voiced * _speech_level(samples, voiced)
         gate = _mouth_gate(speech)
         params = output.params.numpy().T * gate[:, None]
-        times = (np.arange(frames) + PHASE) / fps
+        rows = np.arange(frames)
+        times = (rows + PHASE) / fps
         tokens = tokens_at(output.features.numpy().T, times)
         return FaceMotion(_rows_at(params, times), tokens, _rows_at(speech[:, None], times)[:, 0])
 
@@ -228,13 +235,20 @@ class Audio2Pose(ModelMixin, ConfigMixin):
         features = []
         for start in range(0, mel.shape[2], CHUNK):
             left = min(start, CONTEXT)
-            part = mel[..., start - left : start + CHUNK + CONTEXT].to(self.device, self.dtype)
-            keep = slice(left // 2, (left + CHUNK) // 2)
-            part_params, part_visemes, part_features = self(part)
-            params.append(part_params[0, :, keep].float().cpu())
-            visemes.append(part_visemes[0, :, keep].float().cpu())
-            features.append(part_features[0, :, keep].float().cpu())
-        return _Output(torch.cat(params, 1), torch.cat(visemes, 1), torch.cat(features, 1))
+            part = mel[..., start - left : start + CHUNK + CONTEXT]
+            part = part.to(self.device, self.dtype)
+            first = left // 2
+            stop = (left + CHUNK) // 2
+            outputs = [output[0, :, first:stop].float().cpu() for output in self(part)]
+            part_params, part_visemes, part_features = outputs
+            params.append(part_params)
+            visemes.append(part_visemes)
+            features.append(part_features)
+        return _Output(
+            params=torch.cat(params, 1),
+            visemes=torch.cat(visemes, 1),
+            features=torch.cat(features, 1),
+        )
 
 
 def _clip_mel(samples: np.ndarray, mels: int) -> Tensor:
@@ -244,11 +258,14 @@ def _clip_mel(samples: np.ndarray, mels: int) -> Tensor:
     reach = 2 * HOP_SAMPLES  # the window of a chunk's first and last frames reaches that far
     pieces = []
     for start in range(0, len(samples), step):
+        stop = start + step
         left = min(start, reach)
-        cut = torch.from_numpy(samples[start - left : start + step + reach])
-        mel = log_mel(cut[None], bank)[..., left // HOP_SAMPLES :]
-        is_last = start + step >= len(samples)
-        pieces.append(mel if is_last else mel[..., :CHUNK])
+        cut = torch.from_numpy(samples[start - left : stop + reach])
+        mel = log_mel(cut[None], bank)
+        mel = mel[..., left // HOP_SAMPLES :]
+        if stop < len(samples):
+            mel = mel[..., :CHUNK]
+        pieces.append(mel)
     return normalize(torch.cat(pieces, 2))
 
 
@@ -289,7 +306,8 @@ def _speech_level(samples: np.ndarray, voiced: np.ndarray) -> float:
     padded = np.pad(samples, (0, max(0, count - len(samples))))[:count]
     blocks = padded.reshape(-1, size).astype(np.float64)
     power = np.mean(blocks**2, axis=1)
-    level = 10 * np.log10(power + LEVEL_FLOOR)
+    level = np.log10(power + LEVEL_FLOOR)
+    level = 10 * level  # dB
     speech_level = level[voiced > 0.5]
     loudest = SILENCE_DBFS
     if len(speech_level):
@@ -300,13 +318,15 @@ def _speech_level(samples: np.ndarray, voiced: np.ndarray) -> float:
 
 def _mouth_gate(speech: np.ndarray) -> np.ndarray:
     """Return (M,) in [0, 1]: 1 from 0.4 s before speech to 0.24 s after it, 0 elsewhere, smooth."""
-    before = int(round(INHALE_SECONDS * OUTPUT_HZ))
-    after = int(round(RELEASE_SECONDS * OUTPUT_HZ))
+    before = round(INHALE_SECONDS * OUTPUT_HZ)
+    after = round(RELEASE_SECONDS * OUTPUT_HZ)
     core = _same_length_convolution(speech, np.full(BLIP_ROWS, 1 / BLIP_ROWS))
     padded = np.pad(core, (after, before))
-    near = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1).max(1)
+    around = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1)
+    near = around.max(1)
     kernel = np.hanning(HANN_ROWS)[1:-1]
-    smooth = _same_length_convolution(near, kernel / kernel.sum())
+    kernel = kernel / kernel.sum()
+    smooth = _same_length_convolution(near, kernel)
     x = np.clip((smooth - GATE_LOW) / GATE_WIDTH, 0, 1)
     return x * x * (3 - 2 * x)
 
@@ -321,7 +341,10 @@ def _rows_at(curves: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Return curves (M, k) at 50 Hz at `times` seconds, linear between, held at the ends."""
     last = len(curves) - 1
     place = np.clip(times * OUTPUT_HZ, 0, last)
-    low = np.minimum(np.floor(place).astype(int), max(last - 1, 0))
+    low = np.floor(place).astype(int)
+    low = np.minimum(low, max(last - 1, 0))
     high = np.minimum(low + 1, last)
     share = (place - low)[:, None]
-    return curves[low] * (1 - share) + curves[high] * share
+    before = curves[low]
+    after = curves[high]
+    return before * (1 - share) + after * share

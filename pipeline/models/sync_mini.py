@@ -106,8 +106,9 @@ class SyncMini(ModelMixin, ConfigMixin):
         offsets = range(-MAX_OFFSET, MAX_OFFSET + 1)
         means = np.array([float(distances.diagonal(offset).mean()) for offset in offsets])
         best = int(means.argmin())
-        confidence = float(np.median(means) - means[best])
-        return Verdict(confidence, float(means[best]), best - MAX_OFFSET)
+        least = means[best]
+        confidence = float(np.median(means) - least)
+        return Verdict(confidence, float(least), best - MAX_OFFSET)
 
 
 def sound_windows(audio: Audio, frames: int, first: float = PHASE / FPS) -> Tensor:
@@ -121,12 +122,14 @@ def sound_windows(audio: Audio, frames: int, first: float = PHASE / FPS) -> Tens
             f"{frames} frames; give it at {SAMPLE_RATE} Hz and as long as the frames"
         )
     samples = torch.from_numpy(audio.samples).float()
-    mel = normalize(log_mel(samples[None], mel_bank(MELS)))
+    bank = mel_bank(MELS)
+    mel = normalize(log_mel(samples[None], bank))
     padded = F.pad(mel, (SOUND_ROWS // 2, SOUND_ROWS), mode="replicate")[0]
     moments = first + torch.arange(frames) / FPS
     centers = (moments * SAMPLE_RATE / HOP_SAMPLES).round().long()
-    windows = padded.unfold(1, SOUND_ROWS, 1)[:, centers]
-    return windows.transpose(0, 1).contiguous()
+    windows = padded.unfold(1, SOUND_ROWS, 1)
+    chosen = windows[:, centers]
+    return chosen.transpose(0, 1).contiguous()
 
 
 def mouth_windows(opening: np.ndarray, truth: np.ndarray) -> Tensor:
@@ -136,10 +139,12 @@ def mouth_windows(opening: np.ndarray, truth: np.ndarray) -> Tensor:
     """
     low, high = np.quantile(truth, TRUTH_QUANTILES)
     spread = max(high - low, MIN_SPREAD)
-    even = ((opening - low) / spread).clip(*RANGE)
-    pair = torch.from_numpy(np.stack([even, np.gradient(even)])).float()
+    even = (opening - low) / spread
+    even = even.clip(*RANGE)
+    pair = np.stack([even, np.gradient(even)])
     half = MOUTH_FRAMES // 2
-    padded = F.pad(pair[None], (half, half), mode="replicate")[0]
+    rows = torch.from_numpy(pair).float()
+    padded = F.pad(rows[None], (half, half), mode="replicate")[0]
     return padded.unfold(1, MOUTH_FRAMES, 1).permute(1, 2, 0)
 
 

@@ -44,7 +44,8 @@ def normalized_samples(audio: Audio, fps: float, frames: int) -> np.ndarray:
     """Return samples (n,) float32 with mean 0 and variance 1, as wav2vec 2.0 needs them."""
     samples = check_audio(audio, fps, frames).astype(np.float64)
     deviation = np.sqrt(samples.var() + VARIANCE_FLOOR)
-    return ((samples - samples.mean()) / deviation).astype(np.float32)
+    centered = samples - samples.mean()
+    return (centered / deviation).astype(np.float32)
 
 
 def build(settings: dict[str, Any] | None) -> Wav2Vec2Model:
@@ -81,8 +82,9 @@ def encode(encoder: Wav2Vec2Model, values: Tensor, rows: int) -> Tensor:
             total = states.new_zeros(rows, states.shape[1], dtype=torch.float32)
             weight = total.new_zeros(rows, 1)
         share = _window_share(start, stop, rows).to(states.device)
-        total[start:stop] += states.float() * share[:, None]
-        weight[start:stop] += share[:, None]
+        share = share[:, None]
+        total[start:stop] += states.float() * share
+        weight[start:stop] += share
     return total / weight
 
 
@@ -98,7 +100,8 @@ def _window_share(start: int, stop: int, rows: int) -> Tensor:
     ones rise linearly.
     """
     place = torch.arange(stop - start)
-    rise = ((place + 0.5 - MARGIN) / (OVERLAP - 2 * MARGIN)).clamp(0, 1)
+    rise = (place + 0.5 - MARGIN) / (OVERLAP - 2 * MARGIN)
+    rise = rise.clamp(0, 1)
     share = torch.ones_like(rise)
     if start != 0:
         share = share * rise
@@ -112,7 +115,8 @@ def at_frames(states: Tensor, fps: float, frames: int) -> Tensor:
 
     Linear in between, held at the ends; at 30 frames per second the rows themselves.
     """
-    seconds = (torch.arange(frames, dtype=torch.float64) + 0.5) / fps
+    index = torch.arange(frames, dtype=torch.float64)
+    seconds = (index + 0.5) / fps
     middle = seconds * ROWS_PER_SECOND - 0.5
     last = len(states) - 1
     place = middle.clamp(0, last).to(states.device)
@@ -136,7 +140,8 @@ def _states(encoder: Wav2Vec2Model, features: Tensor) -> Tensor:
 def _features(encoder: Wav2Vec2Model, values: Tensor) -> Tensor:
     """Return (C, N) what the feature extractor makes of samples (n,), piece by piece."""
     first, *others = encoder.feature_extractor.conv_layers
-    norm = first.layer_norm
+    weight = first.layer_norm.weight[:, None]
+    bias = first.layer_norm.bias[:, None]
     stride = math.prod(encoder.config.conv_stride)
     reach = _reach_samples(encoder.config)
     count = (len(values) - reach) // stride + 1
@@ -146,7 +151,7 @@ def _features(encoder: Wav2Vec2Model, values: Tensor) -> Tensor:
         stop = min(start + PIECE, count)
         cut = values[start * stride : (stop - 1) * stride + reach]
         x = first.conv(cut[None, None])
-        x = (x - mean) * (scale * norm.weight[:, None]) + norm.bias[:, None]
+        x = (x - mean) * (scale * weight) + bias
         x = first.activation(x)
         for layer in others:
             x = layer(x)
