@@ -81,7 +81,7 @@ class Keypoints:
         """(T,K) bool: the points whose score passes the threshold of the published code."""
         return self.score > VISIBLE
 
-    def all_seen(self, points: Sequence[int]) -> np.ndarray:
+    def all_seen(self, points: Sequence[int] | np.ndarray) -> np.ndarray:
         """(T,) bool: the frames in which all of some points are visible."""
         return self.visible[:, list(points)].all(1)
 

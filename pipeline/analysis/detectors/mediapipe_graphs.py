@@ -18,6 +18,19 @@ import numpy as np
 from pipeline.analysis.detectors.detection import Sighting, in_picture
 from pipeline.analysis.detectors.left_right import OTHER_SIDE, SideGuard
 from pipeline.motion.face_mesh import face68
+from pipeline.motion.keypoints import (
+    CHIN,
+    EARS,
+    EYES,
+    L_SHOULDER,
+    LEFT_EYE,
+    NECK,
+    NOSE,
+    NOSE_ROOT,
+    NOSE_TIP,
+    R_SHOULDER,
+    RIGHT_EYE,
+)
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, InputError
 
 MIN_PERSON = 0.5  # score of the pose detection graph, its own default
@@ -301,9 +314,9 @@ def _body(pose: np.ndarray) -> np.ndarray:
     The neck is the shoulders' mean, seen when both are.
     """
     body = pose[list(OPENPOSE)]
-    right, left = body[2], body[5]
+    right, left = body[R_SHOULDER], body[L_SHOULDER]
     seen = min(right[2], left[2]) > VISIBLE
-    body[1] = (*(right[:2] + left[:2]) / 2, 1.0) if seen else 0.0
+    body[NECK] = (*(right[:2] + left[:2]) / 2, 1.0) if seen else 0.0
     assert body.shape == (BODY, 3)
     return body
 
@@ -312,8 +325,8 @@ def _frontal(face: np.ndarray) -> bool:
     """Tell whether a face looks at the camera: profiles are detected even on hair."""
     if not face[:, 2].all():
         return False
-    eyes = np.linalg.norm(face[36:42, :2].mean(axis=0) - face[42:48, :2].mean(axis=0))
-    return bool(eyes > FRONTAL * np.linalg.norm(face[8, :2] - face[27, :2]))
+    eyes = np.linalg.norm(face[RIGHT_EYE, :2].mean(axis=0) - face[LEFT_EYE, :2].mean(axis=0))
+    return bool(eyes > FRONTAL * np.linalg.norm(face[CHIN, :2] - face[NOSE_ROOT, :2]))
 
 
 def _with_head(body: np.ndarray, face: np.ndarray) -> np.ndarray:
@@ -323,11 +336,13 @@ def _with_head(body: np.ndarray, face: np.ndarray) -> np.ndarray:
     """
     if not face[:, 2].any():
         return body
-    own = body[[0, 14, 15], :2]
-    finer = np.stack([face[30, :2], face[36:42, :2].mean(axis=0), face[42:48, :2].mean(axis=0)])
+    own = body[[NOSE, *EYES], :2]
+    right_eye = face[RIGHT_EYE, :2].mean(axis=0)
+    left_eye = face[LEFT_EYE, :2].mean(axis=0)
+    finer = np.stack([face[NOSE_TIP, :2], right_eye, left_eye])
     moved = body.copy()
-    moved[[0, 14, 15], :2] = finer
-    moved[[16, 17], :2] += (finer - own).mean(axis=0)
+    moved[[NOSE, *EYES], :2] = finer
+    moved[list(EARS), :2] += (finer - own).mean(axis=0)
     return in_picture(moved)
 
 

@@ -203,10 +203,8 @@ def body_scale(bone_ratios: dict[str, float]) -> float | None:
     """Choose one scale for what has no ratio of its own: the trunk's, the face breaking a tie, or None."""
     if not bone_ratios:
         return None
-    names = [name for name in ("shoulders", "torso") if name in bone_ratios]
-    names = names + names
-    if "face" in bone_ratios:
-        names.append("face")
+    votes = ("shoulders", "shoulders", "torso", "torso", "face")
+    names = [name for name in votes if name in bone_ratios]
     values = [bone_ratios[name] for name in names or bone_ratios]
     return float(np.median(values))
 
