@@ -1,4 +1,4 @@
-"""What all evaluation commands share: the parser of their arguments and the printing of a report."""
+"""What all evaluation commands share: the parser of their arguments and the printed report."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def processor() -> str:
 
 
 def hardware() -> dict[str, object]:
-    """Return the machine's entries of a JSON report: processor, cores, threads, GPU and versions."""
+    """Return the machine's entries of a report: processor, cores, threads, GPU and versions."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": processor(),

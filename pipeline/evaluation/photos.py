@@ -67,7 +67,7 @@ class Photo:
 
 
 def measure(image: np.ndarray, motion: Motion, result: np.ndarray) -> tuple[float, float, float]:
-    """Return change, mouth_r and gap of frames (T, H, W, 3) uint8 made of a picture and a motion."""
+    """Return change, mouth_r and gap of frames (T, H, W, 3) of a picture and a motion."""
     motion = rested(motion)
     height, width = result.shape[1:3]
     size = (height, width)

@@ -186,9 +186,9 @@ def _place_arm(
     turn = dance.arms[:, index] * RADIANS_PER_DEGREE
     bent = turn + dance.elbows[:, index] * RADIANS_PER_DEGREE
     reach = dance.reach[:, index, None]
-    upper = np.stack([side.sign * np.sin(turn), np.cos(turn)], 1) * reach
+    upper = _curve(side.sign * np.sin(turn), np.cos(turn)) * reach
     body[:, side.elbow] = body[:, side.shoulder] + person.full("upper arms") * upper
-    fore = np.stack([side.sign * np.sin(bent), np.cos(bent)], 1) * reach
+    fore = _curve(side.sign * np.sin(bent), np.cos(bent)) * reach
     body[:, side.wrist] = body[:, side.elbow] + person.full("forearms") * fore
     forearm = body[:, side.wrist] - body[:, side.elbow]
     steps = np.linspace(0, person.full("hand") / person.full("forearms"), 21)
@@ -206,18 +206,24 @@ def _face(person: Person, neck: np.ndarray) -> np.ndarray:
     root = neck[:, None] - np.array([0, person.full("neck")])
     points = np.zeros((FACE, 2))
     jaw = np.linspace(np.pi, 0, 17)
-    points[JAW] = np.stack([0.62 * np.cos(jaw), np.sin(jaw)], 1)
-    points[BROWS] = np.stack([np.linspace(-0.5, 0.5, 10), np.full(10, -0.2)], 1)
-    points[27:31] = np.stack([np.zeros(4), np.linspace(0, 0.4, 4)], 1)  # the bridge of the nose
-    points[NOSTRILS] = np.stack([np.linspace(-0.12, 0.12, 5), np.full(5, 0.46)], 1)
+    points[JAW] = _curve(0.62 * np.cos(jaw), np.sin(jaw))
+    points[BROWS] = _curve(np.linspace(-0.5, 0.5, 10), np.full(10, -0.2))
+    points[27:31] = _curve(np.zeros(4), np.linspace(0, 0.4, 4))  # the bridge of the nose
+    points[NOSTRILS] = _curve(np.linspace(-0.12, 0.12, 5), np.full(5, 0.46))
     around = np.linspace(np.pi, -np.pi, 7)[:6]
-    for eye, middle in ((RIGHT_EYE, -0.28), (LEFT_EYE, 0.28)):
-        points[eye] = np.stack([middle + 0.12 * np.cos(around), 0.05 * np.sin(around)], 1)
-    lips = np.linspace(np.pi, -np.pi, 13)[:12]
-    points[OUTER_LIP] = np.stack([0.22 * np.cos(lips), 0.68 - 0.07 * np.sin(lips)], 1)
-    inner = lips[:8]
-    points[INNER_LIP] = np.stack([0.15 * np.cos(inner), 0.68 - 0.02 * np.sin(inner)], 1)
+    eye_height = 0.05 * np.sin(around)
+    points[RIGHT_EYE] = _curve(-0.28 + 0.12 * np.cos(around), eye_height)
+    points[LEFT_EYE] = _curve(0.28 + 0.12 * np.cos(around), eye_height)
+    outer = np.linspace(np.pi, -np.pi, 13)[:12]
+    points[OUTER_LIP] = _curve(0.22 * np.cos(outer), 0.68 - 0.07 * np.sin(outer))
+    inner = outer[:8]
+    points[INNER_LIP] = _curve(0.15 * np.cos(inner), 0.68 - 0.02 * np.sin(inner))
     return root + unit * points
+
+
+def _curve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Join coordinates (n,) to points (n, 2)."""
+    return np.stack([x, y], 1)
 
 
 def without_joints(pose: Pose, joints: Sequence[int], hands: bool = True) -> Pose:

@@ -42,28 +42,33 @@ OFFLOAD_STEPS = 2  # enough to see the peak of a run with offload
 # SVD-XT 1.1 as its own files describe it
 CONFIGS: Mapping[str, dict[str, Any]] = {
     "unet": {
-        "sample_size": 96, "in_channels": 8, "out_channels": 4, "block_out_channels": [320, 640, 1280, 1280],
+        "sample_size": 96, "in_channels": 8, "out_channels": 4,
+        "block_out_channels": [320, 640, 1280, 1280],
         "layers_per_block": 2, "num_attention_heads": [5, 10, 20, 20], "cross_attention_dim": 1024,
-        "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 768, "num_frames": 25,
+        "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 768,
+        "num_frames": 25,
     },
     "vae": {
-        "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "scaling_factor": 0.18215,
+        "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2,
+        "scaling_factor": 0.18215,
         "down_block_types": ["DownEncoderBlock2D"] * 4, "force_upcast": True,
     },
     "image_encoder": {
-        "hidden_size": 1280, "intermediate_size": 5120, "projection_dim": 1024, "num_hidden_layers": 32,
+        "hidden_size": 1280, "intermediate_size": 5120, "projection_dim": 1024,
+        "num_hidden_layers": 32,
         "num_attention_heads": 16, "image_size": 224, "patch_size": 14, "hidden_act": "gelu",
     },
     "scheduler": {
         "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
-        "prediction_type": "v_prediction", "sigma_min": 0.002, "sigma_max": 700.0, "steps_offset": 1,
+        "prediction_type": "v_prediction", "sigma_min": 0.002, "sigma_max": 700.0,
+        "steps_offset": 1,
         "timestep_type": "continuous", "timestep_spacing": "leading", "use_karras_sigmas": True,
     },
 }  # fmt: skip
 
 
 def random_pipeline(device: str, dtype: torch.dtype, folder: Path | None = None) -> Any:
-    """The published pipeline with random weights made on the device, by CONFIGS or those in a folder."""
+    """Make the published pipeline with random weights, by CONFIGS or those in a folder."""
     with tempfile.TemporaryDirectory() as made:
         home = write_configs(Path(made)) if folder is None else folder
         names = {"unet_config": "unet/config.json", "vae_config": "vae/config.json",

@@ -97,10 +97,12 @@ def called(pipe: Any, options: dict[str, Any], steps: int) -> tuple[float, Tenso
     began = time.perf_counter()
     with torch.inference_mode():
         pipe(
-            picture, skeletons, height=height, width=width, num_frames=len(skeletons), decode_chunk_size=2,
+            picture, skeletons, height=height, width=width, num_frames=len(skeletons),
+            decode_chunk_size=2,
             num_inference_steps=steps, min_guidance_scale=3.0, max_guidance_scale=3.0,
             frames_per_batch=options["window"], overlap=options["overlap"],
-            latents=start.to(pipe.unet.dtype), generator=torch.Generator().manual_seed(options["seed"]),
+            latents=start.to(pipe.unet.dtype),
+            generator=torch.Generator().manual_seed(options["seed"]),
         )  # fmt: skip
     if options["device"].startswith("cuda"):
         torch.cuda.synchronize()

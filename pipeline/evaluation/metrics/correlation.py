@@ -69,7 +69,7 @@ def intensity_correlation(values: np.ndarray, intensity: np.ndarray, fps: float)
     """
     a = values - values.mean()
     b = intensity - intensity.mean()
-    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    scale = _scale(a, b)
     if scale < FLAT:
         return Correlation(0.0, 0.0)
     frames = len(a)
@@ -77,11 +77,23 @@ def intensity_correlation(values: np.ndarray, intensity: np.ndarray, fps: float)
     r = float((a * b).sum() / scale)
     if frames <= 2 * least:
         return Correlation(r, 0.0)
-    shifts = np.unique(np.linspace(least, frames - least, NULL_SHIFTS).astype(int))
+    spread = np.linspace(least, frames - least, NULL_SHIFTS)
+    shifts = np.unique(spread.astype(int))
     spectrum = np.conj(np.fft.rfft(a)) * np.fft.rfft(b)
     by_shift = np.fft.irfft(spectrum, frames) / scale  # entry k: values late by k frames
-    null = by_shift[shifts]
-    return Correlation(r, float((r - null.mean()) / max(null.std(), 1e-9)))
+    return Correlation(r, _z(r, by_shift[shifts]))
+
+
+def _scale(a: np.ndarray, b: np.ndarray) -> float:
+    """Return what the products of two centered curves (T,) are divided by to give Pearson's r."""
+    power = (a * a).sum() * (b * b).sum()
+    return np.sqrt(power)
+
+
+def _z(r: float, null: np.ndarray) -> float:
+    """Return the distance of r from the null's mean in its deviations."""
+    deviation = max(null.std(), 1e-9)
+    return float((r - null.mean()) / deviation)
 
 
 def allowed_shifts(pair: Pair) -> np.ndarray:
@@ -112,7 +124,7 @@ def pooled_correlation(pairs: Sequence[Pair], curves: Sequence[np.ndarray]) -> C
     for pair, curve in zip(pairs, curves, strict=True):
         a = curve - curve.mean()
         b = pair.motion.intensity - pair.motion.intensity.mean()
-        scale = max(np.sqrt((a * a).sum() * (b * b).sum()), FLAT)
+        scale = max(_scale(a, b), FLAT)
         spectrum = np.fft.rfft(a) * np.conj(np.fft.rfft(b))
         by_shift = np.fft.irfft(spectrum, len(a)) / scale
         shifts = allowed_shifts(pair)
@@ -121,4 +133,4 @@ def pooled_correlation(pairs: Sequence[Pair], curves: Sequence[np.ndarray]) -> C
         shifted.append(by_shift[shifts[places]])
     r = np.mean(unshifted)
     null = np.mean(shifted, 0)
-    return Correlation(float(r), float((r - null.mean()) / max(null.std(), 1e-9)))
+    return Correlation(float(r), _z(r, null))

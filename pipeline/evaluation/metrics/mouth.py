@@ -26,7 +26,7 @@ PAUSE_MARGIN_SECONDS = 0.03  # the same around pauses
 
 
 def best_r(curve: np.ndarray, truth: np.ndarray) -> float:
-    """Return the largest Pearson r of two curves (T,) over lags of +-5 frames, 0 for a still one."""
+    """Return the largest r of two curves (T,) over lags of +-5 frames, 0 for a still one."""
     lags = range(-LAG_REACH_FRAMES, LAG_REACH_FRAMES + 1)
     return max(correlation(curve, truth, lag) for lag in lags)
 

@@ -69,7 +69,7 @@ class Figures:
         return self.cached("closures", name, lambda: closures(curve, truth, self.phones))
 
     def range_of(self, name: str) -> np.ndarray:
-        """Return the true openings whose range counts: as drawn for the drawn ones, else as read."""
+        """Return the true openings whose range counts: as drawn for drawn ones, else as read."""
         return self.openings["true" if name == "true" else "truth"]
 
     def products(self, name: str) -> Products:

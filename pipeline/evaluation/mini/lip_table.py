@@ -58,7 +58,7 @@ class Share:
 
 
 def lateness(curve: np.ndarray, truth: np.ndarray) -> float:
-    """Return the frames that a curve (T,) is behind the truth at its best r; NaN for a still one."""
+    """Return the frames that a curve (T,) is behind the truth at its best r, NaN if still."""
     lags = range(-LAG_REACH_FRAMES, LAG_REACH_FRAMES + 1)
     r = {late: correlation(curve, truth, -late) for late in lags}
     best = max(r, key=r.get)

@@ -72,7 +72,7 @@ class Enlarged:
 
 @torch.no_grad()
 def enlarge(pipe: AudioPoseSVDPipeline, case: Case) -> Enlarged:
-    """Make the frames of `pipe.render` for a talk of one segment, with the small repair it hides."""
+    """Make the frames of `pipe.render` for a talk of one segment, and the small repair."""
     generator = torch.Generator().manual_seed(0)
     condition = pipe.condition
     frames = len(case)

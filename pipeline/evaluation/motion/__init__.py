@@ -93,7 +93,7 @@ def _read_sound(path: Path) -> Audio:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the command's arguments. Raises InputError for a number of starts that makes no sense."""
+    """Parse the command's arguments. Raises InputError for too few or too many starts."""
     parser = command.parser("motion", __doc__.split("`: ", 1)[1])
     parser.add_argument(
         "--poses",

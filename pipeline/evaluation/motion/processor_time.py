@@ -1,4 +1,4 @@
-"""Measure the processor time from key points and sound to a motion, without detecting or drawing."""
+"""Measure processor time from key points and sound to a motion, detecting and drawing apart."""
 
 from __future__ import annotations
 
