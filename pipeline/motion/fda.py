@@ -208,8 +208,8 @@ def _shared(source: Keypoints, target: Keypoints, subset: np.ndarray) -> np.ndar
         shapes = f"{source.score.shape} and {target.score.shape}"
         raise ValueError(f"both faces need as many frames and points, got {shapes}")
     finite = np.isfinite(source.xy).all(2) & np.isfinite(target.xy).all(2)
-    shared = source.visible & target.visible & finite
-    return shared[:, subset]
+    seen = source.visible & target.visible
+    return (seen & finite)[:, subset]
 
 
 def _map_boxes(source: Keypoints, target: Keypoints, subset: np.ndarray, sigma: float) -> BoxMap:
@@ -272,8 +272,7 @@ def _place_by_box(
         predicted_tilt = _eye_line(source, face)
         shared = _shared(face, driving, subset)
         similarity = fit_similarity(source, target, shared, subset)
-        turn = np.unwrap(similarity.turn)
-        turn, _ = bridge(turn, similarity.good, len(turn))
+        turn, _ = bridge(np.unwrap(similarity.turn), similarity.good, len(face))
         tilt = predicted_tilt + turn
         source = rotate(source, -predicted_tilt)
         target = rotate(target, -tilt)

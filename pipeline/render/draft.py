@@ -18,9 +18,15 @@ from pipeline.values import Motion, Pose
 def draft(
     image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8
 ) -> Iterator[np.ndarray]:
-    """Yields (t,H,W,3) uint8: the reference image warped to the motion, without any network.
+    """Yield chunks (t,h,w,3) uint8 of the reference image, warped to the motion without any network.
 
-    Arms that the image shows only in part rest (`motion.rest`).
+    Arms that the image shows only in part rest (`partial_arms`).
+
+    Args:
+        image: the reference image (H,W,3) uint8.
+        motion: T frames.
+        size: (h,w) of the frames.
+        chunk: frames that are warped at once.
     """
     motion = rested(motion)
     plates = layers(image, motion, size)
@@ -32,15 +38,15 @@ def draft(
 def layers(
     image: np.ndarray, motion: Motion, size: tuple[int, int], device: torch.device | str = "cpu"
 ) -> warp.Plates:
-    """The layers of a reference image (H,W,3) uint8 at `size`, textured; the last four are kept.
+    """Return the textured layers of a reference image (H,W,3) uint8 at `size`; the last four are kept.
 
     Arms that the image shows only in part are layers of their own only where no mask is known.
     """
-    return _layers(_Asked(image, uncut(motion), motion.mask, tuple(size), str(device)))
+    return _layers(_LayerRequest(image, uncut(motion), motion.mask, tuple(size), str(device)))
 
 
-class _Asked:
-    """A request for layers that equals another one of the same content."""
+class _LayerRequest:
+    """Ask for layers; two requests of the same content are equal, so that the cache finds them."""
 
     def __init__(
         self,
@@ -66,14 +72,14 @@ class _Asked:
         return hash(self.key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Asked) and self.key == other.key
+        return isinstance(other, _LayerRequest) and self.key == other.key
 
 
 @functools.lru_cache(maxsize=4)
-def _layers(asked: _Asked) -> warp.Plates:
-    """Built once for draft, slider and render: filling 512x768 takes 1.5 s of one core."""
-    picture = to_tensor(asked.image, asked.size)
-    mask = mask_tensor(asked.mask, asked.size)
-    points = warp.Points.of(asked.reference, asked.device)
-    mask = None if mask is None else mask.to(asked.device)
-    return warp.plates(picture.to(asked.device), points, mask, warp.textured)
+def _layers(request: _LayerRequest) -> warp.Plates:
+    """Build layers once for draft, slider and render: filling 512x768 takes 1.5 s of one core."""
+    picture = to_tensor(request.image, request.size)
+    mask = mask_tensor(request.mask, request.size)
+    points = warp.Points.of(request.reference, request.device)
+    mask = None if mask is None else mask.to(request.device)
+    return warp.plates(picture.to(request.device), points, mask, warp.textured)
