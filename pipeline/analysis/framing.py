@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.analysis import detectors
 from pipeline.analysis.detectors import cache
+from pipeline.analysis.detectors.detection import picture_size
 from pipeline.values import Detection, InputError
 
 MIN_SIDE_PX = 64
@@ -34,7 +35,7 @@ def crop_around_person(picture: np.ndarray, size: tuple[int, int], detector: str
 
     Detect only if need be.
     """
-    if same_aspect(picture.shape[:2], size):
+    if same_aspect(picture_size(picture), size):
         return picture
     person = detect_reference(picture, detector).people[0]
     face = person.face.xy[person.face.visible]
@@ -63,12 +64,15 @@ def output_size(
                 f"give a multiple of {multiple} from {MIN_SIDE_PX} to {MAX_SIDE_PX}"
             )
     aspect = picture[0] / picture[1]
-    if height is None and width is None:
-        exact_width = (area / aspect) ** 0.5
-        exact_height = exact_width * aspect
-    else:
-        exact_height = height or width * aspect
-        exact_width = width or height / aspect
+    exact_width = (area / aspect) ** 0.5
+    exact_height = exact_width * aspect
+    if width is not None:
+        exact_width = width
+        exact_height = width * aspect
+    if height is not None:
+        exact_height = height
+        if width is None:
+            exact_width = height / aspect
     return _allowed_side(exact_height, multiple), _allowed_side(exact_width, multiple)
 
 

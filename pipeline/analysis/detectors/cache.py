@@ -39,7 +39,7 @@ def folder() -> Path:
 def image(detector: Detector, picture: np.ndarray) -> Detection:
     """Detect people in a picture (H,W,3); a new result equals a kept one bit for bit."""
     content = hashlib.sha256(repr(picture.shape).encode())
-    content.update(np.ascontiguousarray(picture))
+    content.update(np.ascontiguousarray(picture).data)
     entry = _entry(detector, f"image-{content.hexdigest()}")
     kept = _read(entry)
     if kept is not None:

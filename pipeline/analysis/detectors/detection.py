@@ -171,6 +171,12 @@ def _total_area(track: Mapping[int, Sighting]) -> float:
     return sum(sighting.area() for sighting in track.values())
 
 
+def picture_size(image: np.ndarray) -> tuple[int, int]:
+    """Return (H, W) of a picture (H,W,3) or of a chunk's frames (T,H,W,3)."""
+    height, width = image.shape[-3:-1]
+    return height, width
+
+
 def shrink(image: np.ndarray, max_side: int) -> np.ndarray:
     """Shrink the picture to at most `max_side` pixels.
 

@@ -161,18 +161,22 @@ def _distinct(corners: np.ndarray) -> np.ndarray:
 
     Sides count pixels, so 1 is added to the difference of two corners.
     """
-    area = (corners[:, 2:] - corners[:, :2] + 1).prod(1)
+    low_corners = corners[:, :2]
+    high_corners = corners[:, 2:]
+    area = (high_corners - low_corners + 1).prod(1)
     remaining = np.arange(len(corners))
     distinct = []
     while len(remaining):
         best = remaining[0]
         others = remaining[1:]
         distinct.append(best)
-        low = np.maximum(corners[best, :2], corners[others, :2])
-        high = np.minimum(corners[best, 2:], corners[others, 2:])
-        shared = np.maximum(0, high - low + 1).prod(1)
+        low = np.maximum(low_corners[best], low_corners[others])
+        high = np.minimum(high_corners[best], high_corners[others])
+        sides = np.maximum(0, high - low + 1)
+        shared = sides.prod(1)
         joint = area[best] + area[others] - shared
-        remaining = others[shared / joint <= MAX_OVERLAP]
+        overlap = shared / joint
+        remaining = others[overlap <= MAX_OVERLAP]
     return corners[distinct]
 
 
@@ -237,9 +241,11 @@ def _inside(pixel: np.ndarray, share: np.ndarray, side: int) -> tuple[np.ndarray
 
 def _window(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return center and size in pixels of the box with its margin, widened or heightened to 3:4."""
-    width, height = (box[2:] - box[:2]) * MARGIN
+    low = box[:2]
+    high = box[2:]
+    width, height = (high - low) * MARGIN
     aspect = CROP_WIDTH / CROP_HEIGHT
-    center = (box[:2] + box[2:]) / 2
+    center = (low + high) / 2
     size = np.array([max(width, height * aspect), max(height, width / aspect)])
     return center, size
 
@@ -251,12 +257,15 @@ def decode(
 
     Return points (133,2) in pixels of the picture and scores (133,).
     """
-    place = np.stack([simcc_x.argmax(1), simcc_y.argmax(1)], 1).astype(np.float64)
+    best_bins = [simcc_x.argmax(1), simcc_y.argmax(1)]
+    place = np.stack(best_bins, 1).astype(np.float64)
     score = np.minimum(simcc_x.max(1), simcc_y.max(1))
     place[~(score > 0)] = -1  # also where a damaged file gives no number
     center, size = _window(box)
-    points = place / BINS / CROP * size + center - size / 2
-    return points, np.nan_to_num(score.astype(np.float64))
+    crop_place = place / BINS
+    points = crop_place / CROP * size + center - size / 2
+    exact_score = score.astype(np.float64)
+    return points, np.nan_to_num(exact_score)
 
 
 def with_neck(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

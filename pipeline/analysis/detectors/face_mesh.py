@@ -27,17 +27,18 @@ def detect_face_mesh(image: np.ndarray, face: Keypoints) -> np.ndarray | None:
     if len(points) < 2:
         return None
     face_size = float(np.ptp(points, axis=0).max())
-    corner = points.mean(0) - SEARCH_FACES * face_size / 2
+    search_size = SEARCH_FACES * face_size
+    corner = points.mean(0) - search_size / 2
     left, top = np.floor(corner).astype(int)
-    side = max(1, round(SEARCH_FACES * face_size))
+    side = max(1, round(search_size))
     landmarks = _run(_square(image, left, top, side))
     if landmarks is None:
         return None
     rows = [(p.x * side + left, p.y * side + top, p.z * side) for p in landmarks.landmark]
     mesh = np.array(rows)
     mesh_points = face68(mesh)[visible, :2]
-    distance = np.linalg.norm(mesh_points - points, axis=1).mean()
-    if distance >= OTHER_FACE * face_size:
+    distances = np.linalg.norm(mesh_points - points, axis=1)
+    if distances.mean() >= OTHER_FACE * face_size:
         return None
     return mesh / (width, height, width)
 

@@ -17,6 +17,7 @@ from pipeline.analysis.detectors.detection import (
     check,
     clip_notes,
     notes,
+    picture_size,
     pose,
     prediction_error,
     rank,
@@ -62,14 +63,15 @@ class Holistic:
         Refuse a picture without any.
         """
         check(image)
-        size = image.shape[:2]
+        size = picture_size(image)
         with quiet():
             people = _find_everyone(shrink(image, MAX_SIDE_PX))
         if not people:
             raise InputError(NO_PERSON)
         people.sort(key=Sighting.area, reverse=True)
         poses = tuple(pose([person], 1.0, size) for person in people)
-        masks = tuple(to_edges(image, person.mask) for person in people)
+        coarse_masks = [person.mask for person in people if person.mask is not None]
+        masks = tuple(to_edges(image, mask) for mask in coarse_masks)
         return Detection(poses, masks, notes(poses))
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
@@ -82,7 +84,7 @@ class Holistic:
         size = None
         try:
             for chunk in video.chunks():
-                size = chunk.shape[1:3]
+                size = picture_size(chunk)
                 if done == 0 and skeleton_check.is_skeleton_clip(chunk):
                     return Detection((), (), (skeleton_check.CLIP_SENTENCE,))
                 for frame in chunk:
@@ -128,7 +130,7 @@ def _look_twice(
 
     A second look, into the region that the first one gives, is sharper.
     """
-    size = image.shape[:2]
+    size = picture_size(image)
     if any(_is_same_place(region, person.rect, size) for person in people):
         return None
     first = follower.see(image, region.rect(size))
@@ -252,7 +254,7 @@ class _Crowd:
 
         Give its person to a lost track or a new one.
         """
-        size = image.shape[:2]
+        size = picture_size(image)
         tracks = self._in_sight()
         if len(tracks) >= MAX_PEOPLE:
             return

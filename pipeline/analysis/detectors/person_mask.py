@@ -23,16 +23,21 @@ def to_edges(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     rows = min(height, ROWS)
     columns = max(1, round(width * rows / height))
     size = (columns, rows)
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    small_mask = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    gain, base = _coefficients(small, small_mask)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    guide = small.astype(np.float32) / 255
+    coarse = mask.astype(np.float32)
+    small_mask = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
+    gain, base = _coefficients(guide, small_mask)
     stacked = np.dstack([gain, base])
     full = cv2.resize(stacked, (width, height), interpolation=cv2.INTER_LINEAR)
-    guided = full[..., 3]
+    guided: np.ndarray = full[..., 3]
     for channel in range(3):  # one at a time: a full-size float copy of the picture takes 100 MB
-        color = picture[..., channel].astype(np.float32) / 255
+        level = picture[..., channel].astype(np.float32)
+        color = level / 255
         guided += full[..., channel] * color
-    return ((guided - EDGE_LOW) / (EDGE_HIGH - EDGE_LOW)).clip(0, 1)
+    edge = EDGE_HIGH - EDGE_LOW
+    sharpened = (guided - EDGE_LOW) / edge
+    return sharpened.clip(0, 1)
 
 
 def _coefficients(guide: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,15 +49,19 @@ def _coefficients(guide: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.n
     covariance = np.empty((*mask.shape, 3, 3), np.float32)
     for i in range(3):
         for j in range(i + 1):
-            product = _mean(guide[..., i] * guide[..., j])
-            covariance[..., i, j] = product - color_mean[..., i] * color_mean[..., j]
+            product = guide[..., i] * guide[..., j]
+            mean_product = color_mean[..., i] * color_mean[..., j]
+            covariance[..., i, j] = _mean(product) - mean_product
             covariance[..., j, i] = covariance[..., i, j]
     covariance += EPSILON * np.eye(3, dtype=np.float32)
     mask_mean = _mean(mask)
-    joint_mean = _mean(guide * mask[..., None])
-    cross_covariance = joint_mean - color_mean * mask_mean[..., None]
-    gain = np.linalg.solve(covariance, cross_covariance[..., None])[..., 0]
-    base = mask_mean - (gain * color_mean).sum(-1)
+    product = guide * mask[..., None]
+    mean_product = color_mean * mask_mean[..., None]
+    cross_covariance = _mean(product) - mean_product
+    solution = np.linalg.solve(covariance, cross_covariance[..., None])
+    gain = solution[..., 0]
+    gained = gain * color_mean
+    base = mask_mean - gained.sum(-1)
     return _mean(gain), _mean(base)
 
 

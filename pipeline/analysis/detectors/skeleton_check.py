@@ -27,22 +27,31 @@ OPENCV_HUES = 180  # hues of an 8-bit HSV picture
 
 def is_skeleton(image: np.ndarray) -> bool:
     """Tell whether a picture (H,W,3) uint8 is mostly black with thin limbs of many pure hues."""
-    step = max(1, max(image.shape[:2]) // MAX_SIDE_PX)
+    longer_side = max(image.shape[:2])
+    step = max(1, longer_side // MAX_SIDE_PX)
     small = np.ascontiguousarray(image[::step, ::step])
-    lit = small.max(axis=2) > BLACK_LEVEL
-    if not lit.any() or lit.mean() > 1 - BLACK_SHARE:
+    brightest = small.max(axis=2)
+    lit = brightest > BLACK_LEVEL
+    if not lit.any():
         return False
-    hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)[lit]
-    pure = hsv[:, 1] >= PURE_SATURATION
+    if lit.mean() > 1 - BLACK_SHARE:
+        return False
+    hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)
+    lit_pixels = hsv[lit]
+    saturation = lit_pixels[:, 1]
+    pure = saturation >= PURE_SATURATION
     if pure.mean() < PURE_SHARE:
         return False
-    bins = hsv[pure, 0].astype(int) * HUE_BINS // OPENCV_HUES
+    hue = lit_pixels[pure, 0].astype(int)
+    bins = hue * HUE_BINS // OPENCV_HUES
     counts = np.bincount(bins, minlength=HUE_BINS)
-    hues = counts > HUE_SHARE * pure.sum()
-    return int(hues.sum()) >= MIN_HUES
+    needed = HUE_SHARE * pure.sum()
+    hues = np.count_nonzero(counts > needed)
+    return hues >= MIN_HUES
 
 
 def is_skeleton_clip(chunk: np.ndarray) -> bool:
     """Tell whether the first and the middle frame of a chunk (T,H,W,3) both are drawn skeletons."""
+    first = chunk[0]
     middle = chunk[len(chunk) // 2]
-    return is_skeleton(chunk[0]) and is_skeleton(middle)
+    return is_skeleton(first) and is_skeleton(middle)

@@ -18,6 +18,7 @@ from pipeline.analysis.detectors.detection import (
     check,
     clip_notes,
     notes,
+    picture_size,
     pose,
     prediction_error,
     rank,
@@ -37,7 +38,8 @@ def picture(image: np.ndarray, people: Callable[[np.ndarray], list[Sighting]]) -
     sightings = sorted(people(image), key=Sighting.area, reverse=True)
     if not sightings:
         raise InputError(NO_PERSON)
-    poses = tuple(pose([person], 1.0, image.shape[:2]) for person in sightings)
+    size = picture_size(image)
+    poses = tuple(pose([person], 1.0, size) for person in sightings)
     return Detection(poses, (), notes(poses))
 
 
@@ -52,7 +54,7 @@ def clip(
     done = 0
     size = None
     for chunk in video.chunks():
-        size = chunk.shape[1:3]
+        size = picture_size(chunk)
         if done == 0 and skeleton_check.is_skeleton_clip(chunk):
             return Detection((), (), (skeleton_check.CLIP_SENTENCE,))
         for start in range(0, len(chunk), at_once):
