@@ -1,4 +1,4 @@
-"""A training run that can be continued: networks, moving average, optimiser, progress; no pickles."""
+"""A training run that can be continued: networks, moving average, optimizer, progress; no pickles."""
 
 from __future__ import annotations
 
@@ -15,54 +15,73 @@ from torch import Tensor
 
 from pipeline.training import mini_model
 
-RATE, WARM_UP, LAST = 1.0e-3, 40, 0.03  # learning rate, its first iterations, its last share
-NEW_RATE = (
-    4.0  # times as fast: an interaction that begins at zero beside networks that know their task
-)
-EMA = 0.995
-CLIP_NORM = 1.0
-MEET_SECONDS = 60.0
+LEARNING_RATE = 1.0e-3
+WARM_UP_STEPS = 40
+LAST_RATE_SHARE = 0.03  # of the learning rate is left at the end
+# the interaction learns so many times as fast: it begins at zero beside networks that know their task
+INTERACTION_PACE = 4.0
+AVERAGE_DECAY = 0.995  # of the moving average of the weights
+GRADIENT_NORM = 1.0
+EXCHANGE_SECONDS = 60.0  # between two averages over the workers
+_ADAM_FIELDS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Run:
-    """Networks, moving average, optimiser and progress of a training that can be continued."""
+    """Networks, moving average, optimizer and progress of a training that can be continued."""
 
     def __init__(self, mini: mini_model.Mini, folder: Path) -> None:
-        self.mini, self.folder = mini, folder
+        self.mini = mini
+        self.folder = folder
         self.networks = mini.networks
-        self.average = {k: v.clone() for k, v in self.networks.state_dict().items()}
-        self.step, self.seconds = 0, 0.0
+        self.average = {name: value.clone() for name, value in self.networks.state_dict().items()}
+        self.step = 0
+        self.seconds = 0.0
         self.parameters = dict(self.networks.named_parameters())
-        fast = [p for k, p in self.parameters.items() if k.startswith("interaction.")]
-        rest = [p for k, p in self.parameters.items() if not k.startswith("interaction.")]
-        groups = [{"params": rest, "pace": 1.0}, {"params": fast, "pace": NEW_RATE}]
-        self.optimiser = torch.optim.AdamW(
-            groups, RATE, betas=(0.9, 0.98), weight_decay=1e-3, fused=True
+        interaction = []
+        others = []
+        for name, parameter in self.parameters.items():
+            group = interaction if name.startswith("interaction.") else others
+            group.append(parameter)
+        groups = [
+            {"params": others, "pace": 1.0},
+            {"params": interaction, "pace": INTERACTION_PACE},
+        ]
+        self.optimizer = torch.optim.AdamW(
+            groups, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=1e-3, fused=True
         )
 
-    def update(self, loss: Tensor, share: float, rate: float = RATE) -> None:
-        """One optimiser step at `share` of the run, whose learning rate begins at `rate`."""
-        rate *= min(1.0, (self.step + 1) / WARM_UP) * max(LAST, 1 - share)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["pace"]
+    def update(self, loss: Tensor, share: float, learning_rate: float = LEARNING_RATE) -> None:
+        """Take one optimizer step at `share` of the run; `learning_rate` is that of the start."""
+        warm_up = min(1.0, (self.step + 1) / WARM_UP_STEPS)
+        learning_rate *= warm_up * max(LAST_RATE_SHARE, 1 - share)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate * group["pace"]
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), CLIP_NORM)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), GRADIENT_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        keep = min(EMA, (1 + self.step) / (10 + self.step))
+        self._update_average()
+
+    def _update_average(self) -> None:
+        """Move the average towards the networks; it follows faster in the first steps."""
+        decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
         state = self.networks.state_dict()
+        averages = list(self.average.values())
+        weights = [state[name] for name in self.average]
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.values()), [state[k] for k in self.average], 1 - keep
-            )
+            torch._foreach_lerp_(averages, weights, 1 - decay)
 
     def save(self) -> None:
-        """Networks, average and optimiser state as safetensors, progress as JSON; no pickles."""
-        tensors = {f"net.{k}": v.contiguous() for k, v in self.networks.state_dict().items()}
-        tensors |= {f"ema.{k}": v.contiguous() for k, v in self.average.items()}
+        """Write networks, average and optimizer state as safetensors, progress as JSON."""
+        tensors = {}
+        for name, value in self.networks.state_dict().items():
+            tensors[f"net.{name}"] = value.contiguous()
+        for name, value in self.average.items():
+            tensors[f"ema.{name}"] = value.contiguous()
         for name, parameter in self.parameters.items():
-            for field, value in self.optimiser.state.get(parameter, {}).items():
+            state = self.optimizer.state.get(parameter, {})
+            for field, value in state.items():
                 tensors[f"opt.{field}.{name}"] = value.contiguous()
         draft = self.folder / "state.tmp"
         save_file(tensors, draft, {"step": str(self.step), "seconds": str(self.seconds)})
@@ -71,42 +90,52 @@ class Run:
         (self.folder / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
 
     def resume(self) -> None:
-        """Continues where `save` left off; nothing happens where there is no saved state."""
+        """Continue where `save` left off; do nothing where there is no saved state."""
         path = self.folder / "state.safetensors"
         if not path.exists():
             return
         tensors = load_file(path, device=str(self.mini.unet.device))
-        self.networks.load_state_dict(
-            {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}
-        )
-        self.average = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+        self.networks.load_state_dict(_with_prefix(tensors, "net."))
+        self.average = _with_prefix(tensors, "ema.")
         for name, parameter in self.parameters.items():
-            state = {f: tensors.get(f"opt.{f}.{name}") for f in ("step", "exp_avg", "exp_avg_sq")}
-            if all(v is not None for v in state.values()):
-                self.optimiser.state[parameter] = state
+            state = {field: tensors.get(f"opt.{field}.{name}") for field in _ADAM_FIELDS}
+            if all(value is not None for value in state.values()):
+                self.optimizer.state[parameter] = state
         progress = json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
-        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.step = progress["step"]
+        self.seconds = progress["seconds"]
 
-    def meet(self, worker: int, workers: int) -> None:
-        """Averages the weights with what the other workers wrote last (local SGD)."""
+    def average_with_workers(self, worker: int, workers: int) -> None:
+        """Average the weights with what the other workers wrote last (local SGD)."""
         state = self.networks.state_dict()
         draft = self.folder / f"worker{worker}.tmp"
-        save_file({k: v.contiguous() for k, v in state.items()}, draft)
-        others = [self.folder / f"worker{i}.safetensors" for i in range(workers) if i != worker]
-        fresh = [
-            p for p in others if p.exists() and time.time() - p.stat().st_mtime < 3 * MEET_SECONDS
-        ]
-        for number, path in enumerate(fresh, 2):
+        save_file({name: value.contiguous() for name, value in state.items()}, draft)
+        latest = time.time() - 3 * EXCHANGE_SECONDS
+        count = 1
+        for other in range(workers):
+            path = self.folder / f"worker{other}.safetensors"
+            if other == worker or not path.exists() or path.stat().st_mtime <= latest:
+                continue
+            count += 1
             for name, value in load_file(path).items():
-                state[name].lerp_(value, 1 / number)
+                state[name].lerp_(value, 1 / count)
         os.replace(draft, self.folder / f"worker{worker}.safetensors")
 
     @contextmanager
     def averaged(self) -> Iterator[mini_model.Mini]:
-        """A context in which the networks hold the moving average."""
-        kept = {k: v.clone() for k, v in self.networks.state_dict().items()}
+        """Let the networks hold the moving average within a `with` block."""
+        weights = {name: value.clone() for name, value in self.networks.state_dict().items()}
         self.networks.load_state_dict(self.average)
         try:
             yield self.mini
         finally:
-            self.networks.load_state_dict(kept)
+            self.networks.load_state_dict(weights)
+
+
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Select the tensors whose name begins with a prefix, and cut it off."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -1,12 +1,11 @@
-"""Trains Audio2Pose on synthetic speech: `python -m pipeline train audio2pose --out FOLDER --minutes 35
---seed 0`.
+"""Train Audio2Pose on synthetic speech: `python -m pipeline train audio2pose --out FOLDER`.
 
 `--init FOLDER` goes on from given weights at half the learning rate. Many voices speak over music,
-some are sung, and music alone keeps the mouth shut (`beds`, `sung`).
+some are sung, and music alone keeps the mouth shut (`data/speech/music.py`, `singing.py`).
 
-The corpus (0.7 GB of sound, about 4 minutes to make) lives in the user's cache and is never shipped. Training
-can be stopped and started again; every few minutes the averaged weights are written to --out as fp16
-safetensors.
+The corpus (0.7 GB of sound, about 4 minutes to make) lies in the user's cache and is never
+shipped. Training can be stopped and started again; every few minutes the averaged weights are
+written to --out as fp16 safetensors.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ import math
 import os
 import time
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,296 +32,402 @@ from torch.nn import functional as F
 from pipeline.models.audio2pose import SAMPLE_RATE, Audio2Pose, log_mel, mel_bank, normalize
 from pipeline.motion.face_animation import PARAMETERS
 from pipeline.training.data.speech import augment, engines, music, singing
-from pipeline.training.data.speech.visemes import labels
+from pipeline.training.data.speech.visemes import LABEL_RATE, Phones, labels
 
 log = logging.getLogger(__name__)
-SECONDS, BATCH, SILENT, MUSIC = 3.0, 24, 2, 3  # crops a batch; of them noise, music alone
-BED_SHARE, SUNG_SHARE, HELD_SHARE = (
-    0.4,
-    0.15,
-    0.15,
-)  # of the voices: over a bed, sung, with held vowels
-RECORDED_SHARE = 0.6  # flite and festival (built from recordings) against espeak (formants)
-PEAK_RATE, INIT_RATE, AVERAGING = 2e-3, 1e-3, 0.995
-GAP, CLOSE = PARAMETERS.index("gap"), PARAMETERS.index("close")
+
+CROP_SECONDS = 3.0
+BATCH = 24  # crops
+SILENT = 2  # crops of a batch are noise
+MUSIC = 3  # crops of a batch are music alone
+# shares of the voices
+BED_SHARE = 0.4  # over music
+SUNG_SHARE = 0.15
+HELD_SHARE = 0.15  # with held vowels
+BABBLE_SHARE = 0.12  # with another voice behind
+RECORDED_SHARE = 0.6  # flite and festival (built from recordings), else espeak (formants)
+LEARNING_RATE = 2e-3  # at its peak
+INIT_LEARNING_RATE = 1e-3  # at its peak, when given weights are trained on
+WARM_UP_SHARE = 0.08  # of the run
+AVERAGE_DECAY = 0.995  # of the moving average of the weights
+LOG_STEPS = 50
+GAP = PARAMETERS.index("gap")
+CLOSE = PARAMETERS.index("close")
+CLOSED_GAP = 0.25  # share of the 90th percentile under which a mouth counts as closed
+CLOSED_PHONES = ("p", "b", "m")
+OPEN_PHONES = ("aa", "ae", "ah", "eh", "iy", "ey", "ay")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+WARPS = np.linspace(0.84, 1.2, 25)  # of the mel bands' frequencies: lengths of vocal tracts
+_HOP = SAMPLE_RATE // LABEL_RATE  # samples of a label frame
+
+Crop = tuple[np.ndarray, np.ndarray, np.ndarray]  # samples, parameters (T, 10), classes (T,)
+
+
+@dataclass(frozen=True)
+class LabeledUtterance:
+    """An utterance of the corpus with its label curves at 100 Hz."""
+
+    offset: int  # samples
+    length: int  # samples
+    params: np.ndarray  # (T, 10) float16
+    classes: np.ndarray  # (T,) int8
+    voice: str
+    phones: Phones
 
 
 class Corpus:
-    """The utterances on disk (samples memory-mapped) with their label curves at 100 Hz."""
+    """The utterances on disk (samples memory-mapped) with their labels."""
 
     def __init__(self, folder: Path) -> None:
         self.samples = np.memmap(folder / "audio.i16", np.int16, "r")
-        rows = json.loads((folder / "utterances.json").read_text())
-        self.train, self.held_out = [], []
-        for row in rows:
-            phones = [tuple(p) for p in row["phones"]]
-            params, classes = labels(phones, row["length"] / SAMPLE_RATE)
-            item = (
-                row["offset"],
-                row["length"],
-                params.astype(np.float16),
-                classes.astype(np.int8),
-                row,
-            )
-            (self.held_out if row["voice"] in engines.HELD_OUT else self.train).append(item)
-        voices = [item[4]["voice"] for item in self.train]
-        self.sung = [k for k, voice in enumerate(voices) if voice.endswith(engines.SINGING.name)]
-        spoken = [k for k in range(len(voices)) if k not in set(self.sung)]
-        self.espeak = [k for k in spoken if voices[k].startswith("espeak")]
-        self.recorded = [k for k in spoken if k not in set(self.espeak)] or self.espeak
+        self.train: list[LabeledUtterance] = []
+        self.held_out: list[LabeledUtterance] = []
+        for row in json.loads((folder / "utterances.json").read_text()):
+            utterance = _labeled(row)
+            is_held_out = utterance.voice in engines.HELD_OUT
+            (self.held_out if is_held_out else self.train).append(utterance)
+        # rows of `train`
+        self.sung: list[int] = []
+        self.espeak: list[int] = []
+        self.recorded: list[int] = []
+        for number, utterance in enumerate(self.train):
+            if utterance.voice.endswith(engines.SINGING.name):
+                self.sung.append(number)
+            elif utterance.voice.startswith("espeak"):
+                self.espeak.append(number)
+            else:
+                self.recorded.append(number)
+        self.recorded = self.recorded or self.espeak
 
-    def sound(self, item: tuple) -> np.ndarray:
-        return self.samples[item[0] : item[0] + item[1]].astype(np.float32) / 32768
+    def sound(self, utterance: LabeledUtterance) -> np.ndarray:
+        """Read the samples of an utterance."""
+        end = utterance.offset + utterance.length
+        return self.samples[utterance.offset : end].astype(np.float32) / 32768
 
-    def crop(
-        self, rng: np.random.Generator, seconds: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Samples, parameters (100 Hz) and classes of a random stretch; silence fills what is missing."""
+    def crop(self, rng: np.random.Generator, seconds: float) -> Crop:
+        """Draw a stretch of an utterance; silence fills what is missing."""
         if self.sung and rng.random() < SUNG_SHARE:
             pool = self.sung
         else:
             pool = self.recorded if rng.random() < RECORDED_SHARE else self.espeak
-        item = self.train[int(rng.choice(pool))]
-        frames = int(seconds * 100) + 1
-        sound, params, classes = (
-            self.sound(item),
-            item[2].astype(np.float32),
-            item[3].astype(np.int64),
-        )
-        start = int(rng.integers(min(0, len(params) - frames), max(1, len(params) - frames + 1)))
-        before, after = max(0, -start), max(0, start + frames - len(params))
-        rows = slice(max(0, start), start + frames)
+        utterance = self.train[int(rng.choice(pool))]
+        sound = self.sound(utterance)
+        params = utterance.params.astype(np.float32)
+        classes = utterance.classes.astype(np.int64)
+        frames = int(seconds * LABEL_RATE) + 1
+        spare = len(params) - frames
+        start = int(rng.integers(min(0, spare), max(1, spare + 1)))
+        before = max(0, -start)
+        after = max(0, start - spare)
+        first = max(0, start)
+        rows = slice(first, start + frames)
         params = np.pad(params[rows], ((before, after), (0, 0)), mode="edge")
         classes = np.pad(classes[rows], (before, after))
-        cut = sound[max(0, start) * 160 : (start + frames) * 160]
-        cut = np.pad(cut, (before * 160, max(0, frames * 160 - before * 160 - len(cut))))[
-            : frames * 160
-        ]
-        return cut, params, classes
+        sound = sound[first * _HOP : (start + frames) * _HOP]
+        missing = max(0, (frames - before) * _HOP - len(sound))
+        sound = np.pad(sound, (before * _HOP, missing))[: frames * _HOP]
+        return sound, params, classes
 
 
-def quiet_crop(
-    rng: np.random.Generator, n: int, musical: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A bed or a noise alone, n frames long, with labels of a closed mouth that does not speak."""
+def _labeled(row: dict) -> LabeledUtterance:
+    """Compute the labels of a row of `utterances.json`."""
+    phones = [tuple(phone) for phone in row["phones"]]
+    params, classes = labels(phones, row["length"] / SAMPLE_RATE)
+    return LabeledUtterance(
+        offset=row["offset"],
+        length=row["length"],
+        params=params.astype(np.float16),
+        classes=classes.astype(np.int8),
+        voice=row["voice"],
+        phones=phones,
+    )
+
+
+def quiet_crop(rng: np.random.Generator, n: int, musical: bool) -> Crop:
+    """Draw music or noise alone, n label frames long, with labels of a closed silent mouth."""
     if musical:
-        sound = augment.degrade(0.1 * music.music(rng, n * 160), rng, None)
+        sound = augment.degrade(0.1 * music.music(rng, n * _HOP), rng, None)
     else:
-        sound = augment.no_speech(rng, n * 160)
+        sound = augment.no_speech(rng, n * _HOP)
     params = np.zeros((n, len(PARAMETERS)), np.float32)
     params[:, GAP] = 0.05
     return sound, params, np.zeros(n, np.int64)
 
 
-def voice_crop(
-    corpus: Corpus, rng: np.random.Generator, n: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A degraded voice, n frames long, spoken or sung, with or without music, and its labels."""
+def voice_crop(corpus: Corpus, rng: np.random.Generator, n: int) -> Crop:
+    """Draw a degraded voice, n label frames long, spoken or sung, with or without music."""
     pace = float(rng.uniform(0.82, 1.22))
-    sound, params, classes = corpus.crop(rng, SECONDS * pace + 0.05)
+    sound, params, classes = corpus.crop(rng, CROP_SECONDS * pace + 0.05)
     sound, params, classes = augment.change_pace(sound, params, classes, pace, n)
     if rng.random() < HELD_SHARE:
-        sound, params, classes = singing.held(sound, params, classes, rng, n)
-    babble = corpus.crop(rng, SECONDS + 0.05)[0][: n * 160] if rng.random() < 0.12 else None
+        sound, params, classes = singing.hold_vowels(sound, params, classes, rng, n)
+    babble = None
+    if rng.random() < BABBLE_SHARE:
+        other_sound, _, _ = corpus.crop(rng, CROP_SECONDS + 0.05)
+        babble = other_sound[: n * _HOP]
     if rng.random() < BED_SHARE:
-        sound = music.under(sound, music.music(rng, n * 160), float(rng.uniform(*music.SNR)))
+        bed = music.music(rng, n * _HOP)
+        sound = music.under(sound, bed, float(rng.uniform(*music.SNR_DB)))
     return augment.degrade(sound, rng, babble), params, classes
 
 
 def make_batch(
     corpus: Corpus, rng: np.random.Generator, banks: list[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Features (B, 64, 2M - 1), parameters (B, 10, M) and classes (B, M) of augmented crops."""
-    n = int(SECONDS * 100) + 1
-    sounds, params, classes, bank = [], [], [], []
-    for k in range(BATCH):
-        if k < SILENT + MUSIC:
-            sound, target, kind = quiet_crop(rng, n, k >= SILENT)
+    """Draw features (B, 64, 2M - 1), parameters (B, 10, M) and classes (B, M) of crops.
+
+    `banks` are mel banks for vocal tracts of different lengths; the middle one is plain.
+    """
+    n = int(CROP_SECONDS * LABEL_RATE) + 1
+    sounds = []
+    params = []
+    classes = []
+    chosen_banks = []
+    for number in range(BATCH):
+        if number < SILENT + MUSIC:
+            sound, crop_params, crop_classes = quiet_crop(rng, n, number >= SILENT)
         else:
-            sound, target, kind = voice_crop(corpus, rng, n)
-        sounds.append(sound[: (n - 1) * 160])
-        params.append(target[::2])
-        classes.append(kind[::2])
-        bank.append(
-            banks[int(rng.integers(len(banks)))] if rng.random() < 0.7 else banks[len(banks) // 2]
-        )
-    mel = log_mel(torch.from_numpy(np.stack(sounds).astype(np.float32)), torch.stack(bank))
-    mel = torch.from_numpy(augment.mask(normalize(mel).numpy(), rng))
-    return (
-        mel,
-        torch.from_numpy(np.stack(params)).transpose(1, 2),
-        torch.from_numpy(np.stack(classes)),
-    )
+            sound, crop_params, crop_classes = voice_crop(corpus, rng, n)
+        sounds.append(sound[: (n - 1) * _HOP])
+        params.append(crop_params[::2])
+        classes.append(crop_classes[::2])
+        is_warped = rng.random() < 0.7
+        row = int(rng.integers(len(banks))) if is_warped else len(banks) // 2
+        chosen_banks.append(banks[row])
+    samples = torch.from_numpy(np.stack(sounds).astype(np.float32))
+    mel = normalize(log_mel(samples, torch.stack(chosen_banks)))
+    mel = torch.from_numpy(augment.mask(mel.numpy(), rng))
+    targets = torch.from_numpy(np.stack(params)).transpose(1, 2)
+    return mel, targets, torch.from_numpy(np.stack(classes))
 
 
 def loss(model: Audio2Pose, mel: Tensor, params: Tensor, classes: Tensor) -> Tensor:
-    """10 MSE + 20 MSE(gap, closures counted 2.5 times) + 5 MSE(2-frame difference) + 0.25 cross-entropy."""
+    """Return the weighted sum of four losses.
+
+    10 MSE + 20 MSE(gap, closures counted 2.5 times) + 5 MSE(2-frame difference)
+    + 0.25 cross-entropy of the visemes.
+    """
     predicted, logits, _ = model(mel)
     error = (predicted - params).square()
-    step = (predicted[..., 2:] - predicted[..., :-2]) - (params[..., 2:] - params[..., :-2])
+    predicted_change = predicted[..., 2:] - predicted[..., :-2]
+    true_change = params[..., 2:] - params[..., :-2]
+    change = predicted_change - true_change
     gap = (error[:, GAP] * (1 + 1.5 * params[:, CLOSE])).mean()
-    return (
-        10 * error.mean()
-        + 20 * gap
-        + 5 * step.square().mean()
-        + 0.25 * F.cross_entropy(logits, classes)
-    )
+    total = 10 * error.mean() + 20 * gap
+    total = total + 5 * change.square().mean()
+    return total + 0.25 * F.cross_entropy(logits, classes)
 
 
-def learning_rate(share: float, peak: float = PEAK_RATE) -> float:
-    """One cycle: linear rise over the first 8 %, then cosine to 0."""
-    if share < 0.08:
-        return peak * (0.1 + 0.9 * share / 0.08)
-    return peak * max(0.002, 0.5 + 0.5 * math.cos(math.pi * (share - 0.08) / 0.92))
+def learning_rate(share: float, peak: float = LEARNING_RATE) -> float:
+    """Return the rate of one cycle: linear rise over the first 8 %, then cosine to 0."""
+    if share < WARM_UP_SHARE:
+        return peak * (0.1 + 0.9 * share / WARM_UP_SHARE)
+    angle = math.pi * (share - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)
+    return peak * max(0.002, 0.5 + 0.5 * math.cos(angle))
 
 
 def export(model: Audio2Pose, folder: Path) -> None:
-    """Writes config.json and fp16 safetensors that `Audio2Pose.from_pretrained` loads."""
+    """Write config.json and fp16 safetensors that `Audio2Pose.from_pretrained` loads."""
     copy.deepcopy(model).half().save_pretrained(folder)
 
 
-def beginning(args: argparse.Namespace) -> Audio2Pose:
-    """The network at step 0: random from the seed, or in float32 what --init holds."""
+def initial_model(args: argparse.Namespace) -> Audio2Pose:
+    """Return the network at step 0: random from the seed, or in float32 what --init holds."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(args.seed)
         if args.init is None:
             return Audio2Pose(channels=args.channels)
         model = Audio2Pose.from_config(Audio2Pose.load_config(args.init))
-    model.load_state_dict(
-        load_file(args.init / WEIGHTS)
-    )  # not from_pretrained: the config would name --init
+    # not by from_pretrained: the config would name --init
+    model.load_state_dict(load_file(args.init / WEIGHTS))
     return model
 
 
-def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2Pose:
-    """The averaged model after --minutes of training (or --steps), resumed from `state_path` if there."""
-    model, peak = beginning(args), INIT_RATE if args.init else PEAK_RATE
-    average = copy.deepcopy(model).eval()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.01)
-    step, spent = 0, 0.0
-    if state_path.exists():
-        state = torch.load(state_path, weights_only=True)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["spent"]
-        print(f"resumed at step {step}, {spent / 60:.1f} min", flush=True)
-    banks = [mel_bank(warp=w) for w in np.linspace(0.84, 1.2, 25)]
-    saved, mean = time.monotonic(), None
-    while (share := step / args.steps if args.steps else spent / (args.minutes * 60)) < 1:
-        began = time.process_time()  # a busy machine trains longer, not less
-        rng = np.random.default_rng(
-            (args.seed, step)
-        )  # a resumed run sees an unbroken run's batches
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(share, peak)
-        batch = make_batch(corpus, rng, banks)
-        with torch.random.fork_rng(devices=[]):  # dropout knows no generator of its own
-            torch.manual_seed(args.seed * 1_000_003 + step)
-            value = loss(model.train(), *batch)
-        optimiser.zero_grad()
+class Training:
+    """Networks, optimizer and progress of a run that can be continued."""
+
+    def __init__(self, model: Audio2Pose, peak: float) -> None:
+        self.model = model
+        self.peak = peak
+        self.average = copy.deepcopy(model).eval()
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.01)
+        self.step = 0
+        self.spent = 0.0  # processor seconds
+
+    def share(self, args: argparse.Namespace) -> float:
+        """Return how much of the run is done: of --steps where they are given, else of --minutes."""
+        if args.steps:
+            return self.step / args.steps
+        return self.spent / (args.minutes * 60)
+
+    def resume(self, path: Path) -> None:
+        """Continue where `save` left off."""
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self.spent = state["spent"]
+
+    def save(self, path: Path) -> None:
+        """Write everything that a resumed run needs; a broken write leaves the old file."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, path)
+
+    def update(self, batch: tuple[Tensor, Tensor, Tensor], share: float, seed: int) -> float:
+        """Take one step at `share` of the run and return the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(share, self.peak)
+        with torch.random.fork_rng(devices=[]):  # dropout has no generator of its own
+            torch.manual_seed(seed * 1_000_003 + self.step)
+            value = loss(self.model.train(), *batch)
+        self.optimizer.zero_grad()
         value.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        decay = min(AVERAGE_DECAY, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
-            decay = min(AVERAGING, (step + 1) / (step + 10))
-            for old, new in zip(average.parameters(), model.parameters(), strict=True):
-                old.lerp_(new, 1 - decay)
-        mean = value.item() if mean is None else 0.98 * mean + 0.02 * value.item()
-        step, spent = step + 1, spent + time.process_time() - began
-        if step % 50 == 0:
-            print(f"step {step} minutes {spent / 60:.1f} loss {mean:.4f}", flush=True)
-        if time.monotonic() - saved > args.checkpoint_minutes * 60:
-            _save(state_path, model, average, optimiser, step, spent)
-            export(average, Path(args.out))
-            saved = time.monotonic()
-    _save(state_path, model, average, optimiser, step, spent)
-    export(average, Path(args.out))
-    return average
+            pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+            for average, parameter in pairs:
+                average.lerp_(parameter, 1 - decay)
+        self.step += 1
+        return value.item()
+
+
+def train(corpus: Corpus, args: argparse.Namespace, state_path: Path) -> Audio2Pose:
+    """Train for --minutes or --steps, resumed from `state_path`; returns the averaged model."""
+    peak = INIT_LEARNING_RATE if args.init else LEARNING_RATE
+    training = Training(initial_model(args), peak)
+    if state_path.exists():
+        training.resume(state_path)
+        minutes = training.spent / 60
+        print(f"resumed at step {training.step}, {minutes:.1f} min", flush=True)
+    banks = [mel_bank(warp=warp) for warp in WARPS]
+    last_save = time.monotonic()
+    mean = None
+    while (share := training.share(args)) < 1:
+        start = time.process_time()  # a busy machine trains longer, not less
+        # a resumed run sees an unbroken run's batches
+        rng = np.random.default_rng((args.seed, training.step))
+        value = training.update(make_batch(corpus, rng, banks), share, args.seed)
+        mean = value if mean is None else 0.98 * mean + 0.02 * value
+        training.spent += time.process_time() - start
+        if training.step % LOG_STEPS == 0:
+            minutes = training.spent / 60
+            print(f"step {training.step} minutes {minutes:.1f} loss {mean:.4f}", flush=True)
+        if time.monotonic() - last_save > args.checkpoint_minutes * 60:
+            training.save(state_path)
+            export(training.average, Path(args.out))
+            last_save = time.monotonic()
+    training.save(state_path)
+    export(training.average, Path(args.out))
+    return training.average
 
 
 def state_name(args: argparse.Namespace) -> str:
-    """The file that a stopped run goes on from; runs from other weights have other files."""
+    """Name the file that a stopped run goes on from; runs from other weights have other files."""
     if args.init is None:
         return f"train-{args.seed}-{args.channels}.pt"
-    return f"train-{args.seed}-{zlib.crc32((args.init / WEIGHTS).read_bytes()):08x}.pt"
+    checksum = zlib.crc32((args.init / WEIGHTS).read_bytes())
+    return f"train-{args.seed}-{checksum:08x}.pt"
 
 
-def _save(
-    path: Path,
-    model: Audio2Pose,
-    average: Audio2Pose,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    spent: float,
-) -> None:
-    """Writes everything that a resumed run needs; a broken write leaves the old file."""
-    state = {
-        "model": model.state_dict(),
-        "average": average.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    part = path.with_suffix(".part")
-    torch.save({**state, "step": step, "spent": spent}, part)
-    os.replace(part, path)
+@dataclass
+class _VoiceFigures:
+    """What was measured on one held-out voice."""
+
+    correlations: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    closed: list[bool] = field(default_factory=list)  # per p, b, m
+    falsely_closed: list[bool] = field(default_factory=list)  # per open vowel
+
+    def means(self) -> dict[str, float]:
+        """Return the means by the names of the report."""
+        columns = {
+            "r": self.correlations,
+            "accuracy": self.accuracies,
+            "closed": self.closed,
+            "false": self.falsely_closed,
+        }
+        means = {name: round(float(np.mean(values)), 4) for name, values in columns.items()}
+        return {**means, "closures": len(self.closed)}
 
 
 @torch.no_grad()
 def held_out_report(model: Audio2Pose, corpus: Corpus) -> dict[str, dict[str, float]]:
-    """Per held-out voice: correlation of the gap, viseme accuracy, share of p b m that close, false closures.
+    """Measure the gap's correlation, viseme accuracy and closures of every held-out voice.
 
-    A closure counts when the smallest gap inside the phone is under 25 % of the utterance's 90th percentile.
+    A closure counts when the smallest gap inside the phone is under 25 % of the utterance's 90th
+    percentile.
     """
     model.eval()
-    bank, found = mel_bank(), {}
-    for item in corpus.held_out:
-        mel = normalize(log_mel(torch.from_numpy(corpus.sound(item))[None], bank))
-        params, logits, _ = (y[0].numpy() for y in model(mel))
-        n = min(params.shape[1], (len(item[2]) + 1) // 2)
-        gap, truth = params[GAP, :n], item[2][::2][:n, GAP].astype(np.float32)
-        row = found.setdefault(
-            item[4]["voice"], {"r": [], "accuracy": [], "closed": [], "false": []}
-        )
-        row["r"].append(np.corrcoef(gap, truth)[0, 1])
-        row["accuracy"].append((logits.argmax(0)[:n] == item[3][::2][:n]).mean())
-        level = np.percentile(gap, 90)
-        for name, start, end in item[4]["phones"]:
-            a, b = int(start * 50), int(math.ceil(end * 50)) + 1
-            if name in ("p", "b", "m"):
-                row["closed"].append(gap[a:b].min() < 0.25 * level)
-            elif name in ("aa", "ae", "ah", "eh", "iy", "ey", "ay"):
-                row["false"].append(gap[(a + b) // 2] < 0.25 * level)
-    return {
-        voice: {k: round(float(np.mean(x)), 4) for k, x in row.items()}
-        | {"closures": len(row["closed"])}
-        for voice, row in found.items()
-    }
+    bank = mel_bank()
+    figures: dict[str, _VoiceFigures] = {}
+    for utterance in corpus.held_out:
+        samples = torch.from_numpy(corpus.sound(utterance))
+        mel = normalize(log_mel(samples[None], bank))
+        params, logits, _ = model(mel)
+        params = params[0].numpy()
+        classes = logits[0].numpy().argmax(0)
+        count = min(params.shape[1], (len(utterance.params) + 1) // 2)
+        gap = params[GAP, :count]
+        true_gap = utterance.params[::2][:count, GAP].astype(np.float32)
+        true_classes = utterance.classes[::2][:count]
+        voice = figures.setdefault(utterance.voice, _VoiceFigures())
+        voice.correlations.append(np.corrcoef(gap, true_gap)[0, 1])
+        voice.accuracies.append((classes[:count] == true_classes).mean())
+        _count_closures(voice, gap, utterance.phones)
+    return {name: voice.means() for name, voice in figures.items()}
 
 
-def main(argv: list[str]) -> int:
-    """Makes the corpus if it is not there, trains, writes the checkpoint, prints the held-out figures."""
+def _count_closures(voice: _VoiceFigures, gap: np.ndarray, phones: Phones) -> None:
+    """Add the true and the false closures of a gap (T,) at 50 Hz."""
+    closed_gap = CLOSED_GAP * np.percentile(gap, 90)
+    for name, start, end in phones:
+        first = int(start * 50)
+        last = int(math.ceil(end * 50)) + 1
+        if name in CLOSED_PHONES:
+            voice.closed.append(gap[first:last].min() < closed_gap)
+        elif name in OPEN_PHONES:
+            voice.falsely_closed.append(gap[(first + last) // 2] < closed_gap)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Build the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline train audio2pose", description=__doc__
     )
-    parser.add_argument("--out", required=True, help="folder for config.json and the weights")
-    parser.add_argument("--minutes", type=float, default=35, help="processor time to train for")
-    parser.add_argument(
-        "--steps", type=int, default=0, help="train this many steps instead (repeatable to the bit)"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--channels", type=int, default=160)
-    parser.add_argument("--init", type=Path, help="begin with the weights of this exported folder")
-    parser.add_argument(
-        "--corpus", type=Path, help="folder of the corpus (default: in the user's cache)"
-    )
-    parser.add_argument("--corpus-scale", type=float, default=1.0, help="1 = about 6 h of speech")
-    parser.add_argument("--checkpoint-minutes", type=float, default=3.0)
+    add = parser.add_argument
+    add("--out", required=True, help="folder for config.json and the weights")
+    add("--minutes", type=float, default=35, help="processor time to train for")
+    steps_help = "train this many steps instead (repeatable to the bit)"
+    add("--steps", type=int, default=0, help=steps_help)
+    add("--seed", type=int, default=0)
+    add("--channels", type=int, default=160)
+    add("--init", type=Path, help="begin with the weights of this exported folder")
+    add("--corpus", type=Path, help="folder of the corpus (default: in the user's cache)")
+    add("--corpus-scale", type=float, default=1.0, help="1 = about 6 h of speech")
+    add("--checkpoint-minutes", type=float, default=3.0)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the corpus if it is missing, train, write the weights, print the held-out figures."""
+    parser = _parser()
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if args.init is not None and not (args.init / WEIGHTS).is_file():
         parser.error(
-            f"--init {args.init} holds no {WEIGHTS}; name a folder such as checkpoints/mini/audio2pose"
+            f"--init {args.init} holds no {WEIGHTS}; "
+            "name a folder such as checkpoints/mini/audio2pose"
         )
     torch.set_num_threads(1)
     cache = Path(os.environ.get("APV_CACHE") or user_cache_dir("apv-studio"))
@@ -328,9 +435,8 @@ def main(argv: list[str]) -> int:
     if not (folder / "utterances.json").exists():
         engines.make_corpus(folder, args.seed, args.corpus_scale)
     corpus = Corpus(folder)
-    print(
-        f"{len(corpus.train)} utterances to train on, {len(corpus.held_out)} held out", flush=True
-    )
+    trained = len(corpus.train)
+    print(f"{trained} utterances to train on, {len(corpus.held_out)} held out", flush=True)
     model = train(corpus, args, folder / state_name(args))
     print(json.dumps(held_out_report(model, corpus), indent=1))
     return 0

@@ -1,6 +1,7 @@
 """The shipped Audio2Pose network, its training rules, and the training loop in small."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pipeline.evaluation.metrics.correlation import correlation
 from pipeline.models import audio2pose as net
 from pipeline.motion import face_animation
 from pipeline.training import train_audio2pose
-from pipeline.training.data.speech import augment, engines, singing, visemes
+from pipeline.training.data.speech import augment, engines, espeak_library, singing, visemes
 from pipeline.values import Audio
 
 SAMPLE_RATE = 16000
@@ -241,18 +242,23 @@ def test_the_closure_of_a_voiceless_stop_is_moved_back_from_its_burst() -> None:
     samples[int(0.45 * SAMPLE_RATE) : int(0.5 * SAMPLE_RATE)] = (
         0  # the closure before a burst at 0.5 s
     )
-    timed = [("aa", 0.2, 0.5, False), ("p", 0.5, 0.6, True), ("aa", 0.6, 0.9, False)]
-    moved = engines.closures_moved(samples, timed)
+    timed = [
+        espeak_library.TimedPhone("aa", 0.2, 0.5, False),
+        espeak_library.TimedPhone("p", 0.5, 0.6, True),
+        espeak_library.TimedPhone("aa", 0.6, 0.9, False),
+    ]
+    moved = espeak_library.move_closures(samples, timed)
     assert moved[0][2] == moved[1][1] == pytest.approx(0.45, abs=0.011)
     assert moved[1][2] == 0.6
-    voiced = engines.closures_moved(samples, [(n, a, b, False) for n, a, b, _ in timed])
+    without_bursts = [replace(phone, is_burst=False) for phone in timed]
+    voiced = espeak_library.move_closures(samples, without_bursts)
     assert voiced[1][1] == 0.5
 
 
 def test_espeak_symbols_become_known_phones() -> None:
-    assert engines._phones_of("ˈaɪ") == ["ay"] and engines._phones_of("tʃ") == ["ch"]
-    assert engines._phones_of("ɔːɹ") == ["ao", "r"] and engines._phones_of("☃") is None
-    assert set(engines._IPA.values()) <= visemes.PHONES
+    assert espeak_library._arpabet("ˈaɪ") == ["ay"] and espeak_library._arpabet("tʃ") == ["ch"]
+    assert espeak_library._arpabet("ɔːɹ") == ["ao", "r"] and espeak_library._arpabet("☃") is None
+    assert set(espeak_library._ARPABET.values()) <= visemes.PHONES
 
 
 def test_every_sound_of_english_comes_up(engine) -> None:
@@ -293,8 +299,10 @@ def test_held_vowels_stretch_sound_and_labels_alike() -> None:
     params = np.repeat((classes != 5)[:, None].astype(np.float32), 10, 1)
     longest = 0
     for seed in range(12):
-        out, moved, kind = singing.held(sound, params, classes, np.random.default_rng(seed), 301)
-        again = singing.held(sound, params, classes, np.random.default_rng(seed), 301)
+        out, moved, kind = singing.hold_vowels(
+            sound, params, classes, np.random.default_rng(seed), 301
+        )
+        again = singing.hold_vowels(sound, params, classes, np.random.default_rng(seed), 301)
         assert all(np.array_equal(a, b) for a, b in zip((out, moved, kind), again, strict=True))
         assert out.shape == (301 * 160,) and moved.shape == (301, 10) and kind.shape == (301,)
         assert (np.abs(moved[:, 0] - (kind != 5)) > 0.51).sum() == 0

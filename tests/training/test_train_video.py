@@ -8,8 +8,15 @@ import torch
 
 from pipeline.models.denoiser import controlled, prepare_scheduler
 from pipeline.models.haar import CHANNELS, HaarLatent
-from pipeline.training import denoising_step, losses, mini_model, run_state, train_video
-from pipeline.training.data import batches
+from pipeline.training import (
+    denoising_step,
+    losses,
+    mini_model,
+    run_state,
+    train_video,
+    video_steps,
+)
+from pipeline.training.data import batches, filling, filming
 from pipeline.training.data import clips as pool
 
 
@@ -56,8 +63,8 @@ def new_run(folder, seed: int = 0) -> run_state.Run:
 
 @pytest.mark.slow
 def test_drawn_clips_are_seeded_and_their_warp_is_near_the_truth():
-    one = pool.draw_clips(torch.Generator().manual_seed(5), 1, (128, 128), frames=2)
-    two = pool.draw_clips(torch.Generator().manual_seed(5), 1, (128, 128), frames=2)
+    one = filming.draw_clips(torch.Generator().manual_seed(5), 1, (128, 128), frames=2)
+    two = filming.draw_clips(torch.Generator().manual_seed(5), 1, (128, 128), frames=2)
     assert torch.equal(one.warped, two.warped)
     assert one.truth.shape == (1, 2, 3, 128, 128)
     error = (one.warped.float() - one.truth.float()).abs()
@@ -79,18 +86,18 @@ def test_the_pool_is_filled_beside_old_shards_and_resumed(tmp_path, monkeypatch)
     folder = tmp_path / "pool"
     folder.mkdir()
     np.savez(folder / "0-00000.npz", reference=np.zeros(3))  # what an older release left
-    monkeypatch.setattr(pool, "CLIPS", 1)
-    monkeypatch.setattr(pool, "SIZES", ((64, 64),) * 4)
+    monkeypatch.setattr(filling, "CLIPS_PER_SHARD", 1)
+    monkeypatch.setattr(filling, "SIZES", ((64, 64),) * 4)
     assert pool.shards(folder) == []
-    monkeypatch.setattr(pool.os, "nice", lambda step: 0)
+    monkeypatch.setattr(filling.os, "nice", lambda step: 0)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
-    pool.fill(str(folder), 0, 2, scale=0.01)
+    filling.fill(str(folder), 0, 2, scale=0.01)
     first, second = pool.shards(folder)
     clips = pool.Clips.load(first)
     assert clips.audio.abs().max() > 0.1 and clips.audio.shape == (1, pool.FRAMES, *pool.TOKENS)
     written = second.stat().st_mtime_ns
     first.unlink()
-    pool.fill(str(folder), 0, 2, scale=0.01)
+    filling.fill(str(folder), 0, 2, scale=0.01)
     assert torch.equal(pool.Clips.load(first).warped, clips.warped)
     assert second.stat().st_mtime_ns == written
     assert len(batches.Pool(folder, torch.Generator().manual_seed(0)).draw(2)) == 2
@@ -284,18 +291,18 @@ def test_mouth_steps_draw_withheld_clips_and_all_their_crops_hold_the_mouth(fold
     clips.face[:, :, 48:, :2] = torch.tensor([0.75, 0.25])
     clips.save(folder / "pool" / "0.npz")
     (folder / "pool" / "1.npz").unlink()
-    recipe = train_video.Recipe(mouth_share=1.0)
-    side, count, frames = train_video._shape(recipe, 0.0, torch.Generator().manual_seed(0))
-    assert (side, count) == train_video.MOUTHS and frames == 1
-    assert train_video._shape(recipe, 0.95, torch.Generator())[0] is None
+    recipe = video_steps.Recipe(mouth_share=1.0)
+    shape = video_steps.draw_shape(recipe, 0.0, torch.Generator().manual_seed(0))
+    assert shape == video_steps.MOUTH_CROPS and shape.frames == 1
+    assert video_steps.draw_shape(recipe, 0.95, torch.Generator()).side is None
     drawn = batches.Pool(folder / "pool", torch.Generator().manual_seed(1)).draw(
-        30, train_video.ALL_WITHHELD
+        30, video_steps.ALL_WITHHELD
     )
     assert drawn.lips.sum() <= 2
     batch = batches.plain(
         denoising_step.pick_frames(drawn, torch.ones(30), torch.Generator().manual_seed(0))
     )
-    corners = denoising_step.choose_corners(batch, side, torch.Generator().manual_seed(0))
+    corners = denoising_step.choose_corners(batch, shape.side, torch.Generator().manual_seed(0))
     held = [row <= 8 <= row + 8 and column <= 24 <= column + 8 for row, column in corners]
     assert all(h for h, lips in zip(held, batch.lips, strict=True) if not lips)
 
@@ -336,7 +343,7 @@ def test_weights_of_version_one_are_taken_on_and_hear_nothing_at_first(tmp_path)
     (tmp_path / "vae").mkdir()
     old.vae.save_pretrained(tmp_path / "vae")
     assert not (tmp_path / "old" / "interaction").exists()
-    new = train_video.networks(tmp_path, 0, tmp_path / "old", tmp_path / "nowhere")
+    new = train_video.load_networks(tmp_path, 0, tmp_path / "old", tmp_path / "nowhere")
     assert new.interaction is not None and new.interaction.idle
     batch = batches.plain(tiny_clips())
     again = mini_model.load(tmp_path / "old")
@@ -376,7 +383,7 @@ def test_training_lowers_the_loss_and_resumes_to_the_same_weights(folder, monkey
     def steps(run: run_state.Run, count: int) -> list[float]:
         values = []
         for _ in range(count):
-            generator = batches.rng_of(0, run.step)
+            generator = batches.step_generator(0, run.step)
             loss, still = denoising_step.compute_loss(run.mini, batches.plain(clips), 8, generator)
             run.update(loss, 0.0)
             values.append(float(loss.detach() / still))

@@ -29,7 +29,7 @@ from pipeline.evaluation.mini.measure import Measure, prior_correlation
 from pipeline.evaluation.mini.table import table_rows
 from pipeline.evaluation.report import DEFINITIONS, Report, Row
 from pipeline.models import sync_mini
-from pipeline.training.data import clips, held_out, talks
+from pipeline.training.data import filming, held_out, talks
 from pipeline.values import InputError
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def _cases(scale: Scale) -> list[Case]:
 def _inexact_figures(measure: Measure, scale: Scale) -> list[Figures]:
     """Measure the picture rows on talks whose points are as inexact as a detector's."""
     inexact = held_out.held_talks(
-        scale.inexact, INEXACT_SECONDS, jitter=clips.JITTER, every=INEXACT_FRAME_STEP
+        scale.inexact, INEXACT_SECONDS, jitter=filming.JITTER_PX, every=INEXACT_FRAME_STEP
     )
     return [measure.picture_figures(make_case(talk, talk)) for talk in inexact]
 

@@ -19,6 +19,7 @@ TRAINERS = {
     "video": "train_video",
     "release": "release",
     "sync": "train_sync",
+    "mouth-reader": "train_mouth_reader",
 }
 
 

@@ -69,7 +69,7 @@ recorded, photographed or downloaded. The people do not exist.
 | files | what | source | licence |
 |---|---|---|---|
 | `reference/half_jacket.png`, `half_beard.png`, `half_glasses.png`, `three_quarter.png`, `full_skirt.png`, \
-`full_trousers.png` | drawn presenters, 512x768 | `pipeline/training/data/presenters` of this \
+`full_trousers.png` | drawn presenters, 512x768 | `pipeline/training/data/presenters/` of this \
 repository, seeds in `pipeline/training/data/examples.py` | Apache-2.0, as this repository |
 | `driving/beats.mp4`, `sway.mp4`, `steps.mp4`, `seated.mp4` and the `.npz` beside each | drawn presenters \
 in motion, 384x576, 25 fps; exact key points of the drawing, not detected | picture, motion and key points: \

@@ -1,8 +1,8 @@
-"""The speech that drawn presenters say: synthetic utterances with mouth, accents, loudness and audio tokens.
+"""The speech that drawn presenters say: utterances with mouth, accents, loudness and audio tokens.
 
-A bank is made once per run folder (a minute) and kept as one `.npz`. Training voices and texts never occur in
-the held-out bank, which needs no more than espeak-ng. Everything that a drawn body does with the speech is
-laid down here as curves over time; `acting` turns them into motion.
+A bank is made once per run folder (a minute) and kept as one `.npz`. Training voices and texts
+never occur in the held-out bank, which needs no more than espeak-ng. What a drawn body does with
+the speech is laid down here as curves over time; `acting` turns them into motion.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,154 +34,189 @@ from pipeline.training.data.speech.sentences import pseudo_words, sentence, sing
 from pipeline.training.data.speech.visemes import LABEL_RATE, PHONES, Phones, labels
 from pipeline.values import Audio, InputError
 
-FORMAT = 2  # of the bank: another number is made anew
+BANK_FORMAT = 2  # a bank of another format is made anew
 AUDIO2POSE = ROOT / "checkpoints" / "mini" / "audio2pose"
-ESPEAK, FLITE = (
-    360,
-    {"slt": 50, "awb": 50, "kal16": 30},
-)  # utterances to train on; flite where it is installed
+ESPEAK_UTTERANCES = 360  # to train on
+FLITE_UTTERANCES = {"slt": 50, "awb": 50, "kal16": 30}  # to train on, where flite is installed
 HELD = 48  # held-out utterances, espeak-ng alone, so that every machine can make them
 HELD_SEED = 4_242
-HELD_VOICES = (
-    "m5",
-    "Lee",
-    "steph2",
-    "max",
-    "john",
-    "linda",
-)  # f3 and Alicia breathe at random
+HELD_VOICES = ("m5", "Lee", "steph2", "max", "john", "linda")  # f3 and Alicia breathe at random
 HELD_SHARE = 5  # one text in five, by its checksum, is held out
-DEGRADED = 0.5  # share of training utterances that sound like a room, a telephone or a noisy street
+DEGRADED_SHARE = 0.5  # of training utterances sound like a room, a telephone or a noisy street
+SENTENCE_SHARE = 0.8  # of the pieces of text
+PSEUDO_WORD_SHARE = 0.1  # of the pieces of text; the rest are single words
+SECOND_PIECE_CHANCE = 0.75
 NAMES = sorted(PHONES)
-WINDOW = 4  # label frames: loudness is the RMS of 40 ms
-ACCENT_GAP, ACCENT_RISE = (
-    0.44,
-    0.16,
-)  # s between accents; least rise over the second around, of the range
-PHRASE_BEFORE, PHRASE_AFTER = (
-    0.3,
-    0.25,
-)  # s that a gesturing body begins before and ends after the voice
+LOUDNESS_HOPS = 4  # label frames: loudness is the RMS of 40 ms
+ACCENT_GAP_SECONDS = 0.44
+ACCENT_RISE = 0.16  # least rise over the second around, as a share of the loudness range
+ACCENT_LEVEL = 0.35  # least loudness
+# a gesturing body begins before and ends after the voice
+PHRASE_BEFORE_SECONDS = 0.3
+PHRASE_AFTER_SECONDS = 0.25
 CURVES = ("open", "round", "smile", "gap", "loudness", "phrase", "even", "odd", "nod", "brow")
+ARRAYS = ("samples", "curves", "accents", "features")  # fields of `Talk` that a file keeps as such
+_INT16 = 32767
 
 
 @dataclass(frozen=True)
 class Talk:
-    """One utterance: int16 samples at 16 kHz, phones, curves (N, 10) at 100 Hz, accents, features at 50 Hz.
+    """One utterance with everything that presenters take from it."""
 
-    The curves are named in `CURVES`; accents (A, 2) are seconds and strength in [0, 1].
-    """
-
-    samples: np.ndarray
+    samples: np.ndarray  # (n,) int16 at 16 kHz
     phones: Phones
     voice: str
-    curves: np.ndarray
-    accents: np.ndarray
-    features: np.ndarray
+    curves: np.ndarray  # (N, 10) at 100 Hz, see `CURVES`
+    accents: np.ndarray  # (A, 2) seconds and strength in [0, 1]
+    features: np.ndarray  # Audio2Pose's, at 50 Hz
 
     @property
     def seconds(self) -> float:
+        """Length of the sound."""
         return len(self.samples) / engines.SAMPLE_RATE
 
 
 @dataclass(frozen=True)
 class Cues(Rows):
-    """What B bodies take from their speech in T frames: (B, T), but mouth (B, T, 3), audio (B, T, 5, 160)."""
+    """What B bodies take from their speech in T frames, (B, T) unless noted."""
 
-    mouth: Tensor
+    mouth: Tensor  # (B, T, 3) open, round, smile
     gap: Tensor  # label of the lips' opening in [0, 1]
     loudness: Tensor
     phrase: Tensor  # 1 while a phrase is said, 0 in pauses, smooth
-    strokes: (
-        Tensor  # (B, T, 2) lift of the arms around every other accent: up before it, down on it
-    )
+    # (B, T, 2) lift of the arms around every other accent: up before it, down on it
+    strokes: Tensor
     nod: Tensor
     brow: Tensor
-    audio: Tensor
+    audio: Tensor  # (B, T, 5, 160)
 
 
 def loudness(samples: np.ndarray) -> np.ndarray:
-    """(N,) at 100 Hz: clip((RMS - q10) / (q95 - q10), 0, 1) over the whole speech, windows of 40 ms."""
+    """Return (N,) at 100 Hz: clip((RMS - q10) / (q95 - q10), 0, 1), windows of 40 ms."""
     hop = engines.SAMPLE_RATE // LABEL_RATE
-    power = np.pad(samples.astype(np.float64) ** 2, (WINDOW * hop // 2, WINDOW * hop // 2))
+    window = LOUDNESS_HOPS * hop
+    power = np.pad(samples.astype(np.float64) ** 2, (window // 2, window // 2))
     total = np.concatenate([[0.0], np.cumsum(power)])
     start = np.arange(len(samples) // hop) * hop
-    rms = np.sqrt((total[start + WINDOW * hop] - total[start]).clip(0) / (WINDOW * hop))
+    energy = (total[start + window] - total[start]).clip(0)
+    rms = np.sqrt(energy / window)
     low, high = np.quantile(rms, (0.10, 0.95))
     return ((rms - low) / max(high - low, 1e-6)).clip(0, 1)
 
 
 def accents(level: np.ndarray) -> np.ndarray:
-    """(A, 2) seconds and strength of the stressed syllables: peaks of a loudness curve (N,) at 100 Hz."""
+    """Return (A, 2) seconds and strength of the peaks of a loudness curve (N,) at 100 Hz."""
     smooth = gaussian_filter1d(level, 0.05 * LABEL_RATE)
     around = gaussian_filter1d(level, 0.5 * LABEL_RATE)
-    peak = smooth == maximum_filter1d(smooth, 2 * int(ACCENT_GAP * LABEL_RATE / 2) + 1)
+    half_gap = int(ACCENT_GAP_SECONDS * LABEL_RATE / 2)
+    is_peak = smooth == maximum_filter1d(smooth, 2 * half_gap + 1)
     rise = smooth - around
-    rows = np.flatnonzero(peak & (rise > ACCENT_RISE) & (smooth > 0.35))
-    return np.stack([rows / LABEL_RATE, (0.35 + 1.5 * rise[rows]).clip(0, 1)], 1)
+    rows = np.flatnonzero(is_peak & (rise > ACCENT_RISE) & (smooth > ACCENT_LEVEL))
+    strength = (0.35 + 1.5 * rise[rows]).clip(0, 1)
+    return np.stack([rows / LABEL_RATE, strength], 1)
 
 
 def gestures(stresses: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """(N, 5) curves phrase, even, odd, nod, brow of a body that speaks with these accents (A, 2)."""
+    """Return (N, 5) curves phrase, even, odd, nod, brow of a body that speaks.
+
+    `stresses` (A, 2) are the accents, `level` (N,) is the loudness at 100 Hz.
+    """
     time = np.arange(len(level)) / LABEL_RATE
-    before, after = int(PHRASE_BEFORE * LABEL_RATE), int(PHRASE_AFTER * LABEL_RATE)
-    voiced = np.pad((gaussian_filter1d(level, 3) > 0.12).astype(float), (after, before))
-    phrase = np.lib.stride_tricks.sliding_window_view(voiced, before + after + 1).max(1)
-    out = np.zeros((len(level), 5))
-    out[:, 0] = gaussian_filter1d(phrase, 0.12 * LABEL_RATE)
+    curves = np.zeros((len(level), 5))
+    curves[:, 0] = _phrases(level)
     for number, (moment, strength) in enumerate(stresses):
-        u = time - moment
-        stroke = np.exp(-(((u + 0.20) / 0.10) ** 2)) - 0.6 * np.exp(-(((u - 0.06) / 0.09) ** 2))
-        out[:, 1 + number % 2] += strength * stroke
-        dip = np.exp(-(((u - 0.05) / 0.11) ** 2)) - 0.4 * np.exp(-(((u + 0.17) / 0.10) ** 2))
-        out[:, 3] += strength * dip
-        out[:, 4] += strength * np.exp(-(((u + 0.02) / 0.16) ** 2))
-    return out
+        since = time - moment
+        stroke = _bump(since, -0.20, 0.10) - 0.6 * _bump(since, 0.06, 0.09)
+        curves[:, 1 + number % 2] += strength * stroke
+        nod = _bump(since, 0.05, 0.11) - 0.4 * _bump(since, -0.17, 0.10)
+        curves[:, 3] += strength * nod
+        curves[:, 4] += strength * _bump(since, -0.02, 0.16)
+    return curves
 
 
-def talk(said: engines.Utterance, network: Audio2Pose, heard: np.ndarray) -> Talk:
-    """The utterance with everything that presenters take from it; `heard` are the samples as recorded."""
-    parameters, _ = labels(said.phones, len(said.samples) / engines.SAMPLE_RATE)
-    level = loudness(heard)
+def _phrases(level: np.ndarray) -> np.ndarray:
+    """Return (N,) smooth 1 while a phrase is said."""
+    before = int(PHRASE_BEFORE_SECONDS * LABEL_RATE)
+    after = int(PHRASE_AFTER_SECONDS * LABEL_RATE)
+    is_voiced = gaussian_filter1d(level, 3) > 0.12
+    padded = np.pad(is_voiced.astype(float), (after, before))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1)
+    return gaussian_filter1d(windows.max(1), 0.12 * LABEL_RATE)
+
+
+def _bump(seconds: np.ndarray, middle: float, width: float) -> np.ndarray:
+    """Return a Gaussian of height 1."""
+    return np.exp(-(((seconds - middle) / width) ** 2))
+
+
+def make_talk(utterance: engines.Utterance, network: Audio2Pose, recording: np.ndarray) -> Talk:
+    """Compute curves, accents and features of an utterance.
+
+    `recording` holds its samples as recorded. Gestures follow the clean sound.
+    """
+    seconds = len(utterance.samples) / engines.SAMPLE_RATE
+    parameters, _ = labels(utterance.phones, seconds)
+    level = loudness(recording)
+    clean_level = loudness(utterance.samples)
     count = min(len(parameters), len(level))
-    parameters, level, clean = parameters[:count], level[:count], loudness(said.samples)[:count]
-    stresses = accents(clean)
+    parameters = parameters[:count]
+    level = level[:count]
+    clean_level = clean_level[:count]
+    stresses = accents(clean_level)
     gap = parameters[:, PARAMETERS.index("gap"), None]
-    curves = np.concatenate([mouth(parameters), gap, level[:, None], gestures(stresses, clean)], 1)
-    features = network.features(Audio(heard.astype(np.float32), engines.SAMPLE_RATE)).astype(
-        np.float16
+    columns = [mouth(parameters), gap, level[:, None], gestures(stresses, clean_level)]
+    curves = np.concatenate(columns, 1)
+    audio = Audio(recording.astype(np.float32), engines.SAMPLE_RATE)
+    samples = (recording.clip(-1, 1) * _INT16).round()
+    return Talk(
+        samples=samples.astype(np.int16),
+        phones=utterance.phones,
+        voice=utterance.voice,
+        curves=curves.astype(np.float32),
+        accents=stresses,
+        features=network.features(audio).astype(np.float16),
     )
-    pcm = (heard.clip(-1, 1) * 32767).round().astype(np.int16)
-    return Talk(pcm, said.phones, said.voice, curves.astype(np.float32), stresses, features)
 
 
 # ---- the bank
 
 
-def _pieces(held: bool) -> Callable[[np.random.Generator], list[str]]:
-    """Makes one or two texts (sentences, made-up or single words) that only this side of the split says."""
-
-    def one(rng: np.random.Generator) -> str:
-        while True:
-            kind = rng.random()
-            text = (sentence if kind < 0.8 else pseudo_words if kind < 0.9 else single_words)(rng)
-            if (zlib.crc32(text.encode()) % HELD_SHARE == 0) == held:
-                return text
-
-    return lambda rng: [one(rng) for _ in range(1 + (rng.random() < 0.75))]
+def _draw_pieces(rng: np.random.Generator, held_out: bool) -> list[str]:
+    """Draw one or two texts that only this side of the split says."""
+    count = 1 + (rng.random() < SECOND_PIECE_CHANCE)
+    return [_draw_piece(rng, held_out) for _ in range(count)]
 
 
-def _texts(held: bool) -> engines.Writer:
-    return lambda rng: " ".join(_pieces(held)(rng))
+def _draw_piece(rng: np.random.Generator, held_out: bool) -> str:
+    """Draw a sentence, made-up words or single words until this side of the split has it."""
+    while True:
+        kind = rng.random()
+        if kind < SENTENCE_SHARE:
+            text = sentence(rng)
+        elif kind < SENTENCE_SHARE + PSEUDO_WORD_SHARE:
+            text = pseudo_words(rng)
+        else:
+            text = single_words(rng)
+        if (zlib.crc32(text.encode()) % HELD_SHARE == 0) == held_out:
+            return text
 
 
-def _said(seed: int, scale: float) -> Iterator[engines.Utterance]:
-    """Utterances to train on, of every engine found here but festival."""
+def _training_text(rng: np.random.Generator) -> str:
+    return " ".join(_draw_pieces(rng, held_out=False))
+
+
+def _held_out_text(rng: np.random.Generator) -> str:
+    return " ".join(_draw_pieces(rng, held_out=True))
+
+
+def _training_utterances(seed: int, scale: float) -> Iterator[engines.Utterance]:
+    """Say texts with every engine that is installed here, but festival."""
     rng = np.random.default_rng((seed, 7))
-    yield from engines.espeak(max(2, int(ESPEAK * scale)), False, rng, _texts(False))
+    count = max(2, int(ESPEAK_UTTERANCES * scale))
+    yield from engines.espeak(count, False, rng, _training_text)
     if shutil.which("flite"):
-        for voice, count in FLITE.items():
-            yield from engines.flite(voice, max(1, int(count * scale)), rng, _texts(False))
+        for voice, count in FLITE_UTTERANCES.items():
+            yield from engines.flite(voice, max(1, int(count * scale)), rng, _training_text)
 
 
 class Bank:
@@ -198,107 +233,131 @@ class Bank:
         return len(self.talks)
 
     def seconds(self, rows: Tensor) -> Tensor:
-        """(B,) lengths of the talks `rows` (B,)."""
-        return torch.tensor([self.talks[k].seconds for k in rows.tolist()])
+        """Return (B,) the lengths of the talks `rows` (B,)."""
+        return torch.tensor([self.talks[row].seconds for row in rows.tolist()])
 
     def cues(self, rows: Tensor, times: Tensor) -> Cues:
-        """The cues of the talks `rows` (B,) at `times` (B, T) seconds, linear between curve samples."""
-        curves, audio = [], []
+        """Read the talks `rows` (B,) at `times` (B, T) seconds, linear between curve samples."""
+        curves = []
+        audio = []
         for row, moments in zip(rows.tolist(), times.double().numpy(), strict=True):
-            said = self.talks[row]
-            place = (moments * LABEL_RATE).clip(0, len(said.curves) - 1)
-            low = np.minimum(place.astype(int), len(said.curves) - 2)
+            talk = self.talks[row]
+            last = len(talk.curves) - 1
+            place = (moments * LABEL_RATE).clip(0, last)
+            low = np.minimum(place.astype(int), last - 1)
             share = (place - low)[:, None]
-            curves.append(said.curves[low] * (1 - share) + said.curves[low + 1] * share)
-            audio.append(tokens_at(said.features, moments))
+            curves.append(talk.curves[low] * (1 - share) + talk.curves[low + 1] * share)
+            audio.append(tokens_at(talk.features, moments))
         values = torch.from_numpy(np.stack(curves)).float()
-        sound = torch.from_numpy(np.stack(audio)).half()
+        gap, level, phrase, even, odd, nod, brow = values[..., 3:].unbind(-1)
         return Cues(
-            values[..., :3],
-            *values[..., 3:6].unbind(-1),
-            values[..., 6:8],
-            *values[..., 8:].unbind(-1),
-            sound,
+            mouth=values[..., :3],
+            gap=gap,
+            loudness=level,
+            phrase=phrase,
+            strokes=torch.stack((even, odd), -1),
+            nod=nod,
+            brow=brow,
+            audio=torch.from_numpy(np.stack(audio)).half(),
         )
 
     def save(self, path: Path) -> None:
-        """Writes one `.npz` through a temporary file."""
-        parts = {
-            k: [getattr(t, k) for t in self.talks]
-            for k in ("samples", "curves", "accents", "features")
-        }
-        arrays = {k: np.concatenate(v) for k, v in parts.items()}
-        arrays |= {f"{k}_ends": np.cumsum([len(a) for a in v]) for k, v in parts.items()}
-        phones = [[(NAMES.index(n), a, b) for n, a, b in t.phones] for t in self.talks]
-        arrays["phones"], arrays["phones_ends"] = (
-            np.concatenate(phones),
-            np.cumsum([len(p) for p in phones]),
-        )
+        """Write one `.npz` through a temporary file.
+
+        Arrays of all talks are joined; `*_ends` tells where each talk's part ends.
+        """
+        arrays = {}
+        for name in ARRAYS:
+            parts = [getattr(talk, name) for talk in self.talks]
+            arrays[name] = np.concatenate(parts)
+            arrays[f"{name}_ends"] = _ends(parts)
+        phones = []
+        for talk in self.talks:
+            phones.append([(NAMES.index(name), start, end) for name, start, end in talk.phones])
+        arrays["phones"] = np.concatenate(phones)
+        arrays["phones_ends"] = _ends(phones)
+        voices = np.array([talk.voice for talk in self.talks])
         draft = path.with_suffix(f".{os.getpid()}.tmp")
         with open(draft, "wb") as file:
-            np.savez(file, format=FORMAT, voices=np.array([t.voice for t in self.talks]), **arrays)
+            np.savez(file, format=BANK_FORMAT, voices=voices, **arrays)
         os.replace(draft, path)
 
     @staticmethod
     def load(path: Path) -> Bank:
+        """Read what `save` wrote."""
+        parts = {}
         with np.load(path, allow_pickle=False) as file:
-            if int(file["format"]) != FORMAT:
+            if int(file["format"]) != BANK_FORMAT:
                 raise InputError(f"{path.name} is a speech bank of another format; delete it")
-            names = ("samples", "phones", "curves", "accents", "features")
-            cut = {k: np.split(file[k], file[f"{k}_ends"][:-1]) for k in names}
+            for name in (*ARRAYS, "phones"):
+                parts[name] = np.split(file[name], file[f"{name}_ends"][:-1])
             voices = file["voices"].tolist()
-        cut["phones"] = [
-            [(NAMES[int(n)], a, b) for n, a, b in rows.tolist()] for rows in cut["phones"]
-        ]
-        columns = (
-            cut["samples"],
-            cut["phones"],
-            voices,
-            cut["curves"],
-            cut["accents"],
-            cut["features"],
-        )
-        return Bank([Talk(*row) for row in zip(*columns, strict=True)])
+        talks = []
+        for number, voice in enumerate(voices):
+            rows = parts["phones"][number].tolist()
+            talk = Talk(
+                samples=parts["samples"][number],
+                phones=[(NAMES[int(name)], start, end) for name, start, end in rows],
+                voice=voice,
+                curves=parts["curves"][number],
+                accents=parts["accents"][number],
+                features=parts["features"][number],
+            )
+            talks.append(talk)
+        return Bank(talks)
 
 
-def make(seed: int, scale: float = 1.0) -> Bank:
-    """The bank to train on, `scale` times the plain size; half of it degraded as recordings are."""
-    rng, network = np.random.default_rng((seed, 8)), Audio2Pose.from_pretrained(AUDIO2POSE)
-    out = []
-    for said in _said(seed, scale):
-        heard = degrade(said.samples, rng, None) if rng.random() < DEGRADED else said.samples
-        out.append(talk(said, network, heard))
-    return Bank(out)
+def _ends(parts: list) -> np.ndarray:
+    return np.cumsum([len(part) for part in parts])
 
 
-def bank(folder: Path, seed: int, scale: float = 1.0) -> Bank:
-    """The training bank of a run, made when `folder` has none."""
-    path = folder / f"talks-{FORMAT}-{seed}.npz"
+def make_bank(seed: int, scale: float = 1.0) -> Bank:
+    """Make the bank to train on, `scale` times the plain size; half of it sounds recorded."""
+    rng = np.random.default_rng((seed, 8))
+    network = Audio2Pose.from_pretrained(AUDIO2POSE)
+    talks = []
+    for utterance in _training_utterances(seed, scale):
+        recording = utterance.samples
+        if rng.random() < DEGRADED_SHARE:
+            recording = degrade(utterance.samples, rng, None)
+        talks.append(make_talk(utterance, network, recording))
+    return Bank(talks)
+
+
+def load_or_make_bank(folder: Path, seed: int, scale: float = 1.0) -> Bank:
+    """Read the training bank of a run; make it first when `folder` has none."""
+    path = folder / f"talks-{BANK_FORMAT}-{seed}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        make(seed, scale).save(path)
+        make_bank(seed, scale).save(path)
     return Bank.load(path)
 
 
 @functools.cache
 def held_out() -> Bank:
-    """Clean speech of voices and texts that no training bank holds; the same at every call.
+    """Return clean speech of voices and texts that no training bank holds; always the same.
 
-    espeak-ng's sound depends on all that the process had it say before, so a new process makes the bank.
+    espeak-ng's sound depends on all that the process had it say before, so a new process makes
+    the bank.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path, root = Path(folder) / "held.npz", str(ROOT)
-        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        path = Path(folder) / "held.npz"
+        paths = [str(ROOT)]
+        if os.environ.get("PYTHONPATH"):
+            paths.append(os.environ["PYTHONPATH"])
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         command = [sys.executable, "-m", "pipeline.training.data.talks", str(path)]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
+        subprocess.run(command, check=True, env=environment)
         return Bank.load(path)
 
 
 def write_held_out(path: Path) -> None:
-    """Writes the held-out bank; what it holds is only repeatable in a new process."""
+    """Write the held-out bank; what it holds is only repeatable in a new process."""
     network = Audio2Pose.from_pretrained(AUDIO2POSE)
-    made = engines.espeak(HELD, True, np.random.default_rng(HELD_SEED), _texts(True), HELD_VOICES)
-    Bank([talk(said, network, said.samples) for said in made]).save(path)
+    rng = np.random.default_rng(HELD_SEED)
+    utterances = engines.espeak(HELD, True, rng, _held_out_text, HELD_VOICES)
+    talks = [make_talk(utterance, network, utterance.samples) for utterance in utterances]
+    Bank(talks).save(path)
 
 
 if __name__ == "__main__":

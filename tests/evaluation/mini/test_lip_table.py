@@ -186,18 +186,18 @@ def test_what_cannot_be_judged_is_refused():
 
 def test_training_learns_the_offset_from_drawn_mouths_alone():
     bank = talks.Bank(talks.held_out().talks[:4])  # which side of the split is no matter here
-    known = train_sync.lessons(bank, 0, 2)
+    known = train_sync.draw_lessons(bank, 0, 2)
     assert (
         4 <= len(known) <= 8
         and known[0].sound.shape[1:] == (40, 20)
         and known[0].mouth.shape[1:] == (5, 2)
     )
-    network = train_sync.trained(known, 0, 40)
+    network = train_sync.fit(known, 0, 40)
     with torch.no_grad():
         one, other = network(known[0].sound, known[0].mouth)
     near, far = (one * other).sum(1).mean(), (one * other.roll(12, 0)).sum(1).mean()
     assert near > far + 0.3
-    again = train_sync.trained(known, 0, 40)
+    again = train_sync.fit(known, 0, 40)
     assert all(
         torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True)
     )

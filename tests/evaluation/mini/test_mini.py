@@ -18,7 +18,7 @@ from pipeline.models import mouth_reader
 from pipeline.studio.cli import main as command
 from pipeline.training import mini_model, train_mouth_reader
 from pipeline.training.data import clips as pool
-from pipeline.training.data import held_out
+from pipeline.training.data import filming, held_out
 from tests.helpers.talks import WORDS, tiny_talk
 from tests.helpers.tiny import tiny_pipeline
 
@@ -136,7 +136,7 @@ def test_crops_follow_the_head_in_place_size_and_turn():
 def test_the_reader_learns_apertures_and_is_deaf_to_light():
     gaps = torch.rand(240, generator=torch.Generator().manual_seed(0))
     pictures, face = faces(gaps, 1)
-    made = train_mouth_reader.fitted(mouth_reader.mouth_crops(pictures, face), gaps, steps=150)
+    made = train_mouth_reader.fit(mouth_reader.mouth_crops(pictures, face), gaps, steps=150)
     assert sum(p.numel() for p in made.parameters()) < 8000
     assert not any(p.requires_grad for p in made.parameters())
     fresh = torch.rand(40, generator=torch.Generator().manual_seed(9))
@@ -146,7 +146,7 @@ def test_the_reader_learns_apertures_and_is_deaf_to_light():
     assert (made.read(0.6 * pictures, face) - seen).abs().max() < 0.02
     frozen, face = faces(torch.full((40,), 0.5), 4)
     assert made.read(frozen, face).std() < 0.5 * seen.std()
-    again = train_mouth_reader.fitted(mouth_reader.mouth_crops(*faces(gaps, 1)), gaps, steps=150)
+    again = train_mouth_reader.fit(mouth_reader.mouth_crops(*faces(gaps, 1)), gaps, steps=150)
     assert torch.equal(again.read(frozen, face), made.read(frozen, face))
 
 
@@ -158,7 +158,7 @@ def test_the_shipped_reader_is_frozen_and_its_absence_has_a_remedy(tmp_path):
 
 
 def test_the_reader_is_trained_and_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(train_mouth_reader.fitted, "__defaults__", (train_mouth_reader.SEED, 3))
+    monkeypatch.setattr(train_mouth_reader.fit, "__defaults__", (train_mouth_reader.SEED, 3))
     path = tmp_path / "reader.safetensors"
     assert train_mouth_reader.main(["--out", str(path), "--people", "2"]) == 0
     generator = torch.Generator().manual_seed(0)
@@ -170,9 +170,9 @@ def test_the_reader_is_trained_and_written(tmp_path, monkeypatch):
 
 def test_lessons_are_of_training_presenters_and_voices(monkeypatch):
     asked = []
-    scenes = pool.draw_scenes
-    monkeypatch.setattr(pool, "draw_scenes", lambda *args: asked.append(args) or scenes(*args))
-    crops, gaps = train_mouth_reader.lessons(2)
+    scenes = filming.draw_scenes
+    monkeypatch.setattr(filming, "draw_scenes", lambda *args: asked.append(args) or scenes(*args))
+    crops, gaps = train_mouth_reader.draw_lessons(2)
     assert crops.shape == (
         2 * train_mouth_reader.FRAMES,
         3,
@@ -181,7 +181,7 @@ def test_lessons_are_of_training_presenters_and_voices(monkeypatch):
     ) and gaps.shape == (8,)
     assert 0 <= gaps.min() < gaps.max() < 0.5 and crops.std() > 0.01
     generator, _, _, _, bank = asked[0]
-    assert generator.initial_seed() < pool.HELD_OUT
+    assert generator.initial_seed() < pool.HELD_OUT_SEED
     assert "espeak:held-out" not in {talk.voice for talk in bank.talks}
 
 

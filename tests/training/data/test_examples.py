@@ -49,7 +49,7 @@ def test_driving_clips_have_one_pose_per_frame_and_show_a_moving_person(name):
         Pose.load(SHIPPED / "driving" / f"{name}.npz"),
         probe(SHIPPED / "driving" / f"{name}.mp4"),
     )
-    assert clip.frames == len(pose) and (clip.height, clip.width) == pose.size == examples.CLIP
+    assert clip.frames == len(pose) and (clip.height, clip.width) == pose.size == examples.CLIP_SIZE
     assert clip.fps == pose.fps == 25 and 4 <= clip.seconds <= 8.5 and clip.has_audio
     assert (pose.face.score.mean(), pose.body.score[:, (0, 1, 2, 5)].min()) == (1.0, 1.0)
     wrists = pose.body.xy[:, (4, 7)] * (384, 576)
@@ -72,7 +72,7 @@ def test_accented_speech_has_pauses_and_louder_words():
 
 
 def test_eased_keys_hit_their_values_and_do_not_overshoot():
-    values = examples.eased(
+    values = examples.interpolate(
         ((0.0, (0.0, 1.0)), (1.0, (2.0, -1.0))), np.array([-1.0, 0.0, 0.5, 1.0, 9.0])
     )
     assert torch.allclose(values, torch.tensor([[0.0, 1], [0, 1], [1, 0], [2, -1], [2, -1]]))

@@ -23,7 +23,7 @@ def test_texts_of_the_two_sides_never_meet():
     for side, pieces in kept.items():
         rng = np.random.default_rng(0)
         for _ in range(60):
-            pieces.update(talks._pieces(side)(rng))
+            pieces.update(talks._draw_pieces(rng, side))
     assert kept[True] and kept[False] and not kept[True] & kept[False]
     assert all(
         (zlib.crc32(p.encode()) % talks.HELD_SHARE == 0) == side
@@ -46,10 +46,10 @@ def test_the_held_out_bank_is_repeatable_and_of_held_out_voices(held):
 
 
 def test_a_training_bank_is_made_once_and_comes_back_from_its_file(tmp_path):
-    made = talks.bank(tmp_path, 3, scale=0.01)
+    made = talks.load_or_make_bank(tmp_path, 3, scale=0.01)
     (path,) = tmp_path.glob("*.npz")
     written = path.stat().st_mtime_ns
-    again = talks.bank(tmp_path, 3, scale=0.01)
+    again = talks.load_or_make_bank(tmp_path, 3, scale=0.01)
     assert path.stat().st_mtime_ns == written and len(again) == len(made) >= 2
     one, two = made.talks[-1], again.talks[-1]
     assert one.phones == two.phones and one.voice == two.voice

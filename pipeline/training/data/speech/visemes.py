@@ -1,15 +1,16 @@
 """Timed phones -> face-parameter curves at 100 Hz: the rule labels that Audio2Pose is trained on.
 
-Every phone pulls each parameter towards a target with a weight; windows are boxes blurred by a Gaussian, and
-the curve is the weighted mean of the targets (dominance functions, Cohen and Massaro 1993). Lip closures of
-p b m and the f v bite are hard: they go on top. The gap column was set against measured lips, not against the
-jaw: a table derived from the jaw keeps t d n s too closed and caps the correlation with real lips at about
-0.6.
+Every phone pulls each parameter towards a target with a weight. Windows are boxes blurred by a
+Gaussian, and the curve is the weighted mean of the targets (dominance functions, Cohen and Massaro
+1993). Lip closures of p b m and the f v bite are hard: they go on top. The gap column was set
+against measured lips, not against the jaw: a table derived from the jaw keeps t d n s too closed
+and caps the correlation with real lips at about 0.6.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from pipeline.motion.face_animation import PARAMETERS
 
 LABEL_RATE = 100
 VISEMES = ("sil", "p", "f", "th", "t", "s", "sh", "k", "r", "w", "u", "o", "a", "e", "i", "l")
-INHALE = 0.32  # s before speech in which lips part; real speakers open to breathe in (+0.10 r on real clips)
+# before speech lips part: real speakers open to breathe in (+0.10 r on real clips)
+INHALE_SECONDS = 0.32
+_LONG_PAUSE_SECONDS = 0.3
 
 # phone: viseme, gap, gap weight, jaw, jaw weight, pucker, funnel, stretch, lowerdown, upperup, lip weight
 _TABLE = """
@@ -51,16 +54,19 @@ f  f  .20 1.3 .12 1   .00 .05 .10 .05 .20 1
 p  p  .02 1   .10 .9  .05 .00 .02 .00 .00 .6
 """
 _SAME = "z:s zh:sh ch:sh jh:sh d:t n:t dx:t dh:th g:k ng:k v:f b:p m:p axr:er el:l en:t em:p hv:hh nx:t pau:sil"
-_SPLIT = {"ay": ("aa", "ih"), "aw": ("aa", "uh"), "oy": ("ao", "ih")}  # halves of 55 and 45 %
+_SPLIT = {"ay": ("aa", "ih"), "aw": ("aa", "uh"), "oy": ("ao", "ih")}
+_FIRST_SHARE = 0.55  # of a diphthong
 
 
 def _rows() -> dict[str, tuple[str, np.ndarray]]:
+    """Read the table: viseme and 9 values of every phone."""
     rows = {}
-    for line in _TABLE.split("\n"):
-        if line:
-            name, viseme, *values = line.split()
-            rows[name] = (viseme, np.array([float(v) for v in values]))
-    rows.update({new: rows[old] for new, old in (pair.split(":") for pair in _SAME.split())})
+    for line in _TABLE.strip().split("\n"):
+        name, viseme, *values = line.split()
+        rows[name] = (viseme, np.array([float(value) for value in values]))
+    for pair in _SAME.split():
+        name, like = pair.split(":")
+        rows[name] = rows[like]
     return rows
 
 
@@ -68,79 +74,119 @@ ROWS = _rows()
 PHONES = frozenset(ROWS) | frozenset(_SPLIT)
 Phones = list[tuple[str, float, float]]  # name, start s, end s
 
-# parameter: blur s, lead s, lag s, column of the target, column of the weight
+
+@dataclass(frozen=True)
+class _Curve:
+    """How one parameter follows the phones."""
+
+    blur_seconds: float
+    lead_seconds: float
+    lag_seconds: float
+    target: int  # column of `_TABLE`
+    weight: int  # column of `_TABLE`
+
+
 _CURVES = {
-    "jaw": (0.034, 0.035, 0.01, 2, 3),
-    "pucker": (0.050, 0.090, 0.02, 4, 9),  # rounding starts early
-    "funnel": (0.050, 0.090, 0.02, 5, 9),
-    "stretch": (0.045, 0.040, 0.02, 6, 9),
-    "lowerdown": (0.040, 0.035, 0.01, 7, 9),
-    "upperup": (0.040, 0.035, 0.01, 8, 9),
-    "gap": (0.034, 0.035, 0.01, 0, 1),
+    "jaw": _Curve(0.034, 0.035, 0.01, 2, 3),
+    "pucker": _Curve(0.050, 0.090, 0.02, 4, 9),  # rounding starts early
+    "funnel": _Curve(0.050, 0.090, 0.02, 5, 9),
+    "stretch": _Curve(0.045, 0.040, 0.02, 6, 9),
+    "lowerdown": _Curve(0.040, 0.035, 0.01, 7, 9),
+    "upperup": _Curve(0.040, 0.035, 0.01, 8, 9),
+    "gap": _Curve(0.034, 0.035, 0.01, 0, 1),
 }
+# shares of the phone for which the closure is held
+_CLOSURES = {"p": 0.8, "b": 0.8, "m": 0.92, "em": 0.92}
+_BITES = {"f": 0.85, "v": 0.85}
+_CLOSURE_RISE_SECONDS = 0.055
+_BITE_RISE_SECONDS = 0.06
+_RELEASE_SECONDS = 0.05
 
 
 def expand(phones: Phones) -> Phones:
-    """The phones with diphthongs split and the inhale before speech cut from every pause over 0.3 s."""
-    out: Phones = []
-    for k, (name, start, end) in enumerate(phones):
+    """Split diphthongs, and cut the inhale before speech from every pause over 0.3 s."""
+    expanded: Phones = []
+    for number, (name, start, end) in enumerate(phones):
+        is_last = number + 1 == len(phones)
         if name in _SPLIT:
-            middle = start + 0.55 * (end - start)
-            out += [(_SPLIT[name][0], start, middle), (_SPLIT[name][1], middle, end)]
-        elif ROWS[name][0] == "sil" and end - start > 0.3 and k + 1 < len(phones):
-            cut = max(start, end - INHALE)
-            out += (
-                [("sil", start, cut), ("inh", cut, end)] if cut > start else [("inh", start, end)]
-            )
+            first, second = _SPLIT[name]
+            middle = start + _FIRST_SHARE * (end - start)
+            expanded += [(first, start, middle), (second, middle, end)]
+        elif ROWS[name][0] == "sil" and end - start > _LONG_PAUSE_SECONDS and not is_last:
+            inhale = max(start, end - INHALE_SECONDS)
+            if inhale > start:
+                expanded.append(("sil", start, inhale))
+            expanded.append(("inh", inhale, end))
         else:
-            out.append((name, start, end))
-    return out
+            expanded.append((name, start, end))
+    return expanded
 
 
 def _normal_cdf(x: np.ndarray) -> np.ndarray:
-    """Phi by the logistic approximation (error below 0.01), which keeps scipy out of the inner loop."""
+    """Approximate Phi by the logistic function (error below 0.01), much faster than scipy."""
     return 1 / (1 + np.exp(-np.clip(1.702 * x, -40, 40)))
 
 
-def _hard(phones: Phones, time: np.ndarray, names: dict[str, float], rise: float) -> np.ndarray:
-    """(N,) closure in [0, 1]: rises `rise` s before the phone, held for a share of it, released in 50 ms."""
+def _closure(
+    phones: Phones, time: np.ndarray, held_shares: dict[str, float], rise_seconds: float
+) -> np.ndarray:
+    """Return (N,) the closure in [0, 1] of certain phones.
+
+    Args:
+        phones: timed phones.
+        time: (N,) seconds.
+        held_shares: phones that close, and the share of each for which they hold.
+        rise_seconds: the closure rises over them before the phone; it is released in 50 ms.
+    """
     curve = np.zeros(len(time))
     for name, start, end in phones:
-        if name in names:
-            hold = start + max(0.05, names[name] * (end - start))
-            up = np.clip((time - start + rise) / rise, 0, 1)
-            down = np.clip((hold + 0.05 - time) / 0.05, 0, 1)
-            curve = np.maximum(curve, np.minimum(up, down))
+        if name in held_shares:
+            hold = start + max(0.05, held_shares[name] * (end - start))
+            rise = np.clip((time - start + rise_seconds) / rise_seconds, 0, 1)
+            fall = np.clip((hold + _RELEASE_SECONDS - time) / _RELEASE_SECONDS, 0, 1)
+            curve = np.maximum(curve, np.minimum(rise, fall))
     return 0.5 - 0.5 * np.cos(math.pi * curve)
 
 
 def labels(phones: Phones, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Parameter curves (N, 10) in [0, 1] and viseme classes (N,) int at 100 Hz for a timed phone list."""
+    """Return parameter curves (N, 10) in [0, 1] and viseme classes (N,) at 100 Hz."""
     frames = int(round(seconds * LABEL_RATE))
     time = np.arange(frames) / LABEL_RATE
     parts = expand(phones)
-    table = np.stack([ROWS[name][1] for name, _, _ in parts])
-    starts, ends = (np.array([p[k] for p in parts])[:, None] for k in (1, 2))
-    out = np.zeros((frames, len(PARAMETERS)))
-    for name, (blur, lead, lag, target, weight) in _CURVES.items():
-        window = _normal_cdf((time - starts + lead) / blur) - _normal_cdf(
-            (time - ends - lag) / blur
-        )
-        window = table[:, weight, None] * np.maximum(window, 1e-6)
-        out[:, PARAMETERS.index(name)] = (window * table[:, target, None]).sum(0) / window.sum(0)
-    closed = _hard(parts, time, {"p": 0.8, "b": 0.8, "m": 0.92, "em": 0.92}, 0.055)
-    bite = _hard(parts, time, {"f": 0.85, "v": 0.85}, 0.06)
-    column = {name: k for k, name in enumerate(PARAMETERS)}
-    out[:, column["close"]], out[:, column["bite"]], out[:, column["press"]] = (
-        closed,
-        bite,
-        0.8 * closed,
-    )
-    out[:, column["gap"]] *= (1 - 0.97 * closed) * (1 - 0.7 * bite)
+    column = {name: number for number, name in enumerate(PARAMETERS)}
+    curves = np.zeros((frames, len(PARAMETERS)))
+    for name, curve in _CURVES.items():
+        curves[:, column[name]] = _weighted_target(parts, time, curve)
+    closed = _closure(parts, time, _CLOSURES, _CLOSURE_RISE_SECONDS)
+    bite = _closure(parts, time, _BITES, _BITE_RISE_SECONDS)
+    curves[:, column["close"]] = closed
+    curves[:, column["bite"]] = bite
+    curves[:, column["press"]] = 0.8 * closed
+    curves[:, column["gap"]] *= (1 - 0.97 * closed) * (1 - 0.7 * bite)
     for name in ("lowerdown", "upperup"):
-        out[:, column[name]] *= 1 - closed
+        curves[:, column[name]] *= 1 - closed
+    return curves.astype(np.float32), _classes(parts, frames)
+
+
+def _weighted_target(phones: Phones, time: np.ndarray, curve: _Curve) -> np.ndarray:
+    """Return (N,) the mean of the phones' targets, weighted by their blurred windows."""
+    table = np.stack([ROWS[name][1] for name, _, _ in phones])
+    starts = np.array([start for _, start, _ in phones])[:, None]
+    ends = np.array([end for _, _, end in phones])[:, None]
+    rise = _normal_cdf((time - starts + curve.lead_seconds) / curve.blur_seconds)
+    fall = _normal_cdf((time - ends - curve.lag_seconds) / curve.blur_seconds)
+    window = np.maximum(rise - fall, 1e-6)
+    window = table[:, curve.weight, None] * window
+    targets = window * table[:, curve.target, None]
+    return targets.sum(0) / window.sum(0)
+
+
+def _classes(phones: Phones, frames: int) -> np.ndarray:
+    """Return (N,) the viseme class of every label frame."""
     classes = np.zeros(frames, np.int64)
-    for name, start, end in parts:
-        a, b = (int(np.ceil(t * LABEL_RATE)) for t in (start, end))
-        classes[max(a, 0) : b] = VISEMES.index(ROWS[name][0])
-    return out.astype(np.float32), classes
+    for name, start, end in phones:
+        first = int(np.ceil(start * LABEL_RATE))
+        last = int(np.ceil(end * LABEL_RATE))
+        viseme, _ = ROWS[name]
+        classes[max(first, 0) : last] = VISEMES.index(viseme)
+    return classes
