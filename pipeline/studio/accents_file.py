@@ -28,7 +28,7 @@ def accent_rows(table: np.ndarray) -> tuple[tuple[float, float], ...]:
 
 
 def read_accents(path: str, audio: Audio) -> np.ndarray:
-    """Return seconds and strengths (N,2) of the accents in a file, which have to lie in the speech."""
+    """Return seconds and strengths (N,2) of the accents in a file; all must lie in the speech."""
     try:
         return checked(_read_table(path), audio.seconds + END_SLACK_SECONDS)
     except InputError as error:

@@ -16,7 +16,7 @@ def name_options(sentence: str, names: Mapping[str, str]) -> str:
 
 
 def describe_bug(error: Exception, log: str) -> str:
-    """Return the one sentence about an exception that is our fault; `log` says where the rest is."""
+    """Return the sentence about an exception that is our fault; `log` says where the rest is."""
     first_line = str(error).partition("\n")[0]
     what = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return f"internal error: {what}; please report it with {log}"

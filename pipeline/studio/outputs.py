@@ -33,7 +33,7 @@ FASTEST = "ultrafast"  # the encoder's preset: these videos are looked at once
 def write_skeleton(
     motion: Motion, audio: Audio, size: tuple[int, int], path: str, style: str = "preview"
 ) -> None:
-    """Write the drawn pose with its sound; `pose_files.write_skeleton` keeps the pose beside it, too."""
+    """Write the drawn pose with its sound; `pose_files.write_skeleton` keeps the pose, too."""
     pose_files.draw_video(motion.pose, path, size, style, audio)
 
 
@@ -114,7 +114,10 @@ def people_picture(inputs: Inputs, people: Sequence[Pose], chosen: int) -> np.nd
 
 
 def person_at(people: Sequence[Pose], point: tuple[float, float]) -> int:
-    """Return the number, from 1, of the person at a point (x, y), in fractions of `people_picture`."""
+    """Return the number, from 1, of the person at a point of `people_picture`.
+
+    `point` is (x, y) in fractions of that picture.
+    """
     row = busiest(people)
     frame = [pose[row : row + 1] for pose in people]
     index, _ = retarget.choose(frame, point)
@@ -127,7 +130,7 @@ def person_at(people: Sequence[Pose], point: tuple[float, float]) -> int:
 def write_comparison(
     request: Request, inputs: Inputs, motion: Motion, result: str, path: str
 ) -> Iterator[Progress]:
-    """Write driving video (or reference image) | skeleton | the video at `result`, with the sound."""
+    """Write driving video (or reference image) | skeleton | the video at `result`, with sound."""
     height = min(inputs.size[0], PANEL_ROWS) // 2 * 2
     width = _even(inputs.size[1] * height / inputs.size[0])
     size = (height, width)
@@ -153,7 +156,7 @@ def _frames(path: str) -> Iterator[np.ndarray]:
 def _sources(
     request: Request, inputs: Inputs, frames: int, size: tuple[int, int]
 ) -> Iterator[np.ndarray]:
-    """Yield what drives each frame: the driving video as it was fitted, else the reference image."""
+    """Yield what drives each frame: the driving video as it was fitted, or the reference image."""
     if not isinstance(inputs.driving, DrivingVideo):
         panel = _panel(inputs.picture, size)
         yield from itertools.repeat(panel, frames)

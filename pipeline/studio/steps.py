@@ -1,7 +1,7 @@
 """The steps that the command line and the app both run, so that they cannot differ.
 
-`load` -> `analyse` -> `tune` -> `generate`, or what `outputs` writes. `Request` holds every choice of
-the user. Generators yield `Progress`; closing `generate` keeps the frames that are finished.
+`load` -> `analyse` -> `tune` -> `generate`, or what `outputs` writes. `Request` holds every choice
+of the user. Generators yield `Progress`; closing `generate` keeps the frames that are finished.
 """
 
 from __future__ import annotations
@@ -128,9 +128,10 @@ def generate(
     motion: Motion,
     path: str,
 ) -> Iterator[Progress]:
-    """Render `motion` into the mp4 at `path`; a closed or broken run leaves the finished part with sound.
+    """Render `motion` into the video at `path`.
 
-    render: `AudioPosePipeline.render` of a pipeline, or what calls it elsewhere, as on a ZeroGPU Space.
+    A closed or broken run leaves the finished part with its sound. `render` is the method of a
+    pipeline, or what calls it elsewhere, as on a ZeroGPU Space.
     """
     height, width = inputs.size
     work = render(

@@ -31,7 +31,7 @@ def table_of(prosody: Prosody) -> Table:
 
 @handler("visit")
 def typed(visit: Visit, accents: Table) -> Iterator[Update]:
-    """Note the table; update nothing, and so stop, where it is the last one: Gradio sends it twice."""
+    """Note the table. Update nothing, and so stop, where it came before: Gradio sends it twice."""
     if accents != visit.last_table:
         yield {"visit": replace(visit, last_table=accents)}
 
@@ -40,7 +40,8 @@ def typed(visit: Visit, accents: Table) -> Iterator[Update]:
 def accents(visit: Visit, accents: Table) -> Iterator[Update]:
     """Use the accents of the table.
 
-    The table is sent back only to order its rows or to free a new last row: the visitor may be typing.
+    The table is sent back only to order its rows or to free a new last row, for the visitor may be
+    typing.
     """
     visit.need_analysis()
     rows, hint = read_table(accents)
@@ -76,7 +77,7 @@ def detected(visit: Visit) -> Iterator[Update]:
 
 
 def with_accents(visit: Visit, rows: AccentRows | None) -> tuple[Visit, str]:
-    """Return the visit and the status after a change of the accents; None means those of the speech.
+    """Return the visit and the status after a change of the accents; None means the detected ones.
 
     Nothing is detected again, but nods, brows and generated gestures follow, as with `accents`.
     """

@@ -62,7 +62,7 @@ def in_gradio(handler: Handler) -> Callable[..., Iterator[Any]]:
 
 
 def in_order(update: Update, handler: Handler) -> Any:
-    """Return the update's values in the order of the handler's parts; other parts stay as they are."""
+    """Return the update's values in the order of the handler's parts; others stay as they are."""
     unknown = set(update) - set(handler.shows)
     if unknown:
         raise KeyError(
@@ -131,7 +131,7 @@ SWITCHED = ("generate", "cancel", "preview", "results")
 
 @handler(*SWITCHED)
 def start_rendering(visit: Visit) -> Iterator[Update]:
-    """Switch the page to rendering; refuse before anything is switched where nothing is analysed."""
+    """Switch the page to rendering; refuse before that where nothing is analysed."""
     visit.need_analysis()
     yield {
         "generate": gr.update(interactive=False),

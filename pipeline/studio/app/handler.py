@@ -38,7 +38,7 @@ class Handler:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Return the parts that the function reads, in the order in which an endpoint takes them."""
+        """Return the parts that the function reads, in the order of an endpoint's arguments."""
         parameters = inspect.signature(self.run).parameters.values()
         names = [one.name for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD]
         for stage in self.stages:

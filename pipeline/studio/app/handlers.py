@@ -1,8 +1,8 @@
 """What the app does on a click, without gradio.
 
 Each handler reads parts of the page by name and yields new values of parts by name. Nothing mutable
-is shared between visitors: what belongs to one visitor lives in a `Visit`. Models stay loaded and hold
-no state of a call.
+is shared between visitors: what belongs to one visitor lives in a `Visit`. Models stay loaded and
+hold no state of a call.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ def changed(
     update: dict[str, Any] = {}
     if files != analysed_files:
         update["status"] = line(
-            "<b>Inputs changed</b>: press 1 Analyse; until then steps 2 and 3 use the inputs before."
+            "<b>Inputs changed</b>: press 1 Analyse; "
+            "until then steps 2 and 3 use the inputs before."
         )
     if request.driving is not None and request.driving not in files:
         update["person"] = ""
@@ -182,7 +183,10 @@ def tune(visit: Visit, **shown: Any) -> Iterator[Update]:
     strongest = int(np.argmax(motion.intensity))
     picture = charts.overlay(inputs.picture, motion.pose, strongest, inputs.size)
     seconds = time.perf_counter() - start
-    text = f"<b>Intensity {request.intensity:g}</b>: skeleton of {len(motion)} frames in {seconds:.2f} s."
+    text = (
+        f"<b>Intensity {request.intensity:g}</b>: "
+        f"skeleton of {len(motion)} frames in {seconds:.2f} s."
+    )
     yield {"status": line(text), "skeleton": path, "over": picture}
 
 

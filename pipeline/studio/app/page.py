@@ -11,10 +11,12 @@ from pipeline.studio.app import accent_table, controls, session, status
 from pipeline.studio.app.events import Wiring, uploads
 
 ASSETS = ROOT / "assets"
+VISIT_SECONDS = 2 * 3600  # a visit without events is forgotten after that
+CACHE_SECONDS = (3600, 12 * 3600)  # between two cleanings; the age of files that are deleted
 
 
 def whole_file(payload: Any) -> str | None:
-    """The uploaded picture as it is: `media.read_image` turns, converts or refuses it, in its own words."""
+    """Return the uploaded picture as it is; `media.read_image` turns, converts or refuses it."""
     return None if payload is None else payload.path
 
 
@@ -43,7 +45,7 @@ def components(group: str) -> dict[str, Any]:
 
 
 def input_column() -> dict[str, Any]:
-    """Reference image, speech, driving video or pose file."""
+    """Return the parts for the reference image, the speech, the driving video or pose file."""
     ui = {
         "image": gr.Image(
             label="Reference image", type="filepath", height=190, sources=["upload", "clipboard"],
@@ -68,7 +70,7 @@ def input_column() -> dict[str, Any]:
 
 
 def motion_column() -> dict[str, Any]:
-    """Picture of the speech, accents, slider, skeleton, draft, overlay, warnings."""
+    """Return the parts for the speech, accents, slider, skeleton, draft, overlay and warnings."""
     look = {"interactive": False, "height": 340, "min_width": 150}
     ui = {
         "wave": gr.Image(
@@ -124,7 +126,7 @@ def motion_column() -> dict[str, Any]:
 
 
 def result_column() -> dict[str, Any]:
-    """Buttons, status, newest frame while it works, result and side-by-side video."""
+    """Return the buttons, the status, the newest frame of a run and the two result videos."""
     ui = {}
     with gr.Row():
         ui["generate"] = gr.Button(
@@ -136,7 +138,8 @@ def result_column() -> dict[str, Any]:
     )
     ui["status"] = gr.HTML(status.line(hint), elem_id="status")
     ui["preview"] = gr.Image(
-        label="Newest frame", interactive=False, height=520, visible=False, format="jpeg", buttons=[],
+        label="Newest frame", interactive=False, height=520, visible=False, format="jpeg",
+        buttons=[],
         elem_id="newest",
     )  # fmt: skip
     look = {"interactive": False, "height": 500, "buttons": ["download"]}
@@ -151,7 +154,7 @@ def result_column() -> dict[str, Any]:
 
 
 def folded() -> dict[str, Any]:
-    """The folded controls; each says its cost."""
+    """Return the folded controls; each says its cost."""
     ui = {}
     for group, title in controls.GROUPS:
         with gr.Accordion(title, open=False), gr.Row():
@@ -165,15 +168,17 @@ def folded() -> dict[str, Any]:
 
 
 def build() -> gr.Blocks:
-    """The page."""
+    """Return the page with its events."""
     uploads().mkdir(parents=True, exist_ok=True)
-    with gr.Blocks(title="APV Studio", analytics_enabled=False, delete_cache=(3600, 43200)) as page:
+    with gr.Blocks(title="APV Studio", analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
         visit = gr.State(
-            session.Visit(str(uploads())), time_to_live=7200, delete_callback=session.forget
+            session.Visit(str(uploads())),
+            time_to_live=VISIT_SECONDS,
+            delete_callback=session.forget,
         )
         ui = {
             "visit": visit,
-            "finished": gr.State(None, time_to_live=7200),
+            "finished": gr.State(None, time_to_live=VISIT_SECONDS),
             "tab": gr.State("skeleton"),
         }
         gr.Markdown((ASSETS / "ui" / "header.md").read_text(encoding="utf-8"), elem_id="header")
@@ -195,6 +200,7 @@ def build() -> gr.Blocks:
 
 
 def launch_options() -> dict[str, Any]:
+    """Return what `launch` needs to know of the page."""
     return {
         "theme": gr.themes.Soft(),
         "css": (ASSETS / "ui" / "page.css").read_text(encoding="utf-8"),

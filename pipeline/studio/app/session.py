@@ -15,7 +15,7 @@ from pipeline.values import InputError, Motion
 
 
 class StopEvent(threading.Event):
-    """The wish to cancel. A copy is a new event: gradio copies the first state for every visitor."""
+    """The wish to cancel. A copy is a new event: gradio copies the first state for each visitor."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> StopEvent:
         return StopEvent()

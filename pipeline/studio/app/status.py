@@ -15,7 +15,10 @@ def line(text: str, share: float | None = None) -> str:
 
 
 def bar(step: Progress, start: float) -> str:
-    """Return the stage, the share that is done and the time left; `start` is in `perf_counter` seconds."""
+    """Return the stage, the share that is done and the time left.
+
+    `start` is the `perf_counter` second in which the stage began.
+    """
     share = min(1.0, step.step / max(step.total, 1))
     text = f"<b>{step.stage.capitalize()}</b>: {step.step} of {step.total}"
     if share > 0 and step.total >= 2:

@@ -75,7 +75,7 @@ def complain(sentence: str) -> None:
 
 
 def quiet_libraries() -> None:
-    """Silence notices that libraries print at import on machines without CUDA; see requirements.txt."""
+    """Silence what libraries print at import on machines without CUDA; see requirements.txt."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

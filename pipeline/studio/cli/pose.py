@@ -13,7 +13,7 @@ from pipeline.studio.cli.output_files import check_outputs
 
 
 def main(args: argparse.Namespace) -> dict[str, Any]:
-    """Write the key points of the largest person, after edits; return the facts that `--json` prints."""
+    """Write the edited key points of the largest person; return the facts that `--json` prints."""
     check_outputs(
         outputs=(args.output,), inputs=(args.input, args.arms), may_be_folder=_may_be_folder
     )

@@ -14,7 +14,10 @@ from pipeline.studio.request import Machine, OutputFiles, Request
 
 
 def main(args: argparse.Namespace) -> dict[str, Any]:
-    """Write the skeleton video, and a draft, an overlay and a pose file when asked; load no backbone."""
+    """Write the skeleton video, and a draft, an overlay and a pose file when asked.
+
+    No backbone is loaded.
+    """
     request = Request.of(vars(args))
     files = OutputFiles.of(vars(args))
     check_outputs(

@@ -1,4 +1,4 @@
-"""What `generate` and `preview` share: inputs, analysis, the skeleton video, the facts for `--json`."""
+"""What `generate` and `preview` share: inputs, analysis, skeleton video, facts for `--json`."""
 
 from __future__ import annotations
 
