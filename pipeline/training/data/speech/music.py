@@ -198,8 +198,8 @@ def _strum(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
                 hertz = sheet.hertz(degree + step, octave)
                 sound.add(out, begin, sheet.beat * 0.9, hertz, level)
     if rng.random() < 0.35:
-        drive = rng.uniform(1, 8) / (np.abs(out).max() + _TINY)
-        out[:] = np.tanh(out * drive)
+        loudest = np.abs(out).max() + _TINY
+        out[:] = np.tanh(out * rng.uniform(1, 8) / loudest)
 
 
 def _bass(out: np.ndarray, sheet: Score, rng: np.random.Generator) -> None:
