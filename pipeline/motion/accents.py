@@ -1,9 +1,10 @@
 """Edit the accents of a speech: its intensity and excitation follow the list of (seconds, strength).
 
-The hump of an accent is what the intensity has over the line between the lowest moments on either side, each
-at most 0.45 s away, which is the least distance of two accents. The strength is the mean of height and rise.
-So a hump that is scaled by 1 + (new - old) / (height of the hump) has the new strength, and the hump of a
-removed accent is scaled by 0. A new accent is one syllable, smoothed as the intensity is smoothed.
+The hump of an accent is what the intensity has over the line between the lowest moments on either
+side, each at most 0.45 s away, which is the least distance of two accents. The strength is the mean
+of height and rise. So a hump that is scaled by 1 + (new - old) / (height of the hump) has the new
+strength, and the hump of a removed accent is scaled by 0. A new accent is one syllable, smoothed as
+the intensity is smoothed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from pipeline.values import InputError
 REACH = round(ACCENT_SECONDS * CURVE_RATE_HZ)  # rows of the curve
 # Speakers say four to six syllables a second.
 SYLLABLE_SECONDS = 0.2
-# An accent that is nearer to a detected one than this is that one, unchanged: files keep two or three digits.
+# An accent that is nearer to a detected one than this is that one, unchanged: files keep two or
+# three digits.
 SAME_SECONDS = 0.0051
 SAME_STRENGTH = 0.00051
 MAX_ACCENTS = 5000
@@ -35,8 +37,8 @@ MAX_ACCENTS = 5000
 def edit(prosody: Prosody, accents: np.ndarray) -> Prosody:
     """Return the prosody with the accents (M,2), seconds and strength; the detected ones change nothing.
 
-    A moved accent counts as removed and added, one of strength 0 as removed. `speech` stays, and so does what
-    lies away from the changed accents.
+    A moved accent counts as removed and added, one of strength 0 as removed. `speech` stays, and so
+    does what lies away from the changed accents.
     """
     curve = prosody.curve
     if curve is None:
@@ -134,8 +136,8 @@ def _scale_hump(
 def _ground_line(curve: np.ndarray, left: int, peak: int, right: int) -> np.ndarray:
     """Return the line under a hump, one value for each row from the left to the right foot.
 
-    At the first or the last moment of the clip the peak is a foot itself: the line is then level with the
-    other foot.
+    At the first or the last moment of the clip the peak is a foot itself: the line is then level
+    with the other foot.
     """
     feet = curve[[left, right]]
     if left == peak or right == peak:

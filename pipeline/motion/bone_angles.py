@@ -1,7 +1,8 @@
 """Measure the angle of every bone over time, and split it into rest, slow posture and stroke.
 
-The torso and the arms are a tree of eight bones that start at the hips. The angle of a forearm or a hand is
-taken against its parent, that of the other bones against upright. Points are complex numbers x + iy in pixels.
+The torso and the arms are a tree of eight bones that start at the hips. The angle of a forearm or a
+hand is taken against its parent, that of the other bones against upright. Points are complex
+numbers x + iy in pixels.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ HEAD = 1
 R_UPPER_ARM, R_FOREARM, R_HAND = 2, 3, 4
 L_UPPER_ARM, L_FOREARM, L_HAND = 5, 6, 7
 STILL = 8  # stands for the hips, legs and feet, which never turn
-# Start point, end point, parent bone. The torso starts between the hips; a hand ends at its middle finger's root.
+# Start point, end point, parent bone. The torso starts between the hips; a hand ends at its middle
+# finger's root.
 BONES = (
     (HIPS[0], NECK, STILL),
     (NECK, NOSE, TORSO),
@@ -90,8 +92,8 @@ CARRIER = _carriers()
 class PosePoints:
     """Hold all points of a pose in one row: body, hands, face.
 
-    `xy` (T,128) pixels as x + iy, 0 where missing; `visible` (T,128) bool; `inside` (T,128) bool: visible and
-    inside the picture; `size` (H,W) pixels.
+    `xy` (T,128) pixels as x + iy, 0 where missing; `visible` (T,128) bool; `inside` (T,128) bool:
+    visible and inside the picture; `size` (H,W) pixels.
     """
 
     xy: np.ndarray
@@ -123,8 +125,8 @@ class PosePoints:
 class BoneAngles:
     """Hold the bones over time: every field (T,8), or (T,) for one bone.
 
-    `pivot`: the start point, pixels as x + iy. `usable` bool: the bone may turn. `stroke` and `posture`:
-    radians. `keep`: the share of the gain that the bone takes, 0 to 1.
+    `pivot`: the start point, pixels as x + iy. `usable` bool: the bone may turn. `stroke` and
+    `posture`: radians. `keep`: the share of the gain that the bone takes, 0 to 1.
     """
 
     pivot: np.ndarray

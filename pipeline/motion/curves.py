@@ -29,7 +29,8 @@ def bridge(values: np.ndarray, good: np.ndarray, limit: int) -> tuple[np.ndarray
     after = good_rows[np.clip(following, None, len(good_rows) - 1)]
     left = np.minimum(before, after)
     right = np.maximum(before, after)
-    # At the ends both neighbors are the same good frame, and the run is counted from the end of the clip.
+    # At the ends both neighbors are the same good frame, and the run is counted from the end of the
+    # clip.
     run = right - left - 1
     run = np.where(rows > last, len(known) - 1 - last, run)
     run = np.where(rows < first, first, run)

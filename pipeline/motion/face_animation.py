@@ -1,8 +1,8 @@
 """Animate the 68 points of the reference's face from mouth, lid and brow parameters, and turn them in depth.
 
-The movements are defined in the face's own axes, x along the eyes and y down, so a tilted face speaks along its
-own tilt. Lengths are shares of the width of its mouth and of its height. The mouth starts closed: lips that are
-apart in the picture (a smile with teeth) are brought together first.
+The movements are defined in the face's own axes, x along the eyes and y down, so a tilted face
+speaks along its own tilt. Lengths are shares of the width of its mouth and of its height. The mouth
+starts closed: lips that are apart in the picture (a smile with teeth) are brought together first.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ RIGHT_CORNER, LEFT_CORNER = MOUTH_CORNERS
 INNER_CORNERS = (60, 64)
 MIDDLE_LIP = slice(1, 4)  # of the five outer points of a lip
 LIDS = {37: 41, 38: 40, 43: 47, 44: 46}  # upper lid: lower lid
-# Depth towards the viewer in distances between the centers of the eyes (about 62 mm), in iBUG's order; authored.
+# Depth towards the viewer in distances between the centers of the eyes (about 62 mm), in iBUG's
+# order; authored.
 _HALF_JAW = [-1.10, -1.08, -1.0, -0.88, -0.68, -0.42, -0.18, 0.0]
 _LIPS = [0.08, 0.25, 0.37, 0.40, 0.37, 0.25, 0.08, 0.20, 0.33, 0.36, 0.33, 0.20]
 DEPTH = np.array(
@@ -77,7 +78,8 @@ DEPTH = np.array(
     + [-0.12, 0.03, 0.06, 0.0, 0.05, 0.02, 0.0, 0.06, 0.03, -0.12, 0.02, 0.05]
     + [*_LIPS, 0.10, 0.30, 0.34, 0.30, 0.10, 0.28, 0.32, 0.28]
 )
-# The top of the neck, in the same unit: right, down and towards the viewer from the point between the eyes.
+# The top of the neck, in the same unit: right, down and towards the viewer from the point between
+# the eyes.
 PIVOT = (0.0, 1.5, -1.2)
 # In profile the eyes nearly meet; the height of the face then still tells its size.
 MIN_UNIT_BY_HEIGHT = 0.4
@@ -312,7 +314,8 @@ def _shape_lips(
 def rotation(angles: np.ndarray) -> np.ndarray:
     """Return (T,3,3) for (T,3) yaw, pitch, roll in degrees, on (right, down, towards the viewer).
 
-    Positive yaw turns the nose to the picture's right, pitch nods it down, roll tilts the head clockwise.
+    Positive yaw turns the nose to the picture's right, pitch nods it down, roll tilts the head
+    clockwise.
     """
     yaw, pitch, roll = np.radians(np.asarray(angles, float)).T
     zero = np.zeros_like(yaw)

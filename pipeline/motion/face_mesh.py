@@ -1,8 +1,9 @@
 """Find a head in space from the 468 points of its face mesh, and project the mesh of a moved head.
 
-This is MediaPipe's face geometry and AniPortrait's projection, computed from the landmarks alone: any detector
-with these 468 points will do. Space is in cm, x to the right of the image, y up, z towards the viewer, with the
-camera in the origin. The mesh lives in a square crop of the picture, as the published network saw faces.
+This is MediaPipe's face geometry and AniPortrait's projection, computed from the landmarks alone:
+any detector with these 468 points will do. Space is in cm, x to the right of the image, y up, z
+towards the viewer, with the camera in the origin. The mesh lives in a square crop of the picture,
+as the published network saw faces.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def face68(mesh: np.ndarray) -> np.ndarray:
 def square(landmarks: np.ndarray, size: tuple[int, int]) -> Crop:
     """Return AniPortrait's crop around landmarks (K,2 or more) in fractions of a picture of `size` (H,W).
 
-    Where the face is large it is the square in the middle of the picture, else 1.5 faces around the face.
+    Where the face is large it is the square in the middle of the picture, else 1.5 faces around the
+    face.
     """
     height, width = size
     points = landmarks[:VERTICES, :2]
@@ -108,8 +110,8 @@ def locate(
     Two similarity fits of the canonical head find the scale of the depth, a third finds the place.
 
     Args:
-        landmarks: (K,3) x, y and z as MediaPipe gives them: fractions of the picture, z in picture widths; the
-            468 mesh points come first.
+        landmarks: (K,3) x, y and z as MediaPipe gives them: fractions of the picture, z in picture
+            widths; the 468 mesh points come first.
         size: (H,W) of the picture in pixels.
         geometry: the canonical head.
         crop: the part of the picture that the camera sees; None for all of it.
@@ -183,8 +185,8 @@ def similarity(source: np.ndarray, target: np.ndarray, weights: np.ndarray) -> n
 def from_face68(face: np.ndarray, size: tuple[int, int], geometry: Geometry) -> np.ndarray:
     """Guess the landmarks (468,3), fractions, from 68 points (68,2): bend the canonical head to show them.
 
-    This serves detectors without a mesh. The depth is the canonical one, at the size of the face, as if the
-    face looked straight.
+    This serves detectors without a mesh. The depth is the canonical one, at the size of the face,
+    as if the face looked straight.
     """
     picture = np.array(size[::-1], float)
     flat = geometry.vertices * (1, -1, 1)
@@ -234,8 +236,8 @@ def carry(
 ) -> np.ndarray:
     """Move a mesh as the 68 points of its face moved; NaN where the face is not seen.
 
-    The map of each frame is the best linear map of the visible points and, where it is given, of their depth.
-    It is exact for splicing, and for a head that is turned in that depth.
+    The map of each frame is the best linear map of the visible points and, where it is given, of
+    their depth. It is exact for splicing, and for a head that is turned in that depth.
 
     Args:
         mesh: (T,468,2), fractions of the picture.

@@ -1,9 +1,9 @@
 """Facial data alignment (APV-Gen, eq. 11-18): put the predicted face into the place of the driving face.
 
-The face that is predicted from speech is moved into the head of the driving skeleton, frame by frame and per
-axis: x' = a x + b. Eq. 11-14 are the boxes of the face key points of prediction and driving video, eq. 15-16
-give a as the ratio of their sides, eq. 17-18 give b from their corners. The training half (eq. 2-8) is
-`training/data/fda_sampling.py`.
+The face that is predicted from speech is moved into the head of the driving skeleton, frame by
+frame and per axis: x' = a x + b. Eq. 11-14 are the boxes of the face key points of prediction and
+driving video, eq. 15-16 give a as the ratio of their sides, eq. 17-18 give b from their corners.
+The training half (eq. 2-8) is `training/data/fda_sampling.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ MIN_SIDE = 1e-4
 MIN_SPREAD_PX = 1e-3
 # The map is interpolated over this long without a driving face.
 MAX_GAP_SECONDS = 0.5
-# Sigma over the size of the face, because a detector's boxes pulsate; the published equations have none.
+# Sigma over the size of the face, because a detector's boxes pulsate; the published equations have
+# none.
 SIZE_SIGMA_SECONDS = {"paper": 0.0, "rigid": 0.08}
 JAW_JOINTS = (
     (3, range(4, 8)),
@@ -65,14 +66,17 @@ class Similarity:
 def fit(source: Keypoints, target: Keypoints, box: str = "rigid", smooth: float = 0.0) -> BoxMap:
     """Fit the map of the boxes of two faces (eq. 11-18), known in every frame.
 
-    A frame whose box is degenerate takes the map of its neighbors. Without any good frame a is 1 and b is 0.
+    A frame whose box is degenerate takes the map of its neighbors. Without any good frame a is 1
+    and b is 0.
 
     Args:
         source: the predicted face. Only points that are visible on both sides count.
         target: the driving face.
-        box: "paper" is the minimum box of all 68 points; it squeezes the face when the predicted mouth opens
-            and the driving one does not. "rigid" takes the points that speech does not move.
-        smooth: frames, sigma of a Gaussian over a; b follows so that the centers of the boxes still meet.
+        box: "paper" is the minimum box of all 68 points; it squeezes the face when the predicted
+            mouth opens and the driving one does not. "rigid" takes the points that speech does not
+            move.
+        smooth: frames, sigma of a Gaussian over a; b follows so that the centers of the boxes still
+            meet.
     """
     boxes = _map_boxes(source, target, _box_points(box), smooth)
     if not boxes.good.any():
@@ -83,14 +87,15 @@ def fit(source: Keypoints, target: Keypoints, box: str = "rigid", smooth: float 
 def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid") -> Pose:
     """Return the pose with the predicted face in the place of the driving face (eq. 15-18).
 
-    The driving scores are kept. Points that were not predicted keep the driving place. A frame without a
-    driving face stays without one, except over gaps of up to half a second, where the map is interpolated.
-    With box "rigid" the turn in the picture plane is the driving face's.
+    The driving scores are kept. Points that were not predicted keep the driving place. A frame
+    without a driving face stays without one, except over gaps of up to half a second, where the map
+    is interpolated. With box "rigid" the turn in the picture plane is the driving face's.
 
     Args:
         pose: the driving skeleton, T frames.
         face: the predicted face (T,68,2), in fractions of the same picture.
-        region: "face" replaces all points; "lips" only lips and lower jaw, by the similarity of eyes and nose.
+        region: "face" replaces all points; "lips" only lips and lower jaw, by the similarity of
+            eyes and nose.
         box: see `fit`.
     """
     if len(face) != len(pose) or face.xy.shape[1] != FACE:
@@ -114,8 +119,8 @@ def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid"
     seen = (pose.face.score > 0).any(1)
     driving, _ = bridge(pose.face.xy, seen, limit)
     score, known = bridge(pose.face.score, seen, limit)
-    # A frame without a prediction keeps its driving face. One with a prediction but without a usable map
-    # has no face.
+    # A frame without a prediction keeps its driving face. One with a prediction but without a
+    # usable map has no face.
     predicted = face.visible.any(1)
     shown = known & (good | ~predicted)
     score = np.where(shown[:, None], score, 0.0)
@@ -259,8 +264,8 @@ def _place_by_box(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the predicted face (T,68,2) in the driving box, and the frames (T,) for which that is known.
 
-    For "rigid" both faces are first turned upright, in pixels, and the result is turned as the driving head:
-    a box around a tilted face is wider than the face.
+    For "rigid" both faces are first turned upright, in pixels, and the result is turned as the
+    driving head: a box around a tilted face is wider than the face.
     """
     driving = pose.face
     subset = _box_points(box)

@@ -50,8 +50,9 @@ SharedMotion = Callable[[np.ndarray, np.ndarray], RigidMotion]
 class FrameGuard:
     """Tell where a point that lay inside the frame leaves it.
 
-    It leaves when it comes nearer to the edge than both the margin and its old place. `points` (T,K) pixels as
-    x + iy, `inside` (T,K) bool, `low` and `high` (T,K) pixels: the least and greatest x + iy of every point.
+    It leaves when it comes nearer to the edge than both the margin and its old place. `points`
+    (T,K) pixels as x + iy, `inside` (T,K) bool, `low` and `high` (T,K) pixels: the least and
+    greatest x + iy of every point.
     """
 
     points: np.ndarray

@@ -1,9 +1,9 @@
 """Analyze speech: the intensity and the signed excitation that drive the gestures (after ApoAvatar).
 
-ApoAvatar weighs every video frame by the loudness of its speech. Here the intensity blends loudness with pitch
-height and spectral onsets (`mode="full"`); `mode="rms"` keeps loudness alone. All three are differences of
-levels or ratios, so the gain of the recording does not matter. Every filter is zero-phase, so gestures are
-never late.
+ApoAvatar weighs every video frame by the loudness of its speech. Here the intensity blends loudness
+with pitch height and spectral onsets (`mode="full"`); `mode="rms"` keeps loudness alone. All three
+are differences of levels or ratios, so the gain of the recording does not matter. Every filter is
+zero-phase, so gestures are never late.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ WEIGHTS = {"full": Weights(0.55, 0.25, 0.20), "rms": Weights(1.0, 0.0, 0.0)}
 class Curve:
     """Keep what the editing of accents needs.
 
-    `intensity` (N,) at 100 Hz; `usual_level`, its median while speaking; `detected_accents` (M,2), seconds and
-    strength.
+    `intensity` (N,) at 100 Hz; `usual_level`, its median while speaking; `detected_accents` (M,2),
+    seconds and strength.
     """
 
     intensity: np.ndarray
@@ -90,10 +90,11 @@ class Curve:
 class Prosody:
     """Describe a speech per video frame.
 
-    `intensity` (T,) and `speech` (T,) in [0, 1]; `excitation` (T,) in [-1, 1]: -1 in pauses, 0 at the usual
-    level of the speaker, 1 at the strongest accents. `accents` (M,2) holds the seconds and the strength in
-    [0, 1] of the prominent moments, in order of time. Where the sound holds no speech all curves are 0.
-    `curve` is absent in a prosody that `analyse` did not make; such a prosody cannot be edited.
+    `intensity` (T,) and `speech` (T,) in [0, 1]; `excitation` (T,) in [-1, 1]: -1 in pauses, 0 at
+    the usual level of the speaker, 1 at the strongest accents. `accents` (M,2) holds the seconds
+    and the strength in [0, 1] of the prominent moments, in order of time. Where the sound holds no
+    speech all curves are 0. `curve` is absent in a prosody that `analyse` did not make; such a
+    prosody cannot be edited.
     """
 
     intensity: np.ndarray

@@ -1,21 +1,23 @@
 """Refocus the gestures on the speech: larger at accents, calmer in pauses. Here the intensity slider acts.
 
-ApoAvatar gates pose embeddings by loudness while it trains; `mode="gate"` is the same as a control strength per
-frame. `mode="amplify"` is a geometry of this project. With excitation e (T,) in [-1, 1] and slider s:
+ApoAvatar gates pose embeddings by loudness while it trains; `mode="gate"` is the same as a control
+strength per frame. `mode="amplify"` is a geometry of this project. With excitation e (T,)
+in [-1, 1] and slider s:
 
     g = LOUD^(s max(e, 0)) QUIET^(s max(-e, 0)) 2^size       bounded, 1 where s and size are 0
     theta = rest + posture + stroke                          local angle of every bone, in pixels
     theta' = theta + L tanh(f ((g^a - 1) stroke + (g^(a h) - 1) posture) / L)
 
-`posture` is the circular Gaussian low-pass of the angle against its rest in quiet moments, and `stroke` is what
-the low-pass leaves over (`bone_angles.py`). L is the most that a bone may turn away from the driving video. f is
-0 where a bone points at the camera, because its angle is noise then, and where its joint is missing. No gain
-moves faster than the gestures it scales: on slow smooth motion e is low-passed, or the changes of the gain would
-be all the jerk there is; ordinary detected motion does not need that.
+`posture` is the circular Gaussian low-pass of the angle against its rest in quiet moments, and
+`stroke` is what the low-pass leaves over (`bone_angles.py`). L is the most that a bone may turn
+away from the driving video. f is 0 where a bone points at the camera, because its angle is noise
+then, and where its joint is missing. No gain moves faster than the gestures it scales: on slow
+smooth motion e is low-passed, or the changes of the gain would be all the jerk there is; ordinary
+detected motion does not need that.
 
-Only rotations are applied, from the hips outward. So every limb keeps its length, hips, legs and feet never
-move, and the head turns rigidly with all points of its face. assets/refocus_calibration.md holds the figures
-behind the constants.
+Only rotations are applied, from the hips outward. So every limb keeps its length, hips, legs and
+feet never move, and the head turns rigidly with all points of its face.
+assets/refocus_calibration.md holds the figures behind the constants.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ from pipeline.values import InputError, Keypoints, Motion, Pose
 MODES = ("amplify", "gate", "both")
 MAX_STRENGTH = 2.0
 MAX_SIZE = 0.5
-# Change of the control strength at strength 1 and excitation 1. More shifts the mean of the control features.
+# Change of the control strength at strength 1 and excitation 1. More shifts the mean of the control
+# features.
 GATE_STEP = 0.1
 GATE_RANGE = (0.8, 1.2)
 # A gesture that is held inside the frame eases in and out over this time.
@@ -63,8 +66,8 @@ class Tuning:
     posture_share: h; the slow posture keeps closer to the driving video than the strokes.
     posture_seconds: sigma of the low-pass that gives the posture.
     foreshortened: projected over full length where f leaves 0 and where it reaches 1.
-    pace: the least sigma of e in units of the gesture's own time, which is the cube root of size over third
-        derivative.
+    pace: the least sigma of e in units of the gesture's own time, which is the cube root of size
+        over third derivative.
     """
 
     loud: float = 4.0
@@ -118,8 +121,8 @@ def refocus(
         size: -0.5 to 0.5, scales all gestures by 2^size, whatever the speech does.
         mode: "amplify" turns bones, "gate" changes the control strength, "both" does both.
         tuning: the constants of the formula.
-        regions: factors on the strength per part of the body. The control strength holds for a whole frame, so
-            they do not change it.
+        regions: factors on the strength per part of the body. The control strength holds for a
+            whole frame, so they do not change it.
     """
     _check_mode(mode)
     _check_range("intensity", strength, 0.0, MAX_STRENGTH)
@@ -170,8 +173,8 @@ def _amplify(
 ) -> Pose:
     """Return the pose with the deviation of every bone scaled by its gain, held inside the frame.
 
-    The bones turn one by one from the hips outward, each with what follows it at rest. So a low hand calms the
-    bones that carry it, but not the other arm.
+    The bones turn one by one from the hips outward, each with what follows it at rest. So a low
+    hand calms the bones that carry it, but not the other arm.
     """
     frames = len(pose)
     points = PosePoints.of(pose)
@@ -236,8 +239,8 @@ def _log_gain(
 def _slowing(gesture_frames: float, fps: float, pace: float) -> float:
     """Return the sigma, in frames, by which e is low-passed so that no gain moves faster than its gesture.
 
-    Jerk falls with the third power of the time in which the gain changes. The excitation is smooth already, and
-    variances add up.
+    Jerk falls with the third power of the time in which the gain changes. The excitation is smooth
+    already, and variances add up.
     """
     least = min(pace * gesture_frames, MAX_SLOWING_SECONDS * fps)
     smooth = EXCITATION_SECONDS * fps
@@ -247,8 +250,9 @@ def _slowing(gesture_frames: float, fps: float, pace: float) -> float:
 def _paces(bones: BoneAngles, posture_share: float) -> np.ndarray:
     """Return the own time (8,) of the gestures, in frames.
 
-    It is the cube root of what the gain scales over the third difference of the angle, both RMS. The tremble of
-    a detector makes it short, which is right: where there is jerk already, more of it is not seen.
+    It is the cube root of what the gain scales over the third difference of the angle, both RMS.
+    The tremble of a detector makes it short, which is right: where there is jerk already, more of
+    it is not seen.
     """
     usable = bones.usable
     angle = bones.stroke + bones.posture

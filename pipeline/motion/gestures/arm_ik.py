@@ -1,15 +1,16 @@
 """Turn the arms of a reference person in the picture plane: inverse kinematics with joint limits.
 
-The arms only turn away from the posture of the reference image, so bones keep their length. The limits follow
-the American Academy of Orthopaedic Surgeons, "Joint Motion" (1965), taken in the picture plane:
+The arms only turn away from the posture of the reference image, so bones keep their length. The
+limits follow the American Academy of Orthopaedic Surgeons, "Joint Motion" (1965), taken in the
+picture plane:
 
     joint      movement                                    table      used here
     shoulder   abduction, adduction across the body        180, 50    -30 (across) to 120 degrees from hanging
     elbow      flexion                                     0 to 150   0 to 150, never bent backward
     wrist      radial and ulnar deviation                  20, 30     20 to either side of the reference's
 
-A forearm that points at the camera shows no flexion; it may turn by 25 degrees. A joint of the reference that is
-already outside a limit is not turned further out.
+A forearm that points at the camera shows no flexion; it may turn by 25 degrees. A joint of the
+reference that is already outside a limit is not turned further out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ POINTING_ELBOW_DEG = 25.0  # such a forearm may turn by this either way
 # A hand with less than this share of its direction to the side stands upright.
 UPRIGHT = 0.2
 
-# People gesture before the belly: a hand at rest rises by half of its way to there, at most by the last number.
+# People gesture before the belly: a hand at rest rises by half of its way to there, at most by the
+# last number.
 HOME_UPPER_ARMS = 1.05  # height of that place, below the shoulder
 CARRY_SHARE = 0.5
 CARRY_SHOULDER_WIDTHS = (-0.12, 0.18)
@@ -119,8 +121,8 @@ class Arm:
 def _solver_step(upper: complex, fore: complex, turns: np.ndarray, goal: np.ndarray) -> np.ndarray:
     """Return the Gauss-Newton step (N,2), radians, that is to be subtracted from the turns (N,2).
 
-    It solves (J^T J + effort^2) step = J^T miss + effort^2 turns, with J the derivative of the place of the
-    wrist by the turns of shoulder and elbow.
+    It solves (J^T J + effort^2) step = J^T miss + effort^2 turns, with J the derivative of the
+    place of the wrist by the turns of shoulder and elbow.
     """
     weight = np.array([SIDE_WEIGHT, 1.0])
     effort = np.array(EFFORT) * (abs(upper) + abs(fore))

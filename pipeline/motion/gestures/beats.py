@@ -1,8 +1,8 @@
 """Generate the pose of a speaker without a driving video: beat gestures of the arms and sway of the body.
 
-`strokes` plans the gestures of the arms from the accents of the speech. Here they are applied to the talking head
-of `head`, with a sway of the torso and a little movement of arms at rest, and made smaller where they would
-leave the frame.
+`strokes` plans the gestures of the arms from the accents of the speech. Here they are applied to
+the talking head of `head`, with a sway of the torso and a little movement of arms at rest, and made
+smaller where they would leave the frame.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ IDLE_DEG = (0.5, 1.0, 1.2)
 PIVOT_SHOULDER_WIDTHS = 1.4
 # Shares of the frame: gestures stay this far inside, or where the reference already is.
 MARGIN = 0.004
-# A gesture is made smaller in these steps until it stays in the frame; in the last two rounds it goes.
+# A gesture is made smaller in these steps until it stays in the frame; in the last two rounds it
+# goes.
 SHRINK = 0.75
 ROUNDS = 12
 MIN_SWING = 0.05

@@ -1,8 +1,8 @@
 """Generate head motion, blinks and brows from speech, and the pose of a talking head.
 
-The sign in which nods follow loudness differs between speakers (measured correlation -0.47 to +0.45 over ten of
-them). So the motion is generated from a seed, not trained: slow sway that grows with speech, a nod at accents,
-blinks at pauses.
+The sign in which nods follow loudness differs between speakers (measured correlation -0.47 to +0.45
+over ten of them). So the motion is generated from a seed, not trained: slow sway that grows with
+speech, a nod at accents, blinks at pauses.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ HEAD_DEPTH = np.array([0.66, 0.0, 0.0, -1.15, -1.15])
 class HeadMotion:
     """Describe the motion of a head per video frame.
 
-    `angles` (T,3) yaw, pitch, roll in degrees; `shift` (T,2) right and down, in heights of the face; `blink` (T,)
-    and `brow` (T,) in [0, 1].
+    `angles` (T,3) yaw, pitch, roll in degrees; `shift` (T,2) right and down, in heights of the
+    face; `blink` (T,) and `brow` (T,) in [0, 1].
     """
 
     angles: np.ndarray

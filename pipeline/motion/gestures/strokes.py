@@ -1,13 +1,14 @@
 """Plan the strokes of a speech: which accents get a gesture, which one, how large, and when it moves.
 
-A stroke falls on an accent. The hand stops (apex) shortly before the peak of loudness: 86 % of strokes fall on
-an accented syllable (Yasinnik and others 2004), and a lead of some tens of milliseconds is natural. A gesture is
-preparation, stroke, hold and retraction (Kendon 2004), each with minimum jerk (Flash, Hogan 1985):
+A stroke falls on an accent. The hand stops (apex) shortly before the peak of loudness: 86 % of
+strokes fall on an accented syllable (Yasinnik and others 2004), and a lead of some tens of
+milliseconds is natural. A gesture is preparation, stroke, hold and retraction (Kendon 2004), each
+with minimum jerk (Flash, Hogan 1985):
 
     x(u) = a + (b - a) (10 u^3 - 15 u^4 + 6 u^5),  u in [0, 1]
 
-A bank of shapes says where the hand is when it is ready and when it stops. `arm_ik` finds the turns of shoulder
-and elbow that bring it there.
+A bank of shapes says where the hand is when it is ready and when it stops. `arm_ik` finds the turns
+of shoulder and elbow that bring it there.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ RETRACTION_SECONDS = (0.45, 0.70)
 MIN_PREPARATION_SECONDS = 0.26
 MIN_HOLD_SECONDS = 0.10
 MIN_BETWEEN_SECONDS = 0.04
-# A hand goes back to rest only if it can stay there this long before the next stroke; else it waits.
+# A hand goes back to rest only if it can stay there this long before the next stroke; else it
+# waits.
 MIN_REST_SECONDS = 1.2
 # In a silence of this length a hand goes back to rest; in shorter ones it waits.
 LONG_PAUSE_SECONDS = 1.5
@@ -112,7 +114,8 @@ class Stroke:
     start, ready, apex, relax: the preparation begins and ends, the hand stops, the hold ends.
     accent: the accent that the stroke falls on.
     preparation, reached: (arms,3) degrees of shoulder, elbow and wrist when ready and at the apex.
-    retract, rested: when the arms go back to rest and are there; infinite where they wait for the next stroke.
+    retract, rested: when the arms go back to rest and are there; infinite where they wait for the
+        next stroke.
     """
 
     start: float
@@ -280,8 +283,8 @@ def _draw_stroke(accent: float, phrase: Phrase, free: float, rng: np.random.Gene
 def _with_retraction(strokes: list[Stroke], k: int, spans: list[Phrase], seconds: float) -> Stroke:
     """Return stroke k with its way back to rest, which is longer after a wide stroke.
 
-    The arms go back while the person speaks or in a long pause. They stay if there is no time for that before
-    the next stroke or the end.
+    The arms go back while the person speaks or in a long pause. They stay if there is no time for
+    that before the next stroke or the end.
     """
     stroke = strokes[k]
     widest = float(np.abs(stroke.reached).max())
