@@ -48,16 +48,23 @@ def soft_ellipse(points: Tensor, size: tuple[int, int], grow: float, soft: float
     center = (lowest + highest) / 2
     radius = (highest - lowest) / 2 * grow
     radius = radius.clamp_min(1.0 / max(size))
-    y = (torch.arange(height, device=points.device) + 0.5) / height
-    x = (torch.arange(width, device=points.device) + 0.5) / width
-    dx = (x[None] - center[:, :1]) / radius[:, :1]
-    dy = (y[None] - center[:, 1:]) / radius[:, 1:]
-    square = dx[:, None, :].square() + dy[:, :, None].square()
-    distance = square.sqrt()
+    center_x, center_y = center.split(1, dim=1)
+    radius_x, radius_y = radius.split(1, dim=1)
+    dx = (_pixel_centers(width, points.device) - center_x) / radius_x
+    dy = (_pixel_centers(height, points.device) - center_y) / radius_y
+    square_x = dx.square()[:, None, :]
+    square_y = dy.square()[:, :, None]
+    distance = (square_x + square_y).sqrt()
     inside = ((1 + soft - distance) / soft).clamp(0, 1)
     any_visible = visible.any(1).to(inside.dtype)
     inside = inside * any_visible[:, None, None]
     return inside[:, None]
+
+
+def _pixel_centers(count: int, device: torch.device) -> Tensor:
+    """Return (1, count) the centers of pixels along a side, in fractions of it."""
+    numbers = torch.arange(count, device=device)
+    return ((numbers + 0.5) / count)[None]
 
 
 def repair_gate(validity: Tensor, face: Tensor, keep: Sequence[float]) -> Tensor:

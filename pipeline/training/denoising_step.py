@@ -353,7 +353,7 @@ def compute_loss(
     device = mini.unet.device
     has_pose = torch.ones(batch.clips) if has_pose is None else has_pose
     choices = draw_choices(batch, has_pose, mini.scheduler, generator).to(device)
-    batch = mini_model.moved(batch, device)
+    batch = mini_model.to_device(batch, device)
     task, weights = make_task(mini, batch, choices, side, generator)
     noise = shared_noise(task.clean.shape, generator, device, task.clean.dtype)
     top = choices.levels.new_tensor(mini.scheduler.config.sigma_max)

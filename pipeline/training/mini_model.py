@@ -1,7 +1,7 @@
-"""The embedded denoiser as one set of components: built, run, measured, exported.
+"""Build, run, measure and export the embedded denoiser's components.
 
-Components are stock diffusers classes or ours in `pipeline.models`; the folders that `export` writes are what
-the pipeline loads.
+They are stock diffusers classes or ours in `pipeline.models`. The pipeline loads the folders that `export`
+writes.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ from pipeline.training.losses import boxes, psnr
 
 WIDTHS = (64, 96, 128)
 TOKEN_WIDTH = 64
-CROSS, PLAIN = "CrossAttn{}BlockSpatioTemporal", "{}BlockSpatioTemporal"
-NOISE_GAIN = 0.2  # of the first layer for the noisy latents: at one step they are noise alone
-KEEP = (
-    0.34,
-    0.8,
-    1.0,
-    0.5,
-)  # applied share of the repair: valid pixels elsewhere, face, mouth; holes
+CROSS_ATTENTION_BLOCK = "CrossAttn{}BlockSpatioTemporal"
+PLAIN_BLOCK = "{}BlockSpatioTemporal"
+# Gain of the first layer for the noisy latents: at one step they are noise alone.
+NOISE_GAIN = 0.2
+# Applied shares of the repair: valid pixels elsewhere, face, mouth; holes.
+KEEP = (0.34, 0.8, 1.0, 0.5)
+# Norms of the rows of Audio2Pose's heads in a new audio projection: the mouth's parameters lead.
+PARAMETERS_GAIN = 2.0
+VISEMES_GAIN = 0.5
 
 
 @dataclass
@@ -64,12 +65,12 @@ class Mini:
         return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Whitened latents (N,48,h,w) of pictures (N,3,H,W) in [0,1]."""
+        """Return whitened latents (N,48,h,w) of pictures (N,3,H,W) in [0,1]."""
         return self.vae.encode(pictures * 2 - 1).latent_dist.mode()
 
 
 def build(vae: HaarLatent, seed: int, widths: tuple[int, ...] = WIDTHS) -> Mini:
-    """New networks that begin as the warp: the last layer and all temporal layers are zero."""
+    """Build new networks that begin as the warp: the last layer and all temporal layers are zero."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNetSpatioTemporalConditionModel(
@@ -77,8 +78,16 @@ def build(vae: HaarLatent, seed: int, widths: tuple[int, ...] = WIDTHS) -> Mini:
             in_channels=2 * CHANNELS,
             out_channels=CHANNELS,
             block_out_channels=widths,
-            down_block_types=(PLAIN.format("Down"), CROSS.format("Down"), CROSS.format("Down")),
-            up_block_types=(CROSS.format("Up"), CROSS.format("Up"), PLAIN.format("Up")),
+            down_block_types=(
+                PLAIN_BLOCK.format("Down"),
+                CROSS_ATTENTION_BLOCK.format("Down"),
+                CROSS_ATTENTION_BLOCK.format("Down"),
+            ),
+            up_block_types=(
+                CROSS_ATTENTION_BLOCK.format("Up"),
+                CROSS_ATTENTION_BLOCK.format("Up"),
+                PLAIN_BLOCK.format("Up"),
+            ),
             layers_per_block=1,
             num_attention_heads=tuple(width // 32 for width in widths),
             cross_attention_dim=TOKEN_WIDTH,
@@ -114,9 +123,10 @@ def build(vae: HaarLatent, seed: int, widths: tuple[int, ...] = WIDTHS) -> Mini:
 def new_interaction(
     unet: UNetSpatioTemporalConditionModel, controlnext: ControlNeXt, seed: int
 ) -> AudioVideoInteraction:
-    """An interaction whose gates are zero: at the first layer, the middle and the up blocks but the last.
+    """Build an interaction whose gates are zero.
 
-    A mouth is two or three cells wide. To place its lips within them takes all layers after the first.
+    Its sites are the first layer, the middle and the up blocks but the last. A mouth is two or three cells
+    wide: to place its lips within them takes all layers after the first.
     """
     blocks = unet.config.block_out_channels
     widths = [blocks[0], blocks[-1], *reversed(blocks[1:])]
@@ -129,26 +139,36 @@ def new_interaction(
 
 
 @torch.no_grad()
-def lend_ears(interaction: AudioVideoInteraction, heard: Audio2Pose) -> None:
-    """Begins the interaction's audio features with what Audio2Pose reads from the same tokens.
+def init_audio_projection(interaction: AudioVideoInteraction, audio2pose: Audio2Pose) -> None:
+    """Initialize the audio projection with Audio2Pose's output heads (mouth parameters, visemes).
 
-    Mouth parameters and visemes are linear in the tokens: to find them anew takes thousands of steps.
+    Both are linear in the tokens that the interaction reads. To find them anew takes thousands of steps.
     """
-    heads = [(heard.params.weight, 2.0), (heard.visemes.weight, 0.5)]  # the mouth's parameters lead
-    heads = torch.cat(
-        [w.squeeze(-1) / w.squeeze(-1).norm(dim=1, keepdim=True) * k for w, k in heads]
-    )
+    parameters = _with_norm(audio2pose.params.weight, PARAMETERS_GAIN)
+    visemes = _with_norm(audio2pose.visemes.weight, VISEMES_GAIN)
+    heads = torch.cat([parameters, visemes])
     interaction.audio_in.weight[: len(heads)] = heads[: interaction.config.dim]
 
 
-def measured_codec(clips: Clips) -> HaarLatent:
-    """The codec with whitening rows from training clips: mean, deviation, deviation of the residual."""
-    truth, warped = (p.flatten(0, 1).float() / 127.5 - 1 for p in (clips.truth, clips.warped))
-    plain_codec = HaarLatent()
-    latents, base = (plain_codec.encode(p).latent_dist.mode() for p in (truth, warped))
-    mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3)).clamp_min(1e-3)
-    spread = ((latents - base).square().mean((0, 2, 3)).sqrt() / std).clamp_min(1e-3)
-    return HaarLatent(*(_row(v) for v in (mean, std, spread)), keep=KEEP)
+def _with_norm(weight: Tensor, norm: float) -> Tensor:
+    """Scale the rows of a convolution's weight (n,d,1) to this norm, as (n,d)."""
+    rows = weight.squeeze(-1)
+    return rows / rows.norm(dim=1, keepdim=True) * norm
+
+
+def measure_codec(clips: Clips) -> HaarLatent:
+    """Make the codec whose whitening is measured on clips: mean, deviation, deviation of the residual."""
+    codec = HaarLatent()
+    truth = clips.truth.flatten(0, 1).float() / 127.5 - 1
+    warped = clips.warped.flatten(0, 1).float() / 127.5 - 1
+    latents = codec.encode(truth).latent_dist.mode()
+    base = codec.encode(warped).latent_dist.mode()
+    axes = (0, 2, 3)
+    mean = latents.mean(axes)
+    std = latents.std(axes).clamp_min(1e-3)
+    residual = (latents - base).square().mean(axes).sqrt()
+    spread = (residual / std).clamp_min(1e-3)
+    return HaarLatent(_row(mean), _row(std), _row(spread), keep=KEEP)
 
 
 def _row(values: Tensor) -> list[float]:
@@ -196,126 +216,156 @@ def conditions_of(mini: Mini, batch: Batch, clip: int) -> SegmentConditions:
     return SegmentConditions((branch,), rows=frames, warp=segment)
 
 
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
-    tensors = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    return replace(batch, **{k: v.to(device) for k, v in tensors.items() if isinstance(v, Tensor)})
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move the batch to a device."""
+    tensors = {}
+    for field in fields(batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, Tensor):
+            tensors[field.name] = value.to(device)
+    return replace(batch, **tensors)
 
 
 @torch.no_grad()
-def evaluate(mini: Mini, held: list[Clips], steps: int = 1, seed: int = 0) -> dict[str, float]:
-    """PSNR whole, face, mouth, hands of reference copy, warp, repair (ungated) and result on held-out clips.
+def evaluate(mini: Mini, held_out: list[Clips], steps: int = 1, seed: int = 0) -> dict[str, float]:
+    """Measure PSNR on held-out clips: whole, face, mouth, hands.
 
-    `changed_valid` is the mean change of what the warp holds valid, in grey levels.
+    Measured are the copied reference, the warp, the repair (ungated) and the result. `changed_valid` is the
+    mean change of what the warp holds valid, in gray levels.
     """
-    rows: dict[str, list[float]] = {}
-    for clips in held:
-        batch = moved(plain(clips), mini.unet.device)
+    figures: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        figures.setdefault(name, []).append(value)
+
+    for clips in held_out:
+        batch = to_device(plain(clips), mini.unet.device)
         frames = len(batch.truth) // batch.clips
         repaired = generate(mini, batch, steps, seed).clamp(0, 1)
-        result = applied(mini, batch, repaired)
+        result = apply_repair(mini, batch, repaired)
+        pictures = {
+            "copy": batch.reference.repeat_interleave(frames, 0),
+            "warp": batch.warped,
+            "repair": repaired,
+            "result": result,
+        }
         places = boxes(batch.face, batch.hands, clips.size)
-        copies = batch.reference.repeat_interleave(frames, 0)
-        pictures = {"copy": copies, "warp": batch.warped, "repair": repaired, "result": result}
         for name, picture in pictures.items():
-            rows.setdefault(f"{name}_psnr", []).append(psnr(picture, batch.truth))
+            note(f"{name}_psnr", psnr(picture, batch.truth))
             for place, box in places.items():
-                rows.setdefault(f"{name}_{place}", []).append(psnr(picture, batch.truth, box))
+                note(f"{name}_{place}", psnr(picture, batch.truth, box))
         valid = (batch.validity > 0.9).float()
         change = (result - batch.warped).abs().mean(1, keepdim=True)
-        rows.setdefault("changed_valid", []).append(
-            float((change * valid).sum() / valid.sum() * 255)
-        )
+        mean_change = (change * valid).sum() / valid.sum() * 255
+        note("changed_valid", float(mean_change))
     return {
         name: float(np.nanmean(values))
-        for name, values in rows.items()
+        for name, values in figures.items()
         if not all(map(math.isnan, values))
     }
 
 
 @torch.no_grad()
-def hearing(mini: Mini, withheld: list[Clips], steps: int = 1, seed: int = 0) -> dict[str, float]:
-    """What the sound alone does to mouths whose lip points are withheld: PSNR there, and r of its brightness.
+def evaluate_hearing(
+    mini: Mini, withheld: list[Clips], steps: int = 1, seed: int = 0
+) -> dict[str, float]:
+    """Measure what the sound alone does to mouths whose lip points are withheld.
 
-    `right`: with the clip's own speech; `other`: with the next clip's. r over all frames, each clip's mean
-    taken off, of the mouth's brightness against the truth's.
+    Figures are PSNR in the mouth and r of the mouth's brightness against the truth's. r is over all frames,
+    with each clip's mean taken off. `right` is with the clip's own speech, `other` with the next clip's.
     """
-    rows: dict[str, list[float]] = {"right": [], "other": []}
+    values: dict[str, list[float]] = {"right": [], "other": []}
     curves: dict[str, list[Tensor]] = {"right": [], "other": [], "truth": []}
     for clips in withheld:
-        batch = moved(plain(clips), mini.unet.device)
+        batch = to_device(plain(clips), mini.unet.device)
         frames = len(batch.truth) // batch.clips
         mouth = boxes(batch.face, batch.hands, clips.size)["mouth"]
         speech = {"right": batch.audio, "other": batch.audio.roll(frames, 0)}
         curves["truth"].append(_mouth_curve(batch.truth, mouth, frames))
         for name, audio in speech.items():
-            made = generate(mini, replace(batch, audio=audio), steps, seed).clamp(0, 1)
-            rows[name].append(psnr(made, batch.truth, mouth))
-            curves[name].append(_mouth_curve(made, mouth, frames))
+            pictures = generate(mini, replace(batch, audio=audio), steps, seed).clamp(0, 1)
+            values[name].append(psnr(pictures, batch.truth, mouth))
+            curves[name].append(_mouth_curve(pictures, mouth, frames))
     joined = {name: torch.cat(parts).flatten().cpu().numpy() for name, parts in curves.items()}
-    found = {f"mouth_{name}": float(np.nanmean(values)) for name, values in rows.items()}
-    for name in rows:
-        still = joined[name].std() < 1e-7 or joined["truth"].std() < 1e-7
-        found[f"r_{name}"] = (
-            0.0 if still else float(np.corrcoef(joined[name], joined["truth"])[0, 1])
-        )
-    return found
+    figures = {f"mouth_{name}": float(np.nanmean(row)) for name, row in values.items()}
+    for name in values:
+        figures[f"r_{name}"] = _correlation(joined[name], joined["truth"])
+    return figures
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Return Pearson's r of two curves; 0 where one of them is constant."""
+    if one.std() < 1e-7 or other.std() < 1e-7:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
 
 
 def _mouth_curve(pictures: Tensor, mouth: Tensor, frames: int) -> Tensor:
-    """(B,F) mean brightness inside the mouth's box (N,1,H,W), each clip's mean taken off."""
-    curve = (pictures.mean(1, keepdim=True) * mouth).sum((1, 2, 3)) / mouth.sum(
-        (1, 2, 3)
-    ).clamp_min(1)
-    curve = curve.view(-1, frames)
+    """Return (B,F) mean brightness inside the mouth's box (N,1,H,W), each clip's mean taken off."""
+    axes = (1, 2, 3)
+    brightness = (pictures.mean(1, keepdim=True) * mouth).sum(axes)
+    area = mouth.sum(axes).clamp_min(1)
+    curve = (brightness / area).view(-1, frames)
     return curve - curve.mean(1, keepdim=True)
 
 
-def applied(mini: Mini, batch: Batch, repaired: Tensor) -> Tensor:
-    """The pictures that a user gets of repaired ones (N,3,H,W), in [0,1]."""
-    return blend(batch.warped, repaired, batch.validity, batch.face, mini.vae.config.keep).clamp(
-        0, 1
-    )
+def apply_repair(mini: Mini, batch: Batch, repaired: Tensor) -> Tensor:
+    """Blend repaired pictures (N,3,H,W) into the warp as the user gets them, in [0,1]."""
+    keep = mini.vae.config.keep
+    pictures = blend(batch.warped, repaired, batch.validity, batch.face, keep)
+    return pictures.clamp(0, 1)
 
 
 @torch.no_grad()
 def contact_sheet(mini: Mini, clips: Clips, steps: int = 1) -> np.ndarray:
-    """(H,W,3) uint8: per clip reference | skeleton | warp | result | truth, for its first and last frame."""
-    batch = moved(plain(clips), mini.unet.device)
+    """Return (H,W,3) uint8: per clip reference | skeleton | warp | result | truth, first and last frame."""
+    batch = to_device(plain(clips), mini.unet.device)
     frames = len(batch.truth) // batch.clips
     repaired = generate(mini, batch, steps, 0).clamp(0, 1)
-    result = applied(mini, batch, repaired)
-    small = nn.functional.avg_pool2d(batch.control, 2)
+    result = apply_repair(mini, batch, repaired)
+    skeletons = nn.functional.avg_pool2d(batch.control, 2)
     rows = []
     for clip in range(batch.clips):
         row = [batch.reference[clip]]
-        for frame in (clip * frames, clip * frames + frames - 1):
-            row += [small[frame], batch.warped[frame], result[frame], batch.truth[frame]]
+        first = clip * frames
+        for frame in (first, first + frames - 1):
+            row.append(skeletons[frame])
+            row.append(batch.warped[frame])
+            row.append(result[frame])
+            row.append(batch.truth[frame])
         rows.append(torch.cat(row, 2))
-    return (torch.cat(rows, 1).permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
+    sheet = torch.cat(rows, 1).permute(1, 2, 0)
+    return (sheet * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def export(mini: Mini, folder: Path) -> None:
-    """Writes unet, controlnext, reference_tokens, interaction (fp16), vae and scheduler.
+    """Write unet, controlnext, reference_tokens, interaction (float16), vae and scheduler.
 
-    The networks stay float32, and where they are.
+    The networks themselves stay float32, and on their device.
     """
     for name, network in mini.networks.items():
-        half = type(network).from_config(network.config)
-        half.load_state_dict({k: v.half().float().cpu() for k, v in network.state_dict().items()})
-        half.half().save_pretrained(folder / name)
+        state = {}
+        for key, value in network.state_dict().items():
+            state[key] = value.half().float().cpu()
+        copy = type(network).from_config(network.config)
+        copy.load_state_dict(state)
+        copy.half().save_pretrained(folder / name)
     mini.vae.save_pretrained(folder / "vae")
     mini.scheduler.save_pretrained(folder / "scheduler")
-    for path in folder.glob(
-        "*/config.json"
-    ):  # diffusers notes the folder that the weights began from
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if config.pop("_name_or_path", None) is not None:
-            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    for path in folder.glob("*/config.json"):
+        _forget_source(path)
+
+
+def _forget_source(path: Path) -> None:
+    """Remove diffusers' note of the folder that the weights began from."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.pop("_name_or_path", None) is not None:
+        text = json.dumps(config, indent=2, sort_keys=True)
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Mini:
-    """The components of an exported folder, in float32; without an interaction where it has none."""
+    """Load the components of an exported folder in float32; without an interaction where it has none."""
     kinds = {
         "unet": UNetSpatioTemporalConditionModel,
         "controlnext": ControlNeXt,
@@ -323,9 +373,10 @@ def load(folder: Path) -> Mini:
         "vae": HaarLatent,
         "interaction": AudioVideoInteraction,
     }
-    parts = {
-        name: kind.from_pretrained(folder / name, torch_dtype=torch.float32)
-        for name, kind in kinds.items()
-        if name != "interaction" or (folder / name).is_dir()
-    }
-    return Mini(**parts, scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"))
+    if not (folder / "interaction").is_dir():
+        del kinds["interaction"]
+    parts = {}
+    for name, kind in kinds.items():
+        parts[name] = kind.from_pretrained(folder / name, torch_dtype=torch.float32)
+    scheduler = EulerDiscreteScheduler.from_pretrained(folder / "scheduler")
+    return Mini(**parts, scheduler=scheduler)

@@ -114,7 +114,7 @@ def test(run: Run, held_out: HeldOutClips, out: Path | None) -> dict[str, float]
         figures = mini_model.evaluate(mini, held_out.shown)
         figures |= _gain_of_steps(mini, held_out.shown[:2])
         if held_out.withheld:
-            figures |= mini_model.hearing(mini, held_out.withheld)
+            figures |= mini_model.evaluate_hearing(mini, held_out.withheld)
         sheet = mini_model.contact_sheet(mini, Clips.join([first, *held_out.withheld[:1]]))
         has_better_picture = figures["result_psnr"] > figures["warp_psnr"]
         has_better_face = figures["result_face"] > figures["warp_face"]
@@ -167,7 +167,7 @@ def measure_codec(pool: Path, count: int) -> mini_model.HaarLatent:
     """Measure the codec's whitening on those of the first shards that have one size."""
     clips = [Clips.load(path) for path in shards(pool)[:count]]
     same_size = [part for part in clips if part.size == clips[0].size]
-    return mini_model.measured_codec(Clips.join(same_size))
+    return mini_model.measure_codec(Clips.join(same_size))
 
 
 def load_networks(folder: Path, seed: int, init: Path | None, ears: Path) -> mini_model.Mini:
@@ -190,7 +190,7 @@ def load_networks(folder: Path, seed: int, init: Path | None, ears: Path) -> min
             return mini
         mini.interaction = mini_model.new_interaction(mini.unet, mini.controlnext, seed)
     if (ears / "config.json").is_file():
-        mini_model.lend_ears(mini.interaction, Audio2Pose.from_pretrained(ears))
+        mini_model.init_audio_projection(mini.interaction, Audio2Pose.from_pretrained(ears))
     return mini
 
 

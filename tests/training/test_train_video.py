@@ -56,7 +56,7 @@ def folder(tmp_path):
 
 
 def new_run(folder, seed: int = 0) -> run_state.Run:
-    codec = mini_model.measured_codec(tiny_clips())
+    codec = mini_model.measure_codec(tiny_clips())
     model = mini_model.build(codec, seed, widths=(32, 32, 32))
     return run_state.Run(model, folder)
 
@@ -331,7 +331,7 @@ def test_hearing_tells_the_right_speech_from_another(monkeypatch):
         return torch.ones_like(given.truth) * given.audio[:, 0, 0].view(-1, 1, 1, 1)
 
     monkeypatch.setattr(mini_model, "generate", paint)
-    found = mini_model.hearing(new_run(None).mini, [clips])
+    found = mini_model.evaluate_hearing(new_run(None).mini, [clips])
     assert found["r_right"] > 0.99 > found["r_other"] + 0.2
     assert found["mouth_right"] >= found["mouth_other"]
 
@@ -359,7 +359,7 @@ def test_lent_ears_begin_with_what_audio2pose_hears():
     from pipeline.models.audio2pose import Audio2Pose
 
     heard, interaction = Audio2Pose(), new_run(None).mini.interaction
-    mini_model.lend_ears(interaction, heard)
+    mini_model.init_audio_projection(interaction, heard)
     tokens = torch.randn((3, 5, 160), generator=torch.Generator().manual_seed(0))
     own = interaction.audio_in(tokens)[..., 0] - interaction.audio_in.bias[0]
     assert np.corrcoef(
@@ -428,7 +428,7 @@ def test_export_is_half_precision_and_loads_to_the_same_pictures(tmp_path):
 
 def test_codec_rows_whiten_pictures_and_residuals():
     clips = tiny_clips()
-    codec = mini_model.measured_codec(clips)
+    codec = mini_model.measure_codec(clips)
     truth, warped = (p.flatten(0, 1).float() / 127.5 - 1 for p in (clips.truth, clips.warped))
     latents, base = (codec.encode(p).latent_dist.mode() for p in (truth, warped))
     residual = codec.residual_of(latents, base)

@@ -80,7 +80,7 @@ def random_pipeline(device: str, dtype: torch.dtype, folder: Path | None = None)
         parts = from_published.networks(paths)
         for part in parts.values():
             randomize(part, torch.device(device), dtype)
-        return from_published.assembled(parts, paths)
+        return from_published.assemble(parts, paths)
 
 
 def write_configs(folder: Path) -> Path:

@@ -220,12 +220,12 @@ def denoise_frames(
     for start in range(0, talk.clips.truth.shape[1], WINDOW_FRAMES * step):
         rows = slice(start, start + WINDOW_FRAMES * step, step)
         batch = plain(_cut(talk.clips, rows))
-        batch = mini_model.moved(batch, mini.unet.device)
+        batch = mini_model.to_device(batch, mini.unet.device)
         if audio is not None:
             tokens = audio[rows].float().to(mini.unet.device)
             batch = replace(batch, audio=tokens)
         latents = mini_model.generate(mini, batch, 1, 0).clamp(0, 1)
-        done.append(mini_model.applied(mini, batch, latents).cpu())
+        done.append(mini_model.apply_repair(mini, batch, latents).cpu())
     return torch.cat(done)
 
 

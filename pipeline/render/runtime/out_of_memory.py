@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 
@@ -17,19 +16,6 @@ SMALLEST_WINDOW_ROWS = 6  # with fewer rows the temporal layers have nothing to 
 LADDER = ("again", "smaller", "offload", "smaller")
 
 
-class OnDevice(Protocol):
-    """Anything that lies on a device."""
-
-    @property
-    def device(self) -> torch.device: ...
-
-
-class OffloadablePipeline(PlaceablePipeline, Protocol):
-    """A pipeline whose weights may leave the device during a run."""
-
-    condition: OnDevice
-
-
 @dataclass(frozen=True)
 class Attempt:
     """The windows in use, how many rungs of LADDER were tried, and a sentence on the last one."""
@@ -38,7 +24,7 @@ class Attempt:
     tried: int = 0
     note: str = ""
 
-    def with_less_memory(self, pipe: OffloadablePipeline) -> Attempt:
+    def with_less_memory(self, pipe: PlaceablePipeline) -> Attempt:
         """Return the next thing to try; InputError with the remedy when all is tried."""
         free_memory()
         for tried, rung in enumerate(LADDER[self.tried :], self.tried + 1):
@@ -50,7 +36,7 @@ class Attempt:
             "frames are kept; give a smaller `height` and `width`, or `offload` group"
         )
 
-    def _climb(self, rung: str, pipe: OffloadablePipeline) -> Attempt | None:
+    def _climb(self, rung: str, pipe: PlaceablePipeline) -> Attempt | None:
         """Try one rung of the ladder; None where it is of no use."""
         if rung == "again":
             return replace(self, note="out of memory: trying this part once more")
@@ -60,7 +46,7 @@ class Attempt:
                 return None
             note = f"out of memory: windows of {layout.window} frames from here on"
             return replace(self, layout=layout, note=note)
-        if not placement.may_offload(pipe):
+        if pipe.placed is None or not placement.may_offload(pipe):
             return None
         placement.offload(pipe, "group", str(pipe.condition.device))
         pipe.placed = replace(pipe.placed, offload="group")

@@ -27,9 +27,17 @@ LARGE_UNET_PARAMETERS = 1e8
 ACTIVATIONS_GB = 6.0
 
 
+class OnDevice(Protocol):
+    """Anything that lies on a device."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+
 class PlaceablePipeline(Protocol):
     """What the functions here read and change of a pipeline."""
 
+    condition: OnDevice
     unet: nn.Module
     controlnext: nn.Module
     vae: nn.Module

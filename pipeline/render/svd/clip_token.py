@@ -13,7 +13,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 def image_token(picture: Tensor, encoder: nn.Module) -> Tensor:
     """Return the CLIP token (1,1,D) of a picture (1,3,H,W) in [-1,1], shrunk to a square."""
     side = encoder.config.image_size
-    small = resize_with_antialiasing(picture.float(), (side, side)) / 2 + 0.5
+    small = resize_with_antialiasing(picture.float(), (side, side))
+    small = small / 2 + 0.5
     mean = torch.tensor(CLIP_MEAN, device=small.device).view(1, 3, 1, 1)
     std = torch.tensor(CLIP_STD, device=small.device).view(1, 3, 1, 1)
     normalized = (small - mean) / std
@@ -41,8 +42,10 @@ def _gaussian_kernel(shrink: float) -> Tensor:
     length = int(max(4.0 * sigma, 3))
     if length % 2 == 0:
         length += 1
-    x = torch.arange(length, dtype=torch.float32) - length // 2
-    weights = torch.exp(-x.square() / (2 * torch.tensor(sigma).square()))
+    middle = length // 2
+    places = torch.arange(length, dtype=torch.float32) - middle
+    variance = torch.tensor(sigma).square()
+    weights = torch.exp(-places.square() / (2 * variance))
     return weights / weights.sum()
 
 
@@ -50,7 +53,9 @@ def _convolve(picture: Tensor, kernel: Tensor) -> Tensor:
     """Convolve every channel of pictures (N,C,H,W) with one kernel (a,b), mirrored at the borders."""
     channels = picture.shape[1]
     rows, columns = kernel.shape
-    margins = (columns // 2, columns // 2, rows // 2, rows // 2)
+    side = columns // 2
+    end = rows // 2
+    margins = (side, side, end, end)
     padded = F.pad(picture, margins, mode="reflect")
     weights = kernel.expand(channels, 1, rows, columns)
     return F.conv2d(padded, weights, groups=channels)

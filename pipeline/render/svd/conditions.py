@@ -93,6 +93,8 @@ class Branch:
 
     def pictures(self, rows: Sequence[int]) -> Tensor:
         """Return the control pictures of a window in [0,1]."""
+        if self.control is None:
+            raise ValueError("this branch has no control pictures")
         part = self.control[rows]
         return part.float() / 255 if part.dtype == torch.uint8 else part
 

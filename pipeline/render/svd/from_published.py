@@ -18,7 +18,8 @@ from diffusers import (
 )
 from torch import nn
 
-from pipeline.models import model_files, registry
+from pipeline import ROOT
+from pipeline.models import model_files
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.models.consistency import ConsistencyScheduler
 from pipeline.models.controlnext import ControlNeXt
@@ -28,22 +29,24 @@ from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.still_reference import StillReference
 from pipeline.values import InputError
 
+EMBEDDED_SPEECH_NETWORK = ROOT / "checkpoints" / "mini" / "audio2pose"
 SCHEDULERS = {"euler": EulerDiscreteScheduler, "consistency": ConsistencyScheduler}
-COMFY = (
+# how ComfyUI names the tensors of a UNet
+COMFYUI_PREFIXES = (
     "input_blocks.",
     "output_blocks.",
     "middle_block.",
     "model.diffusion_model.",
     "diffusion_model.",
 )
-IGNORED = ("vision_model.embeddings.position_ids",)  # a buffer that older transformers saved
+IGNORED_KEYS = ("vision_model.embeddings.position_ids",)  # a buffer that older transformers saved
 Tensors = Mapping[str, torch.Tensor]
 
 
 def load(
     paths: Mapping[str, Path], settings: Mapping[str, Any] | None = None
 ) -> AudioPoseSVDPipeline:
-    """The pipeline of these files, in the precision in which they are stored, on the CPU.
+    """Load the pipeline of these files on the CPU, in the precision in which they are stored.
 
     settings: what holds where `settings.json` says nothing else.
     """
@@ -51,60 +54,59 @@ def load(
         model_files.check_file(path)
     parts = networks(paths)
     for name in ("unet", "controlnext", "vae"):
-        parts[name] = filled(parts[name], paths[name])
-    parts["reference_tokens"] = filled(parts["reference_tokens"], paths["image_encoder"])
-    return assembled(parts, paths, settings)
+        parts[name] = fill(parts[name], paths[name])
+    parts["reference_tokens"] = fill(parts["reference_tokens"], paths["image_encoder"])
+    return assemble(parts, paths, settings)
 
 
 def networks(paths: Mapping[str, Path]) -> dict[str, nn.Module]:
-    """The four networks of the configuration files, by the pipeline's names, without memory for tensors."""
-    unet = built(UNetSpatioTemporalConditionModel.from_config, paths["unet_config"])
-    width = {
-        "out_channels": unet.config.block_out_channels[0]
-    }  # the published network has no file of its own
-    control = paths.get("control_config")
+    """Build the four networks of the configuration files, without memory for their tensors."""
+    unet = build(UNetSpatioTemporalConditionModel.from_config, paths["unet_config"])
+    # the published control network has no configuration file of its own
+    defaults = {"out_channels": unet.config.block_out_channels[0]}
+
+    def make_control(config: dict[str, Any]) -> nn.Module:
+        return ControlNeXt.from_config(defaults | config)
+
     return {
         "unet": unet,
-        "controlnext": built(lambda config: ControlNeXt.from_config(width | config), control),
-        "vae": built(AutoencoderKLTemporalDecoder.from_config, paths["vae_config"]),
-        "reference_tokens": built(_image_encoder, paths["image_encoder_config"]),
+        "controlnext": build(make_control, paths.get("control_config")),
+        "vae": build(AutoencoderKLTemporalDecoder.from_config, paths["vae_config"]),
+        "reference_tokens": build(_make_image_encoder, paths["image_encoder_config"]),
     }
 
 
-def assembled(
+def assemble(
     parts: Mapping[str, nn.Module],
     paths: Mapping[str, Path],
     settings: Mapping[str, Any] | None = None,
 ) -> AudioPoseSVDPipeline:
-    """The pipeline of networks with tensors; the mouth is moved by the embedded model's audio2pose.
+    """Make the pipeline of networks with tensors; the embedded model's audio2pose moves the mouth.
 
     `settings`, and over them `settings.json`, may change DEFAULT_SETTINGS, under "condition" values of
     `StillReference`, and "scheduler" to a name of SCHEDULERS.
     """
-    settings = {**(settings or {}), **read_json(paths.get("settings"))}
-    sampler = settings.pop("scheduler", "euler")
+    file = paths.get("settings")
+    values = {**(settings or {}), **read_json(file)}
+    sampler = values.pop("scheduler", "euler")
     if sampler not in SCHEDULERS:
-        raise InputError(
-            f"{paths.get('settings')} names the scheduler {sampler!r}; use {' or '.join(SCHEDULERS)}"
-        )
+        known = " or ".join(SCHEDULERS)
+        raise InputError(f"{file} names the scheduler {sampler!r}; use {known}")
+    scheduler_config = read_json(paths["scheduler_config"])
     try:
         return AudioPoseSVDPipeline(
             **parts,
-            condition=StillReference(**settings.pop("condition", {})),
-            scheduler=SCHEDULERS[sampler].from_config(read_json(paths["scheduler_config"])),
-            audio2pose=Audio2Pose.from_pretrained(
-                registry.ROOT / "checkpoints" / "mini" / "audio2pose"
-            ),
-            **(DEFAULT_SETTINGS | settings),
+            condition=StillReference(**values.pop("condition", {})),
+            scheduler=SCHEDULERS[sampler].from_config(scheduler_config),
+            audio2pose=Audio2Pose.from_pretrained(EMBEDDED_SPEECH_NETWORK),
+            **(DEFAULT_SETTINGS | values),
         )
     except TypeError as error:
-        raise InputError(
-            f"{paths.get('settings')} holds a setting that is not known ({error})"
-        ) from error
+        raise InputError(f"{file} holds a setting that is not known ({error})") from error
 
 
-def built(make: Callable[[dict[str, Any]], nn.Module], path: Path | None) -> nn.Module:
-    """The network of a configuration file, without memory for its tensors."""
+def build(make: Callable[[dict[str, Any]], nn.Module], path: Path | None) -> nn.Module:
+    """Build the network of a configuration file, without memory for its tensors."""
     try:
         with init_empty_weights():
             return make(read_json(path))
@@ -112,40 +114,44 @@ def built(make: Callable[[dict[str, Any]], nn.Module], path: Path | None) -> nn.
         raise InputError(f"{path} does not describe the network it belongs to ({error})") from error
 
 
-def _image_encoder(config: dict[str, Any]) -> nn.Module:
+def _make_image_encoder(config: dict[str, Any]) -> nn.Module:
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     return CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(config))
 
 
-def filled(model: nn.Module, path: Path) -> nn.Module:
-    """The network with the tensors of a file, after every key and shape was compared."""
-    tensors = read_state(path)
-    tensors = {key: value for key, value in tensors.items() if key not in IGNORED}
-    check_keys(
-        {key: tuple(value.shape) for key, value in model.state_dict().items()}, tensors, path
-    )
+def fill(model: nn.Module, path: Path) -> nn.Module:
+    """Give the network the tensors of a file, after every key and shape was compared."""
+    tensors = {key: value for key, value in read_state(path).items() if key not in IGNORED_KEYS}
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    check_keys(shapes, tensors, path)
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
 
 
-def check_keys(wanted: Mapping[str, tuple[int, ...]], tensors: Tensors, path: Path) -> None:
-    """ValueError with one sentence if names or shapes of tensors are not exactly the wanted ones."""
-    if any(key.startswith(COMFY) for key in tensors):
+def check_keys(shapes: Mapping[str, tuple[int, ...]], tensors: Tensors, path: Path) -> None:
+    """Refuse a file whose keys or shapes of tensors are not exactly these."""
+    if any(key.startswith(COMFYUI_PREFIXES) for key in tensors):
         raise InputError(
-            f"{path} has ComfyUI's key names; take the file with diffusers' names, {NAMES['unet'][0]}"
+            f"{path} has ComfyUI's key names; "
+            f"take the file with diffusers' names, {NAMES['unet'][0]}"
         )
-    lacks, extra = ([k for k in a if k not in b] for a, b in ((wanted, tensors), (tensors, wanted)))
-    if lacks or extra:
-        told = [f"{word} {len(keys)} keys such as {keys[0]}"
-                for word, keys in (("lacks", lacks), ("has", extra)) if keys]  # fmt: skip
+    missing = [key for key in shapes if key not in tensors]
+    unknown = [key for key in tensors if key not in shapes]
+    problems = []
+    if missing:
+        problems.append(f"lacks {len(missing)} keys such as {missing[0]}")
+    if unknown:
+        problems.append(f"has {len(unknown)} keys such as {unknown[0]}")
+    if problems:
         raise InputError(
-            f"{path} belongs to another network: it {' and '.join(told)}; ControlNeXt-SVD v1 and other "
-            f"variants do not fit, take the v2 file of the set {SET}"
+            f"{path} belongs to another network: it {' and '.join(problems)}; ControlNeXt-SVD v1 and "
+            f"other variants do not fit, take the v2 file of the set {SET}"
         )
-    for key, shape in wanted.items():
-        if tuple(tensors[key].shape) != shape:
+    for key, shape in shapes.items():
+        file_shape = tuple(tensors[key].shape)
+        if file_shape != shape:
             raise InputError(
-                f"{path} has {key} with the shape {list(tensors[key].shape)} instead of {list(shape)}; it "
+                f"{path} has {key} with the shape {list(file_shape)} instead of {list(shape)}; it "
                 f"was made for another configuration, take the v2 file of the set {SET}"
             )

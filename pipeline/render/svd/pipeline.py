@@ -181,7 +181,8 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         layout = self.window_layout(window, overlap, condition.lead)
 
         # 2. open the work on this image and motion
-        size = self.frame_size(image.shape[:2], height, width)
+        image_height, image_width = image.shape[:2]
+        size = self.frame_size((image_height, image_width), height, width)
         clip = condition.open(image, motion, size, self.vae, self.reference_tokens, generator)
         on_step = self._step_callback(callback_on_step_end)
         task = RenderTask(clip, len(motion), window_mode, steps, generator, on_step)
