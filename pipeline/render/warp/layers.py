@@ -283,17 +283,21 @@ def _layers(
     hint = HINT * extended(alone[:, :, inside], margins) * (1 - seen)
     weights = torch.cat([away, alone + hint, *levels.split(1, 1)])
     behind, flesh, *colours = push_pull(image.repeat(5, 1, 1, 1), weights).chunk(5)
-    behind = behind[:, :, inside]
-    away = away[:, :, inside]
-    if fill is not None:
-        everywhere = torch.ones_like(away) > 0
-        behind = _each(fill, image[:, :, inside], away > 0.5, everywhere, behind)
+    background = _background(image[:, :, inside], behind[:, :, inside], away[:, :, inside], fill)
     body = _body(image, parts, person, skin, hole, alone, flesh, fill, margins)
     one = torch.ones_like(levels)
     pieces = torch.cat([torch.stack(colours, 1), one[:, :, None], levels[:, :, None]], 2)
     arms = pieces.repeat_interleave(2, 1) * alphas[:, :, None]
     arms, sources = lent(arms, lend, enlarge(lendable, size), pose)
-    return torch.cat([behind, away], 1), body, arms, sources
+    return background, body, arms, sources
+
+
+def _background(image: Tensor, behind: Tensor, away: Tensor, fill: Fill | None) -> Tensor:
+    """(B,4,H,W) what lies behind the person, filled smoothly or by `fill`, and where it is known."""
+    if fill is not None:
+        everywhere = torch.ones_like(away) > 0
+        behind = _each(fill, image, away > 0.5, everywhere, behind)
+    return torch.cat([behind, away], 1)
 
 
 def _body(
