@@ -7,6 +7,11 @@ import os
 from collections.abc import Generator
 from typing import Any
 
+try:  # only on a ZeroGPU Space, where it has to come before torch
+    import spaces
+except ImportError:
+    spaces = None
+
 import numpy as np
 
 from pipeline.analysis.talking_face import SpeechNetwork
@@ -17,10 +22,6 @@ from pipeline.render.runtime.device import choose_device
 from pipeline.studio.steps import Renderer
 from pipeline.values import Motion, Progress
 
-try:  # only on a ZeroGPU Space, where it has to come before torch
-    import spaces
-except ImportError:
-    spaces = None
 # asked of ZeroGPU; a longer request waits longer and may exceed a visitor's quota
 GPU_SECONDS_PER_FRAME = 0.1
 GPU_SECONDS_TO_START = 30
