@@ -29,10 +29,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.audio2pose import SAMPLE_RATE, Audio2Pose, log_mel, mel_bank, normalize
+from pipeline.models.audio2pose import Audio2Pose, log_mel, mel_bank, normalize
 from pipeline.motion.face_animation import PARAMETERS
 from pipeline.training.data.speech import augment, engines, music, singing
-from pipeline.training.data.speech.visemes import LABEL_RATE, Phones, labels
+from pipeline.training.data.speech.corpus import HOP, Corpus, Crop
+from pipeline.training.data.speech.visemes import LABEL_RATE, Phones
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,8 @@ SILENT = 2  # crops of a batch are noise
 MUSIC = 3  # crops of a batch are music alone
 # shares of the voices
 BED_SHARE = 0.4  # over music
-SUNG_SHARE = 0.15
 HELD_SHARE = 0.15  # with held vowels
 BABBLE_SHARE = 0.12  # with another voice behind
-RECORDED_SHARE = 0.6  # flite and festival (built from recordings), else espeak (formants)
 LEARNING_RATE = 2e-3  # at its peak
 INIT_LEARNING_RATE = 1e-3  # at its peak, when given weights are trained on
 WARM_UP_SHARE = 0.08  # of the run
@@ -58,97 +57,14 @@ CLOSED_PHONES = ("p", "b", "m")
 OPEN_PHONES = ("aa", "ae", "ah", "eh", "iy", "ey", "ay")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WARPS = np.linspace(0.84, 1.2, 25)  # of the mel bands' frequencies: lengths of vocal tracts
-_HOP = SAMPLE_RATE // LABEL_RATE  # samples of a label frame
-
-Crop = tuple[np.ndarray, np.ndarray, np.ndarray]  # samples, parameters (T, 10), classes (T,)
-
-
-@dataclass(frozen=True)
-class LabeledUtterance:
-    """An utterance of the corpus with its label curves at 100 Hz."""
-
-    offset: int  # samples
-    length: int  # samples
-    params: np.ndarray  # (T, 10) float16
-    classes: np.ndarray  # (T,) int8
-    voice: str
-    phones: Phones
-
-
-class Corpus:
-    """The utterances on disk (samples memory-mapped) with their labels."""
-
-    def __init__(self, folder: Path) -> None:
-        self.samples = np.memmap(folder / "audio.i16", np.int16, "r")
-        self.train: list[LabeledUtterance] = []
-        self.held_out: list[LabeledUtterance] = []
-        for row in json.loads((folder / "utterances.json").read_text()):
-            utterance = _labeled(row)
-            is_held_out = utterance.voice in engines.HELD_OUT
-            (self.held_out if is_held_out else self.train).append(utterance)
-        # rows of `train`
-        self.sung: list[int] = []
-        self.espeak: list[int] = []
-        self.recorded: list[int] = []
-        for number, utterance in enumerate(self.train):
-            if utterance.voice.endswith(engines.SINGING.name):
-                self.sung.append(number)
-            elif utterance.voice.startswith("espeak"):
-                self.espeak.append(number)
-            else:
-                self.recorded.append(number)
-        self.recorded = self.recorded or self.espeak
-
-    def sound(self, utterance: LabeledUtterance) -> np.ndarray:
-        """Read the samples of an utterance."""
-        end = utterance.offset + utterance.length
-        return self.samples[utterance.offset : end].astype(np.float32) / 32768
-
-    def crop(self, rng: np.random.Generator, seconds: float) -> Crop:
-        """Draw a stretch of an utterance; silence fills what is missing."""
-        if self.sung and rng.random() < SUNG_SHARE:
-            pool = self.sung
-        else:
-            pool = self.recorded if rng.random() < RECORDED_SHARE else self.espeak
-        utterance = self.train[int(rng.choice(pool))]
-        sound = self.sound(utterance)
-        params = utterance.params.astype(np.float32)
-        classes = utterance.classes.astype(np.int64)
-        frames = int(seconds * LABEL_RATE) + 1
-        spare = len(params) - frames
-        start = int(rng.integers(min(0, spare), max(1, spare + 1)))
-        before = max(0, -start)
-        after = max(0, start - spare)
-        first = max(0, start)
-        rows = slice(first, start + frames)
-        params = np.pad(params[rows], ((before, after), (0, 0)), mode="edge")
-        classes = np.pad(classes[rows], (before, after))
-        sound = sound[first * _HOP : (start + frames) * _HOP]
-        missing = max(0, (frames - before) * _HOP - len(sound))
-        sound = np.pad(sound, (before * _HOP, missing))[: frames * _HOP]
-        return sound, params, classes
-
-
-def _labeled(row: dict) -> LabeledUtterance:
-    """Compute the labels of a row of `utterances.json`."""
-    phones = [tuple(phone) for phone in row["phones"]]
-    params, classes = labels(phones, row["length"] / SAMPLE_RATE)
-    return LabeledUtterance(
-        offset=row["offset"],
-        length=row["length"],
-        params=params.astype(np.float16),
-        classes=classes.astype(np.int8),
-        voice=row["voice"],
-        phones=phones,
-    )
 
 
 def quiet_crop(rng: np.random.Generator, n: int, musical: bool) -> Crop:
     """Draw music or noise alone, n label frames long, with labels of a closed silent mouth."""
     if musical:
-        sound = augment.degrade(0.1 * music.music(rng, n * _HOP), rng, None)
+        sound = augment.degrade(0.1 * music.music(rng, n * HOP), rng, None)
     else:
-        sound = augment.no_speech(rng, n * _HOP)
+        sound = augment.no_speech(rng, n * HOP)
     params = np.zeros((n, len(PARAMETERS)), np.float32)
     params[:, GAP] = 0.05
     return sound, params, np.zeros(n, np.int64)
@@ -164,9 +80,9 @@ def voice_crop(corpus: Corpus, rng: np.random.Generator, n: int) -> Crop:
     babble = None
     if rng.random() < BABBLE_SHARE:
         other_sound, _, _ = corpus.crop(rng, CROP_SECONDS + 0.05)
-        babble = other_sound[: n * _HOP]
+        babble = other_sound[: n * HOP]
     if rng.random() < BED_SHARE:
-        bed = music.music(rng, n * _HOP)
+        bed = music.music(rng, n * HOP)
         sound = music.under(sound, bed, float(rng.uniform(*music.SNR_DB)))
     return augment.degrade(sound, rng, babble), params, classes
 
@@ -188,7 +104,7 @@ def make_batch(
             sound, crop_params, crop_classes = quiet_crop(rng, n, number >= SILENT)
         else:
             sound, crop_params, crop_classes = voice_crop(corpus, rng, n)
-        sounds.append(sound[: (n - 1) * _HOP])
+        sounds.append(sound[: (n - 1) * HOP])
         params.append(crop_params[::2])
         classes.append(crop_classes[::2])
         is_warped = rng.random() < 0.7
