@@ -49,7 +49,7 @@ class ModelSettings:
     condition: str = "WarpedReference"
     null_inputs: bool = False
 
-    def check_conditioning(self, conditioning: Mapping[str, float]) -> None:
+    def check_conditioning(self, conditioning: Mapping[str, float | str]) -> None:
         """Refuse a request for a null pose or a null sound that the weights do not know."""
         if self.null_inputs:
             return

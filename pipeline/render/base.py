@@ -119,7 +119,7 @@ class AudioPosePipeline(DiffusionPipeline):
         """Tell what these weights cannot show of a motion at output (H, W), if anything."""
         return expectation(self.settings.condition, motion, size)
 
-    def check_conditioning(self, values: Mapping[str, float]) -> None:
+    def check_conditioning(self, values: Mapping[str, float | str]) -> None:
         """Refuse values of `conditioning` that the weights do not know."""
         raise NotImplementedError(f"{type(self).__name__} does not implement check_conditioning")
 
@@ -178,7 +178,7 @@ class AudioPosePipeline(DiffusionPipeline):
         overlap: int | None = None,
         window_mode: str = "joint",
         schedule: str | None = None,
-        conditioning: Mapping[str, float] | None = None,
+        conditioning: Mapping[str, float | str] | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
         callback_on_step_end: Callable | None = None,

@@ -201,7 +201,8 @@ def _values(row: Option) -> str:
     if row.choices:
         return ", ".join(row.choices)
     if row.low is not None:
-        return f"{row.number_word}, {row.low:g} to {row.high:g}"
+        upper = "or more" if row.high > 1e9 else f"to {row.high:g}"
+        return f"{row.number_word}, {row.low:g} {upper}"
     return (row.metavar or "text").replace("|", r" \| ")
 
 

@@ -171,6 +171,13 @@ class Request:
         help="how windows are denoised; published: ControlNeXt's own loop",
         control=Control("generate", "guidance", "published: ControlNeXt's own loop; holds the "
                         "whole clip in memory", "choice"))
+    skeleton_style: str | None = option(
+        None, choices=("controlnext", "openpose", "aniportrait"), commands=GENERATE,
+        label="Skeleton style",
+        help="how the pose is drawn for weights that were fine-tuned on another style; "
+        "aniportrait draws the face mesh of `audio2pose` aniportrait and no body",
+        control=Control("generate", "guidance", "for fine-tuned weights; free", "choice",
+                        empty="auto"))
     guidance: float | None = option(
         None, low=0, high=20, commands=GENERATE, label="Guidance, first frame",
         help=f"guidance at a window's first frame, 1 = none, twice as fast; {MODELS_CHOICE}",
@@ -219,7 +226,7 @@ class Request:
         if self.accent_rows is not None:
             object.__setattr__(self, "accent_rows", _number_pairs(self.accent_rows))
 
-    def conditioning(self) -> dict[str, float]:
+    def conditioning(self) -> dict[str, float | str]:
         """Return the values that the user gave for the image condition, by its own names."""
         guidance_end = self.guidance if self.guidance_end is None else self.guidance_end
         values = {
@@ -229,6 +236,7 @@ class Request:
             "noise_aug_strength": self.noise_aug,
             "motion_bucket_id": self.motion_bucket,
             "fps": self.condition_fps,
+            "style": self.skeleton_style,
         }
         chosen = {name: value for name, value in values.items() if value is not None}
         if self.audio_guidance != 1:

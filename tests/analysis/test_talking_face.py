@@ -128,7 +128,8 @@ def test_the_pipeline_speaks_with_aniportrait(pipe, photo):
     off = (face_mesh.face68(motion.mesh.astype(float)) - motion.pose.face.xy)[seen]
     box = np.ptp(motion.pose.face.xy[seen], axis=1)[:, None]
     assert (np.abs(off) / box).mean() < 0.05
-    assert skeleton.draw_mesh(motion.mesh, (96, 64))[seen].any((1, 2, 3)).all()
+    drawn = skeleton.draw(motion.pose, (96, 64), "aniportrait", motion.mesh)
+    assert drawn[seen].any((1, 2, 3)).all()
 
 
 def test_without_driving_the_mesh_turns_with_the_head(pipe, photo):

@@ -63,7 +63,7 @@ class EstimablePipeline(PlaceablePipeline, Protocol):
         window: int | None = None,
         overlap: int | None = None,
         window_mode: str = "joint",
-        conditioning: Mapping[str, float] | None = None,
+        conditioning: Mapping[str, float | str] | None = None,
     ) -> Workload: ...
 
 
@@ -175,7 +175,7 @@ def estimate(
     window: int | None = None,
     overlap: int | None = None,
     window_mode: str = "joint",
-    conditioning: Mapping[str, float] | None = None,
+    conditioning: Mapping[str, float | str] | None = None,
     speed: float | None = None,
 ) -> Estimate:
     """Estimate the memory and time of a run of `frames` frames of `size` (H, W).

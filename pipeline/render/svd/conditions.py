@@ -202,7 +202,7 @@ class ImageCondition(Protocol):
         ...
 
 
-def reconfigure(component: Component, values: Mapping[str, float]) -> Component:
+def reconfigure(component: Component, values: Mapping[str, float | str]) -> Component:
     """Return a copy of the component with these values in its configuration; itself without values."""
     known = [name for name in component.config if not name.startswith("_")]
     unknown = [name for name in values if name not in known]

@@ -151,7 +151,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         overlap: int | None = None,
         window_mode: str = "joint",
         schedule: str | None = None,
-        conditioning: Mapping[str, float] | None = None,
+        conditioning: Mapping[str, float | str] | None = None,
         generator: torch.Generator | None = None,
         callback_on_step_end: Callback | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
@@ -252,11 +252,11 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         """The guided UNet of the registered components."""
         return Denoiser(self.unet, self.controlnext, self.interaction)
 
-    def check_conditioning(self, values: Mapping[str, float]) -> None:
+    def check_conditioning(self, values: Mapping[str, float | str]) -> None:
         """Raise InputError where the weights do not know what the values ask for."""
         self.conditioned(values)
 
-    def conditioned(self, values: Mapping[str, float]) -> ImageCondition:
+    def conditioned(self, values: Mapping[str, float | str]) -> ImageCondition:
         """Return the condition with these values; refuse those that the weights do not know."""
         condition = reconfigure(self.condition, values)
         if condition.needs_null_inputs and self.interaction is None:
@@ -280,7 +280,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         window: int | None = None,
         overlap: int | None = None,
         window_mode: str = "joint",
-        conditioning: Mapping[str, float] | None = None,
+        conditioning: Mapping[str, float | str] | None = None,
     ) -> Workload:
         """Say what a run of `frames` frames of `size` (H,W) will ask of the networks."""
         condition = reconfigure(self.condition, conditioning or {})

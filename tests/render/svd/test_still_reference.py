@@ -11,9 +11,10 @@ from pipeline.models.windows import WindowLayout
 from pipeline.motion import skeleton
 from pipeline.render.svd.denoising import PublishedWindows, denoise, plan_published_windows
 from pipeline.render.svd.still_reference import StillReference
+from pipeline.studio.request import Request
 from pipeline.values import InputError
 from tests.helpers.published import small_pipeline, tiny_published
-from tests.helpers.tiny import motion, portrait
+from tests.helpers.tiny import motion, portrait, tiny_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +181,18 @@ def test_the_aniportrait_style_draws_the_face_mesh(pipe) -> None:
     clip = drawing.open(portrait(), motion(3), (64, 64), pipe.vae, pipe.reference_tokens)
     with pytest.raises(InputError, match="face mesh"):
         clip.conditions(0, 2)
+
+
+def test_the_skeleton_style_of_a_request_reaches_the_control_pictures(pipe):
+    request = Request("image.png", "speech.wav", skeleton_style="openpose")
+    assert Request("image.png", "speech.wav").conditioning() == {}
+    condition = pipe.conditioned(request.conditioning())
+    assert condition.config.style == "openpose" != pipe.condition.config.style
+    with pytest.raises(InputError, match="`skeleton_style`|skeleton_style is 'comic'"):
+        Request("image.png", "speech.wav", skeleton_style="comic")
+
+
+def test_a_model_without_skeleton_styles_refuses_one():
+    request = Request("image.png", "speech.wav", skeleton_style="openpose")
+    with pytest.raises(InputError, match="conditioning has no style"):
+        tiny_pipeline().conditioned(request.conditioning())
