@@ -1,7 +1,7 @@
 """The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench`.
 
-Exit code 0 on success, 2 with one sentence on stderr for bad input. `--json` prints one JSON object last on
-stdout.
+Exit code 0 on success, 2 with one sentence on stderr for bad input. `--json` prints one JSON object
+last on stdout.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""Hold the values that pass between stages: frozen dataclasses over numpy arrays. Row t is video frame t.
+"""Hold the values that pass between stages: frozen dataclasses over numpy arrays. Row t is video
+frame t.
 
-Coordinates are fractions of the picture's width and height; a score of 0 means that the point is missing.
-Pictures are RGB uint8 of shape (H, W, 3). Nothing here opens a file except `Pose.save` and `Pose.load`.
+Coordinates are fractions of the picture's width and height; a score of 0 means that the point is
+missing.
+Pictures are RGB uint8 of shape (H, W, 3). Nothing here opens a file except `Pose.save` and
+`Pose.load`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ HANDS = 42  # the left hand's 21 points, then the right hand's
 FACE = 68  # iBUG's face points
 VISIBLE = 0.3  # a point with a lower score is treated as missing (the published code's threshold)
 MAX_POSE_FRAMES = 60 * 60 * 30  # one hour at 30 fps: a pose file that claims more is refused unread
-# What numpy and zipfile raise on a file that is cut off, scrambled, encrypted or claims a giant array
+# What numpy and zipfile raise on a file that is cut off, scrambled, encrypted or claims a giant
+# array
 DAMAGED: tuple[type[Exception], ...] = (
     OSError,
     KeyError,
@@ -37,8 +41,9 @@ DAMAGED: tuple[type[Exception], ...] = (
 class InputError(ValueError):
     """The user's fault: one sentence that names the input, what is wrong with it and what to do.
 
-    The sentence names an option by its `Request` field in backticks, such as `pose_free`. The command line
-    shows the flag in its place, the app the control's label. Every other exception is a bug.
+    The sentence names an option by its `Request` field in backticks, such as `pose_free`. The
+    command line shows the flag in its place, the app the control's label. Every other exception is
+    a bug.
     """
 
 
@@ -54,7 +59,8 @@ class Audio:
         return len(self.samples) / self.rate
 
     def frames(self, fps: float) -> int:
-        """Count the video frames that last as long as the sound, to the nearest one, at least one."""
+        """Count the video frames that last as long as the sound, to the nearest one, at least
+        one."""
         return max(1, round(self.seconds * fps))
 
 
@@ -93,7 +99,8 @@ class Keypoints:
 
 @dataclass(frozen=True)
 class Pose:
-    """One person over time: body (T,18), hands (T,42), face (T,68) key points; `size` is (H, W) in pixels."""
+    """One person over time: body (T,18), hands (T,42), face (T,68) key points; `size` is (H, W) in
+    pixels."""
 
     body: Keypoints
     hands: Keypoints
@@ -122,7 +129,8 @@ class Pose:
 
     @staticmethod
     def empty(frames: int, fps: float, size: tuple[int, int]) -> Pose:
-        """Make a pose in which every point is missing: drawn, it is the paper's black skeleton picture."""
+        """Make a pose in which every point is missing: drawn, it is the paper's black skeleton
+        picture."""
         return Pose(
             Keypoints.missing(frames, BODY),
             Keypoints.missing(frames, HANDS),
@@ -132,7 +140,8 @@ class Pose:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write a `.npz` without pickles: body_xy (T,18,2), body_score (T,18) and so on, fps, size (H,W)."""
+        """Write a `.npz` without pickles: body_xy (T,18,2), body_score (T,18) and so on, fps, size
+        (H,W)."""
         arrays: dict[str, Any] = {
             "fps": np.float64(self.fps),
             "size": np.asarray(self.size, np.int64),
@@ -152,7 +161,8 @@ class Pose:
 
     @staticmethod
     def load(path: str | Path) -> Pose:
-        """Read what `save` wrote; raise InputError naming the file when anything is not as it should be."""
+        """Read what `save` wrote; raise InputError naming the file when anything is not as it
+        should be."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 return _pose_from(file)
@@ -193,9 +203,11 @@ def _keypoints_from(file: np.lib.npyio.NpzFile, name: str) -> Keypoints:
 
 @dataclass(frozen=True)
 class Detection:
-    """What a detector sees in a picture or clip: all people, largest first, and their cut-out masks.
+    """What a detector sees in a picture or clip: all people, largest first, and their cut-out
+    masks.
 
-    `masks` holds one (H,W) float32 mask in [0, 1] for each person of a picture, and none for a clip.
+    `masks` holds one (H,W) float32 mask in [0, 1] for each person of a picture, and none for a
+    clip.
     `notes` are sentences for the user.
     """
 
@@ -261,8 +273,8 @@ class Video:
 class Progress:
     """One step of the work: `step` of `total` in `stage`.
 
-    frames: finished pictures (t,H,W,3) uint8, in order. preview: (H,W,3) an estimate of a frame that is not
-    finished.
+    frames: finished pictures (t,H,W,3) uint8, in order. preview: (H,W,3) an estimate of a frame
+    that is not finished.
     """
 
     stage: str

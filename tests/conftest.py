@@ -1,4 +1,5 @@
-"""Shared fixtures. Torch runs on one thread: with more, a busy two-core machine is 10 to 30 times slower."""
+"""Shared fixtures. Torch runs on one thread: with more, a busy two-core machine is 10 to 30 times
+slower."""
 
 import os
 from pathlib import Path
@@ -19,7 +20,8 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real media and parity data beside the checkout; tests skip where it is absent."""
+    """The folder of real media and parity data beside the checkout; tests skip where it is
+    absent."""
     folder = Path(os.environ.get("APV_SHARED", ROOT.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(f"no shared test data at {folder.name}/ beside the checkout")

@@ -1,7 +1,8 @@
 """The ControlNeXt control network (arXiv 2408.06070), its cross normalization and its UNet hook.
 
-With the default configuration the tensors are those of the published SVD-v2 weights. The embedded model
-is the same class in a small configuration with one more input, the validity of the warped reference.
+With the default configuration the tensors are those of the published SVD-v2 weights. The embedded
+model is the same class in a small configuration with one more input, the validity of the warped
+reference.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ PLACES = ("conv_in", "down_blocks.0")
 
 
 class _Strided(nn.Module):
-    """A 3x3 convolution that keeps the channels; its name `.conv` is that of the published weights."""
+    """A 3x3 convolution that keeps the channels; its name `.conv` is that of the published
+    weights."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -40,9 +42,11 @@ class _Strided(nn.Module):
 class ControlNeXt(ModelMixin, ConfigMixin):
     """Turn control pictures in [0, 1] into features that are added to a UNet's hidden states.
 
-    With one set of weights, the published inference code runs `stem_padding` 0 and its training code 1.
-    `extra_channels` > 0 adds a second input at the size of the stem's output. `control_level` is the
-    weight after cross normalization. `where` names the UNet module whose output receives the control.
+    With one set of weights, the published inference code runs `stem_padding` 0 and its training
+    code 1.
+    `extra_channels` > 0 adds a second input at the size of the stem's output. `control_level` is
+    the weight after cross normalization. `where` names the UNet module whose output receives the
+    control.
     """
 
     @register_to_config
@@ -103,7 +107,8 @@ class ControlNeXt(ModelMixin, ConfigMixin):
     def forward(
         self, control: Tensor, timestep: Tensor | float, extra: Tensor | None = None
     ) -> Tensor:
-        """Return features (B*F, C, h, w) of control pictures (B, F, 3, H, W) or (N, 3, H, W) in [0, 1].
+        """Return features (B*F, C, h, w) of control pictures (B, F, 3, H, W) or (N, 3, H, W) in [0,
+        1].
 
         Args:
             control: the control pictures.
@@ -170,7 +175,8 @@ class Injection:
     def set(
         self, control: Tensor | None, scale: Tensor | float = 1.0, level: float | None = None
     ) -> None:
-        """Set the features (B*F, C, h, w) and the strength (B*F, 1, 1, 1) that the next calls add."""
+        """Set the features (B*F, C, h, w) and the strength (B*F, 1, 1, 1) that the next calls
+        add."""
         self.control = control
         self.scale = scale
         if level is not None:

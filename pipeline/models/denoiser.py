@@ -1,8 +1,8 @@
 """One UNet call, the reference tokens and the scheduler: what sampling and training have in common.
 
-The UNet is the stock `UNetSpatioTemporalConditionModel`. The published weights and the embedded model
-differ in the place and level of the control, the codec and the prediction type. All of these are read
-from the components' configurations.
+The UNet is the stock `UNetSpatioTemporalConditionModel`. The published weights and the embedded
+model differ in the place and level of the control, the codec and the prediction type. All of these
+are read from the components' configurations.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class ReferenceTokens(ModelMixin, ConfigMixin):
 
 
 def _waves(positions: Tensor) -> Tensor:
-    """Turn positions (n,) in [0, 1] into (n, 2 FREQUENCIES) sines and cosines of 1/2, 1, 2, 4 periods."""
+    """Turn positions (n,) in [0, 1] into (n, 2 FREQUENCIES) sines and cosines of 1/2, 1, 2, 4
+    periods."""
     octaves = torch.arange(FREQUENCIES, device=positions.device)
     angles = positions[:, None] * math.pi * 2.0**octaves
     return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -1,11 +1,12 @@
-"""Frame-wise audio-video interaction: in every frame speech and picture exchange features.   [ApoAvatar]
+"""Frame-wise audio-video interaction: in every frame speech and picture exchange features.
+[ApoAvatar]
 
-The exchange happens at named modules of a stock UNet, the "sites". There a frame's audio tokens attend to
-its visual tokens and to its pose tokens. Then its visual tokens attend to these audio tokens. Nothing
-passes from frame to frame. The gates begin at zero, so an untrained interaction leaves the UNet's output
-as it is, to the bit. A gate is the whole last projection: a scalar or vector gate before a random
-projection learns many times slower. The attended sound is multiplied by a projection of the picture, so
-that the sound can act on the mouth alone from the first steps on.
+The exchange happens at named modules of a stock UNet, the "sites". There a frame's audio tokens
+attend to its visual tokens and to its pose tokens. Then its visual tokens attend to these audio
+tokens. Nothing passes from frame to frame. The gates begin at zero, so an untrained interaction
+leaves the UNet's output as it is, to the bit. A gate is the whole last projection: a scalar or
+vector gate before a random projection learns many times slower. The attended sound is multiplied by
+a projection of the picture, so that the sound can act on the mouth alone from the first steps on.
 """
 
 from __future__ import annotations
@@ -69,10 +70,10 @@ class Site(nn.Module):
 class AudioVideoInteraction(ModelMixin, ConfigMixin):
     """The sites of the exchange, the null pose and the null audio of a UNet with control features.
 
-    `sites` names modules of the UNet and `widths` gives the channels of their outputs. The audio tokens
-    of a frame are (audio_tokens, audio_channels). Control features of `pose_channels` are pooled to
-    pose_grid x pose_grid pose tokens. For a frame without pose, `null_pose` replaces the control
-    features; for a frame without sound, `null_audio` replaces the audio tokens.
+    `sites` names modules of the UNet and `widths` gives the channels of their outputs. The audio
+    tokens of a frame are (audio_tokens, audio_channels). Control features of `pose_channels` are
+    pooled to pose_grid x pose_grid pose tokens. For a frame without pose, `null_pose` replaces the
+    control features; for a frame without sound, `null_audio` replaces the audio tokens.
     """
 
     @register_to_config
@@ -105,15 +106,16 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
         return not any(site.is_open for site in self.exchanges)
 
     def null_control(self, count: int) -> Tensor:
-        """Return (count, pose_channels, 1, 1) control features of frames without a pose, for any size."""
+        """Return (count, pose_channels, 1, 1) control features of frames without a pose, for any
+        size."""
         return self.null_pose.view(1, -1, 1, 1).expand(count, -1, -1, -1)
 
     def audio(self, tokens: Tensor | None, count: int, audio_mask: Tensor | None = None) -> Tensor:
         """Project speech tokens (N, n, d) of N = `count` frames to (N, n + 1, dim).
 
         Frames whose `audio_mask` (N,) is 0 get null audio, and all frames do where tokens is None.
-        Tokens of another shape come from another speech network. They mean nothing here and count as
-        None.
+        Tokens of another shape come from another speech network. They mean nothing here and count
+        as None.
         """
         places = self.audio_place.expand(count, -1, -1)
         null = self.null_audio.expand(count, -1, -1)
@@ -128,7 +130,8 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
         return torch.cat([projected + places, silent], 1)
 
     def pose(self, control: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-        """Pool control features (N, C, h, w) to pose tokens (N, p, dim), with strength (N, 1, 1, 1)."""
+        """Pool control features (N, C, h, w) to pose tokens (N, p, dim), with strength (N, 1, 1,
+        1)."""
         pooled = F.adaptive_avg_pool2d(control, self.config.pose_grid) * scale
         pooled = pooled.to(self.pose_in.weight.dtype).flatten(2)
         return self.pose_in(pooled.transpose(1, 2)) + self.pose_place
@@ -149,7 +152,8 @@ class Exchange:
         scale: Tensor | float = 1.0,
         audio_mask: Tensor | None = None,
     ) -> None:
-        """Set the tokens of N frames from speech tokens (N, n, d) and control features (N, C, h, w)."""
+        """Set the tokens of N frames from speech tokens (N, n, d) and control features (N, C, h,
+        w)."""
         self.audio = self.interaction.audio(tokens, len(control), audio_mask)
         self.pose = self.interaction.pose(control, scale)
 
@@ -171,7 +175,8 @@ class Exchange:
 def interact(
     unet: nn.Module, interaction: AudioVideoInteraction | None
 ) -> Iterator[Exchange | None]:
-    """Put hooks at the interaction's sites while the context lasts; call `.set(...)` before the UNet.
+    """Put hooks at the interaction's sites while the context lasts; call `.set(...)` before the
+    UNet.
 
     Yields None, without any hook, where there is no interaction, or an idle one outside training.
     """

@@ -16,12 +16,14 @@ FAR_AWAY = 1e4  # beyond any picture, in fractions of its width and height
 
 
 def validity_cells(validity: Tensor) -> Tensor:
-    """Turn the warp's validity (N, 1, H, W) into the control network's extra input (N, 16, H/4, W/4)."""
+    """Turn the warp's validity (N, 1, H, W) into the control network's extra input (N, 16, H/4,
+    W/4)."""
     return F.pixel_unshuffle(validity, CELL)
 
 
 def face_maps(face: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Draw soft maps (N, 1, H, W) in [0, 1] of face and mouth from face points (N, 68, 3: x, y, score)."""
+    """Draw soft maps (N, 1, H, W) in [0, 1] of face and mouth from face points (N, 68, 3: x, y,
+    score)."""
     whole = soft_ellipse(face, size, grow=1.1, soft=0.35)
     mouth = soft_ellipse(face[:, MOUTH], size, grow=1.25, soft=0.5)
     return whole, mouth
@@ -73,8 +75,9 @@ def repair_gate(validity: Tensor, face: Tensor, keep: Sequence[float]) -> Tensor
     Args:
         validity: (N, 1, H, W), what the warp shows.
         face: face points (N, 68, 3).
-        keep: the shares on valid pixels elsewhere, on the face and on the mouth; then the share in holes
-            outside the face, which is 1 where it is left out. In holes of the face the share is 1.
+        keep: the shares on valid pixels elsewhere, on the face and on the mouth; then the share in
+            holes outside the face, which is 1 where it is left out. In holes of the face the share
+            is 1.
     """
     elsewhere, on_face, on_mouth, in_holes = (*keep, 1.0)[:4]
     size = tuple(validity.shape[-2:])
@@ -93,8 +96,9 @@ def blend(
 ) -> Tensor:
     """Add the gated part of the denoiser's changes to the warp; all pictures are (N, 3, H, W).
 
-    In the warp's holes outside the face (validity under a half) the repair is smoothed over 3 pixels. The
-    grid of the latents shows there: smoothing brings the picture .06 dB nearer to the truth.
+    In the warp's holes outside the face (validity under a half) the repair is smoothed over 3
+    pixels. The grid of the latents shows there: smoothing brings the picture .06 dB nearer to the
+    truth.
 
     Args:
         warped: the warp.

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 
 def silence_temporal(unet: nn.Module) -> None:
-    """Set the temporal layers' outputs to zero, so that a UNet of single frames starts as one of clips."""
+    """Set the temporal layers' outputs to zero, so that a UNet of single frames starts as one of
+    clips."""
     for module in unet.modules():
         for layer in _last_layers(module):
             nn.init.zeros_(layer.weight)
@@ -19,8 +20,8 @@ def silence_temporal(unet: nn.Module) -> None:
 def skip_idle_temporal(unet: nn.Module) -> int:
     """Skip temporal layers whose outputs are all zero, and return how many there are.
 
-    This halves the time per frame. Only `forward` is replaced, on the instance. Tensors and keys stay as
-    they are, so saving works as before.
+    This halves the time per frame. Only `forward` is replaced, on the instance. Tensors and keys
+    stay as they are, so saving works as before.
     """
     count = 0
     for module in unet.modules():

@@ -13,7 +13,8 @@ from pipeline.values import InputError
 class WindowLayout:
     """The windows of a run: `window` rows each, of which `overlap` are shared with the next window.
 
-    Every window begins with the same `lead` rows. They are counted in `window`, and they are no frames.
+    Every window begins with the same `lead` rows. They are counted in `window`, and they are no
+    frames.
     """
 
     window: int

@@ -1,1 +1,2 @@
-"""Pure functions over key points and sound: numpy, scipy, OpenCV and librosa; no torch, no files."""
+"""Pure functions over key points and sound: numpy, scipy, OpenCV and librosa; no torch, no
+files."""

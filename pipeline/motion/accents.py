@@ -1,4 +1,5 @@
-"""Edit the accents of a speech: its intensity and excitation follow the list of (seconds, strength).
+"""Edit the accents of a speech: its intensity and excitation follow the list of (seconds,
+strength).
 
 The hump of an accent is what the intensity has over the line between the lowest moments on either
 side, each at most 0.45 s away, which is the least distance of two accents. The strength is the mean
@@ -35,7 +36,8 @@ MAX_ACCENTS = 5000
 
 
 def edit(prosody: Prosody, accents: np.ndarray) -> Prosody:
-    """Return the prosody with the accents (M,2), seconds and strength; the detected ones change nothing.
+    """Return the prosody with the accents (M,2), seconds and strength; the detected ones change
+    nothing.
 
     A moved accent counts as removed and added, one of strength 0 as removed. `speech` stays, and so
     does what lies away from the changed accents.
@@ -87,7 +89,8 @@ def checked(accents: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def _match(detected: np.ndarray, accents: np.ndarray) -> dict[int, int]:
-    """Map the row of a detected accent to the row of the accent at the same time, where there is one."""
+    """Map the row of a detected accent to the row of the accent at the same time, where there is
+    one."""
     matches: dict[int, int] = {}
     for row, seconds in enumerate(detected[:, 0]):
         distance = np.abs(accents[:, 0] - seconds)
@@ -100,7 +103,8 @@ def _match(detected: np.ndarray, accents: np.ndarray) -> dict[int, int]:
 
 
 def _feet(curve: np.ndarray, peak: int) -> tuple[int, int]:
-    """Return the rows of the lowest moments within reach before and after a peak; the nearer of equals."""
+    """Return the rows of the lowest moments within reach before and after a peak; the nearer of
+    equals."""
     first = max(0, peak - REACH)
     before = curve[first : peak + 1][::-1]
     after = curve[peak : peak + REACH + 1]

@@ -200,7 +200,8 @@ def measure_bones(
 def _keep(
     length: np.ndarray, seen: np.ndarray, usable: np.ndarray, foreshortened: tuple[float, float]
 ) -> np.ndarray:
-    """Return the share (T,8) of the gain that a bone takes: less where it or its parent is foreshortened."""
+    """Return the share (T,8) of the gain that a bone takes: less where it or its parent is
+    foreshortened."""
     full = np.ones(len(BONES))
     for bone, rows in enumerate(seen.T):
         if rows.any():

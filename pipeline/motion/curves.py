@@ -6,7 +6,8 @@ import numpy as np
 
 
 def bridge(values: np.ndarray, good: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate runs of at most `limit` bad frames; return the values and which frames are good then.
+    """Interpolate runs of at most `limit` bad frames; return the values and which frames are good
+    then.
 
     Runs at either end take the nearest good frame. Rows that stay bad are returned as they came.
 

@@ -1,4 +1,5 @@
-"""Animate the 68 points of the reference's face from mouth, lid and brow parameters, and turn them in depth.
+"""Animate the 68 points of the reference's face from mouth, lid and brow parameters, and turn them
+in depth.
 
 The movements are defined in the face's own axes, x along the eyes and y down, so a tilted face
 speaks along its own tilt. Lengths are shares of the width of its mouth and of its height. The mouth
@@ -106,7 +107,8 @@ class Axes:
         """Measure one face (68,2) in fractions of a picture of `size` (H,W)."""
         if face.shape != (FACE, 2) or not np.isfinite(face).all():
             raise InputError(
-                f"a face needs 68 finite points (68,2), got shape {face.shape}; detect the face anew"
+                "a face needs 68 finite points (68,2), got shape "
+                f"{face.shape}; detect the face anew"
             )
         pixels = face * _picture(size)
         right_eye = pixels[RIGHT_EYE].mean(0)
@@ -127,7 +129,8 @@ class Axes:
         return Axes(origin, right, down, unit, size)
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Turn fractions of the picture (..., 2) into the face's own coordinates (..., 2) in units."""
+        """Turn fractions of the picture (..., 2) into the face's own coordinates (..., 2) in
+        units."""
         away = points * _picture(self.size) - self.origin
         return np.stack([away @ self.right, away @ self.down], -1) / self.unit
 
@@ -144,7 +147,8 @@ def _picture(size: tuple[int, int]) -> np.ndarray:
 
 
 def gated_gap(params: np.ndarray) -> np.ndarray:
-    """Return the opening (T,) of the lips in [0, 1] after the closure gate: gap (1 - smoothstep(close))."""
+    """Return the opening (T,) of the lips in [0, 1] after the closure gate: gap (1 -
+    smoothstep(close))."""
     gap = params[:, PARAMETERS.index("gap")]
     close = params[:, PARAMETERS.index("close")]
     return gap * (1 - smoothstep(close, *GATE))
@@ -180,14 +184,16 @@ def _gaps_at(
 
 
 def _jaw_profile() -> np.ndarray:
-    """Return (17,) share of the drop of the chin along the jaw line: 0 at the ears, 1 at the chin."""
+    """Return (17,) share of the drop of the chin along the jaw line: 0 at the ears, 1 at the
+    chin."""
     steps = np.clip(np.arange(17) - 1, 0, 14)
     wave = np.cos(2 * np.pi * steps / 14)
     return (0.5 - 0.5 * wave) ** 0.8
 
 
 def _opening_profile(x: np.ndarray, center: float, half: float) -> np.ndarray:
-    """Return the opening at x over that in the middle: a flat arch between the corners, not a wedge."""
+    """Return the opening at x over that in the middle: a flat arch between the corners, not a
+    wedge."""
     away = np.abs((x - center) / half)
     return np.sqrt(np.clip(1 - away**3, 0.0, 1))
 
@@ -358,7 +364,8 @@ def turn_points(
 
 
 def turn_face(face: np.ndarray, angles: np.ndarray, axes: Axes) -> np.ndarray:
-    """Turn a face (T,68,2) by (T,3) yaw, pitch, roll degrees, with an authored depth of the 68 points."""
+    """Turn a face (T,68,2) by (T,3) yaw, pitch, roll degrees, with an authored depth of the 68
+    points."""
     if len(face) != len(angles):
         raise ValueError(
             f"the face has {len(face)} rows but the angles {len(angles)}; give one per frame"

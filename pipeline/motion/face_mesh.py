@@ -77,13 +77,15 @@ class Head:
 
 
 def face68(mesh: np.ndarray) -> np.ndarray:
-    """Return the 68 iBUG points (...,68,c) of mesh points (...,468 or more,c); two points are averaged."""
+    """Return the 68 iBUG points (...,68,c) of mesh points (...,468 or more,c); two points are
+    averaged."""
     points = [mesh[..., list(group), :].mean(-2) for group in IBUG]
     return np.stack(points, -2)
 
 
 def square(landmarks: np.ndarray, size: tuple[int, int]) -> Crop:
-    """Return AniPortrait's crop around landmarks (K,2 or more) in fractions of a picture of `size` (H,W).
+    """Return AniPortrait's crop around landmarks (K,2 or more) in fractions of a picture of `size`
+    (H,W).
 
     Where the face is large it is the square in the middle of the picture, else 1.5 faces around the
     face.
@@ -183,7 +185,8 @@ def similarity(source: np.ndarray, target: np.ndarray, weights: np.ndarray) -> n
 
 
 def from_face68(face: np.ndarray, size: tuple[int, int], geometry: Geometry) -> np.ndarray:
-    """Guess the landmarks (468,3), fractions, from 68 points (68,2): bend the canonical head to show them.
+    """Guess the landmarks (468,3), fractions, from 68 points (68,2): bend the canonical head to
+    show them.
 
     This serves detectors without a mesh. The depth is the canonical one, at the size of the face,
     as if the face looked straight.
@@ -202,7 +205,8 @@ def from_face68(face: np.ndarray, size: tuple[int, int], geometry: Geometry) -> 
 
 
 def project(head: Head, vertices: np.ndarray) -> np.ndarray:
-    """Return the mesh points (T,468,2), fractions of the picture, of vertices (T,468,3) (AniPortrait)."""
+    """Return the mesh points (T,468,2), fractions of the picture, of vertices (T,468,3)
+    (AniPortrait)."""
     left, top, width, height = head.crop
     turn = head.matrix[..., :3, :3]
     place = head.matrix[..., None, :3, 3]

@@ -1,4 +1,5 @@
-"""Facial data alignment (APV-Gen, eq. 11-18): put the predicted face into the place of the driving face.
+"""Facial data alignment (APV-Gen, eq. 11-18): put the predicted face into the place of the driving
+face.
 
 The face that is predicted from speech is moved into the head of the driving skeleton, frame by
 frame and per axis: x' = a x + b. Eq. 11-14 are the boxes of the face key points of prediction and
@@ -137,7 +138,8 @@ def is_missing(face: Keypoints) -> np.ndarray:
 
 
 def minimum_box(xy: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return minimum and maximum (T,2) of the points (T,K,2) that are `shared` (T,K); 0 without any."""
+    """Return minimum and maximum (T,2) of the points (T,K,2) that are `shared` (T,K); 0 without
+    any."""
     counted = shared[..., None]
     low = np.where(counted, xy, np.inf).min(1)
     high = np.where(counted, xy, -np.inf).max(1)
@@ -148,7 +150,8 @@ def minimum_box(xy: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndar
 def fit_similarity(
     source: np.ndarray, target: np.ndarray, shared: np.ndarray, subset: np.ndarray
 ) -> Similarity:
-    """Fit the similarity between two faces by least squares (Procrustes in two dimensions, closed form).
+    """Fit the similarity between two faces by least squares (Procrustes in two dimensions, closed
+    form).
 
     Args:
         source: points (T,68,2) in pixels.
@@ -186,7 +189,8 @@ def rotate(xy: np.ndarray, angle: np.ndarray) -> np.ndarray:
 def _center(
     points: np.ndarray, shared: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the center (T,2) of the shared points, and the points (T,K,2) around it, 0 where not shared."""
+    """Return the center (T,2) of the shared points, and the points (T,K,2) around it, 0 where not
+    shared."""
     counted = shared[..., None]
     points = np.where(counted, points, 0.0)
     center = (points * weight[..., None]).sum(1)
@@ -245,7 +249,8 @@ def _bridge_map(boxes: BoxMap, limit: int) -> BoxMap:
 
 
 def _smooth_gain(gain: np.ndarray, good: np.ndarray, sigma: float) -> np.ndarray:
-    """Take the geometric mean of the gains (T,...) of good frames under a Gaussian of `sigma` frames.
+    """Take the geometric mean of the gains (T,...) of good frames under a Gaussian of `sigma`
+    frames.
 
     The other frames keep their gain.
     """
@@ -262,7 +267,8 @@ def _smooth_gain(gain: np.ndarray, good: np.ndarray, sigma: float) -> np.ndarray
 def _place_by_box(
     face: Keypoints, pose: Pose, box: str, limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the predicted face (T,68,2) in the driving box, and the frames (T,) for which that is known.
+    """Return the predicted face (T,68,2) in the driving box, and the frames (T,) for which that is
+    known.
 
     For "rigid" both faces are first turned upright, in pixels, and the result is turned as the
     driving head: a box around a tilted face is wider than the face.
@@ -294,7 +300,8 @@ def _place_by_box(
 def _place_by_eyes(
     face: Keypoints, pose: Pose, sigma: float, limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the predicted face (T,68,2) moved by the similarity of eyes and nose, and where it is known.
+    """Return the predicted face (T,68,2) moved by the similarity of eyes and nose, and where it is
+    known.
 
     sigma: frames, of the Gaussian over the size.
     """

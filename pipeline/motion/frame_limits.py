@@ -1,4 +1,5 @@
-"""Hold the motion of a bone inside the frame: find the largest share of it at which no point leaves."""
+"""Hold the motion of a bone inside the frame: find the largest share of it at which no point
+leaves."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class RigidMotion:
-    """Move points of the picture plane rigidly: z -> after + turn (z - before). Every field (T,) complex."""
+    """Move points of the picture plane rigidly: z -> after + turn (z - before). Every field (T,)
+    complex."""
 
     turn: np.ndarray
     before: np.ndarray
@@ -118,7 +120,8 @@ def hold_inside(
 def _largest_share(
     motion_of: SharedMotion, guard: FrameGuard, share: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
-    """Bisect for the largest shares (n,) below `share` at which no point leaves in the frames `rows`."""
+    """Bisect for the largest shares (n,) below `share` at which no point leaves in the frames
+    `rows`."""
     low = np.zeros(len(rows))
     high = share
     for _ in range(BISECTIONS):

@@ -1,12 +1,13 @@
 """The three key-point layouts: indices, limbs, regions, left-right pairs, and the height of a head.
 
 Body, 18 points in OpenPose's order. Hands, 42 points: the left hand's 21, then the right hand's 21.
-Face, 68 points in iBUG's order: 0-16 jaw, 17-26 brows, 27-35 nose, 36-47 eyes, 48-59 outer lip, 60-67 inner
-lip.
+Face, 68 points in iBUG's order: 0-16 jaw, 17-26 brows, 27-35 nose, 36-47 eyes, 48-59 outer lip,
+60-67 inner lip.
 
-Left and right are the person's own. In a person who looks at the camera the right side is on the picture's
-left. Every pair of body or face points names the right one first, as the layouts count. The hands alone are
-stored left first; a table that follows them says so in its name (`WRISTS_LEFT_RIGHT`).
+Left and right are the person's own. In a person who looks at the camera the right side is on the
+picture's left. Every pair of body or face points names the right one first, as the layouts count.
+The hands alone are stored left first; a table that follows them says so in its name
+(`WRISTS_LEFT_RIGHT`).
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ HAND_EDGES = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, HAND_POINTS
 
 @dataclass(frozen=True)
 class ArmRows:
-    """Name the points of one arm: `joints` are shoulder, elbow and wrist of the body, `hand` its hand's rows."""
+    """Name the points of one arm: `joints` are shoulder, elbow and wrist of the body, `hand` its
+    hand's rows."""
 
     joints: tuple[int, int, int]
     hand: slice
@@ -168,7 +170,8 @@ def head_height_from(
     """Measure the head from chin to crown by the face, else by the shoulders, else by the ears.
 
     Args:
-        face: the distance from the middle of the brows to the chin (T,), and where it is seen (T,) bool.
+        face: the distance from the middle of the brows to the chin (T,), and where it is seen (T,)
+            bool.
         shoulders: the distance between the shoulders, and where both are seen.
         ears: the distance between the ears, and where both are seen.
         picture_height: in the unit of the distances, which is also the result's.

@@ -1,7 +1,7 @@
 """Arms that the reference image shows only in part: they rest on the torso instead of gesturing.
 
-A warp cannot invent what the image does not show. If an arm's hand or forearm is hidden or out of the frame,
-only its stump would follow the driver.
+A warp cannot invent what the image does not show. If an arm's hand or forearm is hidden or out of
+the frame, only its stump would follow the driver.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ MIN_SPREAD = 1e-5  # picture heights squared: a torso whose points spread less h
 def whole_arms(reference: Pose) -> tuple[bool, bool]:
     """Tell whether the reference (one frame) shows the right and the left arm down to the hand.
 
-    Shoulder, elbow and wrist are seen and more than half of the hand's points; without those, a hand that
-    goes on from the wrist in the forearm's direction would lie inside the picture in all its width.
+    Shoulder, elbow and wrist are seen and more than half of the hand's points; without those, a
+    hand that goes on from the wrist in the forearm's direction would lie inside the picture in all
+    its width.
     """
     return _is_whole(reference, ARMS["right"]), _is_whole(reference, ARMS["left"])
 
@@ -74,10 +75,11 @@ def _partial_sides(motion: Motion) -> list[str]:
 
 
 def uncut(motion: Motion) -> Pose:
-    """Drop the resting arms from the reference's pose, so that a warp leaves them on the torso, uncut.
+    """Drop the resting arms from the reference's pose, so that a warp leaves them on the torso,
+    uncut.
 
-    That takes the person's mask: without it an arm's outline is known from its points alone, and the
-    reference comes back as it is.
+    That takes the person's mask: without it an arm's outline is known from its points alone, and
+    the reference comes back as it is.
     """
     reference = motion.reference
     sides = _partial_sides(motion)
@@ -99,13 +101,15 @@ def uncut(motion: Motion) -> Pose:
 def rested(motion: Motion) -> Motion:
     """Hold every arm that is not whole as the reference has it, carried by the torso.
 
-    Elbow, wrist and hand turn, grow and move with the similarity that takes the reference's neck, shoulders
-    and hips, as far as both are seen, to the frame's; the frame's shoulder is its fixed point. Scores are the
-    reference's; a point that it does not see is missing, and so is the arm where the frame does not see the
-    shoulder. Where all arms are whole the very same motion comes back.
+    Elbow, wrist and hand turn, grow and move with the similarity that takes the reference's neck,
+    shoulders and hips, as far as both are seen, to the frame's; the frame's shoulder is its fixed
+    point. Scores are the reference's; a point that it does not see is missing, and so is the arm
+    where the frame does not see the shoulder. Where all arms are whole the very same motion comes
+    back.
 
-    Both poses are fractions of one picture, the reference image, whatever clip the driver came from: pixels
-    of `reference.size` are square for both. An output of another aspect stretches both alike.
+    Both poses are fractions of one picture, the reference image, whatever clip the driver came
+    from: pixels of `reference.size` are square for both. An output of another aspect stretches both
+    alike.
     """
     sides = _partial_sides(motion)
     if not sides:
@@ -133,7 +137,8 @@ def rested(motion: Motion) -> Motion:
 
 @dataclass(frozen=True)
 class _Carry:
-    """A similarity for each frame, pixels as x + iy: x goes to goal + gain * (x - start); all (T,) or (1,).
+    """A similarity for each frame, pixels as x + iy: x goes to goal + gain * (x - start); all (T,)
+    or (1,).
 
     known: (T,) bool, whether any point is seen in both the reference and the frame.
     """
@@ -152,7 +157,8 @@ def _rest(
     shown: np.ndarray,
     size: tuple[int, int],
 ) -> None:
-    """Write the reference's points `rows`, carried, into `points`; missing in frames that are not `shown`."""
+    """Write the reference's points `rows`, carried, into `points`; missing in frames that are not
+    `shown`."""
     away = complex_pixels(reference.xy[:1, rows], size) - carry.start[:, None]
     placed = carry.goal[:, None] + carry.gain[:, None] * away
     score = np.where(reference.visible, reference.score, 0.0)[:1, rows]
@@ -163,8 +169,8 @@ def _rest(
 def _carry_torso(pose: Pose, reference: Pose) -> _Carry:
     """Fit the similarity from the reference's torso to each frame's, about the torso's centers.
 
-    The gain is 1 where less than two points are seen in both. Its size is the ratio of the spreads, as in
-    the warp.
+    The gain is 1 where less than two points are seen in both. Its size is the ratio of the spreads,
+    as in the warp.
     """
     source = complex_pixels(reference.body.xy[:1, CORE_POINTS], reference.size)
     target = complex_pixels(pose.body.xy[:, CORE_POINTS], reference.size)

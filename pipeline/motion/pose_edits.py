@@ -1,4 +1,5 @@
-"""Edit a pose as a clip: trim, mirror, speed, loop and ping-pong, arms of one person on another's body.
+"""Edit a pose as a clip: trim, mirror, speed, loop and ping-pong, arms of one person on another's
+body.
 
 Every function takes poses and returns a new one with the frame rate and picture size of the first.
 """
@@ -37,7 +38,8 @@ MIN_LENGTH_PX = 1.0  # shorter bones have no direction and no ratio
 
 
 def trim(pose: Pose, start: float | None = None, stop: float | None = None) -> Pose:
-    """Keep the frames whose centers lie from `start` to `stop` seconds; None = the clip's own end."""
+    """Keep the frames whose centers lie from `start` to `stop` seconds; None = the clip's own
+    end."""
     seconds = len(pose) / pose.fps
     first = 0.0 if start is None else start
     last = seconds if stop is None else stop
@@ -88,7 +90,8 @@ def speed(pose: Pose, factor: float) -> Pose:
 
 
 def loop(pose: Pose, frames: int) -> Pose:
-    """Repeat the clip to `frames` frames; where it starts anew it fades out of its own last frames."""
+    """Repeat the clip to `frames` frames; where it starts anew it fades out of its own last
+    frames."""
     return timing.fit_length(pose, frames, "loop")
 
 
@@ -100,9 +103,10 @@ def pingpong(pose: Pose, frames: int) -> Pose:
 def with_arms(pose: Pose, other: Pose) -> Pose:
     """Put elbows, wrists and hands of `other` on head, torso and legs of `pose`.
 
-    One scale in pixels for the clip, from shoulder widths and trunks (neck to hips). In every frame the arms
-    turn by the difference of the two trunks' lean and hang on the shoulders of `pose`; where a shoulder is
-    missing its arm is too. `other` is brought to the frame rate and, back and forth, to the length of `pose`.
+    One scale in pixels for the clip, from shoulder widths and trunks (neck to hips). In every frame
+    the arms turn by the difference of the two trunks' lean and hang on the shoulders of `pose`;
+    where a shoulder is missing its arm is too. `other` is brought to the frame rate and, back and
+    forth, to the length of `pose`.
     """
     if len(pose) < 1 or len(other) < 1:
         raise InputError(f"arms need poses with frames, got {len(pose)} and {len(other)}")
@@ -131,7 +135,8 @@ def with_arms(pose: Pose, other: Pose) -> Pose:
 
 
 def _trunk_ratio(pose: Pose, other: Pose) -> float:
-    """Divide the trunk size of `pose` by that of `other`: the mean over the lengths that both show."""
+    """Divide the trunk size of `pose` by that of `other`: the mean over the lengths that both
+    show."""
     ratios = []
     for measure in (_shoulder_line, _trunk):
         mine = _full_length(*measure(pose))

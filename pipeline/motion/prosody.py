@@ -1,4 +1,5 @@
-"""Analyze speech: the intensity and the signed excitation that drive the gestures (after ApoAvatar).
+"""Analyze speech: the intensity and the signed excitation that drive the gestures (after
+ApoAvatar).
 
 ApoAvatar weighs every video frame by the loudness of its speech. Here the intensity blends loudness
 with pitch height and spectral onsets (`mode="full"`); `mode="rms"` keeps loudness alone. All three
@@ -225,7 +226,8 @@ def _level_db(samples: np.ndarray) -> np.ndarray:
 
 
 def _windows(padded: np.ndarray, length: int, samples: int) -> np.ndarray:
-    """Return a view (N, length) of windows every 10 ms, centered on the first to the last sample."""
+    """Return a view (N, length) of windows every 10 ms, centered on the first to the last
+    sample."""
     count = samples // HOP_SAMPLES + 1
     short = (count - 1) * HOP_SAMPLES + length - len(padded)
     padded = np.pad(padded, (0, max(short, 0)))
@@ -337,7 +339,8 @@ def _onsets(samples: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 
 def detect_accents(intensity: np.ndarray) -> np.ndarray:
-    """Return the accents (M,2), seconds and strength: peaks of the intensity, at least 0.45 s apart.
+    """Return the accents (M,2), seconds and strength: peaks of the intensity, at least 0.45 s
+    apart.
 
     The strength is the mean of the height of a peak and of its rise over the surroundings.
     """

@@ -1,4 +1,5 @@
-"""Refocus the gestures on the speech: larger at accents, calmer in pauses. Here the intensity slider acts.
+"""Refocus the gestures on the speech: larger at accents, calmer in pauses. Here the intensity
+slider acts.
 
 ApoAvatar gates pose embeddings by loudness while it trains; `mode="gate"` is the same as a control
 strength per frame. `mode="amplify"` is a geometry of this project. With excitation e (T,)
@@ -58,7 +59,8 @@ MAX_SLOWING_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Tuning:
-    """Hold the constants of the formula above, chosen on real poses (assets/refocus_calibration.md).
+    """Hold the constants of the formula above, chosen on real poses
+    (assets/refocus_calibration.md).
 
     loud, quiet: the gains LOUD and QUIET at strength 1.
     exponents: a of torso, head, upper arm, forearm, hand.
@@ -87,7 +89,8 @@ PER_BONE = (0, 1, 2, 3, 4, 2, 3, 4)
 
 @dataclass(frozen=True)
 class Regions:
-    """Scale the strength for each part of the body that turns; 0 leaves the part as in the driving video."""
+    """Scale the strength for each part of the body that turns; 0 leaves the part as in the driving
+    video."""
 
     torso: float = 1.0
     head: float = 1.0
@@ -237,7 +240,8 @@ def _log_gain(
 
 
 def _slowing(gesture_frames: float, fps: float, pace: float) -> float:
-    """Return the sigma, in frames, by which e is low-passed so that no gain moves faster than its gesture.
+    """Return the sigma, in frames, by which e is low-passed so that no gain moves faster than its
+    gesture.
 
     Jerk falls with the third power of the time in which the gain changes. The excitation is smooth
     already, and variances add up.

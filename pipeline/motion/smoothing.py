@@ -1,12 +1,13 @@
-"""Still the tremble of detected key points without softening gestures: zero-phase, offline, per point.
+"""Still the tremble of detected key points without softening gestures: zero-phase, offline, per
+point.
 
     y = G x + k (x - G x),   k = 1 - exp(-(r / (LIMIT n))^4)
 
-G is a Gaussian over time (a line through what is near, so that ends are not held back), r the local RMS of
-what it takes away, n the point's own noise: the level that r has in the calmest fifth of the clip, at most
-MAX_NOISE. Where G takes away more than noise, that is motion, and all of it is put back. Measured at 25
-frames/s, noise 0.006 shoulder widths (a detected wrist has 0.003 to 0.01), wrist strokes there and back, half
-of the time at rest; "one euro" is MediaPipe's causal filter:
+G is a Gaussian over time (a line through what is near, so that ends are not held back), r the local
+RMS of what it takes away, n the point's own noise: the level that r has in the calmest fifth of the
+clip, at most MAX_NOISE. Where G takes away more than noise, that is motion, and all of it is put
+back. Measured at 25 frames/s, noise 0.006 shoulder widths (a detected wrist has 0.003 to 0.01),
+wrist strokes there and back, half of the time at rest; "one euro" is MediaPipe's causal filter:
 
     tremble left at rest     change of a stroke's peak, 0.3 widths     of 0.1 widths
                              120 ms   160 ms   240 ms   400 ms         160 ms   240 ms   400 ms
@@ -49,7 +50,8 @@ def still(pose: Pose) -> Pose:
 
 
 def _person_size(pose: Pose) -> float:
-    """Measure the median width of the shoulders in pixels, else take a tenth of the picture's height."""
+    """Measure the median width of the shoulders in pixels, else take a tenth of the picture's
+    height."""
     both_seen = pose.body.all_seen(SHOULDERS)
     if not both_seen.any():
         return pose.size[0] / 10
@@ -79,7 +81,8 @@ def _still_points(points: Keypoints, pose: Pose, size: float) -> Keypoints:
 
 
 def _local_rms(removed: np.ndarray, present: np.ndarray, sigma: float) -> np.ndarray:
-    """Measure r (T,K) of the formula: the RMS near each frame of what is removed (T,K,2); 0 if none is."""
+    """Measure r (T,K) of the formula: the RMS near each frame of what is removed (T,K,2); 0 if none
+    is."""
     squared = (removed**2).sum(2) / 2
     weight = _gaussian(present.astype(float), sigma)
     total = _gaussian(squared * present, sigma)
@@ -88,7 +91,8 @@ def _local_rms(removed: np.ndarray, present: np.ndarray, sigma: float) -> np.nda
 
 
 def _noise_level(local_rms: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Measure n (K,) of the formula: the RMS in the calmest share of the clip, at most MAX_NOISE."""
+    """Measure n (K,) of the formula: the RMS in the calmest share of the clip, at most
+    MAX_NOISE."""
     levels = np.where(present, local_rms, np.nan)
     never = ~present.any(0)
     levels[:, never] = 0
@@ -97,15 +101,18 @@ def _noise_level(local_rms: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def _local_line(values: np.ndarray, seen: np.ndarray, sigma: float) -> np.ndarray:
-    """Evaluate, at every frame, the line (T,K,2) through the seen values near it, weighted by a Gaussian.
+    """Evaluate, at every frame, the line (T,K,2) through the seen values near it, weighted by a
+    Gaussian.
 
-    Away from gaps this is the plain Gaussian mean; at their edges a mean would hold a moving point back.
+    Away from gaps this is the plain Gaussian mean; at their edges a mean would hold a moving point
+    back.
     """
     frames = np.arange(len(values), dtype=float)
     time = frames[:, None, None]
     present = seen.astype(float)
     value = values * seen
-    # Weighted moments of time about each frame (m0, m1, m2), and of value and value times time (y0, y1).
+    # Weighted moments of time about each frame (m0, m1, m2), and of value and value times time (y0,
+    # y1).
     m0 = _gaussian(present, sigma)
     sum_time = _gaussian(time * present, sigma)
     m1 = sum_time - time * m0

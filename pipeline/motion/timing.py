@@ -19,8 +19,8 @@ BLEND_SECONDS = 0.24  # of cross-fade where a "loop" starts anew
 def fill_gaps(pose: Pose) -> Pose:
     """Interpolate short gaps linearly, point by point: the face up to 0.5 s, body and hands 0.2 s.
 
-    A point is missing where its score does not pass `VISIBLE`. Gaps at either end of the clip stay, since
-    one side has nothing to interpolate to.
+    A point is missing where its score does not pass `VISIBLE`. Gaps at either end of the clip stay,
+    since one side has nothing to interpolate to.
     """
     joint_gap = int(round(JOINT_GAP_SECONDS * pose.fps))
     face_gap = int(round(FACE_GAP_SECONDS * pose.fps))
@@ -81,9 +81,9 @@ def positions(length: int, frames: int, how: str, fps: float) -> np.ndarray:
     Args:
         length: frames of the clip.
         frames: frames that are needed; a clip that is longer is cut.
-        how: "pingpong" goes back and forth and slows down at the turning points, so its positions lie
-            between frames. "loop" starts anew and shows the nearer frame of its cross-fade. "hold" repeats
-            the last frame. "trim" only cuts.
+        how: "pingpong" goes back and forth and slows down at the turning points, so its positions
+            lie between frames. "loop" starts anew and shows the nearer frame of its cross-fade.
+            "hold" repeats the last frame. "trim" only cuts.
         fps: the clip's frame rate.
 
     Raises:
@@ -131,7 +131,8 @@ def _interpolate(pose: Pose, source_frames: np.ndarray) -> Pose:
 
 
 def _mix(one: Pose, other: Pose, weight: np.ndarray) -> Pose:
-    """Blend two poses, weight (T,) for `other`; where only one shows a point, the nearer one decides."""
+    """Blend two poses, weight (T,) for `other`; where only one shows a point, the nearer one
+    decides."""
     return replace(
         one,
         body=_mix_points(one.body, other.body, weight),
@@ -167,7 +168,8 @@ def _pingpong(length: int, frames: int, fps: float) -> np.ndarray:
 
 
 def _loop_frames(length: int, frames: int, fps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Plan a loop's cross-fades: the frame that ends, the one that starts anew, the latter's weight."""
+    """Plan a loop's cross-fades: the frame that ends, the one that starts anew, the latter's
+    weight."""
     blend = round(BLEND_SECONDS * fps)
     fade = max(1, min(blend, length // 3))
     period = length - fade

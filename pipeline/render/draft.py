@@ -18,7 +18,8 @@ from pipeline.values import Motion, Pose
 def draft(
     image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8
 ) -> Iterator[np.ndarray]:
-    """Yield chunks (t,h,w,3) uint8 of the reference image, warped to the motion without any network.
+    """Yield chunks (t,h,w,3) uint8 of the reference image, warped to the motion without any
+    network.
 
     Arms that the image shows only in part rest (`partial_arms`).
 
@@ -38,7 +39,8 @@ def draft(
 def layers(
     image: np.ndarray, motion: Motion, size: tuple[int, int], device: torch.device | str = "cpu"
 ) -> warp.Plates:
-    """Return the textured layers of a reference image (H,W,3) uint8 at `size`; the last four are kept.
+    """Return the textured layers of a reference image (H,W,3) uint8 at `size`; the last four are
+    kept.
 
     Arms that the image shows only in part are layers of their own only where no mask is known.
     """

@@ -27,7 +27,8 @@ def mask_tensor(mask: np.ndarray | None, size: tuple[int, int]) -> torch.Tensor 
 
 
 def to_frames(pictures: torch.Tensor) -> np.ndarray:
-    """Return pictures (t,3,H,W) in [0,1] as frames (t,H,W,3) uint8, rounded to the nearest value."""
+    """Return pictures (t,3,H,W) in [0,1] as frames (t,H,W,3) uint8, rounded to the nearest
+    value."""
     scaled = pictures.detach().float().clamp(0, 1) * 255
     rounded = (scaled + 0.5).to(torch.uint8)
     return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -1,4 +1,5 @@
-"""One training step of the denoiser: the noise level, what is withheld of pose and sound, and the loss.
+"""One training step of the denoiser: the noise level, what is withheld of pose and sound, and the
+loss.
 
 [ApoAvatar: loudness gate, pose and audio dropout; EDM preconditioning]
 """
@@ -34,7 +35,8 @@ SAMPLER_STEPS = 4
 TOP_SIGMA = 0.75
 # Share of clips at lower levels whose states are the sampler's own instead of noised truth.
 OWN_STATE = 0.5
-# Share of crops around the mouth among clips whose lips are withheld. Crops of SMALL_CROP_CELLS all are.
+# Share of crops around the mouth among clips whose lips are withheld. Crops of SMALL_CROP_CELLS all
+# are.
 LIPS_CROP = 0.7
 SMALL_CROP_CELLS = 8
 # The mouth's factor in the loss of these clips, because only the sound tells how it is.
@@ -46,8 +48,8 @@ LIPS = slice(48, 68)  # among the face points
 class StepChoices:
     """What chance decided for B clips of N frames.
 
-    levels: (B,) noise levels. has_pose, has_audio: (B,) 0 or 1. scale: (N,) strength of the control and of
-    the validity.
+    levels: (B,) noise levels. has_pose, has_audio: (B,) 0 or 1. scale: (N,) strength of the control
+    and of the validity.
     """
 
     levels: Tensor
@@ -68,8 +70,8 @@ def sampler_levels(scheduler: EulerDiscreteScheduler, steps: int = SAMPLER_STEPS
 def pick_frames(clips: Clips, has_pose: Tensor, generator: torch.Generator) -> Clips:
     """Take one random frame of each clip, F = 1.
 
-    A clip without pose (`has_pose` (B,) is 0) gets another of its frames as reference. What the sound alone
-    moves can be learned from a picture of the same moment, not from one far away.
+    A clip without pose (`has_pose` (B,) is 0) gets another of its frames as reference. What the
+    sound alone moves can be learned from a picture of the same moment, not from one far away.
     """
     count, frames = clips.truth.shape[:2]
     frame = torch.randint(frames, (count,), generator=generator)
@@ -90,7 +92,8 @@ def pick_frames(clips: Clips, has_pose: Tensor, generator: torch.Generator) -> C
 def draw_choices(
     batch: Batch, has_pose: Tensor, scheduler: EulerDiscreteScheduler, generator: torch.Generator
 ) -> StepChoices:
-    """Draw level, audio dropout and strength for every clip of a batch; `has_pose` (B,) is given."""
+    """Draw level, audio dropout and strength for every clip of a batch; `has_pose` (B,) is
+    given."""
     count = batch.clips
     frames = len(batch.truth) // count
     top, *lower = sampler_levels(scheduler).tolist()
@@ -110,7 +113,8 @@ def draw_choices(
 
 @dataclass(frozen=True)
 class DenoisingTask:
-    """B clips of F frames as the denoiser gets them. Frames lie flat, N = B F, but in base and clean.
+    """B clips of F frames as the denoiser gets them. Frames lie flat, N = B F, but in base and
+    clean.
 
     base, clean: (B,F,C,h,w), the latents that the residual is added to, and the true residual.
     tokens: (B,S,D). control: (N,3,H,W). extra: (N,E,h,w). audio: (N,n,d). scale: (N,1,1,1).
@@ -173,10 +177,12 @@ def make_states(
     noise: Tensor,
     is_own: Tensor,
 ) -> Tensor:
-    """Return states (B,F,C,h,w): noised truth, or, where `is_own` (B,) is true, the sampler's own states.
+    """Return states (B,F,C,h,w): noised truth, or, where `is_own` (B,) is true, the sampler's own
+    states.
 
-    An estimate from the top level is no truth: a denoiser that only ever saw noised truths makes such a
-    state worse. From sigma_0 to sigma, Euler's step in pure noise gives D (1 - sigma / sigma_0) + sigma n.
+    An estimate from the top level is no truth: a denoiser that only ever saw noised truths makes
+    such a state worse. From sigma_0 to sigma, Euler's step in pure noise gives D (1 - sigma /
+    sigma_0) + sigma n.
     """
     sigma = levels.view(-1, 1, 1, 1, 1)
     states = task.clean + sigma * noise
@@ -207,7 +213,8 @@ def make_task(
     side: int | None,
     generator: torch.Generator,
 ) -> tuple[DenoisingTask, TaskWeights]:
-    """Turn a batch into the denoiser's task and its weights; `side` latents of a crop, None = whole.
+    """Turn a batch into the denoiser's task and its weights; `side` latents of a crop, None =
+    whole.
 
     A clip without pose has no warp either: it starts from the still reference, whose validity is 0.
     """
@@ -254,8 +261,8 @@ def make_task(
 def weigh(batch: Batch, clean: Tensor, warp_residual: Tensor, pose_mask: Tensor) -> TaskWeights:
     """Weigh regions and clips.
 
-    A clip without pose is farther from the truth than its warp is. Its weight is lowered by that factor, so
-    that it counts as much as another clip.
+    A clip without pose is farther from the truth than its warp is. Its weight is lowered by that
+    factor, so that it counts as much as another clip.
 
     Args:
         batch: the batch, cropped.
@@ -300,7 +307,8 @@ def crop_batch(batch: Batch, corners: list[tuple[int, int]], side: int) -> Batch
 
 
 def choose_corners(batch: Batch, side: int, generator: torch.Generator) -> list[tuple[int, int]]:
-    """Draw crop corners as `crop_corner` does, but mostly around the mouth where the lips are withheld."""
+    """Draw crop corners as `crop_corner` does, but mostly around the mouth where the lips are
+    withheld."""
     corners = crop_corner(batch, side, generator)
     frames = len(batch.truth) // batch.clips
     share = LIPS_CROP if side > SMALL_CROP_CELLS else 1
@@ -315,7 +323,8 @@ def choose_corners(batch: Batch, side: int, generator: torch.Generator) -> list[
 
 
 def _mouth_corner(batch: Batch, lips: Tensor, side: int, shift: list[Tensor]) -> tuple[int, int]:
-    """Place a crop of `side` latents around the lips, moved by up to a quarter of it to each side."""
+    """Place a crop of `side` latents around the lips, moved by up to a quarter of it to each
+    side."""
     x, y = lips[:, :2].mean(0).tolist()
     height, width = batch.truth.shape[-2:]
     corner = []
@@ -346,8 +355,8 @@ def compute_loss(
         generator: draws the choices, crops and noise.
         has_pose: (B,) 0 or 1, which clips keep their pose; None for all.
         precision: autocast's.
-        sharpness: weight of the local contrast below the sampler's first level. A single step stays the best
-            mean, further steps may sharpen it.
+        sharpness: weight of the local contrast below the sampler's first level. A single step stays
+            the best mean, further steps may sharpen it.
     """
     # 1. choose and build the task
     device = mini.unet.device

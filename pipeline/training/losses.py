@@ -1,4 +1,5 @@
-"""Losses and figures of merit of the embedded denoiser.                   [APV-Gen, region weights]"""
+"""Losses and figures of merit of the embedded denoiser.                   [APV-Gen, region
+weights]"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Build, run, measure and export the embedded denoiser's components.
 
-They are stock diffusers classes or ours in `pipeline.models`. The pipeline loads the folders that `export`
-writes.
+They are stock diffusers classes or ours in `pipeline.models`. The pipeline loads the folders that
+`export` writes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ VISEMES_GAIN = 0.5
 
 @dataclass
 class Mini:
-    """The trainable networks and the fixed codec and scheduler; exports of version 1 have no interaction."""
+    """The trainable networks and the fixed codec and scheduler; exports of version 1 have no
+    interaction."""
 
     unet: UNetSpatioTemporalConditionModel
     controlnext: ControlNeXt
@@ -70,7 +71,8 @@ class Mini:
 
 
 def build(vae: HaarLatent, seed: int, widths: tuple[int, ...] = WIDTHS) -> Mini:
-    """Build new networks that begin as the warp: the last layer and all temporal layers are zero."""
+    """Build new networks that begin as the warp: the last layer and all temporal layers are
+    zero."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNetSpatioTemporalConditionModel(
@@ -125,7 +127,8 @@ def new_interaction(
 ) -> AudioVideoInteraction:
     """Build an interaction whose gates are zero.
 
-    Its sites are the first layer, the middle and the up blocks but the last. A mouth is two or three cells
+    Its sites are the first layer, the middle and the up blocks but the last. A mouth is two or
+    three cells
     wide: to place its lips within them takes all layers after the first.
     """
     blocks = unet.config.block_out_channels
@@ -142,7 +145,8 @@ def new_interaction(
 def init_audio_projection(interaction: AudioVideoInteraction, audio2pose: Audio2Pose) -> None:
     """Initialize the audio projection with Audio2Pose's output heads (mouth parameters, visemes).
 
-    Both are linear in the tokens that the interaction reads. To find them anew takes thousands of steps.
+    Both are linear in the tokens that the interaction reads. To find them anew takes thousands of
+    steps.
     """
     parameters = _with_norm(audio2pose.params.weight, PARAMETERS_GAIN)
     visemes = _with_norm(audio2pose.visemes.weight, VISEMES_GAIN)
@@ -157,7 +161,8 @@ def _with_norm(weight: Tensor, norm: float) -> Tensor:
 
 
 def measure_codec(clips: Clips) -> HaarLatent:
-    """Make the codec whose whitening is measured on clips: mean, deviation, deviation of the residual."""
+    """Make the codec whose whitening is measured on clips: mean, deviation, deviation of the
+    residual."""
     codec = HaarLatent()
     truth = clips.truth.flatten(0, 1).float() / 127.5 - 1
     warped = clips.warped.flatten(0, 1).float() / 127.5 - 1
@@ -177,7 +182,8 @@ def _row(values: Tensor) -> list[float]:
 
 @torch.no_grad()
 def generate(mini: Mini, batch: Batch, steps: int, seed: int) -> Tensor:
-    """Return the denoiser's own pictures (N,3,H,W) of a batch, before the gate; clip by clip as in use."""
+    """Return the denoiser's own pictures (N,3,H,W) of a batch, before the gate; clip by clip as in
+    use."""
     frames = len(batch.truth) // batch.clips
     generator = torch.Generator().manual_seed(seed)
     denoiser = Denoiser(mini.unet, mini.controlnext, mini.interaction)
@@ -230,8 +236,8 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 def evaluate(mini: Mini, held_out: list[Clips], steps: int = 1, seed: int = 0) -> dict[str, float]:
     """Measure PSNR on held-out clips: whole, face, mouth, hands.
 
-    Measured are the copied reference, the warp, the repair (ungated) and the result. `changed_valid` is the
-    mean change of what the warp holds valid, in gray levels.
+    Measured are the copied reference, the warp, the repair (ungated) and the result.
+    `changed_valid` is the mean change of what the warp holds valid, in gray levels.
     """
     figures: dict[str, list[float]] = {}
 
@@ -271,8 +277,9 @@ def evaluate_hearing(
 ) -> dict[str, float]:
     """Measure what the sound alone does to mouths whose lip points are withheld.
 
-    Figures are PSNR in the mouth and r of the mouth's brightness against the truth's. r is over all frames,
-    with each clip's mean taken off. `right` is with the clip's own speech, `other` with the next clip's.
+    Figures are PSNR in the mouth and r of the mouth's brightness against the truth's. r is over all
+    frames, with each clip's mean taken off. `right` is with the clip's own speech, `other` with the
+    next clip's.
     """
     values: dict[str, list[float]] = {"right": [], "other": []}
     curves: dict[str, list[Tensor]] = {"right": [], "other": [], "truth": []}
@@ -318,7 +325,10 @@ def apply_repair(mini: Mini, batch: Batch, repaired: Tensor) -> Tensor:
 
 @torch.no_grad()
 def contact_sheet(mini: Mini, clips: Clips, steps: int = 1) -> np.ndarray:
-    """Return (H,W,3) uint8: per clip reference | skeleton | warp | result | truth, first and last frame."""
+    """Return (H,W,3) uint8: the first and the last frame of each clip, in five columns.
+
+    The columns are reference, skeleton, warp, result, truth.
+    """
     batch = to_device(plain(clips), mini.unet.device)
     frames = len(batch.truth) // batch.clips
     repaired = generate(mini, batch, steps, 0).clamp(0, 1)
@@ -365,7 +375,8 @@ def _forget_source(path: Path) -> None:
 
 
 def load(folder: Path) -> Mini:
-    """Load the components of an exported folder in float32; without an interaction where it has none."""
+    """Load the components of an exported folder in float32; without an interaction where it has
+    none."""
     kinds = {
         "unet": UNetSpatioTemporalConditionModel,
         "controlnext": ControlNeXt,

@@ -1,7 +1,7 @@
 """Makes a model folder loadable: `python -m pipeline train release --out checkpoints/mini`.
 
-`train audio2pose` and `train video` write the trained components; this adds the warp's settings and the index
-that names them all, and checks that the folder loads.
+`train audio2pose` and `train video` write the trained components; this adds the warp's settings and
+the index that names them all, and checks that the folder loads.
 """
 
 from __future__ import annotations

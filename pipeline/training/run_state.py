@@ -1,4 +1,5 @@
-"""A training run that can be continued: networks, moving average, optimizer, progress; no pickles."""
+"""A training run that can be continued: networks, moving average, optimizer, progress; no
+pickles."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from pipeline.training import mini_model
 LEARNING_RATE = 1.0e-3
 WARM_UP_STEPS = 40
 LAST_RATE_SHARE = 0.03  # of the learning rate is left at the end
-# the interaction learns so many times as fast: it begins at zero beside networks that know their task
+# the interaction learns so many times as fast: it begins at zero beside networks that know their
+# task
 INTERACTION_PACE = 4.0
 AVERAGE_DECAY = 0.995  # of the moving average of the weights
 GRADIENT_NORM = 1.0

@@ -171,7 +171,8 @@ class Training:
         self.spent = 0.0  # processor seconds
 
     def share(self, args: argparse.Namespace) -> float:
-        """Return how much of the run is done: of --steps where they are given, else of --minutes."""
+        """Return how much of the run is done: of --steps where they are given, else of
+        --minutes."""
         if args.steps:
             return self.step / args.steps
         return self.spent / (args.minutes * 60)

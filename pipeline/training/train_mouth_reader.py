@@ -43,7 +43,8 @@ def draw_lessons(people: int, seed: int = SEED) -> tuple[Tensor, Tensor]:
 
 
 def fit(crops: Tensor, apertures: Tensor, seed: int = SEED, steps: int = STEPS) -> MouthReader:
-    """Train a reader on crops that are mirrored, dimmed and softened at random; returns it frozen."""
+    """Train a reader on crops that are mirrored, dimmed and softened at random; returns it
+    frozen."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

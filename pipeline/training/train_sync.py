@@ -132,7 +132,8 @@ def _contrastive_loss(sound: Tensor, mouth: Tensor) -> Tensor:
 
 
 def judge_held_out(network: sync_mini.SyncMini) -> dict[str, dict[str, float]]:
-    """Judge drawn mouths of the held-out talks, true and spoilt: what can the network tell apart?"""
+    """Judge drawn mouths of the held-out talks, true and spoilt: what can the network tell
+    apart?"""
     bank = talks.held_out()
     generator = torch.Generator().manual_seed(HELD_OUT_SEED)
     rng = np.random.default_rng(0)

@@ -6,7 +6,8 @@ clips. Side processes draw the data. Logs, held-out figures and contact sheets g
 folder; the same command continues a run.
 
 5 minutes on 2 cores:   --minutes 5 --shards 12 --init checkpoints/mini --out runs/five
-20 minutes on a GPU:    --minutes 20 --device cuda --batch 8 --fillers 12 --pose-dropout 0.3 --clip-share 0.15
+20 minutes on a GPU:    --minutes 20 --device cuda --batch 8 --fillers 12 --pose-dropout 0.3
+--clip-share 0.15
 """
 
 from __future__ import annotations

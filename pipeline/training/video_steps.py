@@ -52,7 +52,8 @@ class Recipe:
 
 
 def draw_shape(recipe: Recipe, share: float, generator: torch.Generator) -> BatchShape:
-    """Draw the next batch's shape at `share` of the run: crops, then pictures, then clips if any."""
+    """Draw the next batch's shape at `share` of the run: crops, then pictures, then clips if
+    any."""
     if share >= 1 - recipe.clip_share:
         return WHOLE_CLIPS
     if share >= WHOLE_FROM - recipe.clip_share:

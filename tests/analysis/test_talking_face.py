@@ -1,4 +1,5 @@
-"""A speech network's prediction on the reference's own face: both kinds through the same pipeline."""
+"""A speech network's prediction on the reference's own face: both kinds through the same
+pipeline."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,8 @@ from tests.helpers.tiny import speech, tiny_pipeline
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, str]:
-    """A photograph (NASA, public domain), speech, a driving pose, bad files and a tiny model folder."""
+    """A photograph (NASA, public domain), speech, a driving pose, bad files and a tiny model
+    folder."""
     import skimage.data
 
     folder = tmp_path_factory.mktemp("app")

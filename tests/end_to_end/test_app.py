@@ -1,4 +1,5 @@
-"""The app through gradio_client: the three steps, bad input, two visitors, what a request may read."""
+"""The app through gradio_client: the three steps, bad input, two visitors, what a request may
+read."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""The app's motion controls through gradio_client: accents, regions, mouth, people, pose files, overlay.
+"""The app's motion controls through gradio_client: accents, regions, mouth, people, pose files,
+overlay.
 
 What the page makes has to be what the command line makes of the same choices.
 """

@@ -41,7 +41,8 @@ CELL = (
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """`python app.py`, as a user starts it, with the shipped model where it is complete, else a tiny one."""
+    """`python app.py`, as a user starts it, with the shipped model where it is complete, else a
+    tiny one."""
     folder = tmp_path_factory.mktemp("browser")
     name = "mini"
     if not (ROOT / "checkpoints" / "mini" / "model_index.json").is_file():

@@ -1,4 +1,5 @@
-"""What the shared driving clips show, as their README rows say: found by the detector, said in words."""
+"""What the shared driving clips show, as their README rows say: found by the detector, said in
+words."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +23,8 @@ LARGEST_MOVE = (
 
 @dataclass(frozen=True)
 class Facts:
-    """people: how many; face: least and largest share of frames with one; said: parts of sentences."""
+    """people: how many; face: least and largest share of frames with one; said: parts of
+    sentences."""
 
     people: int
     face: tuple[float, float]

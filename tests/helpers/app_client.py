@@ -54,7 +54,8 @@ def write_pair(path: Path) -> str:
 
 @contextlib.contextmanager
 def halted(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """A denoiser that, once the page has written its first frames, tells so and waits until it may go on."""
+    """A denoiser that, once the page has written its first frames, tells so and waits until it may
+    go on."""
     from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 
     real = AudioPoseSVDPipeline.render

@@ -1,4 +1,5 @@
-"""Stand-ins for DWPose: network outputs that describe known people, and an onnxruntime that gives them."""
+"""Stand-ins for DWPose: network outputs that describe known people, and an onnxruntime that gives
+them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,8 @@ def folder_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found_by_yolox(*boxes: tuple[float, float, float, float, float]) -> np.ndarray:
-    """(8400, 85) detector output with boxes of (centre x, y, width, height, score) in its 640 pixels."""
+    """(8400, 85) detector output with boxes of (centre x, y, width, height, score) in its 640
+    pixels."""
     raw = np.zeros((8400, 85), np.float32)
     for x, y, width, height, score in boxes:
         cell = 8000 + int(y // 32) * 20 + int(x // 32)
@@ -44,7 +46,8 @@ def found_by_yolox(*boxes: tuple[float, float, float, float, float]) -> np.ndarr
 
 
 def simcc(score: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-    """Pose network output for `still_person`, who fills the crop, with flat hands: (133,576), (133,768)."""
+    """Pose network output for `still_person`, who fills the crop, with flat hands: (133,576),
+    (133,768)."""
     person = still_person()
     body, hands, face = person.body.xy[0], person.hands.xy[0], person.face.xy[0]
     places = np.concatenate([body[list(COCO)], np.repeat(body[[13, 10]], 3, 0), face, hands])
@@ -62,7 +65,8 @@ def grey(*levels: int) -> np.ndarray:
 
 
 class Runtime:
-    """Stands in for onnxruntime: `find(pixel)` and `pose(crop)` answer for each picture of a batch."""
+    """Stands in for onnxruntime: `find(pixel)` and `pose(crop)` answer for each picture of a
+    batch."""
 
     def __init__(
         self, find, pose, batch: int | str = "batch", available=("CPUExecutionProvider",)

@@ -1,4 +1,5 @@
-"""A plain frontal face of 68 iBUG points for tests: origin between the eyes, unit the eye distance."""
+"""A plain frontal face of 68 iBUG points for tests: origin between the eyes, unit the eye
+distance."""
 
 import numpy as np
 
@@ -47,7 +48,8 @@ _INNER = [
 
 
 def template(gap: float = 0.0) -> np.ndarray:
-    """(68, 2) in units of the eye distance; `gap` opens the lips by that much, half up and half down."""
+    """(68, 2) in units of the eye distance; `gap` opens the lips by that much, half up and half
+    down."""
     right = [(-x, y) for x, y in _HALF_JAW[::-1]], [(-x, y) for x, y in _HALF_BROW[::-1]]
     eyes = np.array(_EYE)
     other = (eyes * [-1, 1])[[3, 2, 1, 0, 5, 4]]
@@ -72,8 +74,8 @@ def template(gap: float = 0.0) -> np.ndarray:
 def placed(
     size: tuple[int, int], unit: float = 60.0, tilt: float = 0.0, gap: float = 0.0
 ) -> np.ndarray:
-    """The template as fractions of a picture of `size` (H, W): `unit` pixels of eye distance, tilted by
-    degrees.
+    """The template as fractions of a picture of `size` (H, W): `unit` pixels of eye distance,
+    tilted by degrees.
     """
     c, s = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
     pixels = template(gap) * unit @ np.array([[c, s], [-s, c]]) + np.array(

@@ -1,8 +1,9 @@
-"""A stand-in for a CUDA device: tensors in main memory that say "cuda:0" and refuse what CUDA ones refuse.
+"""A stand-in for a CUDA device: tensors in main memory that say "cuda:0" and refuse what CUDA ones
+refuse.
 
-Refused are operands of both devices, NumPy arrays of a tensor there, generators of the other device, and
-norms whose weights have another precision than their input. Kernels with their limits and rounding, streams
-and the memory itself cannot be shown: these need a device.
+Refused are operands of both devices, NumPy arrays of a tensor there, generators of the other
+device, and norms whose weights have another precision than their input. Kernels with their limits
+and rounding, streams and the memory itself cannot be shown: these need a device.
 """
 
 from __future__ import annotations

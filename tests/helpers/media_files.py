@@ -10,7 +10,8 @@ from pipeline.values import Audio
 
 
 def disc(frames: int, size: tuple[int, int] = (96, 128)) -> np.ndarray:
-    """(T, H, W, 3) smooth pictures whose gray level is 8 t, with a red left and a blue right half."""
+    """(T, H, W, 3) smooth pictures whose gray level is 8 t, with a red left and a blue right
+    half."""
     clip = (
         np.zeros((frames, *size, 3), np.uint8)
         + (np.arange(frames) * 8 % 200).astype(np.uint8)[:, None, None, None]

@@ -1,4 +1,5 @@
-"""Tiny ONNX files in the published layout, written byte by byte: the onnx package is not needed for that."""
+"""Tiny ONNX files in the published layout, written byte by byte: the onnx package is not needed for
+that."""
 
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def write(
     batch: int | str = "batch",
     gain: float = 0.0,
 ) -> Path:
-    """A network whose outputs are fixed arrays (rows, columns) plus `gain` times the mean of each picture."""
+    """A network whose outputs are fixed arrays (rows, columns) plus `gain` times the mean of each
+    picture."""
     axes = (
         _field(1, "axes") + b"".join(_field(8, axis) for axis in (1, 2, 3)) + _field(20, INTEGERS)
     )

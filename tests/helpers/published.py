@@ -1,4 +1,5 @@
-"""Small networks of the published architectures with the weights that made the parity files (random ones)."""
+"""Small networks of the published architectures with the weights that made the parity files (random
+ones)."""
 
 from __future__ import annotations
 
@@ -97,7 +98,8 @@ def small_pipeline(**condition: float) -> AudioPoseSVDPipeline:
 
 
 def tiny_published(**condition: float) -> AudioPoseSVDPipeline:
-    """The same parts with a UNet of two levels and one layer, for what does not depend on the numbers."""
+    """The same parts with a UNet of two levels and one layer, for what does not depend on the
+    numbers."""
     pipe = small_pipeline(**condition)
     pipe.register_modules(unet=fill(UNetSpatioTemporalConditionModel(**(UNET | SHALLOW)), 12))
     pipe.register_to_config(default_steps=1)
@@ -105,7 +107,8 @@ def tiny_published(**condition: float) -> AudioPoseSVDPipeline:
 
 
 def write_set(folder: Path, kind: str = "safetensors") -> Path:
-    """The small pipeline's files in the published layout, as safetensors in half precision or as pickles."""
+    """The small pipeline's files in the published layout, as safetensors in half precision or as
+    pickles."""
     pipe, settings = tiny_published(), {"default_steps": 1, "default_window": 8, "area": 64 * 128}
     jsons = {"unet/config.json": UNET | SHALLOW, "vae/config.json": VAE, "image_encoder/config.json": CLIP,
              "scheduler/scheduler_config.json": SCHEDULER, "settings.json": settings,

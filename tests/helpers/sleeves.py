@@ -17,7 +17,8 @@ SLEEVE, CUFF, SKIN, SHIRT, WALL = (
 
 
 def pose(wrists: tuple[tuple[float, float], tuple[float, float]], shift: float = 0.0) -> Pose:
-    """One frame: elbows at (36, 110), (92, 110), wrists and small hands as given, all moved up by `shift`."""
+    """One frame: elbows at (36, 110), (92, 110), wrists and small hands as given, all moved up by
+    `shift`."""
     up = np.array((0, shift), float)
     body = np.array(WARP_BODY, float)
     body[R_WRIST], body[L_WRIST] = wrists
@@ -33,7 +34,8 @@ SHORT, LONG = (
 
 
 def painted(fore: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(1,3,192,128) a person in flat colours, whose forearms end at SHORT's wrists, and the mask."""
+    """(1,3,192,128) a person in flat colours, whose forearms end at SHORT's wrists, and the
+    mask."""
     image = torch.tensor(WALL)[:, None, None].repeat(1, *SIZE)
     mask = torch.zeros(SIZE)
 

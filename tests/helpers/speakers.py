@@ -8,7 +8,8 @@ from pipeline.values import Keypoints, Motion, Pose
 
 
 def mirrored(pose: Pose) -> Pose:
-    """The same person in a mirror: left and right change names, so that right stays at the picture's left."""
+    """The same person in a mirror: left and right change names, so that right stays at the
+    picture's left."""
     body, hands = pose.body, pose.hands
     flip = np.array([-1.0, 1.0]), np.array([1.0, 0.0])
     return Pose(
@@ -35,7 +36,8 @@ def spoken(
     every: float = 1.0,
     pauses: tuple[tuple[float, float], ...] = (),
 ) -> Prosody:
-    """Speech throughout but for `pauses`, with an accent of strength 0.8 `every` so many seconds."""
+    """Speech throughout but for `pauses`, with an accent of strength 0.8 `every` so many
+    seconds."""
     time = (np.arange(max(1, round(seconds * fps))) + 0.5) / fps
     quiet = np.zeros(len(time), bool)
     for start, stop in pauses:

@@ -28,12 +28,12 @@ def stick_person(
 
     Args:
         body: (18,2) places that stand still for `frames`, or (T,18,2) places that move.
-        hands: (42,2) or (T,42,2), the left hand first; (21,2) is one hand's shape, put on both wrists of a
-            body that stands still.
+        hands: (42,2) or (T,42,2), the left hand first; (21,2) is one hand's shape, put on both
+            wrists of a body that stands still.
         face: (68,2) or (T,68,2).
         size: the picture's height and width in pixels.
-        unit: what the places are counted in, along x and y: (1, 1) is fractions of the picture, and the
-            picture's (width, height) is pixels.
+        unit: what the places are counted in, along x and y: (1, 1) is fractions of the picture, and
+            the picture's (width, height) is pixels.
         body_score, hands_score, face_score: one score for all points, (K,), or (T,K).
     """
     body = np.asarray(body, float)
@@ -62,7 +62,8 @@ def without_points(count: int, missing: tuple[int, ...]) -> np.ndarray:
 
 
 def figure(frames: int = 1, fps: float = FPS, size: tuple[int, int] = (128, 96)) -> Pose:
-    """A standing person, seen to the hips, whose right arm swings and whose mouth opens and closes."""
+    """A standing person, seen to the hips, whose right arm swings and whose mouth opens and
+    closes."""
     body = np.zeros((18, 2))
     body[:5] = [(0.5, 0.2), (0.5, 0.38), (0.36, 0.4), (0.32, 0.58), (0.34, 0.74)]
     body[5:8] = [(0.64, 0.4), (0.68, 0.58), (0.66, 0.74)]
@@ -159,7 +160,8 @@ def planted(
     scale: float = 170.0,
     place: tuple[float, float] = (0.5, 0.33),
 ) -> Pose:
-    """A person with legs who beats both arms at 1.1 and 1.4 Hz, sways and nods; bone lengths are constant."""
+    """A person with legs who beats both arms at 1.1 and 1.4 Hz, sways and nods; bone lengths are
+    constant."""
     rng = np.random.default_rng(seed)
     t = np.arange(frames) / FPS
     wave = [np.sin(2 * np.pi * f * t + rng.uniform(0, 6)) for f in (0.3, 0.5, 1.1, 1.4, 0.9, 1.7)]

@@ -1,4 +1,5 @@
-"""A whole pipeline with tiny random networks, built as the shipped one, and inputs that need no detector."""
+"""A whole pipeline with tiny random networks, built as the shipped one, and inputs that need no
+detector."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ PAUSE = (3.6, 4.6)
 def voice(
     seconds: float = 8.0, rate: int = RATE, pitch_rise: float = 5.0, gain_db: float = 9.0
 ) -> Audio:
-    """Syllables of a buzzing 120 Hz voice every 220 ms, the accented ones louder and higher; one pause."""
+    """Syllables of a buzzing 120 Hz voice every 220 ms, the accented ones louder and higher; one
+    pause."""
     t = np.arange(round(seconds * rate)) / rate
     envelope, semitones = np.full(len(t), 1e-4), np.zeros(len(t))
     for centre in SYLLABLES[seconds - 0.2 > SYLLABLES]:

@@ -1,4 +1,5 @@
-"""The control network and its injection against numbers computed by the published code (random weights)."""
+"""The control network and its injection against numbers computed by the published code (random
+weights)."""
 
 import json
 
@@ -51,7 +52,8 @@ def test_cross_normalisation_equals_the_published_code(io):
 
 
 def test_stock_unet_with_the_hook_equals_the_published_unet(calls):
-    """In float64, the same on every machine; the stored float32 numbers err by 1.5e-4 themselves."""
+    """In float64, the same on every machine; the stored float32 numbers err by 1.5e-4
+    themselves."""
     calls = {
         name: value.double() if value.is_floating_point() else value
         for name, value in calls.items()

@@ -1,4 +1,5 @@
-"""The audio-video interaction: idle to the bit, frame-local, trainable, on small and on SVD's own UNet."""
+"""The audio-video interaction: idle to the bit, frame-local, trainable, on small and on SVD's own
+UNet."""
 
 import pytest
 import torch

@@ -1,4 +1,5 @@
-"""Edited accents against planted answers: what is removed, moved, added, strengthened, and what must stay."""
+"""Edited accents against planted answers: what is removed, moved, added, strengthened, and what
+must stay."""
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ def near(curve, seconds, reach=0.1) -> float:
 
 
 def far(spoken, seconds) -> np.ndarray:
-    """Rows more than 1.2 s away: 0.45 s of reach and what the 0.16 s smoothing of the excitation touches."""
+    """Rows more than 1.2 s away: 0.45 s of reach and what the 0.16 s smoothing of the excitation
+    touches."""
     return np.abs((np.arange(len(spoken)) + 0.5) / FPS - seconds) > 1.2
 
 
@@ -138,7 +140,8 @@ def test_accents_put_into_a_sound_without_speech():
 
 
 def test_nods_follow(spoken):
-    """A pause of the prior's head motion gets a nod where an accent is put, and nothing changes before it."""
+    """A pause of the prior's head motion gets a nod where an accent is put, and nothing changes
+    before it."""
     more = edit(spoken, np.vstack([spoken.accents, (7.5, 1.0)]))
     heads = [draw_head_motion(p, len(p), FPS, np.random.default_rng(3)) for p in (spoken, more)]
     change = np.abs(heads[0].angles - heads[1].angles)

@@ -92,7 +92,8 @@ def test_the_68_points_are_mirror_symmetric():
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_a_mesh_guessed_from_68_points_moves_like_the_found_one(numbers, sample):
-    """For detectors without a mesh: displacements of the 68 points agree to a fifth of the largest."""
+    """For detectors without a mesh: displacements of the 68 points agree to a fifth of the
+    largest."""
     size, landmarks = size_of(numbers, sample), numbers[f"{sample}_lmks"]
     guess = face_mesh.from_face68(face_mesh.face68(landmarks)[:, :2], size, geometry())
     offsets = np.concatenate([np.zeros((1, 468, 3)), numbers[f"{sample}_offsets"]])

@@ -33,7 +33,8 @@ def shape() -> np.ndarray:
 
 
 def face(frames: int, centre=(0.5, 0.3), half=60.0, roll=0.0, gap=0.0) -> Keypoints:
-    """Faces in fractions of SIZE: half width in pixels, roll in radians, jaw dropped by gap, (T,) or one."""
+    """Faces in fractions of SIZE: half width in pixels, roll in radians, jaw dropped by gap, (T,)
+    or one."""
     xy = np.repeat(shape()[None], frames, 0)
     drop = np.broadcast_to(gap, (frames,))[:, None]
     xy[:, [*range(55, 60), *range(65, 68)], 1] += drop
@@ -50,7 +51,8 @@ def posed(driving: Keypoints, fps: float = 25) -> Pose:
 
 
 def upright(points: Keypoints) -> np.ndarray:
-    """Shape without place, size and roll: similarity to the plain face over eyes and nose, in pixels."""
+    """Shape without place, size and roll: similarity to the plain face over eyes and nose, in
+    pixels."""
     scale = np.array([SIZE[1], SIZE[0]])
     plain = np.repeat(shape()[None], len(points), 0)
     shared = np.ones((len(points), 21), bool)
@@ -100,7 +102,8 @@ def test_lips_keep_the_driving_upper_face_and_join_the_jaw() -> None:
 
 
 def test_lips_in_face_coordinates_survive_any_head() -> None:
-    """Speech decides the mouth: its shape in the face's own coordinates is that of the prediction."""
+    """Speech decides the mouth: its shape in the face's own coordinates is that of the
+    prediction."""
     gap = 0.2 + 0.2 * np.sin(np.arange(20))
     driving = face(20, (0.6, 0.2), 45, np.linspace(0, 0.4, 20), 0.3)
     predicted = face(20, gap=gap)
@@ -226,7 +229,8 @@ def test_training_mask_covers_the_face_box() -> None:
 
 
 def box_error(out: Keypoints, driving: Keypoints, rows: np.ndarray) -> float:
-    """Largest distance in pixels of the edges of both boxes around the points that count on both sides."""
+    """Largest distance in pixels of the edges of both boxes around the points that count on both
+    sides."""
     seen = (out.visible & driving.visible)[..., None]
     edges = []
     for k in (out, driving):
@@ -245,7 +249,8 @@ def box_error(out: Keypoints, driving: Keypoints, rows: np.ndarray) -> float:
     st.sampled_from(["whole", "some points", "one point", "no width", "none"]),
 )
 def test_paper_boxes_meet_wherever_the_driving_face_is(seed, place, half, mirrored, damage) -> None:
-    """Mirrored, half hidden, out of the picture, damaged in some frames: the box is met to half a pixel."""
+    """Mirrored, half hidden, out of the picture, damaged in some frames: the box is met to half a
+    pixel."""
     rng = np.random.default_rng(seed)
     driving = face(8, (place, 0.4), half, rng.uniform(-1, 1, 8), rng.uniform(0, 0.5, 8))
     predicted = face(8, gap=rng.uniform(0, 0.5, 8))

@@ -1,4 +1,5 @@
-"""Arms that the reference shows only in part: which ones, where they rest, and what warp and control show."""
+"""Arms that the reference shows only in part: which ones, where they rest, and what warp and
+control show."""
 
 from dataclasses import replace
 

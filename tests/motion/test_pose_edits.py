@@ -13,7 +13,8 @@ SIZE = (128, 96)
 
 
 def clock(frames: int = 50, fps: float = 25.0) -> Pose:
-    """Every point's x is its time in seconds, so that a resampled pose tells which moment it shows."""
+    """Every point's x is its time in seconds, so that a resampled pose tells which moment it
+    shows."""
     seconds = (np.arange(frames) + 0.5) / fps
 
     def points(count: int) -> Keypoints:
@@ -172,7 +173,8 @@ def test_loop_and_pingpong_have_no_jump():
 
 
 def test_arms_of_the_same_person_filmed_otherwise_come_back():
-    """The other clip is the person itself, turned, scaled and moved: its arms must fit to the pixel."""
+    """The other clip is the person itself, turned, scaled and moved: its arms must fit to the
+    pixel."""
     pose = figure(30)
     seen = pose.body.score.copy()
     seen[:, [8, 11]] = 1

@@ -1,4 +1,5 @@
-"""Prosody against planted answers: accents put at known moments, gains, silence, tones and noise."""
+"""Prosody against planted answers: accents put at known moments, gains, silence, tones and
+noise."""
 
 import time
 
@@ -78,7 +79,8 @@ def test_rate_of_the_recording_hardly_matters(spoken, rate):
 
 
 def test_no_lag(spoken):
-    """Sound that starts 10 frames later gives the same curve 10 frames later, best at exactly that shift."""
+    """Sound that starts 10 frames later gives the same curve 10 frames later, best at exactly that
+    shift."""
     late = Audio(np.concatenate([np.zeros(6400, np.float32), voice().samples]), RATE)
     curve = prosody.analyse(late, 25).intensity
     scores = [

@@ -44,7 +44,8 @@ def test_usual_level_changes_nothing():
 
 
 def test_constant_accent_scales_a_planted_stroke():
-    """One arm beats at 1.25 Hz by 0.2 rad; at e = 0.5, s = 1 its swing must grow by LOUD^(0.5 a)."""
+    """One arm beats at 1.25 Hz by 0.2 rad; at e = 0.5, s = 1 its swing must grow by LOUD^(0.5
+    a)."""
     pose = planted(swing=0.0)
     z = pixels(pose)[..., 0] + 1j * pixels(pose)[..., 1]
     turn = np.exp(0.2j * np.sin(2 * np.pi * 1.25 * np.arange(250) / FPS))
@@ -77,7 +78,8 @@ def test_accents_grow_and_pauses_calm_without_lag():
 def test_monotone_in_the_slider():
     """A bone's angle moves on in one direction as the slider rises.
 
-    Not where stroke and posture pull apart, and above 1 not where the gain of a slow gesture is slowed more.
+    Not where stroke and posture pull apart, and above 1 not where the gain of a slow gesture is
+    slowed more.
     """
     pose = planted(scale=110.0)
     motion = as_motion(pose, np.clip(beat(), -1, 0.6))
@@ -179,7 +181,8 @@ def test_hand_stays_on_its_wrist_and_keeps_its_shape():
 
 
 def test_missing_elbow_does_not_tear_the_arm():
-    """An elbow that is away for 8 frames: the wrist's largest step is at most twice the usual one."""
+    """An elbow that is away for 8 frames: the wrist's largest step is at most twice the usual
+    one."""
     pose = planted(swing=0.3)
     score = pose.body.score.copy()
     score[100:108, 3] = 0
@@ -191,7 +194,8 @@ def test_missing_elbow_does_not_tear_the_arm():
 
 
 def slow_arms(frames: int = 375) -> Pose:
-    """Both arms turn as slowly and smoothly as drawn ones: 0.35 Hz by 0.3 rad, nothing else moves."""
+    """Both arms turn as slowly and smoothly as drawn ones: 0.35 Hz by 0.3 rad, nothing else
+    moves."""
     pose = planted(frames, swing=0.0)
     z = pixels(pose)[..., 0] + 1j * pixels(pose)[..., 1]
     turn = np.exp(0.3j * np.sin(2 * np.pi * 0.35 * np.arange(frames) / FPS))[:, None]
@@ -225,7 +229,8 @@ def test_a_slow_smooth_gesture_gets_no_jerk(away):
 
 
 def test_the_pace_of_detected_motion_changes_nothing():
-    """With a detector's tremble the gain follows the speech as it is: slowing is for smooth motion only."""
+    """With a detector's tremble the gain follows the speech as it is: slowing is for smooth motion
+    only."""
     rng = np.random.default_rng(0)
     pose = slow_arms()
     body = Keypoints(pose.body.xy + rng.normal(0, 0.002, pose.body.xy.shape), pose.body.score)
@@ -268,7 +273,8 @@ def test_size_scales_all_gestures_alike():
 
 
 def test_no_bone_turns_further_than_its_limit():
-    """A lasting pause would pull a raised arm to its rest; the limit keeps it near the driving video."""
+    """A lasting pause would pull a raised arm to its rest; the limit keeps it near the driving
+    video."""
     pose = planted(swing=2.5)
 
     def turned(after: Pose, a: int, b: int) -> np.ndarray:

@@ -14,7 +14,8 @@ def motion():
 
 
 def turned(before, after, start, stop) -> np.ndarray:
-    """Largest turn in radians of the bone between two of all 128 points, against the same bone before."""
+    """Largest turn in radians of the bone between two of all 128 points, against the same bone
+    before."""
 
     def bone(motion):
         pose = motion.pose

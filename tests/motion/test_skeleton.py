@@ -76,7 +76,8 @@ def test_mesh_outside_the_picture_and_wrong_shape() -> None:
 
 
 def test_published_colours_and_plain_colours_are_not_mixed() -> None:
-    """Neck to nose is red in the published picture, whose channels are reversed, and blue otherwise."""
+    """Neck to nose is red in the published picture, whose channels are reversed, and blue
+    otherwise."""
     pose = still_person()
     pose = Pose(pose.body, Keypoints.missing(1, HANDS), Keypoints.missing(1, FACE), 25, pose.size)
     middle = (int(0.27 * 768), 256)
@@ -131,7 +132,8 @@ def test_a_limb_that_leaves_the_picture_is_drawn_to_the_edge() -> None:
 
 
 def test_preview_moves_by_fractions_of_a_pixel() -> None:
-    """The centre of brightness follows the points, so small mouth and head motion is in the picture."""
+    """The centre of brightness follows the points, so small mouth and head motion is in the
+    picture."""
     size = (384, 256)
     pose = still_person()
     centres = []

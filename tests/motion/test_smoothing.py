@@ -16,7 +16,8 @@ REST = slice(10, 90)
 
 
 def beating(milliseconds: float, size: float) -> tuple[Pose, np.ndarray, list[int]]:
-    """A wrist that rests for four seconds and then beats; its place in shoulder widths, and the apexes."""
+    """A wrist that rests for four seconds and then beats; its place in shoulder widths, and the
+    apexes."""
     frames = np.arange(FRAMES)
     reach = milliseconds / 1000 * FPS
     apexes = [round(a) for a in np.arange(112, 190, max(15, 1.7 * reach))]
@@ -50,7 +51,8 @@ def wrist(pose: Pose) -> np.ndarray:
     "milliseconds, size", [(120, 0.3), (160, 0.3), (160, 0.1), (240, 0.3), (400, 0.3)]
 )
 def test_rest_is_stilled_and_strokes_keep_peak_and_speed(milliseconds, size):
-    """At most 40 % of the tremble is left; peak and fastest move of the strokes lose at most 5 %."""
+    """At most 40 % of the tremble is left; peak and fastest move of the strokes lose at most 5
+    %."""
     rest, peaks, speeds = [], [], []
     for seed in range(6):
         pose, x, apexes = beating(milliseconds, size)

@@ -1,4 +1,5 @@
-"""What all backbones share: sizes, cropping, analysis with every kind of driving, progress and cancelling."""
+"""What all backbones share: sizes, cropping, analysis with every kind of driving, progress and
+cancelling."""
 
 import numpy as np
 import pytest
@@ -111,7 +112,8 @@ def test_a_driving_pose_gives_its_body_and_the_spoken_face(pipe, photo) -> None:
 
 
 def test_frames_of_another_rate_are_brought_to_the_output_rate(pipe, photo) -> None:
-    """Fifteen frames at 12.5 fps last as long as thirty at 25; the person moves steadily to the right."""
+    """Fifteen frames at 12.5 fps last as long as thirty at 25; the person moves steadily to the
+    right."""
     moving = np.stack([np.roll(photo, 6 * t, axis=1) for t in range(15)])
     tracked = finish(open_driving(Video(moving, 12.5)).people(25.0, 30, "holistic"))
     (person,) = tracked.people

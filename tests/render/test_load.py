@@ -1,4 +1,5 @@
-"""Finding and loading model sets: the shipped one, a folder, and all that can be wrong with a folder."""
+"""Finding and loading model sets: the shipped one, a folder, and all that can be wrong with a
+folder."""
 
 import json
 

@@ -1,4 +1,5 @@
-"""The user's fault is one sentence and exit 2; a bug is an honest sentence, a traceback and exit 1."""
+"""The user's fault is one sentence and exit 2; a bug is an honest sentence, a traceback and exit
+1."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,5 @@
-"""The command line's pose edits, pose formats as driving, accents, offsets and strengths per region."""
+"""The command line's pose edits, pose formats as driving, accents, offsets and strengths per
+region."""
 
 import json
 import os

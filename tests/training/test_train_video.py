@@ -1,4 +1,5 @@
-"""The denoiser's training on tiny synthetic clips: data, losses, resuming, export; not a model's quality."""
+"""The denoiser's training on tiny synthetic clips: data, losses, resuming, export; not a model's
+quality."""
 
 import json
 
@@ -319,7 +320,8 @@ def test_sharpness_is_zero_for_the_truth_and_punishes_blur():
 
 
 def test_hearing_tells_the_right_speech_from_another(monkeypatch):
-    """A stand-in that paints the mouth as bright as the sound says: r is 1 with the clip's own speech."""
+    """A stand-in that paints the mouth as bright as the sound says: r is 1 with the clip's own
+    speech."""
     clips = tiny_clips(count=4, frames=4)
     batch = batches.plain(clips)
     mouth = losses.boxes(batch.face, batch.hands, clips.size)["mouth"]

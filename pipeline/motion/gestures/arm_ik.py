@@ -5,9 +5,10 @@ limits follow the American Academy of Orthopaedic Surgeons, "Joint Motion" (1965
 picture plane:
 
     joint      movement                                    table      used here
-    shoulder   abduction, adduction across the body        180, 50    -30 (across) to 120 degrees from hanging
-    elbow      flexion                                     0 to 150   0 to 150, never bent backward
-    wrist      radial and ulnar deviation                  20, 30     20 to either side of the reference's
+    shoulder   abduction, adduction across the body        180, 50    -30 (across) to 120 degrees
+    from hanging elbow      flexion                                     0 to 150   0 to 150, never
+    bent backward wrist      radial and ulnar deviation                  20, 30     20 to either
+    side of the reference's
 
 A forearm that points at the camera shows no flexion; it may turn by 25 degrees. A joint of the
 reference that is already outside a limit is not turned further out.
@@ -107,7 +108,8 @@ class Arm:
         return np.degrees(turns)
 
     def place(self, shoulder: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-        """Return (T,23) elbow, wrist and hand for shoulders (T,) and turns (T,3), pixels as x + iy."""
+        """Return (T,23) elbow, wrist and hand for shoulders (T,) and turns (T,3), pixels as x +
+        iy."""
         angle = np.radians(np.cumsum(degrees, axis=1))
         turn = np.exp(1j * angle)
         upper, fore = np.diff(self.points[:3])
@@ -144,7 +146,8 @@ def _solver_step(upper: complex, fore: complex, turns: np.ndarray, goal: np.ndar
 
 
 def find_arms(reference: Pose) -> list[Arm]:
-    """Return the arms whose elbow and wrist are in the picture, right first; none without both shoulders."""
+    """Return the arms whose elbow and wrist are in the picture, right first; none without both
+    shoulders."""
     if not reference.body.visible[0, SHOULDERS].all():
         return []
     arms = [_find_arm(reference, rows) for rows in ARMS.values()]
@@ -199,7 +202,8 @@ def _in_picture(points: Keypoints, which: list[int] | slice) -> np.ndarray:
 
 
 def _raising_sign(vector: complex, upright_sign: float) -> float:
-    """Return the sign of the rotation that raises the end of a vector; `upright_sign` where it is upright."""
+    """Return the sign of the rotation that raises the end of a vector; `upright_sign` where it is
+    upright."""
     level = vector.real / max(abs(vector), 1e-9)
     if abs(level) < UPRIGHT:
         return upright_sign
@@ -209,7 +213,8 @@ def _raising_sign(vector: complex, upright_sign: float) -> float:
 def _limits(
     upper: complex, fore: complex, side: float, bend: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (3,) least and most degrees that shoulder, elbow and wrist may turn; 0 always lies between."""
+    """Return (3,) least and most degrees that shoulder, elbow and wrist may turn; 0 always lies
+    between."""
     abduction = side * np.degrees(np.angle(upper / 1j))
     shoulder = np.sort(side * (np.array(ABDUCTION_DEG) - abduction))
     flexion = bend * np.array([0.0, FLEXION_DEG])
@@ -223,7 +228,8 @@ def _limits(
 def _limit_in_frame(
     shoulder: complex, upper: complex, limit_deg: float, size: tuple[int, int]
 ) -> float:
-    """Return the degrees, up to a limit of the shoulder, at which the elbow is still in the frame."""
+    """Return the degrees, up to a limit of the shoulder, at which the elbow is still in the
+    frame."""
     height, width = size
     degrees = np.arange(0.0, abs(limit_deg), 1.0) * np.sign(limit_deg)
     elbow = shoulder + upper * np.exp(1j * np.radians(degrees))

@@ -1,4 +1,5 @@
-"""Generate the pose of a speaker without a driving video: beat gestures of the arms and sway of the body.
+"""Generate the pose of a speaker without a driving video: beat gestures of the arms and sway of the
+body.
 
 `strokes` plans the gestures of the arms from the accents of the speech. Here they are applied to
 the talking head of `head`, with a sway of the torso and a little movement of arms at rest, and made
@@ -130,7 +131,8 @@ def _clock(prosody: Prosody, pose: Pose) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Gestures:
-    """Hold all that moves a person: strokes, `sway` (T,) and `idle` (T,arms,3) degrees, at `time` (T,) s."""
+    """Hold all that moves a person: strokes, `sway` (T,) and `idle` (T,arms,3) degrees, at `time`
+    (T,) s."""
 
     pose: Pose
     reference: Pose
@@ -141,7 +143,8 @@ class _Gestures:
     idle: np.ndarray
 
     def apply(self, sizes: np.ndarray, swing: float) -> Pose:
-        """Return the moved pose; `sizes` scale the strokes, `swing` the sway and the idle movement."""
+        """Return the moved pose; `sizes` scale the strokes, `swing` the sway and the idle
+        movement."""
         low = np.array([arm.low for arm in self.arms]).reshape(-1, 3)
         high = np.array([arm.high for arm in self.arms]).reshape(-1, 3)
         turns = angles_at(self.strokes, sizes, self.time, len(self.arms))
@@ -149,7 +152,8 @@ class _Gestures:
         return _move(self.pose, self.reference, self.arms, turns, swing * self.sway)
 
     def largest_swing(self) -> float:
-        """Return the largest factor on sway and idle movement that is allowed without any stroke."""
+        """Return the largest factor on sway and idle movement that is allowed without any
+        stroke."""
         no_strokes = np.zeros(len(self.strokes))
         swing = 1.0
         while swing:
@@ -206,7 +210,8 @@ def _with_pixels(part: Keypoints, pixels: np.ndarray, size: tuple[int, int]) -> 
 
 
 def _pivot(reference: Pose, rest: np.ndarray) -> complex:
-    """Return the point the torso sways about: between the hips, or under the neck if they are not seen."""
+    """Return the point the torso sways about: between the hips, or under the neck if they are not
+    seen."""
     hips = list(HIPS)
     if reference.body.visible[0, hips].all():
         return rest[hips].mean()
@@ -229,7 +234,8 @@ def _forbidden(moved: Pose, reference: Pose, pose: Pose) -> np.ndarray:
 
 
 def _leaves(moved: Keypoints, reference: Keypoints, before: Keypoints) -> np.ndarray:
-    """Return (T,) bool: a point that lay inside the frame leaves its margin and where it was before."""
+    """Return (T,) bool: a point that lay inside the frame leaves its margin and where it was
+    before."""
     rest = np.broadcast_to(reference.xy[:1], before.xy.shape)
     least = np.minimum(rest, before.xy)
     most = np.maximum(rest, before.xy)

@@ -171,7 +171,8 @@ def _one_blink(time: np.ndarray, start: float, fps: float) -> np.ndarray:
 
 
 def talking_head(reference: Pose, face: Keypoints, head: HeadMotion, fps: float) -> Pose:
-    """Return the pose of a talking head: the body held and breathing, head and face turned and shifted.
+    """Return the pose of a talking head: the body held and breathing, head and face turned and
+    shifted.
 
     The neck stays where it is.
 

@@ -1,4 +1,5 @@
-"""Plan the strokes of a speech: which accents get a gesture, which one, how large, and when it moves.
+"""Plan the strokes of a speech: which accents get a gesture, which one, how large, and when it
+moves.
 
 A stroke falls on an accent. The hand stops (apex) shortly before the peak of loudness: 86 % of
 strokes fall on an accented syllable (Yasinnik and others 2004), and a lead of some tens of
@@ -176,7 +177,8 @@ def phrases(speech: np.ndarray, fps: float) -> list[Phrase]:
 
 
 def angles_at(strokes: list[Stroke], sizes: np.ndarray, time: np.ndarray, arms: int) -> np.ndarray:
-    """Return (T,arms,3) degrees at the times of the frames: minimum jerk between the moments of the strokes.
+    """Return (T,arms,3) degrees at the times of the frames: minimum jerk between the moments of the
+    strokes.
 
     sizes: factor on each stroke.
     """
@@ -207,7 +209,8 @@ def _minimum_jerk(moments: np.ndarray, angles: np.ndarray, time: np.ndarray) -> 
 
 
 def frames_of(strokes: list[Stroke], k: int, time: np.ndarray) -> np.ndarray:
-    """Return (T,) bool: the frames that stroke k changes, until the arms rest or the next stroke is ready."""
+    """Return (T,) bool: the frames that stroke k changes, until the arms rest or the next stroke is
+    ready."""
     stop = strokes[k].rested
     if k + 1 < len(strokes):
         stop = min(stop, strokes[k + 1].ready)
@@ -227,7 +230,8 @@ def _draw_gesture(rng: np.random.Generator) -> Gesture:
 
 
 def _choose_accents(accents: np.ndarray, phrase: Phrase, rng: np.random.Generator) -> np.ndarray:
-    """Return the accents (n,2) of a phrase that get a stroke: strong ones first, apart, not too many."""
+    """Return the accents (n,2) of a phrase that get a stroke: strong ones first, apart, not too
+    many."""
     start, stop = phrase
     seconds = accents[:, 0]
     strength = accents[:, 1]
@@ -248,7 +252,8 @@ def _choose_accents(accents: np.ndarray, phrase: Phrase, rng: np.random.Generato
 
 @dataclass(frozen=True)
 class _Moments:
-    """Hold the moments of a stroke in seconds, and `hurry`: the factor on its size for too little time."""
+    """Hold the moments of a stroke in seconds, and `hurry`: the factor on its size for too little
+    time."""
 
     start: float
     ready: float

@@ -1,8 +1,8 @@
 """Bring a driving pose into the reference's picture, and report how well it fits.
 
-Three methods. "bones" (`bones.py`, the default) keeps the driver's joint angles and takes the reference's
-bone lengths. "similar" (`similarity.py`) has one scale for the body and one for the head. "published", also
-there, is ControlNeXt's line fit. `report.py` measures the result.
+Three methods. "bones" (`bones.py`, the default) keeps the driver's joint angles and takes the
+reference's bone lengths. "similar" (`similarity.py`) has one scale for the body and one for the
+head. "published", also there, is ControlNeXt's line fit. `report.py` measures the result.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ Person = int | tuple[float, float]
 
 
 class Alignment(NamedTuple):
-    """How `retarget` works: one of METHODS, one of FRAMINGS, which person (None: the largest who stays)."""
+    """How `retarget` works: one of METHODS, one of FRAMINGS, which person (None: the largest who
+    stays)."""
 
     method: str = "bones"
     framing: str = "reference"
@@ -69,10 +70,10 @@ def retarget(
         people: everyone whom the driving clip shows, as many frames each. Their scores are kept.
         reference: the reference image's own pose; its first frame counts.
         method: one of METHODS.
-        framing: "reference" puts the body where the reference stands, "driving" keeps the clip's own
-            camera; the latter goes with "bones" only.
-        person: a number from 1, or a point (x, y) in fractions of the driving picture; None takes the
-            largest one who stays.
+        framing: "reference" puts the body where the reference stands, "driving" keeps the clip's
+            own camera; the latter goes with "bones" only.
+        person: a number from 1, or a point (x, y) in fractions of the driving picture; None takes
+            the largest one who stays.
     """
     _check(people, reference, method, framing)
     reference = reference[:1]
@@ -193,7 +194,8 @@ def parse_person(text: str) -> Person:
 
 
 def _nearest(people: Sequence[Pose], point: tuple[float, float]) -> int:
-    """Find whose box is nearest to the point in the first frame with people; ties go to smaller boxes."""
+    """Find whose box is nearest to the point in the first frame with people; ties go to smaller
+    boxes."""
     seen = np.stack([pose.body.visible.any(1) for pose in people])
     if not seen.any():
         return 0

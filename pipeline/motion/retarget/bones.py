@@ -1,8 +1,10 @@
-"""Driving body -> reference body, bone by bone: joint angles are the driver's, bone lengths the reference's.
+"""Driving body -> reference body, bone by bone: joint angles are the driver's, bone lengths the
+reference's.
 
-All in pixels. Every point hangs on the neck through a chain of bones, each scaled by its own ratio; the head
-and the hands are scaled as one piece. Then the body is put down: where feet are seen, the lower foot follows
-the driver's, scaled by the ratio of leg lengths, onto the reference's ground line; otherwise the neck does.
+All in pixels. Every point hangs on the neck through a chain of bones, each scaled by its own ratio;
+the head and the hands are scaled as one piece. Then the body is put down: where feet are seen, the
+lower foot follows the driver's, scaled by the ratio of leg lengths, onto the reference's ground
+line; otherwise the neck does.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ POSTURE = 0.5
 def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[Pose, Fit]:
     """Give the driving pose the reference's bone lengths in the reference's picture.
 
-    framing: "reference" puts the body where the reference stands, "driving" keeps the driver's camera.
+    framing: "reference" puts the body where the reference stands, "driving" keeps the driver's
+    camera.
     """
     if framing not in FRAMINGS:
         raise InputError(f"unknown framing {framing!r}; choose one of {', '.join(FRAMINGS)}")
@@ -122,7 +125,8 @@ def _source_of(pose: Pose) -> Source:
 
 
 def _neck_stand_in(pose: Pose, body: np.ndarray, shown: np.ndarray, face: np.ndarray) -> np.ndarray:
-    """Find what the body hangs on where no frame shows a neck: shoulders, the face, else any joint."""
+    """Find what the body hangs on where no frame shows a neck: shoulders, the face, else any
+    joint."""
     if shown[list(SHOULDERS)].all():
         return body[:, SHOULDERS].mean(1)
     nose_root_seen = pose.face.visible[:, NOSE_ROOT]
@@ -156,8 +160,10 @@ def _hang_parts(
 ) -> Parts:
     """Hang head, face and hands on the chain; all relative to the neck.
 
-    The head gets the reference's face size and, but for the driver's posture, its height over the neck.
-    zoom: how much smaller than in the reference the person shall be. alike: frames where both stand alike.
+    The head gets the reference's face size and, but for the driver's posture, its height over the
+    neck.
+    zoom: how much smaller than in the reference the person shall be. alike: frames where both stand
+    alike.
     """
     gain = gains.of("face")
     neck = source.body[:, None, NECK]

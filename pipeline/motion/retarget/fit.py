@@ -13,9 +13,12 @@ from pipeline.values import Keypoints, Pose
 class Fit:
     """How one body was put on another.
 
-    scale: of the root and of bones without a ratio, in pixels. offset: (2,) pixels. ratios: by bone.
-    corrected: the reference's bones that were lengthened. limited: bones whose ratio was not believed.
-    anchor: what places the body: "ground", "neck and hips", "neck", "joints", "face" or "" for nothing.
+    scale: of the root and of bones without a ratio, in pixels. offset: (2,) pixels. ratios: by
+    bone.
+    corrected: the reference's bones that were lengthened. limited: bones whose ratio was not
+    believed.
+    anchor: what places the body: "ground", "neck and hips", "neck", "joints", "face" or "" for
+    nothing.
     """
 
     scale: float

@@ -1,4 +1,5 @@
-"""Measure one pose for the alignment report: turned heads and bodies, hands at the face, face height."""
+"""Measure one pose for the alignment report: turned heads and bodies, hands at the face, face
+height."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ MIN_HALF_WIDTH_PX = 0.5  # between the jaw's ends: a narrower face tells no turn
 FRONT = 0.72
 MIN_TORSO_PX = 1.0
 MIN_SHOULDERS = 0.05  # of the torso: narrower shoulders have no left and right
-# Measured at a cheek and a brow: how far around the face's box, and how many of a hand's points in it.
+# Measured at a cheek and a brow: how far around the face's box, and how many of a hand's points in
+# it.
 AT_FACE = 0.15
 AT_FACE_POINTS = 5
 WHOLE_FACE = 0.8  # share of the 68 points that a face's height is measured with
@@ -39,8 +41,8 @@ WHOLE_FACE = 0.8  # share of the 68 points that a face's height is measured with
 def head_yaw(pose: Pose) -> np.ndarray:
     """Estimate the head's turn: (T,) degrees, positive to the picture's right, NaN without a face.
 
-    The tip of the nose lies NOSE_DEPTH half widths before the head's axis, so it moves by that times
-    tan(yaw) against the middle of the jaw's ends.
+    The tip of the nose lies NOSE_DEPTH half widths before the head's axis, so it moves by that
+    times tan(yaw) against the middle of the jaw's ends.
     """
     picture_width = pose.size[1]
     x = pose.face.xy[..., 0] * picture_width
@@ -58,10 +60,11 @@ def head_yaw(pose: Pose) -> np.ndarray:
 
 
 def body_facing(pose: Pose) -> np.ndarray:
-    """Estimate the shoulders' turn from the camera: (T,) degrees, 180 shows the back, NaN when unknown.
+    """Estimate the shoulders' turn from the camera: (T,) degrees, 180 shows the back, NaN when
+    unknown.
 
-    The shoulders' width over the torso's length against that of a person seen from the front; the right
-    shoulder on the picture's right means the back.
+    The shoulders' width over the torso's length against that of a person seen from the front; the
+    right shoulder on the picture's right means the back.
     """
     body = pose.body.xy * pose.pixel_scale
     middle_of_hips = body[:, HIPS].mean(1)
@@ -79,8 +82,8 @@ def body_facing(pose: Pose) -> np.ndarray:
 def turned_away(pose: Pose) -> np.ndarray:
     """Tell in which frames (T,) bool the person turns away from the camera.
 
-    There is no face, and the shoulders are seen from behind, or the head in profile or not at all. In
-    profile or further round the nose lies beside both eyes, not between them.
+    There is no face, and the shoulders are seen from behind, or the head in profile or not at all.
+    In profile or further round the nose lies beside both eyes, not between them.
     """
     height, width = pose.size
     x = pose.body.xy[..., 0]
@@ -101,7 +104,8 @@ def turned_away(pose: Pose) -> np.ndarray:
 
 
 def covered(pose: Pose) -> np.ndarray:
-    """Tell in which frames (T,) bool some points of one hand lie in the face's box, slightly widened."""
+    """Tell in which frames (T,) bool some points of one hand lie in the face's box, slightly
+    widened."""
     frames = len(pose)
     seen = pose.face.visible[..., None]
     places = np.where(seen, pose.face.xy, np.nan)
@@ -165,7 +169,8 @@ def _leaves(points: Keypoints, reference: Keypoints) -> np.ndarray:
 
 
 def left_right_swapped(pose: Pose) -> bool:
-    """Tell whether most frames with a face have the right shoulder on the side of the face's left half."""
+    """Tell whether most frames with a face have the right shoulder on the side of the face's left
+    half."""
     face_seen = pose.face.all_seen([*JAW_ENDS, *EYE_CORNERS])
     seen = face_seen & pose.body.all_seen(SHOULDERS)
     jaw = _width(pose.face, JAW_ENDS)

@@ -1,8 +1,9 @@
 """Measure a person's bone lengths on a picture, correct foreshortening, and compare two people.
 
-A bone that points at the camera looks shorter than it is, so a clip is measured at a high percentile over
-time and a picture against human proportions: segment lengths as shares of stature from Drillis and Contini
-(1966), as printed in Winter, Biomechanics and Motor Control of Human Movement, figure 4.1.
+A bone that points at the camera looks shorter than it is, so a clip is measured at a high
+percentile over time and a picture against human proportions: segment lengths as shares of stature
+from Drillis and Contini (1966), as printed in Winter, Biomechanics and Motor Control of Human
+Movement, figure 4.1.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ SEGMENTS = {
     "thighs": THIGHS,
     "shins": SHINS,
 }
-# Length over stature. The torso reaches from between the shoulders to between the hips: 0.818 - 0.530.
-# Detectors mark shoulders 0.69 to 0.85 of the table's width (EchoMimic's and our own clips): 0.8 is taken.
+# Length over stature. The torso reaches from between the shoulders to between the hips: 0.818 -
+# 0.530.
+# Detectors mark shoulders 0.69 to 0.85 of the table's width (EchoMimic's and our own clips): 0.8 is
+# taken.
 STATURE = {
     "torso": 0.288,
     "shoulders": 0.8 * 0.259,
@@ -106,8 +109,9 @@ def _percentile(values: np.ndarray, level: float) -> float:
 def corrected(visible: dict[str, float]) -> tuple[dict[str, float], tuple[str, ...]]:
     """Lengthen foreshortened bones to what the rest of the body lets expect, and name them.
 
-    A bone under 60 % of its expected length takes the expected one, over 85 % its own, in between a blend,
-    so that the result does not jump. The stature behind the expectation is a high percentile over the bones.
+    A bone under 60 % of its expected length takes the expected one, over 85 % its own, in between a
+    blend, so that the result does not jump. The stature behind the expectation is a high percentile
+    over the bones.
     """
     parts = {name: part for name, part in STATURE.items() if name in visible}
     if len(parts) < 2:
@@ -133,7 +137,8 @@ def corrected(visible: dict[str, float]) -> tuple[dict[str, float], tuple[str, .
 
 
 def _legs_are_measured(shares: dict[str, float]) -> bool:
-    """Tell whether visible legs are believed: long enough as a whole, or thigh and shin short alike."""
+    """Tell whether visible legs are believed: long enough as a whole, or thigh and shin short
+    alike."""
     if not set(LEG) <= shares.keys():
         return False
     thigh = shares["thighs"]
@@ -147,10 +152,11 @@ def _legs_are_measured(shares: dict[str, float]) -> bool:
 
 
 def same_frames(pose: Pose, reference: Pose) -> np.ndarray:
-    """Find the frames (n,) in which the driving body stands as the reference body does, best shape only.
+    """Find the frames (n,) in which the driving body stands as the reference body does, best shape
+    only.
 
-    Their bones are foreshortened alike, so that they compare better than any estimate of full lengths; a
-    clip driven onto one of its own frames comes back unchanged.
+    Their bones are foreshortened alike, so that they compare better than any estimate of full
+    lengths; a clip driven onto one of its own frames comes back unchanged.
     """
     ever_seen = pose.body.visible.mean(0) > 0
     shared = reference.body.visible[0] & ever_seen
@@ -184,7 +190,8 @@ def _shape(xy: np.ndarray, pixel_scale: np.ndarray) -> np.ndarray:
 def ratios(
     pose: Pose, reference: Pose, frames: np.ndarray
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Divide the reference's full bone lengths by the driver's, in pixels, and name the corrected ones.
+    """Divide the reference's full bone lengths by the driver's, in pixels, and name the corrected
+    ones.
 
     frames: those in which both stand alike; there visible lengths are compared as they are.
     """
@@ -200,7 +207,8 @@ def ratios(
 
 
 def body_scale(bone_ratios: dict[str, float]) -> float | None:
-    """Choose one scale for what has no ratio of its own: the trunk's, the face breaking a tie, or None."""
+    """Choose one scale for what has no ratio of its own: the trunk's, the face breaking a tie, or
+    None."""
     if not bone_ratios:
         return None
     votes = ("shoulders", "shoulders", "torso", "torso", "face")

@@ -1,4 +1,5 @@
-"""What a user must know about an alignment, in numbers and words: `Report`, and how it is measured."""
+"""What a user must know about an alignment, in numbers and words: `Report`, and how it is
+measured."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ GREAT_SCALE = 2.0
 
 @dataclass(frozen=True)
 class AlignmentRecord:
-    """What `retarget` chose and applied; the fields are those of `Report`, `notes` are sentences."""
+    """What `retarget` chose and applied; the fields are those of `Report`, `notes` are
+    sentences."""
 
     people: int
     chosen: int
@@ -59,12 +61,14 @@ class AlignmentRecord:
 class Report:
     """How the driving pose was aligned, in numbers, with the sentences a user should read.
 
-    scale: of heights as fractions of the picture, 1 = unchanged. offset: (x, y) fractions. bone_ratios:
-    reference over driving length in pixels, by bone. faceless, handless, footless, turned, covered (a hand
-    at the face), outside: shares of frames; *_seconds: when. face_height: pixels at 512x768, which make the
-    lips "good", "fair", "poor" or "none". driving_face: height over the clip's picture. people: how
-    many were found; chosen: index of the one taken, why: the reason. yaw, facing: degrees of head and body
-    (driving, reference), None where unknown. corrected: bones of the reference that point at the camera.
+    scale: of heights as fractions of the picture, 1 = unchanged. offset: (x, y) fractions.
+    bone_ratios:
+    reference over driving length in pixels, by bone. faceless, handless, footless, turned, covered
+    (a hand at the face), outside: shares of frames; *_seconds: when. face_height: pixels at
+    512x768, which make the lips "good", "fair", "poor" or "none". driving_face: height over the
+    clip's picture. people: how many were found; chosen: index of the one taken, why: the reason.
+    yaw, facing: degrees of head and body (driving, reference), None where unknown. corrected: bones
+    of the reference that point at the camera.
     """
 
     scale: float

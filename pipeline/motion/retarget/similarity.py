@@ -1,4 +1,5 @@
-"""Driving body -> reference body with one scale: body and head as rigid pieces, or ControlNeXt's line fit."""
+"""Driving body -> reference body with one scale: body and head as rigid pieces, or ControlNeXt's
+line fit."""
 
 from __future__ import annotations
 
@@ -13,16 +14,19 @@ from pipeline.motion.retarget import proportions
 from pipeline.motion.retarget.fit import Fit, median_place
 from pipeline.values import InputError, Keypoints, Pose
 
-# The published fit leaves elbows and wrists out: arms gesture, the rest tells where the body stands.
+# The published fit leaves elbows and wrists out: arms gesture, the rest tells where the body
+# stands.
 FIT_POINTS = np.array([0, 1, 2, 5, *range(8, 18)])
-# Share of the nose's height over the chin that a head may move: more than that is posture, not anatomy.
+# Share of the nose's height over the chin that a head may move: more than that is posture, not
+# anatomy.
 MAX_HEAD_STEP = 0.5
 
 
 def transfer(pose: Pose, reference: Pose) -> tuple[Pose, Fit]:
     """Scale the body in pixels by one factor, then give the head the reference's size and height.
 
-    The head is scaled about the neck to the reference's face height and moved to its height over the neck.
+    The head is scaled about the neck to the reference's face height and moved to its height over
+    the neck.
     """
     no_frames = np.zeros(0, int)
     ratios, _ = proportions.ratios(pose, reference, no_frames)
@@ -42,7 +46,8 @@ def transfer(pose: Pose, reference: Pose) -> tuple[Pose, Fit]:
 def published_fit(people: Sequence[Pose], reference: Pose) -> tuple[np.ndarray, np.ndarray]:
     """Fit a (2,) and b (2,) of x' = a x + b for a whole clip, as ControlNeXt-SVD-v2 aligns poses.
 
-    A least-squares line over all frames with exactly one person; x keeps the pixel aspect of y's scale.
+    A least-squares line over all frames with exactly one person; x keeps the pixel aspect of y's
+    scale.
     """
     present = np.zeros((0, 0), bool)
     if people:
@@ -84,8 +89,8 @@ def apply_fit(pose: Pose, a: np.ndarray, b: np.ndarray, size: tuple[int, int]) -
 def _anchors(pose: Pose, reference: Pose) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pair driving places (median over time) with reference places to align by.
 
-    Neck and middle of the hips where both people show them, else the neck, else all shared joints, else the
-    eyes and the nose.
+    Neck and middle of the hips where both people show them, else the neck, else all shared joints,
+    else the eyes and the nose.
     """
     shared = pose.body.visible.any(0) & reference.body.visible[0]
     pairs = {}
@@ -106,7 +111,8 @@ def _anchors(pose: Pose, reference: Pose) -> list[tuple[np.ndarray, np.ndarray]]
 
 
 def _fit_head(pose: Pose, reference: Pose, gain: float) -> Pose:
-    """Scale the head by `gain` about the neck, then move it to the reference's height over the neck."""
+    """Scale the head by `gain` about the neck, then move it to the reference's height over the
+    neck."""
     neck_seen = pose.body.visible[:, NECK]
     if not gain or not neck_seen.any():
         return pose

@@ -34,8 +34,8 @@ def neck_path(
 ) -> tuple[np.ndarray, bool]:
     """Find the neck's path (T,2) in pixels up to a constant, and whether it comes from the feet.
 
-    On feet: the mean of both, weighted to the lower one, moves as the driver's times the leg ratio, so that
-    a planted foot stays planted; where all bones have one ratio this is a plain scaling.
+    On feet: the mean of both, weighted to the lower one, moves as the driver's times the leg ratio,
+    so that a planted foot stays planted; where all bones have one ratio this is a plain scaling.
 
     Args:
         source: the driver.
@@ -60,7 +60,8 @@ def neck_path(
 
 
 def _foot_weights(source: Source, seen: np.ndarray) -> np.ndarray:
-    """Share the body's weight (T,2) between the ankles that are `seen`: nearly all on the lower one."""
+    """Share the body's weight (T,2) between the ankles that are `seen`: nearly all on the lower
+    one."""
     heights = source.body[:, (NECK, *ANKLES), 1]
     reach = np.abs(np.ptp(heights, axis=1))
     leg = float(np.percentile(reach, LEG_PERCENTILE))
@@ -103,7 +104,8 @@ def offset_to(goal: Pose, moved: Pose, frames: np.ndarray, on_feet: bool) -> tup
 
 
 def _loose_offset(goal: Pose, moved: Pose) -> tuple[np.ndarray, str]:
-    """Measure the offset of people without a shared neck: by eyes and nose, else by the shared joints."""
+    """Measure the offset of people without a shared neck: by eyes and nose, else by the shared
+    joints."""
     face_shared = moved.face.visible.any(0) & goal.face.visible.any(0)
     face_points = EYES_NOSE[face_shared[EYES_NOSE]]
     if len(face_points):
@@ -129,7 +131,8 @@ def _step(goal: Keypoints, moved: Keypoints, k: int, pixel_scale: np.ndarray) ->
 
 
 def _ground(pose: Pose) -> float:
-    """Measure the ground line as a fraction of the picture: the median over time of the lower foot."""
+    """Measure the ground line as a fraction of the picture: the median over time of the lower
+    foot."""
     seen = pose.body.visible[:, ANKLES]
     height = np.where(seen, pose.body.xy[:, ANKLES, 1], -np.inf)
     lower = height.max(1)

@@ -1,10 +1,10 @@
 """Draw poses: the pictures that denoisers and viewers look at.
 
-Four styles. "controlnext" is the published ControlNeXt-SVD-v2 picture to the pixel: drawn on a canvas whose
-short side is 2160, dimmed by score, shrunk, channels reversed. "openpose" is the plain look of OpenPose and
-controlnet_aux at native size. "preview" is fast and sub-pixel exact; viewers see it and the embedded denoiser
-is conditioned on it. "aniportrait" is AniPortrait's picture of a face mesh to the pixel; the mesh comes
-beside the pose.
+Four styles. "controlnext" is the published ControlNeXt-SVD-v2 picture to the pixel: drawn on a
+canvas whose short side is 2160, dimmed by score, shrunk, channels reversed. "openpose" is the plain
+look of OpenPose and controlnet_aux at native size. "preview" is fast and sub-pixel exact; viewers
+see it and the embedded denoiser is conditioned on it. "aniportrait" is AniPortrait's picture of a
+face mesh to the pixel; the mesh comes beside the pose.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def stream(
     """Draw frame by frame: (H,W,3) uint8 RGB, always the same array; copy what is to be kept.
 
     Args:
-        poses: one person or several, as many frames each. Points are not drawn that have a score of 0, are
-            not finite, or lie far outside the picture.
+        poses: one person or several, as many frames each. Points are not drawn that have a score of
+            0, are not finite, or lie far outside the picture.
         size: (H,W) in pixels.
         style: one of STYLES, or MESH_STYLE, which draws the mesh and no pose.
         mesh: (T,468,2) a face in fractions of the picture, for MESH_STYLE.

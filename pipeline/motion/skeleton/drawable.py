@@ -6,7 +6,8 @@ import numpy as np
 
 from pipeline.values import Keypoints
 
-# Picture sizes from the center: 16 * 65536 pixels with 4 sub-pixel bits still fit OpenCV's 32-bit integers.
+# Picture sizes from the center: 16 * 65536 pixels with 4 sub-pixel bits still fit OpenCV's 32-bit
+# integers.
 FARTHEST_PICTURES = 16.0
 
 

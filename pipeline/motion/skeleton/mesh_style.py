@@ -47,7 +47,8 @@ EDGES = tuple(_edges())  # AniPortrait's 114 face edges: two points and a color
 
 
 def frames(mesh: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Draw face meshes (T,468,2), fractions: one (H,W,3) uint8 RGB a frame, always the same array."""
+    """Draw face meshes (T,468,2), fractions: one (H,W,3) uint8 RGB a frame, always the same
+    array."""
     if mesh.ndim != 3 or mesh.shape[1:] != (468, 2):
         raise ValueError(f"a face mesh needs shape (T,468,2), got {mesh.shape}; pass fractions")
     return _frames(mesh, size)

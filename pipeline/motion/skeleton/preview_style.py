@@ -1,7 +1,7 @@
 """The "preview" style: fast and exact to fractions of a pixel.
 
-Joints are not drawn, since limbs show them; hands are one line per finger bone; the face is 68 dots, filled
-lips and outlined eyes.
+Joints are not drawn, since limbs show them; hands are one line per finger bone; the face is 68
+dots, filled lips and outlined eyes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ EYE_COLOR = (90, 200, 255)
 LIP_COLOR = (255, 60, 90)
 FINGERS = np.array([[0, *range(4 * finger + 1, 4 * finger + 5)] for finger in range(5)])
 FINGER_COLORS = ((255, 90, 90), (255, 220, 60), (80, 255, 120), (70, 200, 255), (220, 110, 255))
-# Eye and lip dots closer than two pixels would hide the opening: none in a face 27 pixels high, full at 72.
+# Eye and lip dots closer than two pixels would hide the opening: none in a face 27 pixels high,
+# full at 72.
 DOTS_FADE_PX = 45.0
 DOTS_FADE_START = 0.6  # of DOTS_FADE_PX
 FIRST_FADING_DOT = 36  # eyes and lips
@@ -41,7 +42,8 @@ FACE_HEIGHTS_PER_RADIUS = 70  # a dot's radius is the face's height over this
 
 @dataclass(frozen=True)
 class _Part:
-    """Points of one kind: xy (T,K,2) int32 pixels with sub-pixel bits, and which of them to draw (T,K)."""
+    """Points of one kind: xy (T,K,2) int32 pixels with sub-pixel bits, and which of them to draw
+    (T,K)."""
 
     xy: np.ndarray
     seen: np.ndarray
@@ -114,7 +116,8 @@ def _draw_hands(canvas: np.ndarray, xy: np.ndarray, seen: np.ndarray, width: int
 def _draw_face(
     canvas: np.ndarray, xy: np.ndarray, seen: np.ndarray, height: float, width: int
 ) -> None:
-    """Draw lips as a filled ring, so that the opening is an area, eyes as outlines, then all points as dots."""
+    """Draw lips as a filled ring, so that the opening is an area, eyes as outlines, then all points
+    as dots."""
     if seen[OUTER_LIP].all() and seen[INNER_LIP].all():
         cv2.fillPoly(canvas, [xy[OUTER_LIP]], LIP_COLOR, cv2.LINE_AA, SHIFT_BITS)
         cv2.fillPoly(canvas, [xy[INNER_LIP]], (0, 0, 0), cv2.LINE_AA, SHIFT_BITS)
@@ -127,7 +130,8 @@ def _draw_face(
 
 
 def _draw_dots(canvas: np.ndarray, xy: np.ndarray, light: np.ndarray, radius: float) -> None:
-    """Draw soft white discs at sub-pixel places, all in one vectorized maximum (68 circles cost more).
+    """Draw soft white discs at sub-pixel places, all in one vectorized maximum (68 circles cost
+    more).
 
     xy: (K,2) fixed-point places. light: (K,) from 0 to 1. radius: pixels.
     """

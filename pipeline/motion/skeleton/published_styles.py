@@ -15,9 +15,9 @@ from pipeline.motion.skeleton.drawable import drawable
 from pipeline.values import VISIBLE, Keypoints, Pose
 
 BODY_COLORS = (
-    (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0),
-    (0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255), (85, 0, 255),
-    (170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85),
+    (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0),
+    (0, 255, 0), (0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255),
+    (0, 0, 255), (85, 0, 255), (170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85),
 )  # fmt: skip
 HAND_COLORS = tuple(
     colorsys.hsv_to_rgb(k / len(HAND_EDGES), 1.0, 1.0) for k in range(len(HAND_EDGES))
@@ -33,7 +33,8 @@ FINGER_WIDTH_PX = 2
 
 @dataclass(frozen=True)
 class _Part:
-    """Points of one kind on the canvas: xy (T,K,2) pixels and score (T,K), both 0 where not drawable."""
+    """Points of one kind on the canvas: xy (T,K,2) pixels and score (T,K), both 0 where not
+    drawable."""
 
     xy: np.ndarray
     score: np.ndarray
@@ -142,7 +143,8 @@ def _draw_joints(canvas: np.ndarray, bodies: list[_Body]) -> None:
 
 
 def _draw_hand(canvas: np.ndarray, xy: np.ndarray, score: np.ndarray) -> None:
-    """Draw one hand's bones and points (21,2); points at the canvas's left or upper edge are left out."""
+    """Draw one hand's bones and points (21,2); points at the canvas's left or upper edge are left
+    out."""
     points = xy.astype(int).tolist()
     shown = [x > 0 and y > 0 and s > 0 for (x, y), s in zip(points, score, strict=True)]
     for (i, j), color in zip(HAND_EDGES, HAND_COLORS, strict=True):

@@ -1,11 +1,11 @@
 """How much memory and time a run will take, before it starts, from the networks' configurations.
 
-memory = weights on the device + the larger of two figures: UNET_PEAK_VALUES per row, latent place and
-channel of the UNet's first block, and DECODER_PEAK_VALUES per decoded frame, pixel and channel of the
-decoder's last block.
-time = operations / (measured rate x EFFICIENCY). Operations are two per weight of a layer and place where
-it is applied, and four per channel and pair of places in spatial attention. The control network and the
-encoders are left out, a tenth at most.
+memory = weights on the device + the larger of two figures: UNET_PEAK_VALUES per row, latent place
+and channel of the UNet's first block, and DECODER_PEAK_VALUES per decoded frame, pixel and channel
+of the decoder's last block.
+time = operations / (measured rate x EFFICIENCY). Operations are two per weight of a layer and place
+where it is applied, and four per channel and pair of places in spatial attention. The control
+network and the encoders are left out, a tenth at most.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ RATE_SECONDS = 0.1  # of measuring the rate of matrix products
 class Workload:
     """What a run asks of the networks, as its options say.
 
-    latent_size: (h, w) of the latents. rows_per_step: rows that one step evaluates, over all windows.
-    window_rows: rows of the largest window. evaluations: of the denoiser per window and step. decodings:
+    latent_size: (h, w) of the latents. rows_per_step: rows that one step evaluates, over all
+    windows.
+    window_rows: rows of the largest window. evaluations: of the denoiser per window and step.
+    decodings:
     how often a frame is decoded on average. decode_chunk: frames that are decoded together.
     """
 
@@ -69,7 +71,8 @@ class EstimablePipeline(PlaceablePipeline, Protocol):
 
 @dataclass(frozen=True)
 class Estimate:
-    """GB that the networks need on the device, GB that it has for them, seconds of denoising and decoding."""
+    """GB that the networks need on the device, GB that it has for them, seconds of denoising and
+    decoding."""
 
     gigabytes: float
     free: float
@@ -138,7 +141,8 @@ def count_decoder_operations(vae: nn.Module, height: int, width: int) -> float:
 
 
 def _doublings_of(name: str, highest: int) -> int:
-    """Return how often the latents were doubled where the decoder's layer of that name is applied."""
+    """Return how often the latents were doubled where the decoder's layer of that name is
+    applied."""
     block, *rest = name.split(".")
     if block in ("conv_out", "time_conv_out"):
         return highest
@@ -180,7 +184,8 @@ def estimate(
 ) -> Estimate:
     """Estimate the memory and time of a run of `frames` frames of `size` (H, W).
 
-    The other options are those of `render`. `speed` stands for a measured rate, in operations per second.
+    The other options are those of `render`. `speed` stands for a measured rate, in operations per
+    second.
     """
     workload = pipe.workload(
         size,
@@ -211,7 +216,8 @@ def count_operations(pipe: EstimablePipeline, workload: Workload) -> float:
 
 
 def peak_gb(pipe: EstimablePipeline, workload: Workload) -> float:
-    """Estimate the peak GB on the device: the weights there, and a window's or a decoding's values."""
+    """Estimate the peak GB on the device: the weights there, and a window's or a decoding's
+    values."""
     height, width = workload.latent_size
     places = height * width
     channels = pipe.unet.config.block_out_channels[0]
@@ -230,7 +236,8 @@ def peak_gb(pipe: EstimablePipeline, workload: Workload) -> float:
 
 
 def resident_weights_gb(pipe: EstimablePipeline) -> float:
-    """Return the GB of weights that lie on the device at once, with the pipeline's kind of offload."""
+    """Return the GB of weights that lie on the device at once, with the pipeline's kind of
+    offload."""
     sizes = placement.weights_gb(pipe)
     offload = "none" if pipe.placed is None else pipe.placed.offload
     if offload == "none":

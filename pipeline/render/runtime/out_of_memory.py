@@ -1,4 +1,5 @@
-"""What is tried when a device runs out of memory: once more, smaller windows, offload, then a sentence."""
+"""What is tried when a device runs out of memory: once more, smaller windows, offload, then a
+sentence."""
 
 from __future__ import annotations
 

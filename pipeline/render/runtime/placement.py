@@ -1,4 +1,5 @@
-"""Put a loaded pipeline where it runs: device, precision, attention, offload, compilation, layout."""
+"""Put a loaded pipeline where it runs: device, precision, attention, offload, compilation,
+layout."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ class PlaceablePipeline(Protocol):
 
 
 def place(pipe: PlaceablePipeline, how: Placement) -> None:
-    """Put the pipeline where `how` says, and note the choices in `attention_backend` and `placed`."""
+    """Put the pipeline where `how` says, and note the choices in `attention_backend` and
+    `placed`."""
     device = choose_device(how.device)
     dtype = choose_dtype(pipe, how.dtype, device)
     set_dtype(pipe, dtype)
@@ -77,7 +79,8 @@ def place(pipe: PlaceablePipeline, how: Placement) -> None:
 
 
 def set_channels_last(pipe: PlaceablePipeline) -> None:
-    """Store the weights of convolutions in channels-last layout; convolutions over time have none."""
+    """Store the weights of convolutions in channels-last layout; convolutions over time have
+    none."""
     for part in (pipe.unet, pipe.controlnext, pipe.vae):
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d):
@@ -112,8 +115,9 @@ def choose_attention(pipe: PlaceablePipeline, attention: str, device: str) -> st
 def use_xformers(pipe: PlaceablePipeline, on: bool) -> None:
     """Turn xformers on or off where attention is over the places of one frame.
 
-    Attention over time has a few rows for every place and head. xformers' kernels take at most 65535 of
-    these (its issue 845). SVD's first level has more beyond 13107 latent places, .84 megapixels.
+    Attention over time has a few rows for every place and head. xformers' kernels take at most
+    65535 of these (its issue 845). SVD's first level has more beyond 13107 latent places, .84
+    megapixels.
     """
     for part in (pipe.unet, pipe.vae):
         for name, layer in part.named_modules():
@@ -129,8 +133,8 @@ def _first_line(error: Exception) -> str:
 def compile_blocks(unet: nn.Module, backend: str = "inductor") -> None:
     """Compile the UNet's blocks in place.
 
-    The UNet is not compiled as a whole: the control's hook changes from call to call, and a compiled whole
-    would keep the first one.
+    The UNet is not compiled as a whole: the control's hook changes from call to call, and a
+    compiled whole would keep the first one.
     """
     from torch._dynamo import config  # takes 2.4 s to import
 
@@ -156,7 +160,8 @@ def choose_dtype(pipe: PlaceablePipeline, dtype: str, device: str) -> torch.dtyp
 
 
 def set_dtype(pipe: PlaceablePipeline, dtype: torch.dtype) -> None:
-    """Cast what runs often: the UNet and what acts inside it, the codec's decoder, a large image encoder.
+    """Cast what runs often: the UNet and what acts inside it, the codec's decoder, a large image
+    encoder.
 
     The codec's encoder keeps float32: SVD's overflows in float16, and it runs once.
     """
@@ -177,8 +182,8 @@ def set_dtype(pipe: PlaceablePipeline, dtype: torch.dtype) -> None:
 def choose_offload(pipe: PlaceablePipeline, how: str, device: str) -> str:
     """Return how weights are kept off the device.
 
-    For "auto" it is "none" where all weights and ACTIVATIONS_GB fit into the device's free memory, "model"
-    where the largest network does, else "group".
+    For "auto" it is "none" where all weights and ACTIVATIONS_GB fit into the device's free memory,
+    "model" where the largest network does, else "group".
     """
     if not device.startswith("cuda"):
         if how in ("model", "group"):
@@ -195,7 +200,8 @@ def choose_offload(pipe: PlaceablePipeline, how: str, device: str) -> str:
 def choose_fitting_offload(
     sizes_gb: list[float], free_gb: float, activations_gb: float | None = None
 ) -> str:
-    """Return the offload with which networks of these sizes and the activations fit into `free_gb`."""
+    """Return the offload with which networks of these sizes and the activations fit into
+    `free_gb`."""
     total_gb = sum(sizes_gb)
     if total_gb < LARGE_UNET_PARAMETERS * 4 / 1e9:  # an embedded model in float32
         return "none"
@@ -224,7 +230,8 @@ def weights_gb(pipe: PlaceablePipeline) -> dict[str, float]:
 
 
 def available_gb(pipe: PlaceablePipeline, device: torch.device) -> float:
-    """Measure the GB that a pipeline may use: what is free, and what its own weights hold already."""
+    """Measure the GB that a pipeline may use: what is free, and what its own weights hold
+    already."""
     return free_gb(device) + loaded_gb(pipe, device)
 
 
@@ -263,7 +270,8 @@ def may_offload(pipe: PlaceablePipeline) -> bool:
 def offload(pipe: PlaceablePipeline, how: str, device: str) -> None:
     """Move the pipeline to `device`.
 
-    It moves as a whole ("none"), network by network as they run ("model"), or layer by layer ("group").
+    It moves as a whole ("none"), network by network as they run ("model"), or layer by layer
+    ("group").
     """
     if how == "none":
         pipe.to(device)

@@ -25,7 +25,8 @@ def image_token(picture: Tensor, encoder: nn.Module) -> Tensor:
 def resize_with_antialiasing(picture: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize pictures (N,C,H,W) to (N,C,h,w): a Gaussian blur, then bicubic interpolation.
 
-    This is how SVD's pipeline shrinks pictures. Nothing is blurred along a side that does not shrink.
+    This is how SVD's pipeline shrinks pictures. Nothing is blurred along a side that does not
+    shrink.
     """
     height, width = picture.shape[-2:]
     column = _gaussian_kernel(height / size[0]).to(picture)
@@ -50,7 +51,8 @@ def _gaussian_kernel(shrink: float) -> Tensor:
 
 
 def _convolve(picture: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve every channel of pictures (N,C,H,W) with one kernel (a,b), mirrored at the borders."""
+    """Convolve every channel of pictures (N,C,H,W) with one kernel (a,b), mirrored at the
+    borders."""
     channels = picture.shape[1]
     rows, columns = kernel.shape
     side = columns // 2

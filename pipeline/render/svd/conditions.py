@@ -1,9 +1,9 @@
 """What the denoiser is conditioned on, and the interface of the components that say so.
 
-An `ImageCondition` is a registered component without weights. It says where the denoiser's image latents
-come from, so that backbones differ in components and configurations only. It opens a `ClipCondition` for
-one reference image and motion. That gives the `SegmentConditions` of any run of frames and turns denoised
-latents back into the user's frames.
+An `ImageCondition` is a registered component without weights. It says where the denoiser's image
+latents come from, so that backbones differ in components and configurations only. It opens a
+`ClipCondition` for one reference image and motion. That gives the `SegmentConditions` of any run of
+frames and turns denoised latents back into the user's frames.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ MAX_GUIDANCE = 4.0
 
 @dataclass(frozen=True)
 class DecoupledGuidance:
-    """Guidance of sound and pose apart: eps_0 + l_a (eps_a - eps_0) + l_p c_t (eps_ap - eps_a).   [ApoAvatar]
+    """Guidance of sound and pose apart: eps_0 + l_a (eps_a - eps_0) + l_p c_t (eps_ap - eps_a).
+    [ApoAvatar]
 
-    `audio` is l_a and `pose` is l_p. eps_0 is the denoiser's output without sound and pose, eps_a that with
-    sound, eps_ap that with both; c_t is `Motion.control_strength`. With both at 1, the default, only eps_ap
-    is evaluated. Then c_t scales its control and its validity instead, as the gate in training does: a
-    second evaluation for a change of a few per cent would double the time. With pose = 0 the output is
-    pose-free as in the paper.
+    `audio` is l_a and `pose` is l_p. eps_0 is the denoiser's output without sound and pose, eps_a
+    that with sound, eps_ap that with both; c_t is `Motion.control_strength`. With both at 1, the
+    default, only eps_ap is evaluated. Then c_t scales its control and its validity instead, as the
+    gate in training does: a second evaluation for a change of a few per cent would double the time.
+    With pose = 0 the output is pose-free as in the paper.
     """
 
     audio: float = 1.0
@@ -64,16 +65,18 @@ class Branch:
     The guided output is the sum over all branches of share times output.
 
     share: (F,); the shares of all branches add up to 1.
-    rise: is added to the share over the rows of a window, from 0 at the first row to `rise` at the last.
+    rise: is added to the share over the rows of a window, from 0 at the first row to `rise` at the
+    last.
     image_latents: (1,F,C,h,w) for the UNet's image slot.
     tokens: (1,S,D) for the cross attention.
-    control: control pictures (F,3,H,W) in [0,1] or uint8. None means null pose, or no control where the
-        weights know no null pose.
+    control: control pictures (F,3,H,W) in [0,1] or uint8. None means null pose, or no control where
+        the weights know no null pose.
     extra: the control network's second input (F,E,h,w), or None.
     scale: the control's strength (F,1,1,1).
     audio: speech tokens (F,n,d), or None for null audio.
-    offset: (1,F,C,h,w), what this branch's residuals lack to those of the common base, or None. It is
-        taken off the noisy input and added to the output, so the UNet must predict clean residuals.
+    offset: (1,F,C,h,w), what this branch's residuals lack to those of the common base, or None. It
+        is taken off the noisy input and added to the output, so the UNet must predict clean
+        residuals.
     """
 
     share: Tensor
@@ -103,8 +106,8 @@ class Branch:
 class SegmentWarp:
     """What the warp shows of a segment's frames at the denoiser's size.
 
-    image (F,3,H,W) and validity (F,1,H,W) in [0,1]. base (1,F,C,h,w): the image's latents, which the
-    denoised residual is added to.
+    image (F,3,H,W) and validity (F,1,H,W) in [0,1]. base (1,F,C,h,w): the image's latents, which
+    the denoised residual is added to.
     """
 
     image: Tensor
@@ -116,8 +119,8 @@ class SegmentWarp:
 class SegmentConditions:
     """What the denoising of a segment needs: `rows` rows, of which the first `lead` are no frames.
 
-    first: number of the first frame. time_ids: SVD's micro-conditions. warp: what the warp shows of the
-    frames, None where the image latents are those of the still reference.
+    first: number of the first frame. time_ids: SVD's micro-conditions. warp: what the warp shows of
+    the frames, None where the image latents are those of the still reference.
     """
 
     branches: tuple[Branch, ...]
@@ -147,7 +150,8 @@ class ClipCondition(Protocol):
         ...
 
     def preview(self, latents: Tensor, conditions: SegmentConditions) -> Tensor | None:
-        """Return one picture (1,3,H,W) of an estimate (1,F,C,h,w); None where that would cost too much."""
+        """Return one picture (1,3,H,W) of an estimate (1,F,C,h,w); None where that would cost too
+        much."""
         ...
 
 
@@ -198,12 +202,14 @@ class ImageCondition(Protocol):
         reference_tokens: nn.Module,
         generator: torch.Generator | None = None,
     ) -> ClipCondition:
-        """Open the work on a picture (H,W,3) uint8 and a motion, for output frames of `size` (H,W)."""
+        """Open the work on a picture (H,W,3) uint8 and a motion, for output frames of `size`
+        (H,W)."""
         ...
 
 
 def reconfigure(component: Component, values: Mapping[str, float | str]) -> Component:
-    """Return a copy of the component with these values in its configuration; itself without values."""
+    """Return a copy of the component with these values in its configuration; itself without
+    values."""
     known = [name for name in component.config if not name.startswith("_")]
     unknown = [name for name in values if name not in known]
     if unknown:

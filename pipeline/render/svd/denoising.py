@@ -1,9 +1,9 @@
 """The denoising loop, and the two ways to denoise a segment window by window.
 
-A clip is rendered segment by segment, so that memory stays flat. A segment is denoised in windows that
-overlap. `JointWindows` average the denoiser's predictions and take one scheduler step for the whole
-segment. `PublishedWindows` step every window by itself and average the stepped latents, as the published
-ControlNeXt code does.
+A clip is rendered segment by segment, so that memory stays flat. A segment is denoised in windows
+that overlap. `JointWindows` average the denoiser's predictions and take one scheduler step for the
+whole segment. `PublishedWindows` step every window by itself and average the stepped latents, as
+the published ControlNeXt code does.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Denoiser:
     ) -> Tensor:
         """Return the guided output for the scaled latents (1,f,C,h,w) of a segment's `rows`.
 
-        It is the sum over all branches of share times output. Branches without a share are not evaluated.
+        It is the sum over all branches of share times output. Branches without a share are not
+        evaluated.
         The control is in the UNet only while this runs.
         """
         total = torch.zeros_like(model_input)
@@ -67,7 +68,8 @@ class Denoiser:
         t: Tensor,
         time_ids: Sequence[float],
     ) -> Tensor:
-        """Return the UNet's output (1,f,C,h,w) for one branch; inside it has the UNet's precision."""
+        """Return the UNet's output (1,f,C,h,w) for one branch; inside it has the UNet's
+        precision."""
         sample = model_input
         offset = None if branch.offset is None else branch.offset[:, rows]
         if offset is not None:
@@ -90,7 +92,8 @@ class Denoiser:
         return output if offset is None else output + offset
 
     def _control_features(self, branch: Branch, rows: Sequence[int], t: Tensor) -> Tensor | None:
-        """Return the control features of a window; those of the null pose where there are no pictures."""
+        """Return the control features of a window; those of the null pose where there are no
+        pictures."""
         if branch.control is not None:
             extra = None if branch.extra is None else branch.extra[rows]
             return self.controlnext(branch.pictures(rows)[None], t, extra)
@@ -144,7 +147,8 @@ def denoise(
     generator: torch.Generator | None = None,
     on_step: OnStep | None = None,
 ) -> Iterator[Tensor]:
-    """Denoise a segment; yield clean estimates (1,F,C,h,w), one per step. The last one is the result.
+    """Denoise a segment; yield clean estimates (1,F,C,h,w), one per step. The last one is the
+    result.
 
     Args:
         denoiser: the guided UNet.
@@ -240,10 +244,11 @@ class JointWindows(WholeSegment):
 
 @dataclass(frozen=True)
 class PublishedWindows:
-    """Windows as in the published ControlNeXt code: each is stepped by itself, then latents are averaged.
+    """Windows as in the published ControlNeXt code: each is stepped by itself, then latents are
+    averaged.
 
-    The first row of every window is given the lead's control picture. Its latents are thrown away, but in
-    the first window. The whole clip is one segment.
+    The first row of every window is given the lead's control picture. Its latents are thrown away,
+    but in the first window. The whole clip is one segment.
     """
 
     layout: WindowLayout
@@ -315,7 +320,8 @@ def plan_segments(frames: int, window: int, overlap: int) -> list[Span]:
 
 
 def plan_published_windows(rows: int, window: int, overlap: int) -> list[Span]:
-    """Cut `rows` rows into the published loop's windows (start, stop); the lead counts as the first row."""
+    """Cut `rows` rows into the published loop's windows (start, stop); the lead counts as the first
+    row."""
     size = min(window, rows)
     if rows == size:
         overlap = min(overlap, size - 1)
@@ -330,7 +336,8 @@ def plan_published_windows(rows: int, window: int, overlap: int) -> list[Span]:
 
 
 def take_held_rows(latents: Tensor | None, layout: WindowLayout) -> Tensor | None:
-    """Return the rows of finished latents that the next segment continues: the lead and the overlap.
+    """Return the rows of finished latents that the next segment continues: the lead and the
+    overlap.
 
     None where there are no such rows.
     """

@@ -1,6 +1,8 @@
-"""Build a pipeline from published files: ControlNeXt-SVD v2 over the parts of SVD-XT 1.1, or a folder like that.
+"""Build a pipeline from published files: ControlNeXt-SVD v2 over the parts of SVD-XT 1.1, or a
+folder like that.
 
-Everything is built without memory, takes the file's tensors as they are and must match them key by key.
+Everything is built without memory, takes the file's tensors as they are and must match them key by
+key.
 """
 
 from __future__ import annotations
@@ -83,8 +85,8 @@ def assemble(
 ) -> AudioPoseSVDPipeline:
     """Make the pipeline of networks with tensors; the embedded model's audio2pose moves the mouth.
 
-    `settings`, and over them `settings.json`, may change DEFAULT_SETTINGS, under "condition" values of
-    `StillReference`, and "scheduler" to a name of SCHEDULERS.
+    `settings`, and over them `settings.json`, may change DEFAULT_SETTINGS, under "condition" values
+    of `StillReference`, and "scheduler" to a name of SCHEDULERS.
     """
     file = paths.get("settings")
     values = {**(settings or {}), **read_json(file)}
@@ -145,8 +147,8 @@ def check_keys(shapes: Mapping[str, tuple[int, ...]], tensors: Tensors, path: Pa
         problems.append(f"has {len(unknown)} keys such as {unknown[0]}")
     if problems:
         raise InputError(
-            f"{path} belongs to another network: it {' and '.join(problems)}; ControlNeXt-SVD v1 and "
-            f"other variants do not fit, take the v2 file of the set {SET}"
+            f"{path} belongs to another network: it {' and '.join(problems)}; ControlNeXt-SVD v1 "
+            f"and other variants do not fit, take the v2 file of the set {SET}"
         )
     for key, shape in shapes.items():
         file_shape = tuple(tensors[key].shape)

@@ -73,13 +73,13 @@ class RenderState:
 class AudioPoseSVDPipeline(AudioPosePipeline):
     """Speech- and pose-driven video with an SVD-shaped UNet, after APV-Gen and ApoAvatar.
 
-    The saved configuration holds the defaults: steps, window, overlap, area in pixels, the multiple of the
-    sides, which face points the sound moves and how the slider acts.
+    The saved configuration holds the defaults: steps, window, overlap, area in pixels, the multiple
+    of the sides, which face points the sound moves and how the slider acts.
     """
 
     model_cpu_offload_seq = "reference_tokens->controlnext->unet->vae"
-    # These are small, and offload's hooks would not work for them: `condition` and `audio2pose` are asked for
-    # their device, and the parts of `interaction` are called directly.
+    # These are small, and offload's hooks would not work for them: `condition` and `audio2pose` are
+    # asked for their device, and the parts of `interaction` are called directly.
     _exclude_from_cpu_offload = ["condition", "audio2pose", "interaction"]
     _optional_components = ["interaction"]
 
@@ -156,13 +156,13 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         callback_on_step_end: Callback | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
     ) -> Iterator[Progress]:
-        """Yield progress and finished frames (t,H,W,3), segment by segment, so that memory stays flat.
+        """Yield progress and finished frames (t,H,W,3), segment by segment.
 
         Args:
             image: the reference image (H,W,3) uint8.
             motion: the refocused motion.
             num_inference_steps: denoising steps; None = as configured.
-            height, width: the size of the output; None = as `frame_size` chooses.
+            height, width: of the output; None = as `frame_size` chooses.
             window, overlap: rows of a window and those shared with the next; None = as configured.
             window_mode: "joint", or "published" for the stepped windows of ControlNeXt's code.
             schedule: deprecated, the old name of `window_mode`.
@@ -198,12 +198,16 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
                     out_of_memory = True
                 # outside the except clause, which keeps what the failed attempt held
                 if out_of_memory:
-                    attempt = state.attempt.with_less_memory(self)
-                    held = take_held_rows(state.held, attempt.layout)
-                    state = replace(state, attempt=attempt, held=held)
-                    yield Progress(attempt.note, state.frames, task.frames)
+                    state = self._with_less_memory(state)
+                    yield Progress(state.attempt.note, state.frames, task.frames)
         finally:
             self.maybe_free_model_hooks()
+
+    def _with_less_memory(self, state: RenderState) -> RenderState:
+        """Return the state from which the failed segment is tried again with less memory."""
+        attempt = state.attempt.with_less_memory(self)
+        held = take_held_rows(state.held, attempt.layout)
+        return replace(state, attempt=attempt, held=held)
 
     def _render_segment(
         self, task: RenderTask, state: RenderState

@@ -1,7 +1,7 @@
 """The image condition of SVD's published weights: the still reference image, in every frame.
 
-Every window of the denoiser begins with one more row, the lead. It shows the reference's own pose, as in
-training. Its frame is dropped, so that sound and picture agree.
+Every window of the denoiser begins with one more row, the lead. It shows the reference's own pose,
+as in training. Its frame is dropped, so that sound and picture agree.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ CELL = 8  # pixels per latent on each side
 class StillReference(ModelMixin, ConfigMixin):
     """Condition the denoiser on the still reference image: ControlNeXt-SVD (arXiv 2408.06070).
 
-    fps, motion_bucket_id and noise_aug_strength are SVD's micro-conditions. The defaults are the constants
-    of the published inference code; its training had 127 where the code has 128. Guidance rises from
-    min_guidance at the first row of a window to max_guidance at its last; 1 = no second evaluation.
-    decode_chunk frames are decoded together and blended with their neighbors over decode_overlap frames.
+    fps, motion_bucket_id and noise_aug_strength are SVD's micro-conditions. The defaults are the
+    constants of the published inference code; its training had 127 where the code has 128. Guidance
+    rises from min_guidance at the first row of a window to max_guidance at its last; 1 = no second
+    evaluation.
+    decode_chunk frames are decoded together and blended with their neighbors over decode_overlap
+    frames.
 
-    style: of the skeleton pictures that the weights were trained on; see `motion.skeleton`. "aniportrait"
-    draws the motion's face mesh.
+    style: of the skeleton pictures that the weights were trained on; see `motion.skeleton`.
+    "aniportrait" draws the motion's face mesh.
     """
 
     lead = 1
@@ -107,7 +109,8 @@ class StillReference(ModelMixin, ConfigMixin):
         reference_tokens: nn.Module,
         generator: torch.Generator | None = None,
     ) -> StillClip:
-        """Open the work on a picture (H,W,3) uint8 and a motion, for output frames of `size` (H,W)."""
+        """Open the work on a picture (H,W,3) uint8 and a motion, for output frames of `size`
+        (H,W)."""
         picture = to_tensor(image, size).to(self.device) * 2 - 1
         return StillClip(self, picture, motion, vae, reference_tokens, generator)
 
@@ -165,7 +168,8 @@ class StillClip:
         return carry(motion.mesh[:1], motion.pose.face[:1], motion.reference.face)
 
     def conditions_of(self, pictures: Tensor, strength: Tensor, first: int) -> SegmentConditions:
-        """Return the conditions of control pictures (F,3,H,W) uint8, the lead's first, with strengths (F,)."""
+        """Return the conditions of control pictures (F,3,H,W) uint8, the lead's first, with
+        strengths (F,)."""
         config = self.config
         rows = len(pictures)
         guidance = config.min_guidance
@@ -206,8 +210,8 @@ class StillClip:
     def frames(self, latents: Tensor, conditions: SegmentConditions, skip: int = 0) -> Tensor:
         """Decode latents (1,F,C,h,w) to frames (F-lead-skip,3,H,W) in [0,1], on the CPU.
 
-        Where memory runs out, chunks are half as long from there on. What was denoised, minutes of work, is
-        not lost for it.
+        Where memory runs out, chunks are half as long from there on. What was denoised, minutes of
+        work, is not lost for it.
         """
         rows = latents[0, conditions.lead :]
         while True:
@@ -223,8 +227,8 @@ class StillClip:
     def _decode_in_chunks(self, rows: Tensor, skip: int) -> Tensor:
         """Decode all rows but the first `skip`, and blend chunks with triangular weights.
 
-        The decoder mixes neighboring frames, so chunks side by side would show seams. Some of the skipped
-        rows serve as neighbors.
+        The decoder mixes neighboring frames, so chunks side by side would show seams. Some of the
+        skipped rows serve as neighbors.
         """
         overlap = min(self.config.decode_overlap, self.chunk - 1)
         dropped = max(0, skip - overlap)

@@ -33,9 +33,10 @@ FULL_SIZE_CHUNK = 4  # frames whose warp at full size is held at once
 class WarpedReference(ModelMixin, ConfigMixin):
     """Condition the denoiser on the layered warp of the reference image.
 
-    The warp for the denoiser has a short side of `short_side` pixels. The denoiser predicts the whitened
-    residual to it. The user's frames get the warp's detail back at full size. The noise is the same in all
-    frames. `gated_validity` is the share of the control's strength that also acts on the warp's validity:
+    The warp for the denoiser has a short side of `short_side` pixels. The denoiser predicts the
+    whitened residual to it. The user's frames get the warp's detail back at full size. The noise is
+    the same in all frames. `gated_validity` is the share of the control's strength that also acts
+    on the warp's validity:
     1 for weights that were trained with the gate. `audio_guidance` and `pose_guidance` are those of
     `DecoupledGuidance`.
     """
@@ -93,12 +94,14 @@ class WarpedReference(ModelMixin, ConfigMixin):
         reference_tokens: ReferenceTokens,
         generator: torch.Generator | None = None,
     ) -> WarpedClip:
-        """Open the work on a picture (H,W,3) uint8 and a motion, for output frames of `size` (H,W)."""
+        """Open the work on a picture (H,W,3) uint8 and a motion, for output frames of `size`
+        (H,W)."""
         return WarpedClip(self, image, motion, size, vae, reference_tokens)
 
 
 class WarpedClip:
-    """One reference image and motion in work: layers are built once, frames when they are asked for."""
+    """One reference image and motion in work: layers are built once, frames when they are asked
+    for."""
 
     def __init__(
         self,
@@ -162,7 +165,8 @@ class WarpedClip:
     def _branches(self, motion: Motion, segment: SegmentWarp) -> list[Branch]:
         """Return the branches eps_0, eps_a and eps_ap of the guidance, in this order.
 
-        eps_0 and eps_a have no pose and start from the still reference. eps_ap starts from the warp.
+        eps_0 and eps_a have no pose and start from the still reference. eps_ap starts from the
+        warp.
         """
         guidance = self.guidance
         control_strength = torch.from_numpy(motion.control_strength)
@@ -222,7 +226,8 @@ class WarpedClip:
         return pictures.clamp(0, 1)
 
     def frames(self, latents: Tensor, conditions: SegmentConditions, skip: int = 0) -> Tensor:
-        """Return frames (F-skip,3,H,W) in [0,1] at output size, with the warp's detail at full size."""
+        """Return frames (F-skip,3,H,W) in [0,1] at output size, with the warp's detail at full
+        size."""
         repaired = self.repaired(latents, conditions)
         low = _warp_of(conditions).image
         frames = []

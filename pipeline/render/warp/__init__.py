@@ -1,9 +1,11 @@
-"""A reference image moved to a target pose by geometry alone: layered, ghost-free, any photo, no training.
+"""A reference image moved to a target pose by geometry alone: layered, ghost-free, any photo, no
+training.
 
-Over the background plate lies the body: head, torso and legs bent smoothly into each other by backward
-blend skinning, the face by radial basis interpolation of its 68 points, the mouth's interior painted. Over it
-lie the arms: upper arms, forearms, hands. It conditions the embedded denoiser, is the draft preview and the
-baseline of every model. Holes are filled smoothly, or with texture.
+Over the background plate lies the body: head, torso and legs bent smoothly into each other by
+backward blend skinning, the face by radial basis interpolation of its 68 points, the mouth's
+interior painted. Over it lie the arms: upper arms, forearms, hands. It conditions the embedded
+denoiser, is the draft preview and the baseline of every model. Holes are filled smoothly, or with
+texture.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ GUESSED_HAND = 1.1
 
 @dataclass(frozen=True)
 class Points:
-    """Key points (x and y as fractions, score): body (B,T,18,3), hands (B,T,42,3), face (B,T,68,3)."""
+    """Key points (x and y as fractions, score): body (B,T,18,3), hands (B,T,42,3), face
+    (B,T,68,3)."""
 
     body: Tensor
     hands: Tensor
@@ -58,7 +61,8 @@ class Points:
 
 @dataclass(frozen=True)
 class Warped:
-    """image (B,T,3,H,W) in [0,1]; validity (B,T,1,H,W): 1 the reference's own pixels, 0 filled or painted."""
+    """image (B,T,3,H,W) in [0,1]; validity (B,T,1,H,W): 1 the reference's own pixels, 0 filled or
+    painted."""
 
     image: Tensor
     validity: Tensor
@@ -80,12 +84,14 @@ def _check(points: Points, images: int, name: str) -> tuple[int, int]:
 def plates(
     image: Tensor, reference: Points, mask: Tensor | None = None, fill: Fill | None = None
 ) -> Plates:
-    """Returns the layers of reference images (B,3,H,W) in [0,1]; points with T = 1, masks (B,1,H,W).
+    """Returns the layers of reference images (B,3,H,W) in [0,1]; points with T = 1, masks
+    (B,1,H,W).
 
-    What lies behind the person and behind the arms is filled smoothly, or by `fill` (`warp.textured`: 1.5 s
-    per picture of 512x768 on one core, once).
+    What lies behind the person and behind the arms is filled smoothly, or by `fill`
+    (`warp.textured`: 1.5 s per picture of 512x768 on one core, once).
 
-    With the person's mask the plates have clean edges; without it the outline comes from the key points.
+    With the person's mask the plates have clean edges; without it the outline comes from the key
+    points.
     """
     if image.ndim != 4 or image.shape[1] != 3:
         raise ValueError(f"reference images need shape (B,3,H,W), got {tuple(image.shape)}")
@@ -105,11 +111,12 @@ def plates(
 
 @torch.no_grad()
 def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) -> Warped:
-    """Returns the reference images moved to the target's poses, at the plates' or another size (H, W).
+    """Returns the reference images moved to the target's poses, at the plates' or another size (H,
+    W).
 
-    An arm part that is missing in the reference or in the target is left out; torso, head and legs that are
-    missing in the target follow what is seen of the body. A frame without any point shows the reference image
-    itself, with validity 1.
+    An arm part that is missing in the reference or in the target is left out; torso, head and legs
+    that are missing in the target follow what is seen of the body. A frame without any point shows
+    the reference image itself, with validity 1.
     """
     _, frames = _check(target, len(layers.image), "the target")
     size = size or layers.size

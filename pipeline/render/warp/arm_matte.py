@@ -1,8 +1,9 @@
-"""How much of each pixel around an arm is the arm's: its capsule is wider than a slim arm, and holds more.
+"""How much of each pixel around an arm is the arm's: its capsule is wider than a slim arm, and
+holds more.
 
-As for hands (`matte`), colour decides between the arm, whose colours along its bone are known, and what is
-behind. Where both have one colour, as a sleeve on its shirt, the capsule stays, but for what lies on the
-trunk and has neither's colour: a badge.
+As for hands (`matte`), colour decides between the arm, whose colours along its bone are known, and
+what is behind. Where both have one colour, as a sleeve on its shirt, the capsule stays, but for
+what lies on the trunk and has neither's colour: a badge.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def arm_shares(
     limbs: Tensor,
     margins: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
-    """(B,4,H,W) each: ARMS' shares of the pixels of `image` (B,3,H,W), and where the rest is background.
+    """(B,4,H,W) each: ARMS' shares of the pixels of `image` (B,3,H,W), and where the rest is
+    background.
 
     behind (B,3 n,h,w): colours of what may be behind it, the trunk's last. trunk (B,1,h,w), limbs
     (B,6,h,w): distances on the coarse grid; margins: pixels above and below the picture.
@@ -75,7 +77,8 @@ def _nodes(box: Box, margins: tuple[int, int], rows: int, like: Tensor) -> Tenso
 def _colours(
     image: Tensor, person: Tensor, ends: Tensor, unit: Tensor, margins: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """(B,K,3) features along and beside a bone (B,2,2), K places, and (B,) bool: enough are on the person.
+    """(B,K,3) features along and beside a bone (B,2,2), K places, and (B,) bool: enough are on the
+    person.
 
     Places beside the person, and colours that few others have, count as the mean of the rest.
     """

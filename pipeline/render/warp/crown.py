@@ -1,7 +1,8 @@
-"""A head whose crown the picture cuts off: beyond the edge goes on what hair, or a bald head, would.
+"""A head whose crown the picture cuts off: beyond the edge goes on what hair, or a bald head,
+would.
 
-The outline is a half ellipse as wide as the head is at the edge and as high as heads are; forehead that meets
-the edge is covered with the hair beside it, if there is any.
+The outline is a half ellipse as wide as the head is at the edge and as high as heads are; forehead
+that meets the edge is covered with the hair beside it, if there is any.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ HAIRLINE = 0.12  # halves of the head's width over which forehead turns into hai
 def crown(
     image: Tensor, head: Tensor, person: Tensor, skin: Tensor, top: int
 ) -> tuple[Tensor, Tensor]:
-    """Colour (B,3,top,W) and alpha (B,1,top,W) of heads above pictures whose first row is row `top`.
+    """Colour (B,3,top,W) and alpha (B,1,top,W) of heads above pictures whose first row is row
+    `top`.
 
-    image (B,3,H,W), head (B,1,H,W), the distance to a head in head heights, and person (B,1,H,W) without
-    arms all go on above the picture; skin (B,3): `features` of the person's skin, NaN where it is not known.
+    image (B,3,H,W), head (B,1,H,W), the distance to a head in head heights, and person (B,1,H,W)
+    without arms all go on above the picture; skin (B,3): `features` of the person's skin, NaN where
+    it is not known.
     """
     edge = image[:, :, top : top + 1]
     near = head[:, :, top : top + 1] < AROUND

@@ -1,8 +1,9 @@
-"""The face under the warp: radial basis interpolation of the 68 points, two-sided at lips and lids; mouth.
+"""The face under the warp: radial basis interpolation of the 68 points, two-sided at lips and lids;
+mouth.
 
-Above the lip line the upper lip's points count, below it the lower lip's; between open lips the two fields
-are mixed, and so are they at the eyes. So a mouth or an eye that is open in the reference image can close
-without leaving teeth on the lips or folding the skin around.
+Above the lip line the upper lip's points count, below it the lower lip's; between open lips the two
+fields are mixed, and so are they at the eyes. So a mouth or an eye that is open in the reference
+image can close without leaving teeth on the lips or folding the skin around.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ TEETH_COLOUR = (0.87, 0.84, 0.80)
 @dataclass(frozen=True)
 class Mouth:
     """Signed depths on the flow grid (N,2,h,w), metric: below the upper inner lip, above the lower;
-    outside, paint (N,1,h,w) way past a corner and share to paint; teeth (N,) height of the upper teeth."""
+    outside, paint (N,1,h,w) way past a corner and share to paint; teeth (N,) height of the upper
+    teeth."""
 
     depth: Tensor
     paint: Tensor
@@ -86,10 +88,11 @@ def _tables(points: Tensor, nodes: Tensor, width: Tensor) -> tuple[Tensor, Tenso
 def residual(
     head: Tensor, ratio: Tensor, reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor
 ) -> Tensor:
-    """(N,4,h,w) displacement in the reference beyond the head's similarity: above, then below the lip line.
+    """(N,4,h,w) displacement in the reference beyond the head's similarity: above, then below the
+    lip line.
 
-    head (N,2,3) maps target to reference; ratio (N,) is target size over reference size; unit (N,) the
-    reference's head height. Where a frame has no face the result is zero.
+    head (N,2,3) maps target to reference; ratio (N,) is target size over reference size; unit (N,)
+    the reference's head height. Where a frame has no face the result is zero.
     """
     seen = (reference.face_seen & target.face_seen).float()
     seen = seen * (seen.mean(-1, keepdim=True) > 0.5)
@@ -120,9 +123,10 @@ def residual(
 def shut(reference: Tensor, target: Tensor, unit: Tensor, size: Tensor) -> Tensor:
     """(N,68,2) the reference's face for a target whose lips are nearer to each other.
 
-    Detectors place inner lips on the teeth's rim or a little inside it: closed lips would show a white line.
-    So the lips meet a part of their thickness further in, the more the mouth shuts. unit, size (N,): head
-    heights of reference and target.
+    Detectors place inner lips on the teeth's rim or a little inside it: closed lips would show a
+    white line.
+    So the lips meet a part of their thickness further in, the more the mouth shuts. unit, size
+    (N,): head heights of reference and target.
     """
     before = _opening(reference) / unit
     opening = _opening(target) / size
@@ -139,7 +143,8 @@ def shut(reference: Tensor, target: Tensor, unit: Tensor, size: Tensor) -> Tenso
 
 
 def _hidden(reference: Tensor, placed: Tensor) -> Tensor:
-    """(N,68) ridge of jaw points on a side that a turned head hides: they would fold the face over itself."""
+    """(N,68) ridge of jaw points on a side that a turned head hides: they would fold the face over
+    itself."""
     across = torch.nn.functional.normalize(reference[:, 45] - reference[:, 36], dim=-1)[:, None]
     at = (reference * across).sum(-1)
     now = (placed * across).sum(-1)
@@ -172,7 +177,8 @@ def _opening(face: Tensor) -> Tensor:
 
 
 def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Depths (N,2,h,w) below the upper, above the lower edge; (N,1,h,w) past a corner, off the middle."""
+    """Depths (N,2,h,w) below the upper, above the lower edge; (N,1,h,w) past a corner, off the
+    middle."""
     left = face[:, top[0]]
     right = face[:, top[-1]]
     axis = torch.nn.functional.normalize(right - left, dim=-1)
@@ -198,7 +204,8 @@ def _slit(face: Tensor, top: tuple, bottom: tuple, nodes: Tensor) -> tuple[Tenso
 def mouth(
     reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor, ratio: Tensor
 ) -> Mouth:
-    """The target's mouth and eye slits on the flow grid, and how much of the mouth is to be painted."""
+    """The target's mouth and eye slits on the flow grid, and how much of the mouth is to be
+    painted."""
     depth, outside, nearest = _slit(target.face, *SLITS[0], nodes)
     paintable = torch.ones_like(nearest, dtype=torch.bool)
     for edges in SLITS[1:]:
@@ -221,9 +228,11 @@ def mouth(
 
 
 def side(depth: Tensor, outside: Tensor, pixel: float) -> Tensor:
-    """(N,1,H,W) share of the field below the lips or lids: 0 above, 1 below, a ramp between open ones.
+    """(N,1,H,W) share of the field below the lips or lids: 0 above, 1 below, a ramp between open
+    ones.
 
-    Where they are less than SEAM pixels apart no place lies between them: teeth, or an eye, would show there.
+    Where they are less than SEAM pixels apart no place lies between them: teeth, or an eye, would
+    show there.
     """
     above, below = depth.split(1, 1)
     total = above + below
@@ -250,7 +259,8 @@ def lips_colour(image: Tensor, face: Tensor, aspect: float) -> Tensor:
 def paint(
     picture: Tensor, maps: Tensor, teeth: Tensor, colour: Tensor, pixel: float
 ) -> tuple[Tensor, Tensor]:
-    """The picture (N,3,H,W) with dark and upper teeth painted where the lips newly open; and where (N,1,H,W).
+    """The picture (N,3,H,W) with dark and upper teeth painted where the lips newly open; and where
+    (N,1,H,W).
 
     maps (N,4,H,W): depths, way past a corner, share to paint; teeth (N,); colour (N,3) of the lips.
     """

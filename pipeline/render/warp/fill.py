@@ -1,11 +1,12 @@
 """Holes of a picture filled with texture from its own known places, once per reference image.
 
-Patch-based completion over a pyramid (Wexler, Shechtman, Irani, "Space-time completion of video", 2007). The
-coarsest level is filled from the border inwards with all patches compared; on finer ones nearest patches are
-found by random search and propagation (Barnes and others, "PatchMatch", 2009). The search runs on a small
-grid; pixels are copied at full size, so that the filled place is as sharp as the rest. Steps where copies
-meet each other or the known picture are closed by a screened Poisson equation of the copies' own gradients
-(Pérez, Gangnet, Blake, "Poisson image editing", 2003; Darabi and others, "Image melding", 2012).
+Patch-based completion over a pyramid (Wexler, Shechtman, Irani, "Space-time completion of video",
+2007). The coarsest level is filled from the border inwards with all patches compared; on finer ones
+nearest patches are found by random search and propagation (Barnes and others, "PatchMatch", 2009).
+The search runs on a small grid; pixels are copied at full size, so that the filled place is as
+sharp as the rest. Steps where copies meet each other or the known picture are closed by a screened
+Poisson equation of the copies' own gradients (Pérez, Gangnet, Blake, "Poisson image editing", 2003;
+Darabi and others, "Image melding", 2012).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ ROUNDS = (3, 4, 3)  # search and vote this often per level, from the coarsest on
 SWEEPS = 3  # of propagation and random search per round
 SHARP = 0.35  # patches count by exp(-distance / (SHARP x median distance))
 TRUST = 0.3  # of a cell one further into the hole: what is known decides what is copied next to it
-STEP = 3  # cells by which the coarsest level is filled at once, from the border inwards; RADIUS at most
+# cells by which the coarsest level is filled at once, from the border inwards; RADIUS at most
+STEP = 3
 GUESS = 0.01  # trust in the smooth fill where the coarsest level is not filled yet
 FAR = 0.02  # of squared colour that a source a whole picture away must be better
 # patches compared with all sources, and pixels copied, at once: memory
@@ -42,7 +44,8 @@ FEWEST = 24  # whole known patches below which nothing can be learnt from the pi
 
 
 class _Level:
-    """A picture (3,h,w), what is known of it (h,w), and the patches that may be copied or are looked for."""
+    """A picture (3,h,w), what is known of it (h,w), and the patches that may be copied or are
+    looked for."""
 
     def __init__(self, colour: Tensor, known: Tensor, needed: Tensor) -> None:
         self.colour = colour
@@ -63,7 +66,8 @@ class _Level:
         self.aim(_trust(known).to(colour.dtype))
 
     def aim(self, trust: Tensor, near: Tensor | None = None) -> None:
-        """Looks for patches around wanted cells, those of `near` (h,w) only, by what `trust` (h,w) counts."""
+        """Looks for patches around wanted cells, those of `near` (h,w) only, by what `trust` (h,w)
+        counts."""
         self.trust = trust.flatten()
         targets = self.wanted if near is None else self.wanted & near.flatten()
         self.targets = targets.nonzero()[:, 0]
@@ -98,10 +102,12 @@ def _eroded(known: Tensor) -> Tensor:
 def textured(
     colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int = FINEST
 ) -> Tensor:
-    """Returns (3,H,W): `smooth` where nothing is needed, the picture where it is known, copies elsewhere.
+    """Returns (3,H,W): `smooth` where nothing is needed, the picture where it is known, copies
+    elsewhere.
 
-    colour, smooth (3,H,W) in [0,1]; known, needed (H,W) bool. `smooth` is the fill to start from, and the
-    answer where too little is known. `finest`: cells of the search's grid along the shorter side.
+    colour, smooth (3,H,W) in [0,1]; known, needed (H,W) bool. `smooth` is the fill to start from,
+    and the answer where too little is known. `finest`: cells of the search's grid along the shorter
+    side.
     """
     levels = _pyramid(colour, known, needed, smooth, finest)
     if not levels or len(levels[0].sources) < FEWEST or not len(levels[-1].targets):
@@ -126,7 +132,8 @@ def textured(
 
 
 def _grown_in(level: _Level, generator: torch.Generator) -> Tensor:
-    """(h w,) source cells found from the hole's border inwards; leaves the level's colour filled so."""
+    """(h w,) source cells found from the hole's border inwards; leaves the level's colour filled
+    so."""
     trust = level.trust.view(level.size)
     reached = level.known
     places = _anywhere(level, generator)
@@ -277,7 +284,8 @@ def _better(
 
 
 def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:
-    """(3,h,w) every cell's mean over what the patches around it would copy to it; near patches count more."""
+    """(3,h,w) every cell's mean over what the patches around it would copy to it; near patches
+    count more."""
     h, w = level.size
     flat = level.colour.flatten(1)
     weight = level.trust
@@ -301,7 +309,8 @@ def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:
 
 
 def _copied(colour: Tensor, level: _Level, places: Tensor, known: Tensor, needed: Tensor) -> Tensor:
-    """(3,H,W) at full size: what is needed and not known is copied, without steps where copies meet."""
+    """(3,H,W) at full size: what is needed and not known is copied, without steps where copies
+    meet."""
     hole = (needed & ~known).nonzero()
     pixels = colour.flatten(1).T.contiguous()
     parts = [_offsets(rows, level, places, pixels, known.shape) for rows in hole.split(PIXELS)]
@@ -317,10 +326,12 @@ def _copied(colour: Tensor, level: _Level, places: Tensor, known: Tensor, needed
 def _offsets(
     hole: Tensor, level: _Level, places: Tensor, pixels: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """(n,9,2) from where the nine cells around copy each pixel (n,2), relative to it, and shares (n,9).
+    """(n,9,2) from where the nine cells around copy each pixel (n,2), relative to it, and shares
+    (n,9).
 
-    A share is a quadratic B-spline of the cell, times the sum of those of like copies to a power: so the line
-    where two copies meet is as smooth as the spline, yet narrow, and does not show the cells.
+    A share is a quadratic B-spline of the cell, times the sum of those of like copies to a power:
+    so the line where two copies meet is as smooth as the spline, yet narrow, and does not show the
+    cells.
     """
     (h, w), middles = level.size, torch.arange(-1, 2, device=hole.device)
     scale = hole.new_tensor([size[0] / h, size[1] / w], dtype=pixels.dtype)

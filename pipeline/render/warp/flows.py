@@ -1,6 +1,8 @@
-"""Where every pixel of a target picture comes from in the reference: one flow for the body, six for the arms.
+"""Where every pixel of a target picture comes from in the reference: one flow for the body, six for
+the arms.
 
-All on a coarse grid (h,w) of metric nodes; N = B T frames, those of one reference image after each other.
+All on a coarse grid (h,w) of metric nodes; N = B T frames, those of one reference image after each
+other.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ from pipeline.render.warp.layers import (
 )
 from pipeline.render.warp.sleeves import Sources
 
-STILL = 0.004  # picture heights: where nothing moves by more than this the reference's own pixels are shown
+# picture heights: where nothing moves by more than this the reference's own pixels are shown
+STILL = 0.004
 # a place is hidden where the part that it comes from is not the part that it goes to
 AGREE = (0.25, 0.6)
 # head heights over which a face's own moves fade: a wider seam would hold lips and chin
@@ -55,9 +58,10 @@ FEW_POINTS = 6  # shared points of a hand below which it turns with its forearm
 class Flow:
     """Maps of one call: metric places in the reference and what is known of them.
 
-    body (N,4,h,w): places above the lips, places below; agree (N,1,h,w) visibility of the body there; arms
-    (N,6,2,h,w) places of the arm parts, on (N,6) which of them are in both poses; still (N,1,h,w) 1 where
-    nothing near moves; head_ratio, ratio (N,) size of target over reference, of the head and of the body.
+    body (N,4,h,w): places above the lips, places below; agree (N,1,h,w) visibility of the body
+    there; arms (N,6,2,h,w) places of the arm parts, on (N,6) which of them are in both poses; still
+    (N,1,h,w) 1 where nothing near moves; head_ratio, ratio (N,) size of target over reference, of
+    the head and of the body.
     """
 
     nodes: Tensor
@@ -74,14 +78,16 @@ class Flow:
 
 
 def flow_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of the flow grid: a quarter of the picture, but 96 rows if it has them and at most 192."""
+    """(h, w) of the flow grid: a quarter of the picture, but 96 rows if it has them and at most
+    192."""
     height, width = size
     rows = min(height, max(96, min(192, height // 4)))
     return rows, max(2, round(width * rows / height))
 
 
 def sample(maps: Tensor, places: Tensor, aspect: float, room: Room = (0.0, 0.0)) -> Tensor:
-    """(N,C,h,w) maps (B,C,H,W) at metric places (N,2,h,w), N = B T; nothing outside what the maps span.
+    """(N,C,h,w) maps (B,C,H,W) at metric places (N,2,h,w), N = B T; nothing outside what the maps
+    span.
 
     `room`: picture heights above and below the reference that the maps span as well.
     """
@@ -97,7 +103,8 @@ def sample(maps: Tensor, places: Tensor, aspect: float, room: Room = (0.0, 0.0))
 
 
 def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float) -> Flow:
-    """The Flow of target frames (N = B T) over the layers of B reference images, for a picture of `size`."""
+    """The Flow of target frames (N = B T) over the layers of B reference images, for a picture of
+    `size`."""
     frames = len(target.body) // len(layers.image)
     rows = torch.arange(len(layers.image), device=layers.image.device).repeat_interleave(frames)
     reference = layers.pose.frames(rows)
@@ -125,9 +132,11 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
 
 
 def _head(reference: Skeleton, target: Skeleton, core_ratio: Tensor) -> tuple[Tensor, Tensor]:
-    """Target to reference similarity (N,2,3) of the head and its size ratio (N,): target over reference.
+    """Target to reference similarity (N,2,3) of the head and its size ratio (N,): target over
+    reference.
 
-    By the face; else by the head's body points, which turn and shift it; else it goes with the core.
+    By the face; else by the head's body points, which turn and shift it; else it goes with the
+    core.
     """
     both = (reference.body_seen & target.body_seen).to(core_ratio.dtype)
     face = (reference.face_seen & target.face_seen).to(core_ratio.dtype)
@@ -218,7 +227,8 @@ def _turn(source: Tensor, target: Tensor) -> Tensor:
 def _stillness(
     near: Tensor, rows: Tensor, body: Tensor, arms: Tensor, on: Tensor, nodes: Tensor
 ) -> Tensor:
-    """(N,1,h,w) 1 where no part near in the reference moves, falling to 0 over STILL picture heights."""
+    """(N,1,h,w) 1 where no part near in the reference moves, falling to 0 over STILL picture
+    heights."""
     near = F.interpolate(near, nodes.shape[1:], mode="bilinear", align_corners=True)
     squares = [(maps - nodes).square().sum(2) for maps in (body, arms)]
     squares[1] = torch.where(on[..., None, None], squares[1], FAR)

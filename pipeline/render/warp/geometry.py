@@ -1,7 +1,9 @@
-"""Maps between a target pose and the reference pose, part by part: similarities, bones and distances.
+"""Maps between a target pose and the reference pose, part by part: similarities, bones and
+distances.
 
-All coordinates are metric: x times the picture's aspect, y as it is, so that 1 is the picture's height. Maps
-run backward, from a place in the target picture to one in the reference image. N = frames, h x w = flow grid.
+All coordinates are metric: x times the picture's aspect, y as it is, so that 1 is the picture's
+height. Maps run backward, from a place in the target picture to one in the reference image. N =
+frames, h x w = flow grid.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ Room = tuple[float, float]  # picture heights above and below the picture
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Metric key points: body (N,18,2), hands (N,2,21,2), face (N,68,2) and which of them are seen (bool).
+    """Metric key points: body (N,18,2), hands (N,2,21,2), face (N,68,2) and which of them are seen
+    (bool).
 
     `hands_seen` (N,2): half of a hand or more; `hand_points_seen` (N,2,21): its single points.
     """
@@ -67,7 +70,8 @@ class Skeleton:
 
 
 def skeleton(body: Tensor, hands: Tensor, face: Tensor, aspect: float) -> Skeleton:
-    """The Skeleton of key points (N,K,3), fractions with scores; a hand counts when half of it is seen.
+    """The Skeleton of key points (N,K,3), fractions with scores; a hand counts when half of it is
+    seen.
 
     A missing point of a hand lies at the middle of the seen ones: its own place may be anything.
     """
@@ -99,7 +103,8 @@ def grid(
     like: Tensor,
     room: Room = (0.0, 0.0),
 ) -> Tensor:
-    """(2,h,w) metric nodes that span the pixel centres of a `full` picture: affine maps upsample exactly.
+    """(2,h,w) metric nodes that span the pixel centres of a `full` picture: affine maps upsample
+    exactly.
 
     `room`: picture heights above and below it that the h rows span as well.
     """
@@ -132,14 +137,17 @@ def apply_grid(matrix: Tensor, nodes: Tensor) -> Tensor:
 
 
 def affine(linear: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """(N,2,3) map with the given linear part (N,2,2) that takes point `source` (N,2) to `target` (N,2)."""
+    """(N,2,3) map with the given linear part (N,2,2) that takes point `source` (N,2) to `target`
+    (N,2)."""
     return torch.cat([linear, (target - (linear @ source[..., None])[..., 0])[..., None]], -1)
 
 
 def similarity(source: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns linear part (N,2,2), size ratio (N,) and centroids (N,2,2) of the weighted Procrustes fit.
+    """Returns linear part (N,2,2), size ratio (N,) and centroids (N,2,2) of the weighted Procrustes
+    fit.
 
-    The size is the ratio of the spreads, so the inverse fit is the inverse map. Weights (N,K) may be zero.
+    The size is the ratio of the spreads, so the inverse fit is the inverse map. Weights (N,K) may
+    be zero.
     """
     w = weight / weight.sum(-1, keepdim=True).clamp_min(1e-6)
     centre = torch.stack([(w[..., None] * p).sum(1) for p in (source, target)], 1)
@@ -222,7 +230,8 @@ def head_frame(pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def complete(pose: Skeleton, unit: Tensor) -> Skeleton:
-    """The reference with neck, shoulders and hips that are out of the picture put where they usually are."""
+    """The reference with neck, shoulders and hips that are out of the picture put where they
+    usually are."""
     body = pose.body.clone()
     seen = pose.body_seen
     head, _ = head_frame(pose, unit)
@@ -243,7 +252,8 @@ def complete(pose: Skeleton, unit: Tensor) -> Skeleton:
 
 
 def core_map(reference: Skeleton, target: Skeleton) -> tuple[Tensor, Tensor]:
-    """(N,2,3) forward similarity reference -> target of the torso, else of the head; (N,) its size ratio."""
+    """(N,2,3) forward similarity reference -> target of the torso, else of the head; (N,) its size
+    ratio."""
     weight = (reference.body_seen & target.body_seen).float()
     face = (reference.face_seen & target.face_seen).float()
     fits = []
@@ -264,7 +274,8 @@ def core_map(reference: Skeleton, target: Skeleton) -> tuple[Tensor, Tensor]:
 
 
 def follow(reference: Skeleton, target: Skeleton, core: Tensor) -> Skeleton:
-    """The target with unseen core and leg joints placed where the core's map puts the reference's."""
+    """The target with unseen core and leg joints placed where the core's map puts the
+    reference's."""
     both = reference.body_seen & target.body_seen
     carried = apply(core, reference.body)
     body = torch.where(both[..., None], target.body, carried)
@@ -278,9 +289,11 @@ def follow(reference: Skeleton, target: Skeleton, core: Tensor) -> Skeleton:
 
 
 def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Along and across coordinates (N,h,w) of nodes in a bone's frame, distance to it, its length (N,1,1)."""
+    """Along and across coordinates (N,h,w) of nodes in a bone's frame, distance to it, its length
+    (N,1,1)."""
     axis = end - start
-    # a bone without length (points of a hand that are out of the picture) is a point, wherever it looks to
+    # a bone without length (points of a hand that are out of the picture) is a point, wherever it
+    # looks to
     axis = torch.where(axis.norm(dim=-1, keepdim=True) < 1e-4, axis.new_tensor((1e-4, 0.0)), axis)
     length = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
     ux = axis[:, 0, None, None] / length
@@ -296,7 +309,8 @@ def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Ten
 def bone_map(
     along: Tensor, across: Tensor, length: Tensor, start: Tensor, end: Tensor, ratio: Tensor
 ) -> Tensor:
-    """(N,2,h,w) reference places: stretched along the bone, the size ratio across it and past its ends."""
+    """(N,2,h,w) reference places: stretched along the bone, the size ratio across it and past its
+    ends."""
     axis = end - start
     goal = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
     ux = axis[:, 0, None, None] / goal
@@ -310,7 +324,8 @@ def bone_map(
 
 
 def polygon(nodes: Tensor, corners: Tensor) -> Tensor:
-    """(N,h,w) signed distance to a polygon with corners (N,K,2), negative inside (even-odd rule)."""
+    """(N,h,w) signed distance to a polygon with corners (N,K,2), negative inside (even-odd
+    rule)."""
     x = nodes[..., 0, :, :]
     y = nodes[..., 1, :, :]
     nearest = inside = None

@@ -16,10 +16,11 @@ Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 
 
 def surroundings(image: Tensor, person: Tensor, trunk: Tensor, limbs: Tensor) -> Tensor:
-    """(B,12,h,w) on the coarse grid: colour and alpha of background, trunk, forearms behind arms and hands.
+    """(B,12,h,w) on the coarse grid: colour and alpha of background, trunk, forearms behind arms
+    and hands.
 
-    Each is filled from beyond all that may be an arm's or a hand's, forearms from beyond all that may be a
-    hand's.
+    Each is filled from beyond all that may be an arm's or a hand's, forearms from beyond all that
+    may be a hand's.
     """
     small, cover = F.interpolate(torch.cat([image, person], 1), limbs.shape[2:], mode="area").split(
         [3, 1], 1
@@ -46,7 +47,8 @@ def hand_shares(
     edge: int,
     margins: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
-    """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is background.
+    """(B,2,H,W) the right and the left hand's share of each pixel, and where what is behind is
+    background.
 
     `layers`: see `surroundings`.
     """
@@ -66,7 +68,8 @@ def hand_shares(
 
 
 def window(near: Tensor, size: tuple[int, int]) -> Box | None:
-    """The pixels (top, bottom, left, right) around what is `near` (B,h,w) on the coarse grid, if any is."""
+    """The pixels (top, bottom, left, right) around what is `near` (B,h,w) on the coarse grid, if
+    any is."""
     near = near.any(0)
     box = []
     for side, full in ((near.any(1), size[0]), (near.any(0), size[1])):
@@ -89,7 +92,8 @@ def cut(maps: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
 
 
 def _places(points: Tensor, box: Box, margins: tuple[int, int], height: int) -> Tensor:
-    """Metric points (B,K,2) as places from -1 to 1 in the window `box` of a picture with `margins`."""
+    """Metric points (B,K,2) as places from -1 to 1 in the window `box` of a picture with
+    `margins`."""
     top, bottom, left, right = box
     corner = points.new_tensor([left, top - margins[0]])
     extent = points.new_tensor([right - left, bottom - top])

@@ -1,8 +1,9 @@
-"""Prepared once per reference image: the background without the person, the body without its arms, the arms.
+"""Prepared once per reference image: the background without the person, the body without its arms,
+the arms.
 
-Every layer is filled from its own pixels only (push-pull pyramid), so that nothing of one layer shows as
-a ghost in another. Body parts: head, torso, thighs, shins. Arm parts, bottom to top: upper arms, forearms,
-hands.
+Every layer is filled from its own pixels only (push-pull pyramid), so that nothing of one layer
+shows as a ghost in another. Body parts: head, torso, thighs, shins. Arm parts, bottom to top: upper
+arms, forearms, hands.
 """
 
 from __future__ import annotations
@@ -71,11 +72,13 @@ Fill = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # colour, known, need
 
 @dataclass(frozen=True)
 class Plates:
-    """The layers of B reference images (B,C,H,W) and their geometry; colours are multiplied by their alpha.
+    """The layers of B reference images (B,C,H,W) and their geometry; colours are multiplied by
+    their alpha.
 
-    image 3; background 4 = colour, known; body 5 and arms (B,6,5,H',W) = colour, alpha, known; on a coarse
-    grid shares (B,6,h,w) of body parts, near (B,12,h,w) of body and arm parts; lips (B,3). `room`: picture
-    heights above and below the image that body, arms and shares span as well; sources of the arms' pixels.
+    image 3; background 4 = colour, known; body 5 and arms (B,6,5,H',W) = colour, alpha, known; on a
+    coarse grid shares (B,6,h,w) of body parts, near (B,12,h,w) of body and arm parts; lips (B,3).
+    `room`: picture heights above and below the image that body, arms and shares span as well;
+    sources of the arms' pixels.
     """
 
     image: Tensor
@@ -119,7 +122,8 @@ def body_distances(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) ->
 
 
 def head_distance(places: Tensor, centre: Tensor, up: Tensor, unit: Tensor) -> Tensor:
-    """(N,h,w) distance in head heights of reference places (N,2,h,w) to the reference's head ellipse."""
+    """(N,h,w) distance in head heights of reference places (N,2,h,w) to the reference's head
+    ellipse."""
     x, y = (places - centre[:, :, None, None]).unbind(1)
     ux = up[:, 0, None, None]
     uy = up[:, 1, None, None]
@@ -130,7 +134,8 @@ def head_distance(places: Tensor, centre: Tensor, up: Tensor, unit: Tensor) -> T
 
 
 def legs_present(pose: Skeleton) -> Tensor:
-    """(N,6) bool: head and torso always, a thigh or shin where the reference shows both of its joints."""
+    """(N,6) bool: head and torso always, a thigh or shin where the reference shows both of its
+    joints."""
     seen = pose.body_seen
     ever = torch.ones_like(seen[:, 0])
     thighs = [seen[:, a] & seen[:, b] for a, b in THIGHS]
@@ -147,7 +152,8 @@ def arms_present(pose: Skeleton) -> Tensor:
 
 
 def arm_distances(nodes: Tensor, pose: Skeleton, unit: Tensor) -> Tensor:
-    """(N,6,h,w) signed distances in head heights to the arm parts; a hand without points is guessed."""
+    """(N,6,h,w) signed distances in head heights to the arm parts; a hand without points is
+    guessed."""
     u = unit[:, None, None]
     present = arms_present(pose)
     parts = []
@@ -173,14 +179,16 @@ def arm_distances(nodes: Tensor, pose: Skeleton, unit: Tensor) -> Tensor:
 
 
 def shares_of(distances: Tensor, present: Tensor, blend: float = BLEND) -> Tensor:
-    """(N,6,h,w) how much each body part counts at a place, summing to 1; `blend` in head heights."""
+    """(N,6,h,w) how much each body part counts at a place, summing to 1; `blend` in head
+    heights."""
     return torch.softmax(torch.where(present[..., None, None], -distances / blend, -FAR), 1)
 
 
 def plates(
     image: Tensor, body: Tensor, hands: Tensor, face: Tensor, mask: Tensor | None, fill: Fill | None
 ) -> Plates:
-    """The layers of reference images (B,3,H,W), key points (B,K,3) and, if known, person masks (B,1,H,W)."""
+    """The layers of reference images (B,3,H,W), key points (B,K,3) and, if known, person masks
+    (B,1,H,W)."""
     size = image.shape[2], image.shape[3]
     aspect = size[1] / size[0]
     pose = skeleton(body, hands, face, aspect)
@@ -244,7 +252,8 @@ def _layers(
     fill: Fill | None,
     margins: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor, Sources]:
-    """Background (B,4), body (B,5), arms (B,6,5) and their sources from maps (B,1|2|6,h,w) on a coarse grid.
+    """Background (B,4), body (B,5), arms (B,6,5) and their sources from maps (B,1|2|6,h,w) on a
+    coarse grid.
 
     Body and arms, as the distances, go on for `margins` pixels above and below the image.
     """
@@ -293,7 +302,8 @@ def _layers(
 
 
 def _background(image: Tensor, behind: Tensor, away: Tensor, fill: Fill | None) -> Tensor:
-    """(B,4,H,W) what lies behind the person, filled smoothly or by `fill`, and where it is known."""
+    """(B,4,H,W) what lies behind the person, filled smoothly or by `fill`, and where it is
+    known."""
     if fill is not None:
         everywhere = torch.ones_like(away) > 0
         behind = _each(fill, image, away > 0.5, everywhere, behind)
@@ -311,7 +321,8 @@ def _body(
     fill: Fill | None,
     margins: tuple[int, int],
 ) -> Tensor:
-    """(B,5,H,W) colour, alpha, known of head, torso and legs, guessed at under the arms and beyond the image.
+    """(B,5,H,W) colour, alpha, known of head, torso and legs, guessed at under the arms and beyond
+    the image.
 
     Above the image a head goes on to its crown; below it cloth and legs go on.
     """
@@ -339,8 +350,9 @@ def _arm_shares(
 ) -> tuple[Tensor, Tensor]:
     """(B,6,H,W) alphas of the arm parts, and how far each makes a hole in what is behind it.
 
-    An arm part owns its capsule, and what else of the person (B,1,H,W) is near and nearer to it than to the
-    trunk, unless it is `free` (B,4) of sleeves. Beyond the image (`seen` 0) it is only its capsule.
+    An arm part owns its capsule, and what else of the person (B,1,H,W) is near and nearer to it
+    than to the trunk, unless it is `free` (B,4) of sleeves. Beyond the image (`seen` 0) it is only
+    its capsule.
     """
     arm = limbs.amin(1, keepdim=True)
     size = person.shape[2:]
@@ -366,7 +378,8 @@ def _outline(
 
 
 def _each(fill: Fill, image: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> Tensor:
-    """`smooth` (B,3,H,W) with the filled picture where something is needed and not known (B,1,H,W)."""
+    """`smooth` (B,3,H,W) with the filled picture where something is needed and not known
+    (B,1,H,W)."""
     filled = [fill(*row) for row in zip(image, known[:, 0], needed[:, 0], smooth, strict=True)]
     return torch.where(needed & ~known, torch.stack(filled), smooth)
 

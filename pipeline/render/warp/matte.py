@@ -1,8 +1,9 @@
 """Whose pixel is it: how far the pixels around a hand have the hand's colours, not those behind it.
 
-A hand's outline is a generous band around its bones. Carried along as a whole it drags a rim of shirt or
-background; so each pixel of the band is given to the hand by colour, as in trimap matting (Smith & Blinn,
-"Blue screen matting", 1996): certain on the bones, by nearness between two known colours around them.
+A hand's outline is a generous band around its bones. Carried along as a whole it drags a rim of
+shirt or background; so each pixel of the band is given to the hand by colour, as in trimap matting
+(Smith & Blinn, "Blue screen matting", 1996): certain on the bones, by nearness between two known
+colours around them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def features(colour: Tensor, dim: int = 1) -> Tensor:
 
 
 def tones(image: Tensor, points: Tensor) -> Tensor:
-    """(B,TONES,3) features of a hand, means by light of what is on its bones; points (B,21,2) in -1 to 1."""
+    """(B,TONES,3) features of a hand, means by light of what is on its bones; points (B,21,2) in -1
+    to 1."""
     a, b = (points[:, [bone[end] for bone in HAND_EDGES]] for end in (0, 1))
     where = torch.cat([a + (b - a) * share for share in (0.25, 0.5, 0.75)], 1)
     picked = F.grid_sample(image, where[:, None], mode="bilinear", align_corners=False)[:, :, 0]
@@ -50,11 +52,13 @@ def tones(image: Tensor, points: Tensor) -> Tensor:
 def hand_matte(
     image: Tensor, points: Tensor, seen: Tensor, bones: Tensor, behind: Layers, edge: int = 1
 ) -> Tensor:
-    """(B,2,H,W): each pixel's share that is the hand's, and 1 where what it is else is the background.
+    """(B,2,H,W): each pixel's share that is the hand's, and 1 where what it is else is the
+    background.
 
-    `points` (B,21,2) are the hand's, from -1 to 1 in the picture, if `seen` (B,); `bones` (B,1,H,W) is the
-    signed distance to the hand's outline in head heights; `behind` are the filled layers that may lie behind
-    it, the background first: colour (B,3,H,W) and alpha (B,1,H,W); gaps of 2 `edge` pixels are filled.
+    `points` (B,21,2) are the hand's, from -1 to 1 in the picture, if `seen` (B,); `bones` (B,1,H,W)
+    is the signed distance to the hand's outline in head heights; `behind` are the filled layers
+    that may lie behind it, the background first: colour (B,3,H,W) and alpha (B,1,H,W); gaps of 2
+    `edge` pixels are filled.
     """
     own = tones(image, points)
     here = features(image)
@@ -101,6 +105,7 @@ def ramp(value: Tensor, low: float, high: float) -> Tensor:
 
 
 def _closed(share: Tensor, radius: int) -> Tensor:
-    """The share with gaps up to 2 `radius` pixels wide filled: shadows between fingers that touch."""
+    """The share with gaps up to 2 `radius` pixels wide filled: shadows between fingers that
+    touch."""
     side = 2 * radius + 1
     return -F.max_pool2d(-F.max_pool2d(share, side, 1, radius), side, 1, radius)

@@ -1,6 +1,8 @@
-"""Close the steps where copied pixels meet: a screened Poisson equation of the copies' own gradients.
+"""Close the steps where copied pixels meet: a screened Poisson equation of the copies' own
+gradients.
 
-After Pérez, Gangnet and Blake, "Poisson image editing" (2003), and Darabi and others, "Image melding" (2012).
+After Pérez, Gangnet and Blake, "Poisson image editing" (2003), and Darabi and others, "Image
+melding" (2012).
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ TURNS = 40  # of conjugate gradients
 def copy_pixels(
     pixels: Tensor, at: Tensor, offsets: Tensor, shares: Tensor, size: tuple[int, int]
 ) -> Tensor:
-    """(n,3) what comes from pixels (H W,3) to the places `at` (n,2) by each one's offsets and shares."""
+    """(n,3) what comes from pixels (H W,3) to the places `at` (n,2) by each one's offsets and
+    shares."""
     total = pixels.new_zeros(len(at), pixels.shape[1])
     for k in range(offsets.shape[1]):
         row, column = ((at[:, i] + offsets[:, k, i]).clamp_(0, size[i] - 1) for i in (0, 1))
@@ -27,10 +30,12 @@ def copy_pixels(
 def measure_pull(
     filled: Tensor, pixels: Tensor, hole: Tensor, offsets: Tensor, shares: Tensor, known: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """(n,3) by how much neighbours differ from what a pixel's source shows next to it, and who they are.
+    """(n,3) by how much neighbours differ from what a pixel's source shows next to it, and who they
+    are.
 
-    Neighbours (4,n) are indices into the hole's n pixels, n where known or none; `count` (n,1) those that
-    are there. A difference above EDGE is taken for an edge between two things, which stays.
+    Neighbours (4,n) are indices into the hole's n pixels, n where known or none; `count` (n,1)
+    those that are there. A difference above EDGE is taken for an edge between two things, which
+    stays.
     """
     (height, width), n = known.shape, len(hole)
     flat = hole[:, 0] * width + hole[:, 1]
@@ -60,7 +65,8 @@ def measure_pull(
 
 
 def solve_membrane(pull: Tensor, mates: Tensor, count: Tensor, screen: float) -> Tensor:
-    """(n,3) x of (count + screen) x - sum of neighbours' x = pull, 0 outside, by conjugate gradients."""
+    """(n,3) x of (count + screen) x - sum of neighbours' x = pull, 0 outside, by conjugate
+    gradients."""
     diagonal = count + screen
     x = torch.zeros_like(pull)
     rest = pull

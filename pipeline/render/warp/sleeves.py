@@ -1,6 +1,8 @@
-"""A forearm that points at the camera in the reference shows too little of itself to be drawn at length.
+"""A forearm that points at the camera in the reference shows too little of itself to be drawn at
+length.
 
-Where the upper arm has the same colours, as under a sleeve or without one, its pixels are lent to it.
+Where the upper arm has the same colours, as under a sleeve or without one, its pixels are lent to
+it.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ PAIRS = ((0, 2), (1, 3))  # upper arm and forearm in ARMS
 
 @dataclass(frozen=True)
 class Sources:
-    """Where ARMS' pixels come from: bones (B,4,2,2), start and end in the reference; width (B,4) of the part
-    over that of its source."""
+    """Where ARMS' pixels come from: bones (B,4,2,2), start and end in the reference; width (B,4) of
+    the part over that of its source."""
 
     bones: Tensor
     width: Tensor
@@ -36,7 +38,8 @@ class Sources:
 
 
 def nose_colour(image: Tensor, pose: Skeleton, aspect: float) -> Tensor:
-    """(B,3) `features` of the skin on the nose; NaN, which is like nothing, where no face is seen."""
+    """(B,3) `features` of the skin on the nose; NaN, which is like nothing, where no face is
+    seen."""
     found = _colours(image, pose.face[:, NOSE], aspect).median(1).values
     return torch.where(has_face(pose)[:, None], found, torch.nan)
 
@@ -64,7 +67,8 @@ def lendable(pose: Skeleton) -> Tensor:
 
 
 def stretches(nodes: Tensor, pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,2,h,w) each: 1 in what upper arms can lend, round at its ends; in that and the arm above it.
+    """(B,2,h,w) each: 1 in what upper arms can lend, round at its ends; in that and the arm above
+    it.
 
     What lies nearer to the elbow is hidden behind a forearm that points at the camera.
     """
@@ -81,8 +85,8 @@ def stretches(nodes: Tensor, pose: Skeleton, unit: Tensor) -> tuple[Tensor, Tens
 
 
 def lenders(image: Tensor, known: Tensor, alphas: Tensor, pose: Skeleton) -> Tensor:
-    """(B,2) bool: the upper arms that lend. known (B,2,H,W): where upper arms and forearms show themselves;
-    alphas (B,4+,H,W) of ARMS."""
+    """(B,2) bool: the upper arms that lend. known (B,2,H,W): where upper arms and forearms show
+    themselves; alphas (B,4+,H,W) of ARMS."""
     length = [(pose.body[:, b] - pose.body[:, a]).norm(dim=-1) for a, b in ARMS]
     areas = [known[:, k // 2] * (alphas[:, k] > 0.5) for k in range(len(ARMS))]
     shown = [area.sum((1, 2)) for area in areas]
@@ -99,10 +103,12 @@ def lenders(image: Tensor, known: Tensor, alphas: Tensor, pose: Skeleton) -> Ten
 
 
 def lent(arms: Tensor, lend: Tensor, inside: Tensor, pose: Skeleton) -> tuple[Tensor, Sources]:
-    """Arm layers (B,6,5,H,W) = colour, alpha, known, where upper arms (B,2) lend; and the arms' sources.
+    """Arm layers (B,6,5,H,W) = colour, alpha, known, where upper arms (B,2) lend; and the arms'
+    sources.
 
-    Lent is what lies `inside` (B,2,H,W). It counts as known where the upper arm is: a denoiser that takes
-    it for a hole paints background over it. The upper arm itself is stretched over what it does not show.
+    Lent is what lies `inside` (B,2,H,W). It counts as known where the upper arm is: a denoiser that
+    takes it for a hole paints background over it. The upper arm itself is stretched over what it
+    does not show.
     """
     bones = arm_bones(pose)
     sources = lendable(pose)

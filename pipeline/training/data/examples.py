@@ -1,6 +1,7 @@
 """Make every example that the project ships: `python -m pipeline.training.data.examples`.
 
-Drawn portraits, driving clips with their exact key points, and synthetic speech; nothing is foreign.
+Drawn portraits, driving clips with their exact key points, and synthetic speech; nothing is
+foreign.
 The same command gives the same files (flite 2.2 and FFmpeg of the same version assumed).
 """
 
@@ -49,7 +50,8 @@ UP = (0.48, 0.15, 2.45, 0.10)
 
 @dataclass(frozen=True)
 class Portrait:
-    """A shipped person: identity seed, head height and crown (fractions of the picture), changes, posture."""
+    """A shipped person: identity seed, head height and crown (fractions of the picture), changes,
+    posture."""
 
     seed: int
     head: float

@@ -14,7 +14,8 @@ from pipeline.values import InputError, Keypoints
 
 @dataclass(frozen=True)
 class FacePlacement:
-    """Where a training clip's face goes: `scale` (T,) about its box's centre, `shift` (T,2) fractions."""
+    """Where a training clip's face goes: `scale` (T,) about its box's centre, `shift` (T,2)
+    fractions."""
 
     scale: np.ndarray
     shift: np.ndarray
@@ -32,10 +33,11 @@ SMOOTH = 12.0  # frames, sigma of the change over time
 def sample(
     rng: np.random.Generator, frames: int, scales: tuple[float, float] = SCALES
 ) -> FacePlacement:
-    """Returns a random placement of a clip's face (APV-Gen eq. 2-4): one scale per clip, changing slowly.
+    """Returns a random placement of a clip's face (APV-Gen eq. 2-4): one scale per clip, changing
+    slowly.
 
-    The clip's scale is log-uniform in `scales`, the drift around it a smoothed random walk; the shift leaves
-    more room the smaller the face becomes. The constants are ours.
+    The clip's scale is log-uniform in `scales`, the drift around it a smoothed random walk; the
+    shift leaves more room the smaller the face becomes. The constants are ours.
     """
     if frames < 1 or not 0 < scales[0] <= scales[1]:
         raise InputError(
@@ -53,15 +55,16 @@ def sample(
 def warp(
     points: Keypoints, placement: FacePlacement, face: Keypoints
 ) -> tuple[Keypoints, np.ndarray, np.ndarray]:
-    """Returns the warped points, and a (T,2), b (T,2) for the pictures: x' = a x + b (APV-Gen eq. 5-7).
+    """Returns the warped points, and a (T,2), b (T,2) for the pictures: x' = a x + b (APV-Gen eq.
+    5-7).
 
-    The map scales about the centre of the visible face's box. Frames without a face take their neighbours'
-    centre, or the middle of the picture when the clip shows no face at all.
+    The map scales about the centre of the visible face's box. Frames without a face take their
+    neighbours' centre, or the middle of the picture when the clip shows no face at all.
     """
     if not len(points) == len(face) == len(placement.scale):
         raise InputError(
-            f"warping needs as many frames of points, face and placement, got {len(points)}, {len(face)} "
-            f"and {len(placement.scale)}"
+            f"warping needs as many frames of points, face and placement, got {len(points)}, "
+            f"{len(face)} and {len(placement.scale)}"
         )
     low, high = minimum_box(face.xy, face.visible)
     seen = face.visible.any(1)
@@ -73,9 +76,11 @@ def warp(
 
 
 def mask(face: Keypoints, grid: tuple[int, int], margin: float = 0.1) -> np.ndarray:
-    """Returns (T,h,w) float32, the share of each latent cell in the face's box (APV-Gen eq. 8), 0 to 1.
+    """Returns (T,h,w) float32, the share of each latent cell in the face's box (APV-Gen eq. 8), 0
+    to 1.
 
-    The box is widened by `margin` of its sides. It weights the loss when only the face of a clip is real.
+    The box is widened by `margin` of its sides. It weights the loss when only the face of a clip is
+    real.
     """
     low, high = minimum_box(face.xy, face.visible & np.isfinite(face.xy).all(2))
     pad = margin * (high - low)

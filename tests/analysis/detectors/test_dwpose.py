@@ -1,4 +1,5 @@
-"""DWPose against the published code's numbers, and what the program makes of it, with stand-in sessions."""
+"""DWPose against the published code's numbers, and what the program makes of it, with stand-in
+sessions."""
 
 import os
 from pathlib import Path
@@ -96,7 +97,8 @@ def test_without_a_box_the_whole_picture_is_one(record, stand_in) -> None:
 
 
 def test_the_recorded_sessions_give_the_recorded_people(record, stand_in) -> None:
-    """All three in one call of the pose network; scores are cut to 0..1 and points outside are missing."""
+    """All three in one call of the pose network; scores are cut to 0..1 and points outside are
+    missing."""
     waiting = list(zip(record["simcc_x"], record["simcc_y"], strict=True))
     crops = []
     runtime = stand_in(
@@ -191,7 +193,8 @@ def crossing(level: float) -> tuple[np.ndarray]:
 
 
 def test_two_who_cross_keep_their_own_histories(stand_in) -> None:
-    """In frames 10 and 11 their boxes are one: the detector gives the first's, then the second's."""
+    """In frames 10 and 11 their boxes are one: the detector gives the first's, then the
+    second's."""
     stand_in(lambda picture: crossing(picture[0, 0, 0]))
     found = finish(detectors.load("dwpose").video(Video(grey(*range(50, 71)), 25.0)))
     assert len(found.people) == 2 and found.notes == (

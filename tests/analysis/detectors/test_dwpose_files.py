@@ -1,4 +1,5 @@
-"""DWPose's files: real ONNX networks through the command line, and one sentence for every damage."""
+"""DWPose's files: real ONNX networks through the command line, and one sentence for every
+damage."""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"""The offline detector on a public-domain portrait, on drawings, and on the shared media where present."""
+"""The offline detector on a public-domain portrait, on drawings, and on the shared media where
+present."""
 
 import subprocess
 import sys

@@ -1,4 +1,5 @@
-"""OpenPose: the mapping with a stand-in library, and the real networks where hub and torchvision allow."""
+"""OpenPose: the mapping with a stand-in library, and the real networks where hub and torchvision
+allow."""
 
 import builtins
 import pickle
@@ -31,7 +32,8 @@ class Keypoint(NamedTuple):
 
 
 def person(shift: float = 0.0, scale: float = 1.0) -> SimpleNamespace:
-    """Key points whose place tells their number: point i of part p lies at x = 0.1 + 0.005 i, y = 0.2 p."""
+    """Key points whose place tells their number: point i of part p lies at x = 0.1 + 0.005 i, y =
+    0.2 p."""
 
     def part(count: int, y: float) -> list[Keypoint]:
         return [Keypoint(0.1 + shift + scale * 0.005 * i, y) for i in range(count)]

@@ -10,7 +10,8 @@ SIZE = (400, 300)
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
-    """(400,300,3) uint8 of a grainy disc with a spike on a grainy wall, and where disc and spike are."""
+    """(400,300,3) uint8 of a grainy disc with a spike on a grainy wall, and where disc and spike
+    are."""
     truth = np.zeros(SIZE, np.uint8)
     cv2.circle(truth, (150, 210), 90, 1, -1)
     cv2.fillPoly(truth, [np.array([(120, 130), (150, 40), (180, 130)])], 1)

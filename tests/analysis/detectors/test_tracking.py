@@ -1,4 +1,5 @@
-"""Following people through a clip, on synthetic sightings: crossings, hands and faces that vanish."""
+"""Following people through a clip, on synthetic sightings: crossings, hands and faces that
+vanish."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -118,7 +119,8 @@ def follow(monkeypatch):
 
 
 def test_a_hidden_person_does_not_take_over_the_one_in_front(follow):
-    """The one behind was there first; behind the other they are out of sight, and then themselves again."""
+    """The one behind was there first; behind the other they are out of sight, and then themselves
+    again."""
     front = lambda t: None if t < 6 else crossing(t)[1]  # noqa: E731
     behind = lambda t: crossing(t)[0]  # noqa: E731
     found = follow([front, behind])
@@ -148,7 +150,8 @@ def hands_gone(pose: Pose, rows: slice) -> Pose:
     "rows, filled", [((40, 43), True), ((40, 70), False), ((0, 3), False), ((97, 100), False)]
 )
 def test_a_hand_that_vanishes_comes_back_clean(rows, filled):
-    """Three frames inside the clip are bridged; thirty, and those at either end, stay without a hand."""
+    """Three frames inside the clip are bridged; thirty, and those at either end, stay without a
+    hand."""
     pose, gone = adult(), slice(*rows)
     out = timing.fill_gaps(smoothing.still(hands_gone(pose, gone)))
     left = out.hands.visible[:, :21]
@@ -161,7 +164,8 @@ def test_a_hand_that_vanishes_comes_back_clean(rows, filled):
 
 
 def turned_round(pose: Pose, rows: slice, nose: float) -> Pose:
-    """No face in some frames; the nose `nose` half eye distances beside the eyes' middle (0 = between)."""
+    """No face in some frames; the nose `nose` half eye distances beside the eyes' middle (0 =
+    between)."""
     xy, face = pose.body.xy.copy(), pose.face.score.copy()
     face[rows] = 0
     middle, half = xy[rows, 14:16, 0].mean(1), np.ptp(xy[rows, 14:16, 0], axis=1) / 2

@@ -1,4 +1,5 @@
-"""How planted mouths move and fit their sound in `evaluate mini`, and the network behind sync_c_mini."""
+"""How planted mouths move and fit their sound in `evaluate mini`, and the network behind
+sync_c_mini."""
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ WIDTHS = np.random.default_rng(0).uniform(0.6, 1.0, 24)
 
 
 def spoken() -> np.ndarray:
-    """(120,) openings that are wide in the vowels of `WORDS`, shut in p b m and still in its pauses."""
+    """(120,) openings that are wide in the vowels of `WORDS`, shut in p b m and still in its
+    pauses."""
     time = (np.arange(120) + sync_mini.PHASE) / 25
     gap = np.zeros(120)
     for (name, start, end), width in zip(WORDS[1:-2], WIDTHS, strict=True):
@@ -146,7 +148,8 @@ def test_the_shipped_network_finds_lateness_and_wrong_speech(shipped_talk):
 
 @pytest.fixture(scope="module")
 def shipped_talk() -> tuple[sync_mini.SyncMini, np.ndarray, Audio]:
-    """The shipped network, and a held-out talk's label of the lips' opening at 25 fps with its sound."""
+    """The shipped network, and a held-out talk's label of the lips' opening at 25 fps with its
+    sound."""
     bank = talks.held_out()
     said = bank.talks[0]
     frames = int(said.seconds * 25)

@@ -1,4 +1,5 @@
-"""`evaluate mini`: planted mouths and pictures give the figures that they should, and rows can fail."""
+"""`evaluate mini`: planted mouths and pictures give the figures that they should, and rows can
+fail."""
 
 import json
 
@@ -24,7 +25,8 @@ from tests.helpers.tiny import tiny_pipeline
 
 
 def spoken_gap(frames: int = 120) -> np.ndarray:
-    """A mouth that shuts in the middle of every p b m of `WORDS` and opens by chance between them."""
+    """A mouth that shuts in the middle of every p b m of `WORDS` and opens by chance between
+    them."""
     time = (np.arange(frames) + mouth.PHASE) / 25
     wide = np.random.default_rng(0).uniform(0.5, 1.0, len(WORDS) + 1)
     gap = np.array([wide[int(t / 0.32)] for t in time])
@@ -35,7 +37,8 @@ def spoken_gap(frames: int = 120) -> np.ndarray:
 
 
 def figures(**gaps: np.ndarray) -> Figures:
-    """A talk whose mouths are all the true one but for those given, and whose other rows just pass."""
+    """A talk whose mouths are all the true one but for those given, and whose other rows just
+    pass."""
     true = spoken_gap()
     names = ("true", "truth", "result", "warp", "spoken", "spoken warp", "prior")
     still = {name: np.full(len(true), 0.1) for name in ("frozen", "loud", "shuffled")}
@@ -102,7 +105,8 @@ def test_weak_signals_are_judged_without_the_best_of_many_lags():
 
 
 def faces(gaps: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures (N,3,64,64) of skin with a dark mouth of height `gaps`, and face points; places vary."""
+    """Pictures (N,3,64,64) of skin with a dark mouth of height `gaps`, and face points; places
+    vary."""
     generator = torch.Generator().manual_seed(seed)
     middle = 26 + 8 * torch.rand((len(gaps), 2), generator=generator)
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")

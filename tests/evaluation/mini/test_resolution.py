@@ -12,7 +12,8 @@ from tests.helpers.tiny import tiny_pipeline
 
 
 def enlarging(seed: int = 0) -> Enlarged:
-    """A textured truth that stands still; sources blurred and shifted; a gate that trusts the left half."""
+    """A textured truth that stands still; sources blurred and shifted; a gate that trusts the left
+    half."""
     generator = torch.Generator().manual_seed(seed)
     truth = F.avg_pool2d(torch.rand((1, 3, 68, 68), generator=generator), 3, 1).expand(
         4, -1, -1, -1

@@ -15,7 +15,8 @@ EXCITATION = 2 * INTENSITY - 1
 
 
 def swinging(size: np.ndarray, noise: float = 0.0, seed: int = 0) -> Pose:
-    """A person with still shoulders whose wrists (T,) swing by `size` shoulder widths, read with noise."""
+    """A person with still shoulders whose wrists (T,) swing by `size` shoulder widths, read with
+    noise."""
     xy = np.full((FRAMES, 18, 2), 0.5)
     xy[:, 1], xy[:, 2], xy[:, 5] = (0.5, 0.3), (0.4, 0.3), (0.6, 0.3)
     swing = 0.2 * size * np.sin(1.7 * np.arange(FRAMES))
@@ -29,7 +30,8 @@ def swinging(size: np.ndarray, noise: float = 0.0, seed: int = 0) -> Pose:
 
 
 def taken(gain: float, noise: float = 0.0) -> slider.Take:
-    """A skeleton that swings more where the speech is intense; frames show `gain` of the difference."""
+    """A skeleton that swings more where the speech is intense; frames show `gain` of the
+    difference."""
     even, more = np.ones(FRAMES), 0.2 + 2 * INTENSITY
     drawn = swinging(even), swinging(more)
     read = swinging(even, noise, 1), swinging(even + gain * (more - even), noise, 2)

@@ -1,4 +1,5 @@
-"""The report of `evaluate motion`: planted gestures that follow the speech, controls, broken refocusing."""
+"""The report of `evaluate motion`: planted gestures that follow the speech, controls, broken
+refocusing."""
 
 import json
 from dataclasses import replace
@@ -32,7 +33,8 @@ def speech_like(seed: int) -> np.ndarray:
 
 
 def plant(count: int = 20) -> list[correlation.Pair]:
-    """Skeletons, trembling like detected ones, that know nothing of the speech they are paired with."""
+    """Skeletons, trembling like detected ones, that know nothing of the speech they are paired
+    with."""
     made = []
     for k in range(count):
         p, pose = speech_like(k), planted(FRAMES, seed=k, scale=110.0)
@@ -92,7 +94,8 @@ def test_shuffled_speech_gives_no_rise_and_the_own_speech_would_fail_that_row(pa
 
 
 def test_planted_gestures_that_follow_the_speech_stand_out_from_the_null(pairs):
-    """An arm whose turn speeds up with the intensity; the same arm against another moment of the speech."""
+    """An arm whose turn speeds up with the intensity; the same arm against another moment of the
+    speech."""
     follow, stray = [], []
     for k, pair in enumerate(pairs):
         p = pair.motion.intensity

@@ -1,4 +1,5 @@
-"""Beat gestures without a driving video: on time, calm in pauses, within a body's limits and the frame."""
+"""Beat gestures without a driving video: on time, calm in pauses, within a body's limits and the
+frame."""
 
 import time
 from dataclasses import replace

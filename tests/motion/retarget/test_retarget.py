@@ -25,7 +25,8 @@ def joined(poses: list[Pose]) -> Pose:
 
 
 def placed(pose: Pose, scale: float, offset: tuple[float, float], size: tuple[int, int]) -> Pose:
-    """The same person in another picture: pixels scaled, then moved by fractions of the new picture."""
+    """The same person in another picture: pixels scaled, then moved by fractions of the new
+    picture."""
     gain = scale * np.array([pose.size[1] / size[1], pose.size[0] / size[0]])
     return similarity.apply_fit(pose, gain, np.array(offset), size)
 
@@ -56,9 +57,10 @@ def test_published_alignment_and_pictures(data) -> None:
         assert np.abs(a / file["a"] - 1).max() <= 1e-9 and np.abs(b / file["b"] - 1).max() <= 1e-9
         mapped = [similarity.apply_fit(track, a, b, size) for track in tracks]
         drawn = skeleton.draw(mapped, size, "controlnext")
-        # OpenCV 5.0 made the record and is met exactly. It clips a hand's line, (2173, 1912) to (2131, 1879),
-        # at the canvas's border, x = 2160, before it gives it its width; 4.11 does not: 11 of the canvas's
-        # pixels are others and, made 11.25 times smaller, this one of 245,760, by 53 grey levels.
+        # OpenCV 5.0 made the record and is met exactly. It clips a hand's line, (2173, 1912) to
+        # (2131, 1879), at the canvas's border, x = 2160, before it gives it its width; 4.11 does
+        # not: 11 of the canvas's pixels are others and, made 11.25 times smaller, this one of
+        # 245,760, by 53 grey levels.
         different = np.argwhere((drawn != file["images"]).any(3)).tolist()
         assert different == [] or (cv2.__version__ < "5" and different == [[1, 168, 191]])
         own = skeleton.draw(reference, size, "controlnext")[0]
@@ -300,7 +302,8 @@ def test_real_poses_land_on_the_reference(shared) -> None:
 
 @pytest.mark.parametrize("how", timing.LENGTHS)
 def test_positions_are_those_of_the_fitted_pose(how: str) -> None:
-    """A point that moves one unit a frame reads off the frame; a loop's cross-fades lie in between."""
+    """A point that moves one unit a frame reads off the frame; a loop's cross-fades lie in
+    between."""
     length, frames = 40, 30 if how == "trim" else 130
     clock = Pose.empty(length, 25, (64, 64))
     clock.body.xy[:] = np.arange(length)[:, None, None]

@@ -1,4 +1,5 @@
-"""What runs on a CUDA device, on a stand-in for one: tensors where they should be, frames as the CPU's."""
+"""What runs on a CUDA device, on a stand-in for one: tensors where they should be, frames as the
+CPU's."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,5 @@
-"""Where and how networks run: precision, offload by free memory, layout, compilation, and the estimate."""
+"""Where and how networks run: precision, offload by free memory, layout, compilation, and the
+estimate."""
 
 import argparse
 import dataclasses
@@ -84,8 +85,8 @@ class OneDevice(TorchDispatchMode):
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """A device that is not the CPU: PyTorch's "meta", where shapes and types are checked as on any other, and
-    values are not there; what asks for one gets a number.
+    """A device that is not the CPU: PyTorch's "meta", where shapes and types are checked as on any
+    other, and values are not there; what asks for one gets a number.
     """
     for name, value in (("__bool__", True), ("__float__", 0.5), ("item", 0.5)):
         plain = getattr(torch.Tensor, name)

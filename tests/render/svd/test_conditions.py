@@ -1,4 +1,5 @@
-"""The interface of image conditions: both kinds satisfy it, and a segment has what the loop reads."""
+"""The interface of image conditions: both kinds satisfy it, and a segment has what the loop
+reads."""
 
 import pytest
 import torch

@@ -1,4 +1,5 @@
-"""Published files: found, checked, loaded, run from the command line; one sentence for every damage."""
+"""Published files: found, checked, loaded, run from the command line; one sentence for every
+damage."""
 
 import dataclasses
 import json
@@ -272,7 +273,8 @@ def test_published_windows_refuse_a_sampler_that_adds_noise():
 
 
 def test_the_few_step_file_is_as_large_as_the_whole_unet_in_float32(data):
-    """The size in the table, byte for byte, is that of a safetensors file with exactly diffusers' keys."""
+    """The size in the table, byte for byte, is that of a safetensors file with exactly diffusers'
+    keys."""
     shapes = json.loads((data / "full_keys.json").read_text())["svd_unet"]
     header, end = {"__metadata__": {"format": "pt"}}, 0
     for key in sorted(shapes):

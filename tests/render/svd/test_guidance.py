@@ -1,4 +1,5 @@
-"""Decoupled guidance: branches, their shares and offsets, pose-free by the network, and who refuses it."""
+"""Decoupled guidance: branches, their shares and offsets, pose-free by the network, and who refuses
+it."""
 
 from dataclasses import replace
 
@@ -192,7 +193,8 @@ def test_saved_with_an_interaction_it_loads_again_and_without_one_it_has_none(
 
 
 def test_several_steps_visit_every_level_of_the_schedule() -> None:
-    """Times must be 0.25 ln sigma: diffusers' own for clean samples repeat, and so skip the first step."""
+    """Times must be 0.25 ln sigma: diffusers' own for clean samples repeat, and so skip the first
+    step."""
     scheduler = prepare_scheduler(tiny_pipeline().scheduler, 4)
     assert torch.allclose(scheduler.timesteps, 0.25 * scheduler.sigmas[:-1].log())
     latents = torch.ones(1)

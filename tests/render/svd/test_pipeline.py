@@ -34,7 +34,8 @@ def test_every_length_comes_out_whole(pipe, frames: int) -> None:
 
 
 def test_segments_do_not_change_the_clip_where_frames_are_independent(pipe) -> None:
-    """The tiny UNet's temporal layers mix frames, so only the untouched first frames are compared."""
+    """The tiny UNet's temporal layers mix frames, so only the untouched first frames are
+    compared."""
     short, long = rendered(pipe, motion(10)[:4]), rendered(pipe, motion(10), window=4, overlap=0)
     assert np.abs(short.astype(int) - long[:4]).max() <= 1
 

@@ -1,4 +1,5 @@
-"""The published backbone: parity with the published loop, the lead row, guidance, decoding, conditions."""
+"""The published backbone: parity with the published loop, the lead row, guidance, decoding,
+conditions."""
 
 from dataclasses import replace
 
@@ -169,7 +170,8 @@ def test_a_small_face_and_a_large_one_are_promised_different_things(pipe):
 
 
 def test_the_aniportrait_style_draws_the_face_mesh(pipe) -> None:
-    """Frame t shows the motion's mesh, the lead the mesh on the reference's own face; none is refused."""
+    """Frame t shows the motion's mesh, the lead the mesh on the reference's own face; none is
+    refused."""
     mesh = np.random.default_rng(0).uniform(0.3, 0.6, (3, 468, 2))
     moves = replace(motion(3), mesh=mesh)
     drawing = StillReference(style="aniportrait")

@@ -102,7 +102,8 @@ def test_forehead_at_the_edge_is_covered_with_the_hair_beside_it() -> None:
 
 
 def test_a_bald_or_unseen_face_is_not_covered() -> None:
-    """Without a face's points nothing says what is skin: the colours at the edge go on as they are."""
+    """Without a face's points nothing says what is skin: the colours at the edge go on as they
+    are."""
     image, mask = painted(CUFF)
     image[:, :, 28:68, 48:54] = image[:, :, 28:68, 74:80] = torch.tensor(HAIR)[:, None, None]
     image, mask = image[:, :, 34:], mask[:, :, 34:]
@@ -146,7 +147,8 @@ def test_the_layers_of_one_person_do_not_depend_on_who_else_is_there() -> None:
 
 
 def test_without_a_mask_the_wall_beside_a_slim_arm_is_not_the_body() -> None:
-    """Inside the arm's capsule, which is all that is known of the outline, but not of its colours."""
+    """Inside the arm's capsule, which is all that is known of the outline, but not of its
+    colours."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     wall = torch.tensor(
         np.stack([0.9 - 0.25 * y / 192, 0.9 - 0.2 * x / 128, 0.88 - 0.2 * y / 192])

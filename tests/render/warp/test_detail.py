@@ -1,4 +1,5 @@
-"""Detail transfer: exact where nothing was repaired, the repair alone where something was; its share."""
+"""Detail transfer: exact where nothing was repaired, the repair alone where something was; its
+share."""
 
 import pytest
 import torch
@@ -44,7 +45,8 @@ def test_shapes_that_do_not_fit_are_named() -> None:
 
 
 def shares(keep: tuple[float, ...], seen: float) -> torch.Tensor:
-    """(48,64) shares of the repair; the right half is a hole; a face, if seen, lies across both halves."""
+    """(48,64) shares of the repair; the right half is a hole; a face, if seen, lies across both
+    halves."""
     validity = torch.ones(1, 1, 48, 64)
     validity[..., 32:] = 0
     turn = torch.linspace(0, 6.28, 68)

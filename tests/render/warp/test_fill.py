@@ -1,4 +1,5 @@
-"""Filling holes with texture: sharp, from known places only, steady, never worse than nothing to copy."""
+"""Filling holes with texture: sharp, from known places only, steady, never worse than nothing to
+copy."""
 
 import time
 
@@ -167,7 +168,8 @@ def test_a_picture_is_filled_in_about_a_second_of_one_core() -> None:
 
 
 def test_a_long_picture_takes_no_more_than_its_pixels_do() -> None:
-    """2048x128: its search's grid is bounded by area, else comparing all patches takes many times as long."""
+    """2048x128: its search's grid is bounded by area, else comparing all patches takes many times
+    as long."""
     generator = torch.Generator().manual_seed(3)
     small = torch.rand(1, 3, 128, 8, generator=generator)
     wall = torch.nn.functional.interpolate(small, (2048, 128), mode="bilinear")[0]

@@ -44,7 +44,8 @@ def pose(wrist: np.ndarray) -> Pose:
 
 
 def shape(wrist: np.ndarray) -> torch.Tensor:
-    """(256,256) bool: the hand's own pixels, thinner than half of the band that the layers cut out."""
+    """(256,256) bool: the hand's own pixels, thinner than half of the band that the layers cut
+    out."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     points, least = fan(wrist), np.full(SIZE, np.inf)
     for a, b in HAND_EDGES:
@@ -89,7 +90,8 @@ def like(image: torch.Tensor, colour: tuple[float, ...], near: float = 0.2) -> t
 
 
 def rim(out: warp.Warped, end: np.ndarray, colour: tuple[float, ...]) -> float:
-    """What has the surroundings' colour around the hand where it is now, as a share of the hand's area."""
+    """What has the surroundings' colour around the hand where it is now, as a share of the hand's
+    area."""
     around = torch.nn.functional.max_pool2d(shape(end)[None, None].float(), 17, 1, 8)[0, 0] > 0
     return float((like(out.image[0, 0], colour) & around).sum() / shape(end).sum())
 

@@ -85,7 +85,8 @@ def test_a_head_that_is_cut_off_goes_on_as_far_as_a_head_does() -> None:
 
 
 def test_a_bare_arm_takes_no_cloth_along() -> None:
-    """Cloth that hangs beside a forearm, nearer to it than to the trunk, belongs to a sleeve only."""
+    """Cloth that hangs beside a forearm, nearer to it than to the trunk, belongs to a sleeve
+    only."""
 
     def moved(arm: tuple[float, ...]) -> torch.Tensor:
         image, mask = painted(arm)

@@ -169,7 +169,8 @@ def test_a_mask_keeps_the_background_outside_it() -> None:
 
 
 def test_fingers_out_of_the_picture_do_not_make_everything_a_hand():
-    """Two missing points of a finger lie on each other: such a bone once was near to every pixel."""
+    """Two missing points of a finger lie on each other: such a bone once was near to every
+    pixel."""
     points = warp.Points.of(small_person())
     points.hands[:, :, 17:21, 2] = 0
     layers = warp.plates(picture(), points)
@@ -180,7 +181,8 @@ def test_fingers_out_of_the_picture_do_not_make_everything_a_hand():
 
 
 def test_a_hand_that_leaves_the_picture_partly_stays_where_its_other_points_are():
-    """Missing points may lie anywhere, often at 0, 0: they once threw the whole hand across the picture."""
+    """Missing points may lie anywhere, often at 0, 0: they once threw the whole hand across the
+    picture."""
     noise = np.random.default_rng(0).integers(0, 256, (128, 96, 3), np.uint8)
     layers = warp.plates(to_tensor(noise, (128, 96)), warp.Points.of(figure(1)))
     whole = warp.Points.of(figure(1))

@@ -1,4 +1,5 @@
-"""The shipped examples: what the maker writes is what lies in assets/, complete, small and consistent."""
+"""The shipped examples: what the maker writes is what lies in assets/, complete, small and
+consistent."""
 
 from __future__ import annotations
 

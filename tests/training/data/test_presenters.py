@@ -1,4 +1,5 @@
-"""The drawn presenters: repeatable, key points sit where the picture shows the part, any size, batched."""
+"""The drawn presenters: repeatable, key points sit where the picture shows the part, any size,
+batched."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ def test_batches_equal_single_people():
     times = torch.tensor([[0.3], [1.0], [2.0]])
     together = presenters.render(who, motion.at(times), SIZE)
     alone = presenters.render(who[1:2], motion[1:2].at(times[1:2]), SIZE)
-    # head and hand patches are as large as the batch's largest head needs; the pixels must not depend on it
+    # head and hand patches are as large as the batch's largest head needs; the pixels must not
+    # depend on it
     assert (together.image[1] - alone.image[0]).abs().max() < 1e-4
     assert torch.allclose(together.body[1], alone.body[0])
 

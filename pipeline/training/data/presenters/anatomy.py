@@ -134,7 +134,8 @@ def _bone(angle: Tensor, depth: Tensor, length: Tensor, lean: Tensor) -> Tensor:
 def _place_leg(
     people: Identities, dofs: Dofs, trunk: _Trunk, side: int, sign: float, aspect: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Place hip, knee and ankle (N, 2) of one side; the feet stay on the ground unless they step."""
+    """Place hip, knee and ankle (N, 2) of one side; the feet stay on the ground unless they
+    step."""
     h = people.head
     torso = people.bones[:, 1]
     hips = people.bones[:, 5]

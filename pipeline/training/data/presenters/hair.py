@@ -152,7 +152,8 @@ def _gloss(axes: HeadAxes, people: Identities) -> Tensor:
 
 
 def _combed(axes: HeadAxes, people: Identities) -> tuple[Tensor, Tensor]:
-    """Return texture coordinates: around the parting and along the strands, turning with the head."""
+    """Return texture coordinates: around the parting and along the strands, turning with the
+    head."""
     x = axes.x - 0.12 * as_map(people.parting) - 0.22 * axes.forward_x
     y = axes.y + 0.67 - 0.2 * axes.forward_y
     around = torch.atan2(x, y) * 0.9 + 0.8

@@ -286,7 +286,8 @@ def espeak(
 
 
 def sources(seed: int, scale: float = 1.0) -> Iterator[Iterator[Utterance]]:
-    """Yield every engine found here, with the measured counts times `scale`: talk, words, singing."""
+    """Yield every engine found here, with the measured counts times `scale`: talk, words,
+    singing."""
     rng = np.random.default_rng(seed)
     words_rng = np.random.default_rng((seed, 1))
     songs_rng = np.random.default_rng((seed, 2))

@@ -297,7 +297,8 @@ PLAYERS: dict[str, Player] = {
 
 
 def music(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Make (n,) a bed of unit level: one to six players, each at 0 to -14 dB, at times in a room."""
+    """Make (n,) a bed of unit level: one to six players, each at 0 to -14 dB, at times in a
+    room."""
     sheet = score(rng)
     names = [name for name, share in SHARES.items() if rng.random() < share]
     if not names:

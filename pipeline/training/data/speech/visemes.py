@@ -22,7 +22,8 @@ VISEMES = ("sil", "p", "f", "th", "t", "s", "sh", "k", "r", "w", "u", "o", "a", 
 INHALE_SECONDS = 0.32
 _LONG_PAUSE_SECONDS = 0.3
 
-# phone: viseme, gap, gap weight, jaw, jaw weight, pucker, funnel, stretch, lowerdown, upperup, lip weight
+# phone: viseme, gap, gap weight, jaw, jaw weight, pucker, funnel, stretch, lowerdown, upperup, lip
+# weight
 _TABLE = """
 sil sil .10 1   .04 .9  .00 .00 .00 .00 .00 .6
 inh sil .60 .6  .25 .6  .00 .05 .00 .15 .05 .4
@@ -53,7 +54,10 @@ hh k  .65 .12 .40 .15 .00 .00 .05 .25 .12 .1
 f  f  .20 1.3 .12 1   .00 .05 .10 .05 .20 1
 p  p  .02 1   .10 .9  .05 .00 .02 .00 .00 .6
 """
-_SAME = "z:s zh:sh ch:sh jh:sh d:t n:t dx:t dh:th g:k ng:k v:f b:p m:p axr:er el:l en:t em:p hv:hh nx:t pau:sil"
+_SAME = (
+    "z:s zh:sh ch:sh jh:sh d:t n:t dx:t dh:th g:k ng:k v:f b:p m:p axr:er el:l en:t em:p hv:hh "
+    "nx:t pau:sil"
+)
 _SPLIT = {"ay": ("aa", "ih"), "aw": ("aa", "uh"), "oy": ("ao", "ih")}
 _FIRST_SHARE = 0.55  # of a diphthong
 
