@@ -200,7 +200,7 @@ def _values(row: Option) -> str:
         return "no value"
     if row.choices:
         return ", ".join(row.choices)
-    if row.low is not None:
+    if row.low is not None and row.high is not None:
         upper = "or more" if row.high > 1e9 else f"to {row.high:g}"
         return f"{row.number_word}, {row.low:g} {upper}"
     return (row.metavar or "text").replace("|", r" \| ")

@@ -168,8 +168,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
             schedule: deprecated, the old name of `window_mode`.
             conditioning: values that replace those of the condition's configuration.
             generator: draws all noise.
-            callback_on_step_end: as in diffusers; it gets and may replace "latents".
-            callback_on_step_end_tensor_inputs: as in diffusers; only "latents" is known.
+            callback_on_step_end: as in diffusers; it may replace "latents", and knows no other.
         """
         # 1. check the options
         window_mode = resolve_window_mode(window_mode, schedule)
@@ -181,8 +180,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         layout = self.window_layout(window, overlap, condition.lead)
 
         # 2. open the work on this image and motion
-        image_height, image_width = image.shape[:2]
-        size = self.frame_size((image_height, image_width), height, width)
+        size = self.frame_size((image.shape[0], image.shape[1]), height, width)
         clip = condition.open(image, motion, size, self.vae, self.reference_tokens, generator)
         on_step = self._step_callback(callback_on_step_end)
         task = RenderTask(clip, len(motion), window_mode, steps, generator, on_step)
