@@ -1,4 +1,4 @@
-"""A voice whose accents and pause are planted at known moments."""
+"""Synthetic voices: one whose accents and pause are planted at known moments, and a babble."""
 
 import numpy as np
 
@@ -27,3 +27,14 @@ def voice(
     phase = 2 * np.pi * np.cumsum(120 * 2 ** (semitones / 12)) / rate
     buzz = sum(np.sin(k * phase) / k for k in range(1, 20))
     return Audio((0.03 * envelope * buzz).astype(np.float32), rate)
+
+
+def babble(seconds: float, seed: int = 0) -> Audio:
+    """A voice-like buzz in syllables, for shapes and speed."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 25))
+    noise = np.random.default_rng(seed).standard_normal(len(t))
+    return Audio(
+        (0.1 * (buzz + 0.1 * noise) * np.maximum(0, np.sin(2 * np.pi * 2 * t))).astype(np.float32),
+        RATE,
+    )
