@@ -21,7 +21,8 @@ from pipeline.values import Audio, Detection, InputError, Keypoints, Motion, Pos
 MAX_FPS = 60.0
 MAX_OFFSET_MS = 1000.0
 SILENT_RMS = 1e-3  # -60 dBFS; below it the speech is called silent
-BEATS_STREAM = 1  # second entropy word of the gestures' generator, whose draws are not the head's
+# Second part of the seed of the gestures; it keeps their random numbers apart from the head's.
+BEATS_STREAM = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def analyse(
 ) -> Generator[Progress, None, Analysis]:
     """Detect, predict the face, align and splice.
 
-    Return the `Analysis`, which no slider changed yet.
+    Return the `Analysis`. The intensity slider is applied later, in `refocus`.
 
     Args:
         network: predicts the face from the speech.
@@ -113,7 +114,7 @@ def analyse(
     else:
         tracked = yield from driving.people(fps, frames, options.detector)
         pose, report = align(tracked, reference, talking_face.points, options)
-        # the report repeats a detector's notes with numbers, but not the notes on a pose file
+        # The report already contains a detector's notes, but not the notes on a pose file.
         if report is None or isinstance(driving, DrivingPose):
             warnings += tracked.notes
         if report is not None:

@@ -236,7 +236,7 @@ def _map_boxes(source: Keypoints, target: Keypoints, subset: np.ndarray, sigma: 
     ratio = np.where(trusted, ratio, 1.0)
     scale = _smooth_gain(ratio, good, sigma)
     corner_shift = target_low - ratio * source_low
-    # What smoothing takes from the scale is given back at the center of the box.
+    # Adjust the shift so that smoothing the scale does not move the center of the box.
     shift = corner_shift + (ratio - scale) * (source_low + source_high) / 2
     return BoxMap(scale, np.where(trusted, shift, 0.0), good)
 

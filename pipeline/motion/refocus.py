@@ -1,5 +1,6 @@
-"""Refocus the gestures on the speech: larger at accents, calmer in pauses. Here the intensity
-slider acts.
+"""Scale gestures by the intensity of the speech. The intensity slider acts here.
+
+Gestures become larger at accents and calmer in pauses.
 
 ApoAvatar gates pose embeddings by loudness while it trains; `mode="gate"` is the same as a control
 strength per frame. `mode="amplify"` is a geometry of this project. With excitation e (T,)
@@ -12,9 +13,8 @@ in [-1, 1] and slider s:
 `posture` is the circular Gaussian low-pass of the angle against its rest in quiet moments, and
 `stroke` is what the low-pass leaves over (`bone_angles.py`). L is the most that a bone may turn
 away from the driving video. f is 0 where a bone points at the camera, because its angle is noise
-then, and where its joint is missing. No gain moves faster than the gestures it scales: on slow
-smooth motion e is low-passed, or the changes of the gain would be all the jerk there is; ordinary
-detected motion does not need that.
+then, and where its joint is missing. A gain never changes faster than its gesture; otherwise the
+gain itself would cause visible jerk on slow, smooth motion. For such motion e is low-passed.
 
 Only rotations are applied, from the hips outward. So every limb keeps its length, hips, legs and
 feet never move, and the head turns rigidly with all points of its face.
@@ -68,8 +68,8 @@ class Tuning:
     posture_share: h; the slow posture keeps closer to the driving video than the strokes.
     posture_seconds: sigma of the low-pass that gives the posture.
     foreshortened: projected over full length where f leaves 0 and where it reaches 1.
-    pace: the least sigma of e in units of the gesture's own time, which is the cube root of size
-        over third derivative.
+    pace: the smallest sigma of e, as a multiple of the gesture's duration, which is the cube root
+        of its size over its third derivative.
     """
 
     loud: float = 4.0

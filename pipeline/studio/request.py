@@ -2,8 +2,8 @@
 
 Validation, the flags of the command line, the controls of the app and the README's table are
 derived from the fields below. This module imports neither torch nor any other heavy module, so
-that `--help` answers at once; a test checks that the choices are those of the rooms that act on
-them.
+that `--help` answers at once. A test checks that the choices match the modules that use them.
+`option_rows.py` holds the row type.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.studio import options
-from pipeline.studio.options import Control, option
+from pipeline.studio import option_rows
+from pipeline.studio.option_rows import Control, option
 from pipeline.values import InputError
 
 FILE_FIELDS = ("reference", "audio", "driving", "accents")
@@ -52,7 +52,8 @@ class Request:
     accents: str | None = option(
         None, metavar="FILE.json", label="Accents",
         help='list of {"time": s, "strength": 0 to 1} instead of detection')
-    # Seconds and strengths of the accents; they go before the file `accents`, which may change.
+    # Seconds and strengths of the accents. They take precedence over the file `accents`, which may
+    # change later.
     accent_rows: tuple[tuple[float, float], ...] | None = None
 
     # ---- the slider
@@ -220,7 +221,7 @@ class Request:
     # fmt: on
 
     def __post_init__(self) -> None:
-        options.check_options(Request, self)
+        option_rows.check_options(Request, self)
         if self.pose_free == "network" and self.driving is not None:
             raise InputError("`pose_free` network follows the sound alone; leave out `driving`")
         if self.accent_rows is not None:
@@ -248,7 +249,7 @@ class Request:
 
     def settings(self) -> dict[str, Any]:
         """Return what the mp4 keeps: all choices by typed name, files without their folders."""
-        typed_names = {row.name: row.typed_name for row in options.options_of(Request)}
+        typed_names = {row.name: row.typed_name for row in option_rows.options_of(Request)}
         settings = {"apv_studio": __version__}
         for name, value in asdict(self).items():
             if name in FILE_FIELDS:
@@ -259,7 +260,7 @@ class Request:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Request:
         """Make a request from values that may hold more than is needed."""
-        return cls(**options.known_values(cls, values))
+        return cls(**option_rows.known_values(cls, values))
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,7 @@ class Machine:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Machine:
         """Take the fields from values that may hold more or less than is needed."""
-        return cls(**options.known_values(cls, values))
+        return cls(**option_rows.known_values(cls, values))
 
 
 @dataclass(frozen=True)
@@ -318,17 +319,17 @@ class OutputFiles:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> OutputFiles:
         """Take the fields from values that may hold more or less than is needed."""
-        return cls(**options.known_values(cls, values))
+        return cls(**option_rows.known_values(cls, values))
 
 
 TABLES = (Request, OutputFiles, Machine)
-FLAGS = options.flags(*TABLES)
-LABELS = options.labels(*TABLES)
+FLAGS = option_rows.flags(*TABLES)
+LABELS = option_rows.labels(*TABLES)
 
 
 def option_table() -> str:
     """Return the README's table of all options of `generate` and `preview`, in Markdown."""
-    return options.option_table(*TABLES)
+    return option_rows.option_table(*TABLES)
 
 
 def _number_pairs(rows: Any) -> tuple[tuple[float, float], ...]:

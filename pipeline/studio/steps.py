@@ -32,13 +32,13 @@ Renderer = Callable[..., Generator[Progress, None, None]]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run reads, and the size that it makes of it.
+    """The inputs of a run, and the size of its output.
 
     Args:
         picture: (H,W,3) uint8, the reference image, cropped to the output's aspect.
         audio: the speech.
         size: (H, W) of the output.
-        driving: what drives the body, or None for generated gestures.
+        driving: the driving clip or pose, or None for generated gestures.
     """
 
     picture: np.ndarray
@@ -49,7 +49,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class AnalysedInputs:
-    """A request, what it names and the analysis of both."""
+    """A request, its inputs and their analysis."""
 
     request: Request
     inputs: Inputs
@@ -57,7 +57,7 @@ class AnalysedInputs:
 
 
 def load(request: Request, settings: ModelSettings) -> Inputs:
-    """Read the picture, the speech and what drives; fix the output size."""
+    """Read the picture, the speech and the driving clip; choose the output size."""
     settings.check_conditioning(request.conditioning())  # refused now, not after the analysis
     picture = media.read_image(request.reference)
     size = output_size(
@@ -130,8 +130,8 @@ def generate(
 ) -> Iterator[Progress]:
     """Render `motion` into the video at `path`.
 
-    A closed or broken run leaves the finished part with its sound. `render` is the method of a
-    pipeline, or what calls it elsewhere, as on a ZeroGPU Space.
+    A closed or broken run leaves the finished part with its sound. `render` is a pipeline's
+    `render`, or a wrapper that runs it on a ZeroGPU Space.
     """
     height, width = inputs.size
     work = render(
@@ -156,7 +156,7 @@ def generate(
 
 
 def _render_options(request: Request) -> dict[str, Any]:
-    """Return what the user chose of the renderer's options; a renderer has its own defaults."""
+    """Return the renderer's options that the user chose; a renderer has its own defaults."""
     options: dict[str, Any] = {
         "num_inference_steps": request.steps,
         "window": request.window,

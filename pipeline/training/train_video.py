@@ -32,8 +32,8 @@ from pipeline.models.temporal import restore_temporal, skip_idle_temporal
 from pipeline.training import denoising_step, mini_model
 from pipeline.training.data.batches import Pool, step_generator
 from pipeline.training.data.clips import HELD_OUT_SEED, Clips, shards
-from pipeline.training.data.filling import SHARDS, start_filling
 from pipeline.training.data.filming import draw_clips
+from pipeline.training.data.shard_writer import SHARDS, start_filling
 from pipeline.training.run_state import EXCHANGE_SECONDS, LEARNING_RATE, Run
 from pipeline.training.video_steps import MOUTH_SHARE, Recipe, step_loss
 

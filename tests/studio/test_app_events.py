@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from pipeline.studio.app import accent_table, events, handlers, page
-from pipeline.studio.app.handler import Handler, Update, handler
+from pipeline.studio.app.page_updates import Handler, Update, handler
 
 HANDLERS = [
     value

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.render import load
 from pipeline.studio import steps
-from pipeline.studio.app.handler import Update, handler
+from pipeline.studio.app.page_updates import Update, handler
 from pipeline.studio.cli import main
 from pipeline.values import InputError
 

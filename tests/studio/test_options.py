@@ -13,11 +13,11 @@ from pipeline.motion import fda, refocus, retarget, timing
 from pipeline.motion.gestures import beats
 from pipeline.render import load
 from pipeline.render.runtime import device
-from pipeline.studio import options, request
+from pipeline.studio import option_rows, request
 from pipeline.studio.app import controls
 from pipeline.studio.cli.parser import build_parser
 from pipeline.studio.messages import name_options
-from pipeline.studio.options import Option, options_of
+from pipeline.studio.option_rows import Option, options_of
 from pipeline.studio.request import FLAGS, LABELS, TABLES, Machine, Request
 from pipeline.values import InputError
 
@@ -180,7 +180,7 @@ def test_a_row_of_the_table_says_what_it_means() -> None:
     for row in ROWS.values():
         assert row.help and row.label, row.name
         assert (row.low is None) == (row.high is None), row.name
-    assert options.flags(Machine)["channels_last"] == "--channels-last"
+    assert option_rows.flags(Machine)["channels_last"] == "--channels-last"
 
 
 def test_a_text_is_a_text() -> None:

@@ -45,8 +45,7 @@ class Denoiser:
         """Return the guided output for the scaled latents (1,f,C,h,w) of a segment's `rows`.
 
         It is the sum over all branches of share times output. Branches without a share are not
-        evaluated.
-        The control is in the UNet only while this runs.
+        evaluated. The control is in the UNet only while this runs.
         """
         total = torch.zeros_like(model_input)
         with controlled(self.unet, self.controlnext, self.interaction) as injection:
@@ -172,7 +171,7 @@ def denoise(
         result = windows.step(denoiser, scheduler, latents, t, conditions, generator)
         latents = result.latents
 
-        # 3. show the step
+        # 3. let the caller read and change the latents
         if on_step is not None:
             latents = on_step(number, t, latents)
         yield result.estimate if number < last else latents

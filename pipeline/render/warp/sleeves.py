@@ -1,8 +1,7 @@
-"""A forearm that points at the camera in the reference shows too little of itself to be drawn at
-length.
+"""Lend pixels of the upper arm to a forearm that points at the camera in the reference.
 
-Where the upper arm has the same colours, as under a sleeve or without one, its pixels are lent to
-it.
+Such a forearm shows too little of itself to be drawn at length. It borrows where both have the same
+colors, as under a sleeve or without one.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.analysis.progress import finish
 from pipeline.motion.prosody import Prosody
 from pipeline.studio import accents_file, charts, steps
-from pipeline.studio.app.handler import Update, handler
+from pipeline.studio.app.page_updates import Update, handler
 from pipeline.studio.app.session import AccentRows, Table, Visit
 from pipeline.studio.app.status import line
 from pipeline.studio.app.zerogpu import model_settings, speech_network

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.studio.options import Control, Option, options_of
+from pipeline.studio.option_rows import Control, Option, options_of
 from pipeline.studio.request import Request
 
 GROUPS = (  # the folded parts of the page in order: name, title

@@ -16,10 +16,10 @@ import gradio as gr
 
 from pipeline.studio.app import accent_table, controls, handlers
 from pipeline.studio.app.examples import Example, examples
-from pipeline.studio.app.handler import Handler, Update, handler
+from pipeline.studio.app.page_updates import Handler, Update, handler
 from pipeline.studio.app.session import Visit
 from pipeline.studio.messages import describe_bug, name_options
-from pipeline.studio.options import options_of
+from pipeline.studio.option_rows import options_of
 from pipeline.studio.request import LABELS, Request
 from pipeline.values import InputError
 

@@ -22,7 +22,7 @@ from pipeline.render import draft
 from pipeline.studio import charts, outputs, steps
 from pipeline.studio.app import controls
 from pipeline.studio.app.accent_table import table_of
-from pipeline.studio.app.handler import Update, handler
+from pipeline.studio.app.page_updates import Update, handler
 from pipeline.studio.app.session import AccentRows, FinishedVideo, Visit
 from pipeline.studio.app.status import bar, line
 from pipeline.studio.app.zerogpu import model, model_name, model_settings, render, speech_network

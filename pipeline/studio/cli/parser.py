@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from pipeline.studio.messages import name_options
-from pipeline.studio.options import Option, options_of
+from pipeline.studio.option_rows import Option, options_of
 from pipeline.studio.request import FLAGS, TABLES
 from pipeline.values import InputError
 

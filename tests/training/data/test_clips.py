@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.training.data import batches, filling, filming
+from pipeline.training.data import batches, filming, shard_writer
 from pipeline.training.data import clips as pool
 from tests.helpers.clips import tiny_clips
 
@@ -34,18 +34,18 @@ def test_the_pool_is_filled_beside_old_shards_and_resumed(tmp_path, monkeypatch)
     folder = tmp_path / "pool"
     folder.mkdir()
     np.savez(folder / "0-00000.npz", reference=np.zeros(3))  # what an older release left
-    monkeypatch.setattr(filling, "CLIPS_PER_SHARD", 1)
-    monkeypatch.setattr(filling, "SIZES", ((64, 64),) * 4)
+    monkeypatch.setattr(shard_writer, "CLIPS_PER_SHARD", 1)
+    monkeypatch.setattr(shard_writer, "SIZES", ((64, 64),) * 4)
     assert pool.shards(folder) == []
-    monkeypatch.setattr(filling.os, "nice", lambda step: 0)
+    monkeypatch.setattr(shard_writer.os, "nice", lambda step: 0)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
-    filling.fill(str(folder), 0, 2, scale=0.01)
+    shard_writer.fill(str(folder), 0, 2, scale=0.01)
     first, second = pool.shards(folder)
     clips = pool.Clips.load(first)
     assert clips.audio.abs().max() > 0.1 and clips.audio.shape == (1, pool.FRAMES, *pool.TOKENS)
     written = second.stat().st_mtime_ns
     first.unlink()
-    filling.fill(str(folder), 0, 2, scale=0.01)
+    shard_writer.fill(str(folder), 0, 2, scale=0.01)
     assert torch.equal(pool.Clips.load(first).warped, clips.warped)
     assert second.stat().st_mtime_ns == written
     assert len(batches.Pool(folder, torch.Generator().manual_seed(0)).draw(2)) == 2
