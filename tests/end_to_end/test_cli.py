@@ -261,3 +261,25 @@ def test_a_preview_and_a_render_show_the_same_motion(files, tmp_path) -> None:
     ]
     assert np.array_equal(poses[0].face.xy, poses[1].face.xy)
     assert np.array_equal(poses[0].body.xy, poses[1].body.xy)
+
+
+def test_an_output_that_is_no_file_is_refused(files, tmp_path, capsys) -> None:
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    inputs = ["--reference", files["face.png"], "--audio", files["speech.wav"]]
+    assert main(["generate", *inputs, "--output", str(pipe)]) == 2
+    assert "it is no file" in capsys.readouterr().err
+    assert pipe.is_fifo()
+
+
+def test_train_without_a_name_lists_what_can_be_trained(capsys) -> None:
+    assert main(["train"]) == 2
+    sentence = capsys.readouterr().err
+    assert "audio2pose, video, release, sync, mouth-reader" in sentence
+
+
+def test_an_option_that_the_model_lacks_is_named_by_its_flag(files, tmp_path, capsys) -> None:
+    inputs = ["--reference", files["face.png"], "--audio", files["speech.wav"]]
+    words = [*inputs, "--model", files["model"], "--output", str(tmp_path / "out.mp4")]
+    assert main(["generate", *words, "--motion-bucket", "100"]) == 2
+    assert "has no --motion-bucket; leave that option out" in capsys.readouterr().err

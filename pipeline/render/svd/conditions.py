@@ -207,15 +207,28 @@ class ImageCondition(Protocol):
         ...
 
 
+# The user's options, by the names that they have in a condition's configuration.
+OPTION_NAMES = {
+    "min_guidance": "guidance",
+    "max_guidance": "guidance",
+    "control_strength": "control",
+    "noise_aug_strength": "noise_aug",
+    "motion_bucket_id": "motion_bucket",
+    "fps": "condition_fps",
+    "style": "skeleton_style",
+}
+
+
 def reconfigure(component: Component, values: Mapping[str, float | str]) -> Component:
-    """Return a copy of the component with these values in its configuration; itself without
-    values."""
+    """Return a copy of the component with these values in its configuration.
+
+    Without values it is the component itself.
+    """
     known = [name for name in component.config if not name.startswith("_")]
     unknown = [name for name in values if name not in known]
     if unknown:
-        raise InputError(
-            f"this model's conditioning has no {unknown[0]}; it has {', '.join(known)}"
-        )
+        option = OPTION_NAMES.get(unknown[0], unknown[0])
+        raise InputError(f"this model's conditioning has no `{option}`; leave that option out")
     if not values:
         return component
     # without private entries: one of them would make the defaults win

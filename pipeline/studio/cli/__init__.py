@@ -62,7 +62,10 @@ def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
 
         return bench.main(rest)
     if command == "train":
-        trainer = importlib.import_module(f"pipeline.training.{TRAINERS[str(what)]}")
+        if what is None:
+            names = ", ".join(TRAINERS)
+            raise InputError(f"train needs the name of what to train: {names}; each has a --help")
+        trainer = importlib.import_module(f"pipeline.training.{TRAINERS[what]}")
         return trainer.main(list(rest))
     from pipeline import evaluation
 

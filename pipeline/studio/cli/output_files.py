@@ -40,6 +40,8 @@ def check_outputs(
             )
         if place.with_suffix(".npz") in input_paths and pose_files.is_pose(place):
             raise InputError(f"{path} would put its pose over an input; give it another name")
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            raise InputError(f"{path} cannot be written: it is no file; give another name")
         is_wrong_folder = place.is_dir() and not may_be_folder(path)
         if is_wrong_folder or not os.access(place.parent, os.W_OK):
             raise InputError(

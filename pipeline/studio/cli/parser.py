@@ -96,7 +96,7 @@ def build_parser() -> Parser:
     )
     models.add_argument("--json", action="store_true")
     train = commands.add_parser("train", help="train an embedded model", add_help=False)
-    train.add_argument("what", choices=tuple(TRAINERS))
+    train.add_argument("what", nargs="?", choices=tuple(TRAINERS))
     commands.add_parser("evaluate", help="metrics", add_help=False).add_argument("what", nargs="?")
     commands.add_parser("bench", help="speed and memory on this machine", add_help=False)
     return parser

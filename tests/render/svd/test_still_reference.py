@@ -126,7 +126,7 @@ def test_conditions_that_are_given_reach_the_picture(pipe):
 def test_conditions_that_a_model_lacks_are_named(pipe):
     from tests.helpers.tiny import tiny_pipeline
 
-    with pytest.raises(ValueError, match="no motion_bucket_id"):
+    with pytest.raises(ValueError, match="no `motion_bucket`; leave that option out"):
         list(tiny_pipeline().render(portrait(), motion(2), conditioning={"motion_bucket_id": 60}))
     with pytest.raises(ValueError, match="window_mode is 'random'"):
         rendered(pipe, motion(2), window_mode="random")
@@ -196,5 +196,5 @@ def test_the_skeleton_style_of_a_request_reaches_the_control_pictures(pipe):
 
 def test_a_model_without_skeleton_styles_refuses_one():
     request = Request("image.png", "speech.wav", skeleton_style="openpose")
-    with pytest.raises(InputError, match="conditioning has no style"):
+    with pytest.raises(InputError, match="no `skeleton_style`; leave that option out"):
         tiny_pipeline().conditioned(request.conditioning())
