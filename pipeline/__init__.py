@@ -11,9 +11,18 @@ values <- motion <- media <- models <- analysis <- render <- training <- evaluat
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "__version__", "load"]
+__all__ = ["ROOT", "InputError", "__version__", "load"]
 __version__ = "0.1.0"
 ROOT = Path(__file__).resolve().parent.parent  # holds assets/ and checkpoints/
+
+
+class InputError(ValueError):
+    """The user's fault: one sentence that names the input, what is wrong with it and what to do.
+
+    The sentence names an option by its `Request` field in backticks, such as `pose_free`. The
+    command line shows the flag in its place, the app the control's label. Every other exception is
+    a bug.
+    """
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import InputError as InputError
+
 BODY = 18  # OpenPose's body points
 HANDS = 42  # the left hand's 21 points, then the right hand's
 FACE = 68  # iBUG's face points
@@ -36,15 +38,6 @@ DAMAGED: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-
-class InputError(ValueError):
-    """The user's fault: one sentence that names the input, what is wrong with it and what to do.
-
-    The sentence names an option by its `Request` field in backticks, such as `pose_free`. The
-    command line shows the flag in its place, the app the control's label. Every other exception is
-    a bug.
-    """
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from functools import cache
 from os import PathLike
 from typing import Any
 
+from pipeline import InputError
 from pipeline.studio.messages import name_options
-from pipeline.values import InputError
 
 ALL_COMMANDS = ("generate", "preview")
 

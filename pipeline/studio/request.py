@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__
+from pipeline import InputError, __version__
 from pipeline.studio import option_rows
 from pipeline.studio.option_rows import Control, option
-from pipeline.values import InputError
 
 FILE_FIELDS = ("reference", "audio", "driving", "accents")
 GENERATE = ("generate",)

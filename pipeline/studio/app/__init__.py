@@ -8,9 +8,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from pipeline import InputError
 from pipeline.studio.cli import quiet_libraries
 from pipeline.studio.messages import describe_bug
-from pipeline.values import InputError
 
 log = logging.getLogger("pipeline")
 

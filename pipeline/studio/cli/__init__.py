@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from pipeline import InputError
 from pipeline.studio.cli.parser import TRAINERS, build_parser
 from pipeline.studio.messages import describe_bug, name_options
 from pipeline.studio.request import FLAGS
-from pipeline.values import InputError
 
 log = logging.getLogger("pipeline")
 

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from pipeline import InputError
 from pipeline.studio.messages import name_options
 from pipeline.studio.option_rows import Option, options_of
 from pipeline.studio.request import FLAGS, TABLES
-from pipeline.values import InputError
 
 DESCRIPTION = (
     "The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench`."
