@@ -1,7 +1,7 @@
 """Arms that the reference image shows only in part: they rest on the torso instead of gesturing.
 
-A warp cannot invent what the image does not show. If an arm's hand or forearm is hidden or out of
-the frame, only its stump would follow the driver.
+If an arm's hand or forearm is hidden or out of the frame, only its stump would follow the driver.
+`arm_trust` says how far each arm may follow; here it does.
 """
 
 from __future__ import annotations
@@ -10,71 +10,33 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.motion.keypoints import ARMS, CORE_POINTS, ArmRows, complex_pixels, head_height
+from pipeline.motion import arm_blend
+from pipeline.motion.arm_trust import STEADY, Trust, judge, sentences
+from pipeline.motion.keypoints import ARMS, CORE_POINTS, ArmRows, complex_pixels
 from pipeline.values import Keypoints, Motion, Pose
 
-# Head heights: a hand's length and half its width, as the warp guesses at a hand that is not seen.
-HAND_LENGTH = 0.7
-HAND_HALF_WIDTH = 0.12
 MIN_SPREAD = 1e-5  # picture heights squared: a torso whose points spread less has no direction
 
 
-def whole_arms(reference: Pose) -> tuple[bool, bool]:
-    """Tell whether the reference (one frame) shows the right and the left arm down to the hand.
-
-    Shoulder, elbow and wrist are seen and more than half of the hand's points; without those, a
-    hand that goes on from the wrist in the forearm's direction would lie inside the picture in all
-    its width.
-    """
-    return _is_whole(reference, ARMS["right"]), _is_whole(reference, ARMS["left"])
-
-
-def _is_whole(reference: Pose, arm: ArmRows) -> bool:
-    if not reference.body.visible[0, arm.joints].all():
-        return False
-    if reference.hands.visible[0, arm.hand].mean() > 0.5:
-        return True
-    _, elbow, wrist = complex_pixels(reference.body.xy[0, arm.joints], reference.size)
-    unit = head_height(reference)[0]
-    forearm = wrist - elbow
-    fingertips = wrist + HAND_LENGTH * unit * forearm / max(abs(forearm), 1e-9)
-    hand = np.array([wrist, fingertips])
-    margin = HAND_HALF_WIDTH * unit * (1 + 1j)
-    corners = np.concatenate([hand + margin, hand - margin])
-    fractions = _fractions(corners, reference.size)
-    inside = (fractions >= 0) & (fractions <= 1)
-    return bool(inside.all())
-
-
-def notice(motion: Motion) -> str | None:
-    """Tell the user about arms that `rested` holds still though the motion shows their elbows."""
-    sides = []
-    for side in _partial_sides(motion):
-        _, elbow, _ = ARMS[side].joints
-        if motion.pose.body.visible[:, elbow].any():
-            sides.append(side)
-    if len(sides) == 2:
-        return (
-            "The picture does not show all of both arms: they stay as they are; use a picture "
-            "with the whole arms to have them gesture."
-        )
-    if sides:
-        return (
-            f"The picture does not show all of the {sides[0]} arm: it stays as it is; use a "
-            "picture with the whole arm to have it gesture."
-        )
-    return None
-
-
-def _partial_sides(motion: Motion) -> list[str]:
-    """List the sides of the arms that are not whole; none where the reference shows no person."""
+def trusts(motion: Motion, stability: tuple[float, float] = STEADY) -> dict[str, Trust]:
+    """Judge the reference's arms, see `arm_trust`; none where it shows no person."""
     reference = motion.reference
     if not (reference.body.visible.any() or reference.face.visible.any()):
-        return []
-    return [side for side, whole in zip(ARMS, whole_arms(reference), strict=True) if not whole]
+        return {}
+    return judge(reference, motion.mask, stability)
 
 
-def uncut(motion: Motion) -> Pose:
+def notice(motion: Motion, stability: tuple[float, float] = STEADY) -> str | None:
+    """Tell the user about arms that `rested` holds back though the motion shows their elbows."""
+    shown = {}
+    for side, trust in trusts(motion, stability).items():
+        _, elbow, _ = ARMS[side].joints
+        if motion.pose.body.visible[:, elbow].any():
+            shown[side] = trust
+    return " ".join(sentences(shown)) or None
+
+
+def uncut(motion: Motion, stability: tuple[float, float] = STEADY) -> Pose:
     """Drop the resting arms from the reference's pose, so that a warp leaves them on the torso,
     uncut.
 
@@ -82,7 +44,7 @@ def uncut(motion: Motion) -> Pose:
     the reference comes back as it is.
     """
     reference = motion.reference
-    sides = _partial_sides(motion)
+    sides = [side for side, trust in trusts(motion, stability).items() if trust.share == 0]
     if motion.mask is None or not sides:
         return reference
     body = reference.body.score.copy()
@@ -98,29 +60,33 @@ def uncut(motion: Motion) -> Pose:
     )
 
 
-def rested(motion: Motion) -> Motion:
-    """Hold every arm that is not whole as the reference has it, carried by the torso.
+def rested(motion: Motion, stability: tuple[float, float] = STEADY) -> Motion:
+    """Hold every arm back that is not fully trusted: it goes its share of the way from rest.
 
-    Elbow, wrist and hand turn, grow and move with the similarity that takes the reference's neck,
-    shoulders and hips, as far as both are seen, to the frame's; the frame's shoulder is its fixed
-    point. Scores are the reference's; a point that it does not see is missing, and so is the arm
-    where the frame does not see the shoulder. Where all arms are whole the very same motion comes
-    back.
+    At rest elbow, wrist and hand turn, grow and move with the similarity that takes the reference's
+    neck, shoulders and hips, as far as both are seen, to the frame's; the frame's shoulder is its
+    fixed point. Scores are the reference's; a point that it does not see is missing, and so is the
+    arm where the frame does not see the shoulder. An arm between rest and the driver's turns bone
+    by bone (`arm_blend`) and has the driver's scores. Where all arms are fully trusted the very
+    same motion comes back.
 
     Both poses are fractions of one picture, the reference image, whatever clip the driver came
     from: pixels of `reference.size` are square for both. An output of another aspect stretches both
     alike.
     """
-    sides = _partial_sides(motion)
-    if not sides:
+    held = {side: trust for side, trust in trusts(motion, stability).items() if trust.share < 1}
+    if not held:
         return motion
     reference = motion.reference
     pose = motion.pose
     torso = _carry_torso(pose, reference)
     body = Keypoints(pose.body.xy.copy(), pose.body.score.copy())
     hands = Keypoints(pose.hands.xy.copy(), pose.hands.score.copy())
-    for side in sides:
-        shoulder, elbow, wrist = ARMS[side].joints
+    driven = replace(pose, size=reference.size)
+    at_rest = replace(driven, body=body, hands=hands)
+    for side, trust in held.items():
+        arm = ARMS[side]
+        shoulder, *joints = arm.joints
         carry = torso
         if reference.body.visible[0, shoulder]:
             carry = replace(
@@ -129,10 +95,43 @@ def rested(motion: Motion) -> Motion:
                 goal=complex_pixels(pose.body.xy[:, shoulder], reference.size),
             )
         shown = pose.body.visible[:, shoulder] & torso.known
-        joints = [elbow, wrist]
         _rest(body, reference.body, joints, carry, shown, reference.size)
-        _rest(hands, reference.hands, ARMS[side].hand, carry, shown, reference.size)
+        _rest(hands, reference.hands, arm.hand, carry, shown, reference.size)
+        if trust.share > 0:
+            hand_seen = reference.hands.visible[0, arm.hand]
+            _blend(at_rest, driven, arm, trust.share, hand_seen, shown)
     return replace(motion, pose=replace(pose, body=body, hands=hands))
+
+
+def _blend(
+    at_rest: Pose,
+    driven: Pose,
+    arm: ArmRows,
+    share: float,
+    hand_seen: np.ndarray,
+    shown: np.ndarray,
+) -> None:
+    """Move a resting arm of `at_rest` its share of the way to the driven one, in place."""
+    rest_places = _arm_places(at_rest, arm)
+    driven_places = _arm_places(driven, arm)
+    places = arm_blend.between(rest_places, driven_places, share, hand_seen)
+    joints = list(arm.joints[1:])
+    bent = np.concatenate([places.elbow, places.wrist], 1)
+    at_rest.body.xy[:, joints] = _fractions(bent, at_rest.size)
+    at_rest.hands.xy[:, arm.hand] = _fractions(places.hand, at_rest.size)
+    for moved, points, rows in (
+        (at_rest.body, driven.body, joints),
+        (at_rest.hands, driven.hands, arm.hand),
+    ):
+        moved.score[:, rows] = shown[:, None] * points.score[:, rows]
+
+
+def _arm_places(pose: Pose, arm: ArmRows) -> arm_blend.ArmPlaces:
+    """Return the pixels of an arm in all frames."""
+    joints = complex_pixels(pose.body.xy[:, list(arm.joints)], pose.size)
+    shoulder, elbow, wrist = np.split(joints, 3, axis=1)
+    hand = complex_pixels(pose.hands.xy[:, arm.hand], pose.size)
+    return arm_blend.ArmPlaces(shoulder, elbow, wrist, hand)
 
 
 @dataclass(frozen=True)
