@@ -43,7 +43,12 @@ INSIDE = {
         "video_steps",
         "train release",
     ),
-    "evaluation": ("report metrics hardware", "mini motion alignment lips photos", "bench"),
+    "evaluation": (
+        "report metrics hardware",
+        "mini motion alignment lips photos",
+        "reenact",
+        "bench",
+    ),
     "studio": ("request charts accents_file", "steps outputs pose_tool", "cli app"),
 }
 # Libraries that only these places may import.

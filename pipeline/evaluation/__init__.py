@@ -16,6 +16,7 @@ COMMANDS = {
     "mini": "pipeline.evaluation.mini",
     "lips": "pipeline.evaluation.lips",
     "photos": "pipeline.evaluation.photos",
+    "reenact": "pipeline.evaluation.reenact",
     "alignment": "pipeline.evaluation.alignment",
     "calibration": "pipeline.evaluation.motion.calibration",
 }
