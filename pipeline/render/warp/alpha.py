@@ -1,8 +1,10 @@
 """A clean outline of the person, and the person's colors without the background mixed in.
 
-A trimap from the soft mask says where the outline may be; there the alpha follows the picture's
-edges (guided filter: He, Sun, Tang, TPAMI 2013), and the mask keeps its word where colors say
-nothing. Colors: Forte, "Approximate fast foreground colour estimation", ICIP 2021.
+A trimap from the soft mask says where the outline may be. There a pixel's alpha is how far its
+color lies on the way from the background's to the person's (Smith, Blinn, "Blue screen matting",
+SIGGRAPH 1996), both averaged nearby; where that says nothing the mask keeps its word. What the
+picture shows beyond the mixture is the person's color (Forte, "Approximate fast foreground colour
+estimation", ICIP 2021).
 """
 
 from __future__ import annotations
@@ -16,20 +18,23 @@ from pipeline.render.warp.anatomy import Anatomy
 SURE = 0.9  # mask value from which on a pixel is the person's, some pixels from the outline
 MAYBE = 0.1  # up to which it is not
 NEAR = 0.3  # points of a hand may widen the unknown band around this
-ROWS_PER_BAND_PX = 170  # picture rows for each pixel of half the unknown band
+ROWS_PER_BAND_PX = 170  # picture rows for each pixel of a band; bands measure what follows
+INNER_BANDS = 0.6  # of the unknown inside the mask's outline: a collar like the wall stays
+OUTER_BANDS = 1.2  # of the unknown outside: hair
 FINGER_WIDTH = 0.13  # head heights of a finger with what it may hide
 HAND_WIDTH = 0.26
-GUIDE_BANDS = 3  # guided filter's radius in half bands
-GUIDE_EPSILON = 1e-4
-MASK_SHARE = 0.25  # what the mask counts in the unknown band
+NEAR_BANDS = 3  # radius of the square whose colors are averaged
+FAR_BANDS = 15  # and of the one that counts where that holds none
+FAR_SHRINKING = 4  # the far colors are averaged on a picture that is so many times smaller
+FAR_WEIGHT = 0.02  # of the far colors, share of a square that is full of near ones
+OWN_WEIGHT = 1e-4  # of the picture's own color, where neither is known
+CONTRAST = 0.15  # distance of the two colors at which they count half
+FOREIGN = 0.08  # distance from both at which they count little
+MASK_LOW = 0.2  # mask values between which the mask's own outline lies
+MASK_HIGH = 0.8
 LOW = 0.08  # what is below is no person
 HIGH = 0.92  # what is above is nothing else
 KEPT_AREA = 0.9  # of a hand in the mask that a refined outline must keep
-COARSE_ROWS = 128  # of the picture that far colors are looked for in
-COARSE_RADIUS_PX = 11
-FINE_ROWS_PER_PX = 128  # picture rows for each pixel of the radius of near colors
-PURITY = 3  # power of alpha by which a color counts: mixed ones hardly do
-LEAST_SHARE = 1e-5
 FARTHEST = 4  # picture sides; OpenCV draws no lines to places far outside
 
 
@@ -45,15 +50,20 @@ def refine_alpha(
     """
     band = max(1, round(len(mask) / ROWS_PER_BAND_PX))
     is_sure, is_unknown = trimap(mask, anatomy, band)
-    guided = cv2.ximgproc.guidedFilter(picture, mask, GUIDE_BANDS * band, GUIDE_EPSILON)
-    mixed = guided + MASK_SHARE * (mask - guided)
-    edge = (mixed - LOW) / (HIGH - LOW)
-    alpha = np.where(is_unknown, edge.clip(0, 1), is_sure)
-    alpha = alpha.astype(np.float32)
+    person = near_colors(picture, is_sure, band)
+    behind = near_colors(picture, ~(is_sure | is_unknown), band)
+    alpha = is_sure.astype(np.float32)
+    alpha[is_unknown] = _edge(
+        picture[is_unknown], mask[is_unknown], person[is_unknown], behind[is_unknown]
+    )
     for hand in _hands(anatomy):
         area = hand_area(mask.shape, hand, HAND_WIDTH * anatomy.unit)
-        alpha = _with_hand(alpha, mask, area > 0)
-    return alpha, foreground(picture, alpha)
+        _keep_hand(alpha, mask, area > 0)
+    mixed = (alpha > 0) & (alpha < 1)
+    person[mixed] = _unmixed(picture[mixed], alpha[mixed], person[mixed], behind[mixed])
+    is_whole = alpha >= 1
+    person[is_whole] = picture[is_whole]
+    return alpha, person
 
 
 def trimap(mask: np.ndarray, anatomy: Anatomy, band: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,16 +72,21 @@ def trimap(mask: np.ndarray, anatomy: Anatomy, band: int) -> tuple[np.ndarray, n
     Points widen the unknown band, but never make a pixel sure: a detector's fingers may lie beside
     the hand.
     """
-    side = 2 * band + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    sure = cv2.erode(_binary(mask > SURE), disk)
-    maybe = cv2.dilate(_binary(mask > MAYBE), disk)
-    near = cv2.dilate(_binary(mask > NEAR), disk, iterations=2)
+    inner = _disk(INNER_BANDS * band)
+    outer = _disk(OUTER_BANDS * band)
+    sure = cv2.erode(_binary(mask > SURE), inner)
+    maybe = cv2.dilate(_binary(mask > MAYBE), outer)
+    near = cv2.dilate(_binary(mask > NEAR), outer, iterations=2)
     width = FINGER_WIDTH * anatomy.unit
     for hand in _hands(anatomy):
         maybe |= near & hand_area(mask.shape, hand, width)
     is_sure = sure > 0
     return is_sure, (maybe > 0) & ~is_sure
+
+
+def _disk(radius: float) -> np.ndarray:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 
 def _binary(area: np.ndarray) -> np.ndarray:
@@ -95,48 +110,61 @@ def hand_area(size: tuple[int, ...], hand: np.ndarray, width: float) -> np.ndarr
     return area
 
 
-def _with_hand(alpha: np.ndarray, mask: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """Put the mask's hand back where the refined outline has lost some of it."""
+def near_colors(picture: np.ndarray, area: np.ndarray, band: int) -> np.ndarray:
+    """(H,W,3) mean color of an area (H,W) bool around each pixel, of a wider square if need be."""
+    height, width = area.shape
+    weight = area.astype(np.float32)
+    weighted = cv2.merge([*cv2.split(picture * weight[..., None]), weight])
+    rows = max(1, height // FAR_SHRINKING)
+    columns = max(1, width // FAR_SHRINKING)
+    small = cv2.resize(weighted, (columns, rows), interpolation=cv2.INTER_AREA)
+    far = _mean(small, max(1, FAR_BANDS * band // FAR_SHRINKING))
+    total = _mean(weighted, NEAR_BANDS * band)
+    total += FAR_WEIGHT * cv2.resize(far, (width, height))
+    colors = total[..., :3] + OWN_WEIGHT * picture
+    return colors / (total[..., 3:] + OWN_WEIGHT)
+
+
+def _mean(maps: np.ndarray, radius: int) -> np.ndarray:
+    side = 2 * radius + 1
+    return cv2.blur(maps, (side, side))
+
+
+def _edge(
+    picture: np.ndarray, mask: np.ndarray, person: np.ndarray, behind: np.ndarray
+) -> np.ndarray:
+    """(n,) alphas of colors (n,3) between those of the near person and the near background."""
+    way = person - behind
+    offset = picture - behind
+    length = _dot(way, way)
+    share = _dot(offset, way) / length.clip(1e-6)
+    share = share.clip(0, 1)
+    missed = offset - share[:, None] * way
+    likeness = np.exp(-_dot(missed, missed) / (2 * FOREIGN**2))
+    contrast = length / (length + CONTRAST**2)
+    coarse = (mask - MASK_LOW) / (MASK_HIGH - MASK_LOW)
+    mixed = coarse.clip(0, 1)
+    mixed += contrast * likeness * (share - mixed)
+    edge = (mixed - LOW) / (HIGH - LOW)
+    return edge.clip(0, 1)
+
+
+def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.einsum("nc,nc->n", first, second)
+
+
+def _keep_hand(alpha: np.ndarray, mask: np.ndarray, area: np.ndarray) -> None:
+    """Put the mask's hand back where the refined outline has lost some of it, in place."""
     kept = alpha[area].sum()
-    if kept >= KEPT_AREA * mask[area].sum():
-        return alpha
-    return np.where(area, np.maximum(alpha, mask), alpha)
+    if kept < KEPT_AREA * mask[area].sum():
+        alpha[area] = np.maximum(alpha[area], mask[area])
 
 
-def foreground(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Return the person's colors (H,W,3), estimated from near ones where alpha is below 1.
-
-    Colors of person and background are blurred apart, coarsely then finely; what the picture shows
-    beyond their mixture is the person's.
-    """
-    height, width = alpha.shape
-    rows = min(height, COARSE_ROWS)
-    columns = max(2, round(width * rows / height))
-    small = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
-    small_alpha = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
-    coarse = _apart(small, small, small, small_alpha, COARSE_RADIUS_PX)
-    person, behind = [cv2.resize(colors, (width, height)) for colors in coarse]
-    radius = max(1, height // FINE_ROWS_PER_PX)
-    person, _ = _apart(picture, person, behind, alpha, radius)
-    return np.where(alpha[..., None] >= 1, picture, person)
-
-
-def _apart(
-    picture: np.ndarray, person: np.ndarray, behind: np.ndarray, alpha: np.ndarray, radius: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Blur person and background (H,W,3) apart; correct the person's colors by the picture."""
-    share = alpha[..., None]
-    person = _blurred(person, share, radius)
-    behind = _blurred(behind, 1 - share, radius)
+def _unmixed(
+    picture: np.ndarray, alpha: np.ndarray, person: np.ndarray, behind: np.ndarray
+) -> np.ndarray:
+    """Correct the person's near colors (n,3) by what the picture shows beyond the mixture."""
+    share = alpha[:, None]
     mixture = behind + share * (person - behind)
     corrected = person + share * (picture - mixture)
-    return corrected.clip(0, 1), behind
-
-
-def _blurred(colors: np.ndarray, share: np.ndarray, radius: int) -> np.ndarray:
-    """Average colors (H,W,3) in squares, each pixel counting by its share (H,W,1)."""
-    window = (2 * radius + 1, 2 * radius + 1)
-    weight = share**PURITY
-    total = cv2.blur(colors * weight, window)
-    weight = cv2.blur(weight, window)
-    return total / weight[..., None].clip(LEAST_SHARE)
+    return corrected.clip(0, 1)

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
-from pipeline.render.warp.alpha import foreground, refine_alpha, trimap
+from pipeline.render.warp.alpha import refine_alpha, trimap
 from tests.helpers.cut_out_person import Drawn, drawn_person, moved
 
 
@@ -14,14 +15,24 @@ def drawn() -> Drawn:
     return drawn_person()
 
 
-def test_colors_hold_no_background():
-    alpha = np.tile(np.clip((np.arange(128) - 60) / 8, 0, 1).astype(np.float32), (128, 1))
+def test_a_blurred_mask_comes_back_to_the_edge(drawn: Drawn):
+    soft = cv2.GaussianBlur(drawn.mask, (0, 0), 1.5)
+    alpha, color = refine_alpha(drawn.picture, soft, drawn.anatomy)
+    assert alpha.dtype == color.dtype == np.float32
+    assert np.abs(alpha - drawn.mask).mean() < 0.2 * np.abs(soft - drawn.mask).mean()
+
+
+def test_outline_and_colors_of_a_soft_edge_are_found(drawn: Drawn):
+    truth = np.tile(np.clip((np.arange(160) - 78) / 4, 0, 1).astype(np.float32), (240, 1))
+    share = truth[..., None]
     red = np.array((0.8, 0.1, 0.1), np.float32)
     blue = np.array((0.1, 0.2, 0.9), np.float32)
-    picture = alpha[..., None] * red + (1 - alpha[..., None]) * blue
-    color = foreground(picture, alpha)
-    mixed = (alpha > 0.1) & (alpha < 1)
-    assert np.abs(color - red)[mixed].mean() < 0.3 * np.abs(picture - red)[mixed].mean()
+    picture = share * red + (1 - share) * blue
+    nobody = replace(drawn.anatomy, arms=(None, None))
+    alpha, color = refine_alpha(picture, truth, nobody)
+    mixed = (truth > 0) & (truth < 1)
+    np.testing.assert_allclose(alpha[mixed], truth[mixed], atol=0.1)
+    assert np.abs(color - red)[mixed].mean() < 0.1 * np.abs(picture - red)[mixed].mean()
     np.testing.assert_array_equal(color[alpha == 1], picture[alpha == 1])
 
 
