@@ -72,18 +72,19 @@ class Piece:
 
     @cached_property
     def beside(self) -> tuple[Tensor, Tensor]:
-        """Rows (n,4) of the nodes to the left, right, above and below, else the node's own; (n,2)
-        steps between left and right, above and below."""
+        """Rows (4,n) of the nodes to the left, right, above and below, else the node's own; (2,n)
+        one over the steps between left and right, above and below, 0 where there are none."""
         cells = ((self.nodes - self.nodes.amin(0)) / self.step).round().long() + 1
         wide, high = (cells.amax(0) + 2).tolist()
         own = torch.arange(len(cells), device=cells.device)
         table = cells.new_full((high, wide), -1)
         table[cells[:, 1], cells[:, 0]] = own
         shifts = cells.new_tensor([[-1, 0], [1, 0], [0, -1], [0, 1]])
-        x, y = (cells[:, None] + shifts).unbind(-1)
+        x, y = (cells + shifts[:, None]).unbind(-1)
         rows = table[y, x]
-        there = (rows >= 0).unflatten(1, (2, 2)).sum(-1)
-        return torch.where(rows >= 0, rows, own[:, None]), there
+        steps = (rows >= 0).unflatten(0, (2, 2)).sum(1)
+        share = torch.where(steps > 0, 1 / steps.clamp_min(1), 0.0)
+        return torch.where(rows >= 0, rows, own), share
 
 
 @dataclass(frozen=True)

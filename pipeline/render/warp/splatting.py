@@ -1,10 +1,10 @@
 """Draw moved pieces: nodes splatted to a map from the picture back to the texture, then sampled.
 
-Every node knows how the map runs around it (its Jacobian), so a lattice of target pixels takes the
+Every node knows how the map runs around it (its slopes), so a lattice of target pixels takes the
 nearest node's own linear map instead of a mean over nodes: a piece that turns, grows or shrinks as
 a whole is exact, what lies folded over itself is not mixed, and the outcome does not depend on the
 order of the nodes. The lattice has a spacing of whole pixels and is enlarged bilinearly.
-T = frames, n = nodes.
+T = frames, n = nodes, h x w = lattice.
 """
 
 from __future__ import annotations
@@ -22,27 +22,41 @@ ROWS = 192  # of a lattice over the whole picture, at most
 HAND_ROWS = 384  # fingers are thin
 LEVELS = 63  # of nearness of a node to a place of the lattice
 CLOSE = 3  # places of the lattice across which holes are closed
-AROUND = 4  # steps of the nodes: no place is farther from its node in the reference
-SMALL = 0.05  # of the area that a node stood for: the map's inverse is limited there
-TORN = 3.5  # times as far apart in the reference as in the target
+STEEP = 4  # places in the reference over those in the target: a map runs no steeper around a node
+TORN = 3.5  # where neighbors in the target come from so many times as far apart, there is a tear
 CLEAR = 0.02  # alpha
 OUTSIDE = 1e4  # half windows: so far away that any mean with it lies outside as well
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """Places where the map back is known: `spacing` pixels apart, `rows` by `columns` from each
-    frame's corner (top, left) on."""
+    """Places where the map back is known: `spacing` pixels apart, from each frame's corner (top,
+    left) on; height: of the picture in pixels."""
 
     spacing: int
     rows: int
     columns: int
     corners: list[tuple[int, int]]
+    height: int
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of its frames in pixels."""
+        """Height and width of what it spans, in pixels."""
         return (self.rows - 1) * self.spacing + 1, (self.columns - 1) * self.spacing + 1
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """How the place in the texture, in half windows, changes with that on the lattice.
+
+    x_by_x, x_by_y, y_by_x, y_by_y (T,n); upright (T,n): the map keeps its orientation there.
+    """
+
+    x_by_x: Tensor
+    x_by_y: Tensor
+    y_by_x: Tensor
+    y_by_y: Tensor
+    upright: Tensor
 
 
 def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, aspect: float) -> None:
@@ -50,28 +64,31 @@ def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, asp
 
     places (T,n,2): metric, of the piece's nodes; shown (T,) bool; aspect: of the picture.
     """
-    size = (picture.shape[2], picture.shape[3])
-    pixels = places * places.new_tensor([size[1] / aspect, size[0]]) - 0.5
-    spacing = max(1, round(size[0] / (HAND_ROWS if _is_hand(piece) else ROWS)))
-    frames, lattice = _lattice(pixels, shown, spacing, size)
+    height, width = picture.shape[2:]
+    scale = places.new_tensor([width / aspect, height])
+    pixels = places * scale - 0.5
+    frames, lattice = _lattice(pixels, shown, _spacing(piece, height), (height, width))
     if not frames:
         return
     if len(frames) < len(picture):
         pixels = pixels[frames]
-    back = splat(piece, pixels, lattice, size[0])
-    where = F.interpolate(back, lattice.size, mode="bilinear", align_corners=True)
+    back = splat(piece, pixels, lattice)
+    back = F.interpolate(back, lattice.size, mode="bilinear", align_corners=True)
     texture = piece.texture.expand(len(frames), -1, -1, -1)
-    drawn = F.grid_sample(texture, where.permute(0, 2, 3, 1), align_corners=False)
-    for frame, layer, (top, left) in zip(frames, drawn, lattice.corners, strict=True):
-        _over(picture[frame], layer, top, left)
+    drawn = F.grid_sample(texture, back.permute(0, 2, 3, 1), align_corners=False)
+    for frame, layer, corner in zip(frames, drawn, lattice.corners, strict=True):
+        _over(picture[frame], layer, corner)
 
 
-def _is_hand(piece: Piece) -> bool:
-    return piece.bone == HAND and piece.limb not in LEGS
+def _spacing(piece: Piece, height: int) -> int:
+    is_hand = piece.bone == HAND and piece.limb not in LEGS
+    rows = HAND_ROWS if is_hand else ROWS
+    return max(1, round(height / rows))
 
 
-def _over(picture: Tensor, layer: Tensor, top: int, left: int) -> None:
+def _over(picture: Tensor, layer: Tensor, corner: tuple[int, int]) -> None:
     """Put a layer (5,h,w) over the picture (4,H,W) from a corner on, as far as it lies inside."""
+    top, left = corner
     window = picture[:, top : top + layer.shape[1], left : left + layer.shape[2]]
     layer = layer[:, : window.shape[1], : window.shape[2]]
     window.mul_(1 - layer[3])
@@ -86,117 +103,145 @@ def _lattice(
     its places (T,n,2) in pixels there."""
     low = pixels.amin(1) - spacing
     high = pixels.amax(1) + spacing
-    known = torch.cat([low, high, shown[:, None].to(low.dtype)], 1).tolist()  # the one sync
+    known = torch.cat([low, high, shown[:, None].to(low.dtype)], 1)
     frames = []
     corners = []
-    extent = [1, 1]
-    for frame, (left, top, right, bottom, on) in enumerate(known):
-        ends = (max(top, 0), min(bottom, size[0] - 1), max(left, 0), min(right, size[1] - 1))
-        if on and ends[0] < ends[1] and ends[2] < ends[3]:
-            corner = (math.floor(ends[0]), math.floor(ends[2]))
+    height = width = 1
+    for frame, (left, top, right, bottom, on) in enumerate(known.tolist()):  # the one sync
+        top = math.floor(max(top, 0))
+        left = math.floor(max(left, 0))
+        bottom = min(bottom, size[0] - 1)
+        right = min(right, size[1] - 1)
+        if on and top < bottom and left < right:
             frames.append(frame)
-            corners.append(corner)
-            extent = [max(extent[0], ends[1] - corner[0]), max(extent[1], ends[3] - corner[1])]
-    rows, columns = (math.ceil(side / spacing) + 1 for side in extent)
-    return frames, Lattice(spacing, rows, columns, corners)
+            corners.append((top, left))
+            height = max(height, bottom - top)
+            width = max(width, right - left)
+    rows = math.ceil(height / spacing) + 1
+    columns = math.ceil(width / spacing) + 1
+    return frames, Lattice(spacing, rows, columns, corners, size[0])
 
 
-def splat(piece: Piece, pixels: Tensor, lattice: Lattice, height: int) -> Tensor:
-    """(T,2,rows,columns) places in the texture, -1 to 1, of a lattice in the target; OUTSIDE where
-    the piece is not. pixels (T,n,2): of the piece's nodes; height: of the picture in pixels."""
-    corners = pixels.new_tensor(lattice.corners).flip(-1)
-    places = (pixels - corners[:, None]) / lattice.spacing
-    back, upright = _back(piece, places)
-    nearest = _nearest(places, upright, piece.opaque, (lattice.rows, lattice.columns))
-    table = torch.cat([_in_texture(piece).expand(len(places), -1, -1), places, back], 2)
-    rows = (nearest.flatten(1) - 1).clamp_min(0).long()
-    found = table.gather(1, rows[..., None].expand(-1, -1, table.shape[2]))
-    y, x = torch.meshgrid(
-        torch.arange(lattice.rows, device=pixels.device, dtype=pixels.dtype),
-        torch.arange(lattice.columns, device=pixels.device, dtype=pixels.dtype),
-        indexing="ij",
-    )
-    away = torch.stack([x, y], -1).flatten(0, 1) - found[..., 2:4]
-    shift = (found[..., 4:].unflatten(-1, (2, 2)) @ away[..., None])[..., 0]
-    most = AROUND * piece.step / _extent(piece)
-    shift = torch.minimum(torch.maximum(shift, -most), most)
-    out = torch.where(nearest.flatten(1)[..., None] > 0, found[..., :2] + shift, OUTSIDE)
-    out = out.transpose(1, 2).unflatten(2, (lattice.rows, lattice.columns))
-    return _untorn(piece, out, lattice.spacing / height)
+def splat(piece: Piece, pixels: Tensor, lattice: Lattice) -> Tensor:
+    """(T,2,h,w) places in the texture, -1 to 1, of a lattice in the target; OUTSIDE where the piece
+    is not. pixels (T,n,2): of the piece's nodes."""
+    corners = pixels.new_tensor(lattice.corners)
+    x = (pixels[..., 0] - corners[:, 1:]) / lattice.spacing
+    y = (pixels[..., 1] - corners[:, :1]) / lattice.spacing
+    slopes = _slopes(piece, x, y, lattice)
+    keys = _keys(x, y, slopes.upright, piece.opaque, lattice)
+    keys = _closed(keys).flatten(1)
+    node = keys.remainder(x.shape[1] + 1).long() - 1
+    back = _linear(piece, (x, y), slopes, node.clamp_min(0), lattice)
+    back = torch.where((node < 0)[:, None], OUTSIDE, back)
+    return _untorn(piece, back.unflatten(2, (lattice.rows, lattice.columns)), lattice)
 
 
-def _untorn(piece: Piece, back: Tensor, spacing: float) -> Tensor:
-    """Where neighbors on the lattice (T,2,h,w) come from places far apart, those that show nothing
-    are put outside: what lies between them in the texture would be drawn between them."""
-    texture = piece.texture[:, 3:4].expand(len(back), -1, -1, -1)
-    alpha = F.grid_sample(texture, back.permute(0, 2, 3, 1), align_corners=False)
-    far = TORN * spacing / _extent(piece)[:, None, None]
-    across = ((back[..., 1:] - back[..., :-1]).abs() > far).any(1, keepdim=True)
-    down = ((back[:, :, 1:] - back[:, :, :-1]).abs() > far).any(1, keepdim=True)
-    torn = F.pad(across, (1, 0)) | F.pad(across, (0, 1))
-    torn = torn | F.pad(down, (0, 0, 1, 0)) | F.pad(down, (0, 0, 0, 1))
-    return torch.where(torn & (alpha < CLEAR), OUTSIDE, back)
-
-
-def _in_texture(piece: Piece) -> Tensor:
-    """(1,n,2) the nodes in the texture, -1 to 1."""
+def _half(piece: Piece) -> tuple[float, float]:
+    """Half the width and half the height of the texture's window, metric."""
     top, left, bottom, right = piece.window
-    corner = piece.nodes.new_tensor([left, top])
-    return ((piece.nodes - corner) / _extent(piece) - 1)[None]
+    return (right - left) / 2, (bottom - top) / 2
 
 
-def _extent(piece: Piece) -> Tensor:
-    """Half the texture's window, metric."""
-    top, left, bottom, right = piece.window
-    return piece.nodes.new_tensor([(right - left) / 2, (bottom - top) / 2])
+def _slopes(piece: Piece, x: Tensor, y: Tensor, lattice: Lattice) -> Slopes:
+    """Of nodes at places (T,n) on the lattice, by their neighbors."""
+    (left, right, above, below), (wide, high) = piece.beside
+    xx = (x[:, right] - x[:, left]) * wide
+    yx = (y[:, right] - y[:, left]) * wide
+    xy = (x[:, below] - x[:, above]) * high
+    yy = (y[:, below] - y[:, above]) * high
+    alone = high == 0  # without a neighbor on one axis: as if turned by a quarter from the other
+    xy = torch.where(alone, -yx, xy)
+    yy = torch.where(alone, xx, yy)
+    alone = wide == 0
+    xx = torch.where(alone, yy, xx)
+    yx = torch.where(alone, -xy, yx)
+    area = xx * yy - xy * yx
+    square = xx.square() + xy.square() + yx.square() + yy.square()
+    steepest = STEEP * lattice.spacing / lattice.height / piece.step
+    gain = torch.minimum(1 / area.clamp_min(1e-6), steepest / square.sqrt().clamp_min(1e-6))
+    half = _half(piece)
+    across = gain * (piece.step / half[0])
+    down = gain * (piece.step / half[1])
+    return Slopes(yy * across, -xy * across, -yx * down, xx * down, area > 0)
 
 
-def _back(piece: Piece, places: Tensor) -> tuple[Tensor, Tensor]:
-    """(T,n,4) how the place in the texture changes with that on the lattice, and (T,n) whether the
-    map keeps its orientation there."""
-    rows, steps = piece.beside
-    left, right, above, below = (places[:, row] for row in rows.unbind(1))
-    across = (right - left) / steps[:, :1].clamp_min(1)
-    down = (below - above) / steps[:, 1:].clamp_min(1)
-    quarter = torch.stack([-across[..., 1], across[..., 0]], -1)
-    down = torch.where(steps[:, 1:] > 0, down, quarter)
-    quarter = torch.stack([down[..., 1], -down[..., 0]], -1)
-    across = torch.where(steps[:, :1] > 0, across, quarter)
-    area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-    size = (across.square().sum(-1) + down.square().sum(-1)) / 2
-    least = (SMALL * size).clamp_min(1e-6)
-    held = torch.where(area < 0, -1.0, 1.0) * torch.maximum(area.abs(), least)
-    inverse = torch.stack([down[..., 1], -down[..., 0], -across[..., 1], across[..., 0]], -1)
-    scale = (piece.step / _extent(piece)).repeat_interleave(2)
-    return inverse / held[..., None] * scale, area > 0
+def _keys(x: Tensor, y: Tensor, upright: Tensor, opaque: Tensor, lattice: Lattice) -> Tensor:
+    """(T,1,h,w) of the nearest node at places (T,n) on the lattice: its nearness in levels times
+    n + 1, plus 1 + its row; 0 where no node is near.
 
-
-def _nearest(places: Tensor, upright: Tensor, opaque: Tensor, size: tuple[int, int]) -> Tensor:
-    """(T,rows,columns) 1 + the row of the node nearest to each place of the lattice, 0 where none
-    is. Nodes around which the map is flipped do not count; transparent ones where no other is."""
-    frames, count = places.shape[:2]
-    limits = places.new_tensor([size[1], size[0]])
-    base = places.floor()
-    own = torch.arange(1, count + 1, device=places.device, dtype=places.dtype)
-    offset = torch.arange(frames, device=places.device)[:, None] * (size[0] * size[1])
-    keys = places.new_zeros(frames * size[0] * size[1])
-    for shift in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
-        at = base + places.new_tensor(shift)
-        nearness = (1 - (places - at).abs()).clamp_min(0).prod(-1)
-        level = (nearness * LEVELS * opaque).floor()
-        inside = ((at >= 0) & (at < limits)).all(-1) & upright
-        cell = torch.where(inside, at[..., 1] * size[1] + at[..., 0], 0.0).long() + offset
-        key = torch.where(inside, level * (count + 1) + own, 0.0)
-        keys.scatter_reduce_(0, cell.flatten(), key.flatten(), "amax")
-    return _closed(keys.view(frames, 1, *size))[:, 0].remainder(count + 1)
+    A node around which the map is flipped does not count, a transparent one where no other is.
+    """
+    frames, count = x.shape
+    area = lattice.rows * lattice.columns
+    row = torch.arange(1, count + 1, device=x.device, dtype=x.dtype)
+    start = torch.arange(frames, device=x.device)[:, None] * area
+    keys = x.new_zeros(frames * area)
+    left = x.floor()
+    top = y.floor()
+    levels = opaque * float(LEVELS)
+    for column, line in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
+        nearness = (1 - (x - column).abs()) * (1 - (y - line).abs())
+        inside = (column >= 0) & (column < lattice.columns) & (line >= 0) & (line < lattice.rows)
+        key = (nearness * levels).floor() * (count + 1) + row
+        key = torch.where(inside & upright, key, 0.0)
+        at = torch.where(inside, line * lattice.columns + column, 0.0).long() + start
+        keys.scatter_reduce_(0, at.flatten(), key.flatten(), "amax")
+    return keys.view(frames, 1, lattice.rows, lattice.columns)
 
 
 def _closed(keys: Tensor) -> Tensor:
     """Keys (T,1,h,w) with small holes closed and one more place around them."""
     grown = keys
     for _ in range(CLOSE):
-        grown = torch.where(grown > 0, grown, F.max_pool2d(grown, 3, 1, 1))
-    reach = CLOSE - 1
-    empty = F.pad((grown == 0).to(keys.dtype), (reach,) * 4)
-    near = F.max_pool2d(F.max_pool2d(empty, (2 * reach + 1, 1), 1), (1, 2 * reach + 1), 1)
-    return torch.where((near > 0) & (keys == 0), 0.0, grown)
+        grown = torch.where(grown > 0, grown, _widened(grown))
+    empty = (grown == 0).to(keys.dtype)
+    for _ in range(CLOSE - 1):
+        empty = _widened(empty)
+    return torch.where((empty > 0) & (keys == 0), 0.0, grown)
+
+
+def _widened(maps: Tensor) -> Tensor:
+    """The maximum over 3 x 3 places; values are not negative."""
+    for pad, axis in (((0, 0, 1, 1), 2), ((1, 1, 0, 0), 3)):
+        padded = F.pad(maps, pad)
+        length = maps.shape[axis]
+        maps = torch.maximum(padded.narrow(axis, 0, length), padded.narrow(axis, 2, length))
+        maps = torch.maximum(maps, padded.narrow(axis, 1, length))
+    return maps
+
+
+def _linear(
+    piece: Piece, at: tuple[Tensor, Tensor], slopes: Slopes, node: Tensor, lattice: Lattice
+) -> Tensor:
+    """(T,2,hw) places in the texture under the linear map around a node (T,hw) of each place of
+    the lattice. at: x and y (T,n) of the nodes there."""
+    x, y = at
+    top, left, _, _ = piece.window
+    half = _half(piece)
+    origin_x = (piece.nodes[:, 0] - left) / half[0] - 1 - slopes.x_by_x * x - slopes.x_by_y * y
+    origin_y = (piece.nodes[:, 1] - top) / half[1] - 1 - slopes.y_by_x * x - slopes.y_by_y * y
+    maps = (origin_x, slopes.x_by_x, slopes.x_by_y, origin_y, slopes.y_by_x, slopes.y_by_y)
+    table = torch.stack(maps, -1).flatten(0, 1)
+    start = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
+    found = table.index_select(0, (node + start).flatten()).view(*node.shape, 2, 3)
+    row = torch.arange(lattice.rows, device=x.device, dtype=x.dtype)
+    column = torch.arange(lattice.columns, device=x.device, dtype=x.dtype)
+    line = row.repeat_interleave(lattice.columns)[:, None]
+    column = column.repeat(lattice.rows)[:, None]
+    back = found[..., 0] + found[..., 1] * column + found[..., 2] * line
+    return back.transpose(1, 2).contiguous()
+
+
+def _untorn(piece: Piece, back: Tensor, lattice: Lattice) -> Tensor:
+    """Where neighbors on the lattice (T,2,h,w) come from places far apart, those that show nothing
+    are put outside: what lies between them in the texture would be drawn between them."""
+    far = TORN * lattice.spacing / lattice.height
+    limit = back.new_tensor([far / side for side in _half(piece)])[:, None, None]
+    across = (back[..., 1:] - back[..., :-1]).abs() > limit
+    down = (back[:, :, 1:] - back[:, :, :-1]).abs() > limit
+    torn = F.pad(across, (1, 0)) | F.pad(across, (0, 1))
+    torn = torn | F.pad(down, (0, 0, 1, 0)) | F.pad(down, (0, 0, 0, 1))
+    alphas = piece.texture[:, 3:4].expand(len(back), -1, -1, -1)
+    alpha = F.grid_sample(alphas, back.permute(0, 2, 3, 1), align_corners=False)
+    return torch.where(torn.any(1, keepdim=True) & (alpha < CLEAR), OUTSIDE, back)
