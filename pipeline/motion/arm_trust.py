@@ -34,14 +34,17 @@ JOINT_SCORE = (VISIBLE, 0.5)
 # measures in head heights.
 BONE_LENGTH = (2.6, 2.0)
 SHOULDER_HEADS, TORSO_HEADS, BONE_HEADS = HEAD_WIDTHS, 2.2, 1.4
-# Share of a bone or of a hand's points that lies on the person. A slim bent arm's straight bones
-# leave the mask for a quarter of their length.
-ON_PERSON = (0.3, 0.6)
+# Share of a bone that lies on the person or nearer to it than BESIDE_HEADS: bones found at the edge
+# of a slim arm are in place.
+BESIDE_HEADS = 0.1
+BONE_ON_PERSON = (0.3, 0.6)
+# Share of a hand's points on the person: masks often lose fingers, which the points bring back.
+HAND_ON_PERSON = (0.0, 0.4)
 # Head heights between the body's wrist and the hand's own; up to 0.22 in good detections.
 HAND_GAP = (0.7, 0.35)
 # Share of a hand's points nearer than TOUCH_HEADS to a point of the other hand, or than
-# GUESSED_TOUCH_HEADS to the middle line of one that is not seen.
-HANDS_TOUCH = (0.7, 0.3)
+# GUESSED_TOUCH_HEADS to the middle line of one that is not seen. Fingertips that meet have a half.
+HANDS_TOUCH = (0.9, 0.5)
 TOUCH_HEADS, GUESSED_TOUCH_HEADS = 0.08, 0.2
 # How far from their nearest end two forearms cross, as a share of the forearm.
 CROSSING = (0.2, 0.08)
@@ -227,6 +230,12 @@ class _Canvas:
         column = column.clip(0, columns - 1)
         return self.inside(places) & (self.mask[row, column] > OPAQUE)
 
+    def near_person(self, places: np.ndarray) -> float:
+        """Return the share of places (k,) on the person's mask or right beside it."""
+        offsets = BESIDE_HEADS * self.unit * np.array([[0], [1], [1j], [-1], [-1j]])
+        near = self.on_person(places + offsets).any(0)
+        return float(near.mean())
+
 
 def _largest_unit(reference: Pose, unit: float) -> float:
     """Return the largest of the head's height and of what shoulders and torso say of it."""
@@ -301,11 +310,12 @@ def _on_person(canvas: _Canvas, arm: _Arm) -> float:
     along = np.linspace(0, 1, BONE_POINTS)
     upper_arm = arm.shoulder + along * (arm.elbow - arm.shoulder)
     forearm = arm.elbow + along * (arm.wrist - arm.elbow)
-    parts = [upper_arm, forearm]
+    least = min(canvas.near_person(bone) for bone in (upper_arm, forearm))
+    share = _ramp(least, BONE_ON_PERSON)
     if arm.hand_seen:
-        parts.append(arm.hand)
-    least = min(canvas.on_person(part).mean() for part in parts)
-    return _ramp(least, ON_PERSON)
+        hand = canvas.near_person(arm.hand)
+        share = min(share, _ramp(hand, HAND_ON_PERSON))
+    return share
 
 
 def _free_end(canvas: _Canvas, arm: _Arm) -> float:
