@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.evaluation import photos
+from pipeline.evaluation.photos import sheet, takes
 from pipeline.render.draft import draft
 from tests.helpers.tiny import motion, portrait
 
@@ -10,8 +10,8 @@ from tests.helpers.tiny import motion, portrait
 def test_the_warp_itself_changes_nothing_and_a_brighter_picture_by_its_brightness():
     image, moves = portrait(), motion(4)
     frames = np.concatenate(list(draft(image, moves, (128, 64))))
-    change, _, gap = photos.measure(image, moves, frames)
+    change, _, gap = takes.measure(image, moves, frames)
     assert change == 0 and gap >= 0
     brighter = np.minimum(frames.astype(int) + 9, 255).astype(np.uint8)
-    assert 5 < photos.measure(image, moves, brighter)[0] <= 9
-    assert photos.strip(image, frames).shape[0] == photos.SHEET_HEIGHT_PX
+    assert 5 < takes.measure(image, moves, brighter)[0] <= 9
+    assert takes.strip(image, frames).shape[0] == sheet.SHEET_HEIGHT_PX

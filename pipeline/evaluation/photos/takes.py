@@ -1,13 +1,11 @@
-"""`python -m pipeline evaluate photos`: what the embedded model does to photographs.
+"""Takes: every photograph moved by every speech and clip, as a user gets it.
 
-Photographs have no truth. Every reference is moved by every speech and clip. Identity: where the
-warp shows the picture's own pixels, the result must keep them. Mouth: its darkness follows the gap
-of the lips that drive it. The contact sheet is for eyes: torn limbs have no number.
+Identity: where the warp shows the picture's own pixels, the result must keep them. Mouth: its
+darkness follows the gap of the lips that drive it. The contact sheet is for eyes.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from pipeline import media
 from pipeline.analysis.progress import finish
-from pipeline.evaluation import command
 from pipeline.evaluation.metrics.correlation import correlation
+from pipeline.evaluation.photos import sheet
 from pipeline.evaluation.report import DEFINITIONS, Report, Row
 from pipeline.motion.keypoints import CHIN, INNER_LIP, NOSE_ROOT
 from pipeline.motion.partial_arms import rested
@@ -37,7 +34,6 @@ MOUTH_REACH_FACE_HEIGHTS = 0.07  # half the side of the square between the lips
 LEAST_REACH_PX = 2
 UPPER_LIP, LOWER_LIP = 62, 66  # the middle points of the inner lips
 SHEET_FRAMES = 5  # in each row of the contact sheet
-SHEET_HEIGHT_PX = 288
 
 
 @dataclass(frozen=True)
@@ -108,26 +104,9 @@ def take(
 
 def strip(image: np.ndarray, result: np.ndarray) -> np.ndarray:
     """Put the picture and some frames of its take side by side, (SHEET_HEIGHT_PX, W, 3)."""
-    numbers = np.linspace(0, len(result) - 1, SHEET_FRAMES).round().astype(int)
-    parts = [_resized(frame) for frame in (image, *result[numbers])]
-    return np.concatenate(parts, 1)
-
-
-def _resized(frame: np.ndarray) -> np.ndarray:
-    """Resize a picture to the height of the contact sheet's rows."""
-    picture = Image.fromarray(frame)
-    width = max(1, round(picture.width * SHEET_HEIGHT_PX / picture.height))
-    return np.asarray(picture.resize((width, SHEET_HEIGHT_PX), Image.Resampling.BICUBIC))
-
-
-def stack(rows: list[np.ndarray]) -> np.ndarray:
-    """Put rows of different widths under one another, on white."""
-    widest = max(row.shape[1] for row in rows)
-    padded = []
-    for row in rows:
-        margins = ((0, 4), (0, widest - row.shape[1]), (0, 0))
-        padded.append(np.pad(row, margins, constant_values=255))
-    return np.concatenate(padded)
+    places = np.linspace(0, len(result) - 1, SHEET_FRAMES)
+    numbers = places.round().astype(int)
+    return sheet.strip([image, *result[numbers]])
 
 
 def table(photos: Sequence[Photo]) -> list[Row]:
@@ -144,35 +123,33 @@ def table(photos: Sequence[Photo]) -> list[Row]:
     return [*rows, Row("largest change of valid pixels, gray levels", worst, MOST_CHANGE)]
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the command's arguments."""
-    parser = command.parser("photos", __doc__.split("`: ", 1)[1])
-    add = parser.add_argument
-    add("--model", default="mini", help="a name of `models`, or a folder")
-    add("--references", nargs="+", type=Path, required=True, help="photographs")
-    add("--speech", nargs="+", type=Path, required=True, help="sound files")
-    add("--driving", nargs="+", type=Path, required=True, help="videos or pose files")
-    add("--sheet", type=Path, help="PNG to write: picture and frames, a row per take")
-    return parser.parse_args(list(argv))
+@dataclass(frozen=True)
+class Inputs:
+    """Paths of photographs, sound files and clips; each is taken with each."""
+
+    references: Sequence[Path]
+    speech: Sequence[Path]
+    driving: Sequence[Path]
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print all takes; return 0 when every change of valid pixels is small enough, else 1."""
-    args = parse(argv)
-    pipe = load.load(args.model, device="cpu")
+def report(model: str, inputs: Inputs, sheet_path: Path | None) -> tuple[Report, str]:
+    """Make all takes with a model; return their report and its heading, and write the sheet."""
+    pipe = load.load(model, device="cpu")
     photos = []
     strips = []
-    for reference, speech, driving in itertools.product(args.references, args.speech, args.driving):
+    for reference, speech, driving in itertools.product(
+        inputs.references, inputs.speech, inputs.driving
+    ):
         image = media.read_image(reference)
         sound = media.read_audio(speech)
-        sound = Audio(sound.samples[: round(SECONDS * sound.rate)], sound.rate)
+        count = round(SECONDS * sound.rate)
+        sound = Audio(sound.samples[:count], sound.rate)
         motion, result = take(pipe, image, sound, driving)
         change, mouth_r, gap = measure(image, motion, result)
         photos.append(Photo(reference.stem, speech.stem, driving.stem, change, mouth_r, gap))
         strips.append(strip(image, result))
-    if args.sheet is not None:
-        Image.fromarray(stack(strips)).save(args.sheet)
+    if sheet_path is not None:
+        sheet.write(strips, sheet_path)
     rows = table(photos)
     facts = {"takes": [asdict(photo) for photo in photos], "worst_change": rows[-1].value}
-    report = Report(rows, DEFINITIONS["photos"], facts)
-    return command.show(report, f"{len(photos)} takes", args.json)
+    return Report(rows, DEFINITIONS["photos"], facts), f"{len(photos)} takes"

@@ -1,0 +1,43 @@
+"""`python -m pipeline evaluate photos`: what the embedded model does to photographs.
+
+Photographs have no truth. Every reference is moved by every speech and clip (`takes`). With
+`--invariants` the warp alone is asked what holds for any photograph, without speech or clip: its
+own pose returns it, arms stay whole when they swing, nothing is left where a limb was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.evaluation import command
+from pipeline.evaluation.photos import invariant_table, takes
+from pipeline.values import InputError
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the command's arguments."""
+    parser = command.parser("photos", __doc__.split("`: ", 1)[1])
+    add = parser.add_argument
+    add("--model", default="mini", help="a name of `models`, or a folder")
+    add("--references", nargs="+", type=Path, required=True, help="photographs")
+    add("--speech", nargs="+", type=Path, default=[], help="sound files")
+    add("--driving", nargs="+", type=Path, default=[], help="videos or pose files")
+    add("--sheet", type=Path, help="PNG to write: picture and frames, a row per take or arm")
+    add("--invariants", action="store_true", help="the warp alone, without speech and clip")
+    args = parser.parse_args(list(argv))
+    if not args.invariants and not (args.speech and args.driving):
+        raise InputError("photos needs --speech and --driving, or --invariants")
+    return args
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the figures of all photographs; return 0 when every level is reached, else 1."""
+    args = parse(argv)
+    if args.invariants:
+        report, heading = invariant_table.report(args.references, args.sheet)
+    else:
+        inputs = takes.Inputs(args.references, args.speech, args.driving)
+        report, heading = takes.report(args.model, inputs, args.sheet)
+    return command.show(report, heading, args.json)
