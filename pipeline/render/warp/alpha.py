@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.motion.keypoints import HAND_EDGES
 from pipeline.render.warp.anatomy import Anatomy
+from pipeline.render.warp.scraps import without_scraps
 
 SURE = 0.9  # mask value from which on a pixel is the person's, some pixels from the outline
 MAYBE = 0.1  # up to which it is not
@@ -48,6 +49,7 @@ def refine_alpha(
         mask: (H,W) float32 in [0, 1], the person as a segmenter sees it.
         anatomy: the person's points in pixels of the picture.
     """
+    mask = without_scraps(picture, mask, anatomy)
     band = max(1, round(len(mask) / ROWS_PER_BAND_PX))
     is_sure, is_unknown = trimap(mask, anatomy, band)
     person = near_colors(picture, is_sure, band)

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.motion.keypoints import HAND_EDGES, L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER
+from pipeline.motion.keypoints import NECK
 from pipeline.render.warp.anatomy import Anatomy, Part
 from pipeline.render.warp.limb_widths import PERSON, half_widths
 from pipeline.render.warp.part_shapes import (
     Bone,
+    Box,
     bones_of,
+    box_around,
+    hand_distance,
     polygon_distance,
     segment_distance,
+    trunk_distance,
 )
 
 # All lengths are head heights.
@@ -56,22 +60,6 @@ class Priors:
 
     distances: np.ndarray
     seeds: np.ndarray
-
-
-@dataclass(frozen=True)
-class Box:
-    """A part of a picture: rows and columns as slices."""
-
-    rows: slice
-    columns: slice
-
-    @property
-    def places(self) -> np.ndarray:
-        """(h,w,2) pixel centers."""
-        x = np.arange(self.columns.start, self.columns.stop, dtype=np.float32)
-        y = np.arange(self.rows.start, self.rows.stop, dtype=np.float32)
-        corners = np.meshgrid(x, y)
-        return np.stack(corners, -1) + np.float32(0.5)
 
 
 def expect(lab: np.ndarray, alpha: np.ndarray, anatomy: Anatomy) -> Priors:
@@ -114,31 +102,17 @@ def _add_head(priors: Priors, places: np.ndarray, anatomy: Anatomy) -> None:
 
 def _torso_distance(places: np.ndarray, anatomy: Anatomy) -> np.ndarray:
     """Distance (h,w) to shoulders, hips and neck."""
-    corners = anatomy.body[[R_SHOULDER, L_SHOULDER, L_HIP, R_HIP]]
-    polygon = polygon_distance(places, corners) / anatomy.unit
+    polygon = trunk_distance(places, anatomy)
     apart, _ = segment_distance(places, anatomy.body[NECK], anatomy.head)
     neck = apart / anatomy.unit - NECK_RADIUS
     return np.minimum(polygon - TORSO_PAD, neck.clip(NECK_AT_LEAST))
-
-
-def _box_around(points: np.ndarray, margin: float, size: tuple[int, ...]) -> Box | None:
-    """Box of points (k,2) with a margin in pixels; None if that lies outside the picture."""
-    height, width = size
-    limits = np.array([width, height])
-    start = np.floor(points.min(0) - margin).clip(0, limits)
-    stop = np.ceil(points.max(0) + margin).clip(0, limits)
-    if (start >= stop).any():
-        return None
-    left, top = start.astype(int)
-    right, bottom = stop.astype(int)
-    return Box(slice(top, bottom), slice(left, right))
 
 
 def _add_bone(priors: Priors, bone: Bone, widths: np.ndarray, unit: float) -> None:
     """Add a limb's bone to its part, in place; `widths` (2,) are its sides' half widths."""
     shape = bone.shape
     reach = float(widths.max()) + shape.reach
-    box = _box_around(bone.ends, reach * unit, priors.seeds.shape[1:])
+    box = box_around(bone.ends, reach * unit, priors.seeds.shape[1:])
     if box is None:
         return
     places = box.places
@@ -176,12 +150,11 @@ def _within(distance: np.ndarray, reach: float) -> np.ndarray:
 def _add_hand(priors: Priors, hand: np.ndarray, part: int, unit: float) -> None:
     """Add a hand's points (21,2) to its part, in place."""
     reach = HAND_RADIUS + HAND_REACH
-    box = _box_around(hand, reach * unit, priors.seeds.shape[1:])
+    box = box_around(hand, reach * unit, priors.seeds.shape[1:])
     if box is None:
         return
     places = box.places
-    pixels = [segment_distance(places, hand[start], hand[end])[0] for start, end in HAND_EDGES]
-    apart = np.min(pixels, 0) / unit
+    apart = hand_distance(places, hand) / unit
     palm = polygon_distance(places, hand[PALM]) / unit
     distance = np.minimum(apart - HAND_RADIUS, palm - PALM_PAD)
     seed = max(HAND_SEED, LEAST_SEED_PX / unit)

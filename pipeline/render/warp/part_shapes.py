@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.motion.keypoints import HAND_EDGES, L_HIP, L_SHOULDER, R_HIP, R_SHOULDER
 from pipeline.render.warp.anatomy import Anatomy, Arm, Leg
 
 FIST_LENGTH = 0.42  # head heights of a hand that is guessed at
@@ -66,6 +67,22 @@ class Bone:
     def direction(self) -> np.ndarray:
         """(2,) unit vector from start to end."""
         return direction(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture: rows and columns as slices."""
+
+    rows: slice
+    columns: slice
+
+    @property
+    def places(self) -> np.ndarray:
+        """(h,w,2) pixel centers."""
+        x = np.arange(self.columns.start, self.columns.stop, dtype=np.float32)
+        y = np.arange(self.rows.start, self.rows.stop, dtype=np.float32)
+        corners = np.meshgrid(x, y)
+        return np.stack(corners, -1) + np.float32(0.5)
 
 
 def direction(start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -181,3 +198,31 @@ def _is_left_of(places: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.nd
     crossing = start[0] + down * width
     is_spanned = (y < start[1]) ^ (y < end[1])
     return is_spanned & (x < crossing)
+
+
+def hand_distance(places: np.ndarray, hand: np.ndarray) -> np.ndarray:
+    """Distance of places (...,2) to the bones of a hand (21,2), in pixels."""
+    nearest = np.full(places.shape[:-1], np.inf, np.float32)
+    for start, end in HAND_EDGES:
+        distance, _ = segment_distance(places, hand[start], hand[end])
+        nearest = np.minimum(nearest, distance)
+    return nearest
+
+
+def trunk_distance(places: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+    """Signed distance of places (...,2) to the polygon of shoulders and hips, head heights."""
+    corners = anatomy.body[[R_SHOULDER, L_SHOULDER, L_HIP, R_HIP]]
+    return polygon_distance(places, corners) / anatomy.unit
+
+
+def box_around(points: np.ndarray, margin: float, size: tuple[int, ...]) -> Box | None:
+    """Box of points (k,2) with a margin in pixels; None if that lies outside the picture."""
+    height, width = size
+    limits = np.array([width, height])
+    start = np.floor(points.min(0) - margin).clip(0, limits)
+    stop = np.ceil(points.max(0) + margin).clip(0, limits)
+    if (start >= stop).any():
+        return None
+    left, top = start.astype(int)
+    right, bottom = stop.astype(int)
+    return Box(slice(top, bottom), slice(left, right))

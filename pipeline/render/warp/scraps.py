@@ -1,0 +1,132 @@
+"""Background that a person's mask holds beside hands and forearms.
+
+A segmenter closes the gaps between fingers, and between a bent arm and what is around it. There a
+pixel is background where its color is among those of the background nearby and not among the
+person's.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipeline.render.warp.anatomy import Anatomy, Arm
+from pipeline.render.warp.part_shapes import (
+    box_around,
+    hand_distance,
+    scaled,
+    segment_distance,
+    trunk_distance,
+)
+
+ROWS = 256  # of the picture that scraps are looked for in
+# Lengths in head heights.
+REACH = 0.45  # from the bones of forearm and hand
+SURROUNDINGS = 0.9  # from them, whose colors count
+FINGER = 0.05  # nearer to a hand's bone all is the hand's
+ARM = 0.08  # nearer to an arm's bone all is the arm's
+SAMPLE_SHARE = 0.4  # of these distances from which the colors of hand and arm are taken
+TORSO_PAD = 0.1  # around shoulders and hips; all within is the person's
+DEEP = 0.25  # from the mask's outline; all further inside is the person's
+PERSON = 0.9  # mask value of the person
+OUTLINE = 0.5
+BEHIND = 0.1  # mask value up to which there is background
+MOST_SAMPLES = 128  # colors of either
+FEWEST_SAMPLES = 8
+NEARER = 0.5  # a scrap's color is nearer to the background's than this share of the other way
+FOREIGN = 0.06  # Lab distance over 100 from all of the person's colors that it has at least
+SMALLEST_PX = 3  # side of a scrap
+
+
+def without_scraps(picture: np.ndarray, mask: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+    """Return the mask (H,W) without the background that lies beside hands.
+
+    Args:
+        picture: (H,W,3) float32 in [0, 1].
+        mask: (H,W) float32 in [0, 1].
+        anatomy: the person's points in pixels of the picture.
+    """
+    height, width = mask.shape
+    rows = min(height, ROWS)
+    columns = max(2, round(width * rows / height))
+    small = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB) / 100
+    near = scaled(anatomy, (rows, columns))
+    scraps = np.zeros((rows, columns), np.float32)
+    for arm in near.arms:
+        if arm is not None and arm.hand is not None:
+            _add_scraps(scraps, lab, coarse, arm, near)
+    if not scraps.any():
+        return mask
+    kept = 1 - cv2.resize(scraps, (width, height), interpolation=cv2.INTER_LINEAR)
+    return mask * kept
+
+
+def _add_scraps(
+    scraps: np.ndarray, lab: np.ndarray, mask: np.ndarray, arm: Arm, anatomy: Anatomy
+) -> None:
+    """Set `scraps` (h,w) to 1 where background lies beside one arm's hand, in place."""
+    points = np.concatenate([arm.hand, arm.elbow[None]])
+    box = box_around(points, SURROUNDINGS * anatomy.unit, mask.shape)
+    if box is None:
+        return
+    window = (box.rows, box.columns)
+    colors = lab[window]
+    share = mask[window]
+    is_person, may_be_scrap, is_near = _areas(box.places, _depth(share), arm, anatomy)
+    person = _samples(colors[is_near & is_person & (share > PERSON)])
+    behind = _samples(colors[is_near & (share < BEHIND)])
+    if min(len(person), len(behind)) < FEWEST_SAMPLES:
+        return
+    asked = may_be_scrap & (share > BEHIND)
+    found = np.zeros(share.shape, np.uint8)
+    found[asked] = _is_background(colors[asked], person, behind)
+    side = np.ones((SMALLEST_PX, SMALLEST_PX), np.uint8)
+    scraps[window] += cv2.morphologyEx(found, cv2.MORPH_OPEN, side)
+    np.minimum(scraps, 1, out=scraps)
+
+
+def _areas(
+    places: np.ndarray, depth: np.ndarray, arm: Arm, anatomy: Anatomy
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Areas (h,w) bool: the person's for sure, where scraps may be, whose colors count."""
+    unit = anatomy.unit
+    finger = hand_distance(places, arm.hand) / unit
+    forearm, _ = segment_distance(places, arm.elbow, arm.hand_root)
+    upper_arm, _ = segment_distance(places, arm.shoulder, arm.elbow)
+    bones = np.minimum(forearm, upper_arm) / unit
+    torso = trunk_distance(places, anatomy)
+    deep = depth > DEEP * unit
+    is_person = (finger < SAMPLE_SHARE * FINGER) | (bones < SAMPLE_SHARE * ARM)
+    is_person |= (torso < 0) | deep
+    apart = np.minimum(finger, forearm / unit)
+    may_be_scrap = (apart < REACH) & (finger > FINGER) & (bones > ARM)
+    may_be_scrap &= (torso > TORSO_PAD) & ~deep
+    return is_person, may_be_scrap, apart < SURROUNDINGS
+
+
+def _depth(mask: np.ndarray) -> np.ndarray:
+    """(h,w) pixels to the mask's outline; the picture's border is none."""
+    inside = np.pad(mask > OUTLINE, 1, mode="edge")
+    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
+    return depth[1:-1, 1:-1]
+
+
+def _samples(colors: np.ndarray) -> np.ndarray:
+    """Keep at most MOST_SAMPLES of colors (n,3), spread evenly."""
+    step = -(-len(colors) // MOST_SAMPLES)
+    return colors[:: max(1, step)]
+
+
+def _is_background(colors: np.ndarray, person: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """(n,) bool: colors (n,3) that the background has and the person has not."""
+    to_person = _distance(colors, person)
+    to_behind = _distance(colors, behind)
+    return (to_behind < NEARER * to_person) & (to_person > FOREIGN)
+
+
+def _distance(colors: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """(n,) distance of colors (n,3) to the nearest of samples (k,3)."""
+    offsets = colors[:, None] - samples
+    return np.linalg.norm(offsets, axis=-1).min(1, initial=np.inf)

@@ -1,0 +1,39 @@
+"""Background that the mask calls person beside a hand is found; the hand and its shirt stay."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.render.warp.scraps import without_scraps
+from tests.helpers.cut_out_person import Drawn, drawn_person
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    return drawn_person()
+
+
+def test_wall_beside_a_hand_is_no_person(drawn: Drawn):
+    wide = drawn.mask.copy()
+    wide[125:156, 22:36] = 1
+    scrap = (wide > 0) & (drawn.mask == 0)
+    kept = without_scraps(drawn.picture, wide, drawn.anatomy)
+    assert kept[scrap].mean() < 0.3
+    np.testing.assert_array_equal(kept[drawn.parts == 4] > 0.9, True)
+    assert kept[drawn.mask > 0].mean() > 0.98
+
+
+def test_cloth_of_another_color_beside_the_hand_stays(drawn: Drawn):
+    picture = drawn.picture.copy()
+    wide = drawn.mask.copy()
+    wide[125:156, 22:36] = 1
+    picture[(wide > 0) & (drawn.mask == 0)] = (0.6, 0.1, 0.1)
+    kept = without_scraps(picture, wide, drawn.anatomy)
+    np.testing.assert_array_equal(kept, wide)
+
+
+def test_without_points_of_hands_the_mask_comes_back(drawn: Drawn):
+    left_fist = replace(drawn.anatomy, arms=(None, drawn.anatomy.arms[1]))
+    wide = np.ones_like(drawn.mask)
+    np.testing.assert_array_equal(without_scraps(drawn.picture, wide, left_fist), wide)
