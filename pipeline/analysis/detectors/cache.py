@@ -40,7 +40,7 @@ def image(detector: Detector, picture: np.ndarray) -> Detection:
     """Detect people in a picture (H,W,3); a new result equals a kept one bit for bit."""
     content = hashlib.sha256(repr(picture.shape).encode())
     content.update(np.ascontiguousarray(picture).data)
-    entry = _entry(detector, f"image-{content.hexdigest()}")
+    entry = _entry(detector, f"picture-{content.hexdigest()}")
     kept = _read(entry)
     if kept is not None:
         return kept

@@ -24,6 +24,7 @@ from pipeline.analysis.detectors.detection import (
     shrink,
 )
 from pipeline.analysis.detectors.mediapipe_graphs import Follower, Locator, Region, mediapipe
+from pipeline.analysis.detectors.missing_hands import add_missing_hands
 from pipeline.analysis.detectors.person_mask import to_edges
 from pipeline.analysis.detectors.stderr import quiet
 from pipeline.values import Detection, InputError, Pose, Video
@@ -60,15 +61,18 @@ class Holistic:
     def image(self, image: np.ndarray) -> Detection:
         """Detect all people of a picture (H,W,3) uint8, largest first.
 
-        Refuse a picture without any.
+        Closer looks search the largest one's missing hands. Refuse a picture without any.
         """
         check(image)
         size = picture_size(image)
+        small = shrink(image, MAX_SIDE_PX)
         with quiet():
-            people = _find_everyone(shrink(image, MAX_SIDE_PX))
+            people = _find_everyone(small)
         if not people:
             raise InputError(NO_PERSON)
         people.sort(key=Sighting.area, reverse=True)
+        with quiet():
+            people[0] = add_missing_hands(small, people[0])
         poses = tuple(pose([person], 1.0, size) for person in people)
         coarse_masks = [person.mask for person in people if person.mask is not None]
         masks = tuple(to_edges(image, mask) for mask in coarse_masks)
