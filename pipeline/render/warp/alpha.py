@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.motion.keypoints import HAND_EDGES
 from pipeline.render.warp.anatomy import Anatomy
-from pipeline.render.warp.scraps import without_scraps
+from pipeline.render.warp.scraps import without_islands, without_scraps
 
 SURE = 0.9  # mask value from which on a pixel is the person's, some pixels from the outline
 MAYBE = 0.1  # up to which it is not
@@ -61,6 +61,7 @@ def refine_alpha(
     for hand in _hands(anatomy):
         area = hand_area(mask.shape, hand, HAND_WIDTH * anatomy.unit)
         _keep_hand(alpha, mask, area > 0)
+    alpha = without_islands(alpha, anatomy.unit)
     mixed = (alpha > 0) & (alpha < 1)
     person[mixed] = _unmixed(picture[mixed], alpha[mixed], person[mixed], behind[mixed])
     is_whole = alpha >= 1

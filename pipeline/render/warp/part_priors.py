@@ -37,10 +37,15 @@ HAND_REACH = 0.07
 HAND_SEED = 0.02
 PALM = [0, 1, 5, 9, 13, 17]  # points around the palm
 PALM_PAD = 0.03
+NOSE = slice(27, 36)  # of the 68 face points
+SKIN_WEIGHTS = np.array([0.4, 1, 1], np.float32)  # hands are darker or lighter than faces
+SKIN_APART = 0.1  # weighted Lab distance over 100 from the face's skin that a hand may have
+SKIN_SHARE = 0.3  # of a hand's pixels whose distance tells how like skin it is
+SKIN_FACTOR = 1.6
 NOT_TRUNK = 0.05  # the trunk has no seeds nearer to an arm ...
 NOT_TRUNK_BY_LEGS = -0.1  # ... or to a leg
 BEYOND_HEAD = 0.35  # from the head and beyond all limbs a pixel is the torso's ...
-NEAR_TORSO = 1.0  # ... unless the torso is as far as that
+NEAR_TORSO = 1.0  # ... unless the torso is as far as that, or the head is nearer: hair
 SEED_SHARE = 0.45  # of a slim limb's half width that its seeds take at most
 LEAST_SEED_PX = 0.6  # a figure of a few pixels has seeds, too: what its bones cross
 ARM_PARTS = slice(Part.R_UPPER_ARM, Part.R_THIGH)
@@ -81,7 +86,7 @@ def expect(lab: np.ndarray, alpha: np.ndarray, anatomy: Anatomy) -> Priors:
         _add_bone(priors, bone, widths, anatomy.unit)
     for arm in anatomy.arms:
         if arm is not None and arm.hand is not None:
-            _add_hand(priors, arm.hand, arm.first + 2, anatomy.unit)
+            _add_hand(priors, arm.hand, arm.first + 2, lab, anatomy)
     _settle(priors)
     is_person = alpha > PERSON
     return Priors(priors.distances, priors.seeds & is_person)
@@ -147,8 +152,11 @@ def _within(distance: np.ndarray, reach: float) -> np.ndarray:
     return np.where(distance > reach, np.inf, distance)
 
 
-def _add_hand(priors: Priors, hand: np.ndarray, part: int, unit: float) -> None:
+def _add_hand(
+    priors: Priors, hand: np.ndarray, part: int, lab: np.ndarray, anatomy: Anatomy
+) -> None:
     """Add a hand's points (21,2) to its part, in place."""
+    unit = anatomy.unit
     reach = HAND_RADIUS + HAND_REACH
     box = box_around(hand, reach * unit, priors.seeds.shape[1:])
     if box is None:
@@ -159,7 +167,30 @@ def _add_hand(priors: Priors, hand: np.ndarray, part: int, unit: float) -> None:
     distance = np.minimum(apart - HAND_RADIUS, palm - PALM_PAD)
     seed = max(HAND_SEED, LEAST_SEED_PX / unit)
     seeds = (apart < seed) | (palm < -HAND_SEED)
+    if anatomy.face_seen:
+        window = lab[box.rows, box.columns]
+        seeds[seeds] = _is_like_skin(window[seeds], _skin(lab, anatomy))
     _put(priors, part, box, _within(distance, HAND_REACH), seeds)
+
+
+def _skin(lab: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+    """(3,) median color on the nose."""
+    height, width = lab.shape[:2]
+    x, y = np.floor(anatomy.face[NOSE]).astype(int).T
+    colors = lab[y.clip(0, height - 1), x.clip(0, width - 1)]
+    return np.median(colors, 0)
+
+
+def _is_like_skin(colors: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """(n,) bool: which of a hand's colors are like the face's, if a fair share of them is.
+
+    A hand in a glove is like itself; points on the pocket that hides a hand are not.
+    """
+    if len(colors) == 0:
+        return np.zeros(0, bool)
+    apart = np.linalg.norm((colors - skin) * SKIN_WEIGHTS, axis=1)
+    best = float(np.quantile(apart, SKIN_SHARE))
+    return apart < max(SKIN_APART, SKIN_FACTOR * best)
 
 
 def _put(priors: Priors, part: int, box: Box, distance: np.ndarray, seeds: np.ndarray) -> None:
@@ -180,7 +211,8 @@ def _settle(priors: Priors) -> None:
     by_leg = (distances[LEG_PARTS] < NOT_TRUNK_BY_LEGS).any(0)
     torso = distances[Part.TORSO]
     by_limb = np.isfinite(distances[LIMB_PARTS]).any(0)
-    beyond = (distances[Part.HEAD] > BEYOND_HEAD) & (torso < NEAR_TORSO)
+    head = distances[Part.HEAD]
+    beyond = (head > BEYOND_HEAD) & (torso < np.minimum(head, NEAR_TORSO))
     seeds[Part.TORSO] = (torso < TORSO_SEED) & ~by_arm & ~by_leg
     seeds[Part.TORSO] |= beyond & ~by_limb
     seeds[Part.HEAD] &= ~by_arm

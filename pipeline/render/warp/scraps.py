@@ -36,6 +36,8 @@ FEWEST_SAMPLES = 8
 NEARER = 0.5  # a scrap's color is nearer to the background's than this share of the other way
 FOREIGN = 0.06  # Lab distance over 100 from all of the person's colors that it has at least
 SMALLEST_PX = 3  # side of a scrap
+ISLAND_ALPHA = 0.2
+ISLAND_SIDE = 0.25  # head heights of a square; smaller pieces apart from the person are no one's
 
 
 def without_scraps(picture: np.ndarray, mask: np.ndarray, anatomy: Anatomy) -> np.ndarray:
@@ -130,3 +132,15 @@ def _distance(colors: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """(n,) distance of colors (n,3) to the nearest of samples (k,3)."""
     offsets = colors[:, None] - samples
     return np.linalg.norm(offsets, axis=-1).min(1, initial=np.inf)
+
+
+def without_islands(alpha: np.ndarray, unit: float) -> np.ndarray:
+    """Return an alpha (H,W) without the pieces that are small for a head of `unit` pixels."""
+    is_land = (alpha > ISLAND_ALPHA).astype(np.uint8)
+    count, labels, figures, _ = cv2.connectedComponentsWithStats(is_land)
+    areas = figures[:, cv2.CC_STAT_AREA]
+    is_kept = areas >= (ISLAND_SIDE * unit) ** 2
+    is_kept[0] = True  # the faint rest, which hair is part of
+    if count > 1:
+        is_kept[1 + areas[1:].argmax()] = True
+    return np.where(is_kept[labels], alpha, 0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.render.warp.scraps import without_scraps
+from pipeline.render.warp.scraps import without_islands, without_scraps
 from tests.helpers.cut_out_person import Drawn, drawn_person
 
 
@@ -37,3 +37,14 @@ def test_without_points_of_hands_the_mask_comes_back(drawn: Drawn):
     left_fist = replace(drawn.anatomy, arms=(None, drawn.anatomy.arms[1]))
     wide = np.ones_like(drawn.mask)
     np.testing.assert_array_equal(without_scraps(drawn.picture, wide, left_fist), wide)
+
+
+def test_small_pieces_apart_from_the_person_go():
+    alpha = np.zeros((80, 80), np.float32)
+    alpha[10:60, 20:50] = 1
+    whole = alpha.copy()
+    alpha[30:33, 70:73] = 0.9
+    whole[65:78, 60:75] = 1
+    alpha[65:78, 60:75] = 1
+    np.testing.assert_array_equal(without_islands(alpha, 40.0), whole)
+    np.testing.assert_array_equal(without_islands(alpha[26:36, 66:76], 40.0), alpha[26:36, 66:76])
