@@ -23,6 +23,7 @@ from pipeline.render.warp.geometry import ARMS, LIMB_RADIUS, REACH, skeleton
 from pipeline.render.warp.layers import Fill, Plates
 from pipeline.render.warp.layers import plates as _plates
 from pipeline.render.warp.maps import enlarge
+from pipeline.render.warp.steadiness import unmoved_share
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, Pose
 
 __all__ = ["Fill", "Plates", "Points", "Warped", "plates", "textured", "warp"]
@@ -62,10 +63,11 @@ class Points:
 @dataclass(frozen=True)
 class Warped:
     """image (B,T,3,H,W) in [0,1]; validity (B,T,1,H,W): 1 the reference's own pixels, 0 filled or
-    painted."""
+    painted; still (B,T,1,H,W): 1 exactly the reference image, unmoved."""
 
     image: Tensor
     validity: Tensor
+    still: Tensor
 
 
 def _check(points: Points, images: int, name: str) -> tuple[int, int]:
@@ -128,9 +130,12 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
     picture, valid, still = _compose(layers, found, size, aspect)
     posed = (torch.cat([p[..., 2] for p in points], -1).amax(-1) > VISIBLE)[:, None, None, None]
     own = _resized(layers.image, size).repeat_interleave(frames, 0)
-    picture = torch.where(posed, torch.lerp(picture, own, (1 - valid) * still), own).clamp_(0, 1)
-    valid = torch.where(posed, torch.maximum(valid, still), 1.0).clamp_(0, 1)
-    return Warped(picture.unflatten(0, (-1, frames)), valid.unflatten(0, (-1, frames)))
+    valid, still = (torch.where(posed, share, 1.0) for share in (valid, still))
+    unmoved = unmoved_share(still)
+    picture = torch.lerp(picture, own, torch.maximum((1 - valid) * still, unmoved)).clamp_(0, 1)
+    valid = torch.maximum(valid, still).clamp_(0, 1)
+    maps = (picture, valid, unmoved)
+    return Warped(*(m.unflatten(0, (-1, frames)) for m in maps))
 
 
 def _compose(

@@ -25,8 +25,6 @@ from pipeline.render.warp.geometry import (
     bend,
     bone,
     bone_map,
-    core_map,
-    follow,
     grid,
     similarity,
 )
@@ -40,6 +38,7 @@ from pipeline.render.warp.layers import (
     shares_of,
 )
 from pipeline.render.warp.sleeves import Sources
+from pipeline.render.warp.steadiness import steady
 
 # picture heights: where nothing moves by more than this the reference's own pixels are shown
 STILL = 0.004
@@ -109,8 +108,7 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     rows = torch.arange(len(layers.image), device=layers.image.device).repeat_interleave(frames)
     reference = layers.pose.frames(rows)
     unit = layers.unit[rows]
-    forward, core_ratio = core_map(reference, target)
-    target = follow(reference, target, forward)
+    target, _, core_ratio = steady(reference, target, unit)
     head, head_ratio = _head(reference, target, core_ratio)
     low, high = (head_ratio * k for k in SIZE_RANGE)
     ratio = torch.minimum(torch.maximum(core_ratio, low), high)
@@ -121,13 +119,16 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     shares = shares_of(distance, legs_present(reference))
     body = (shares[:, :, None] * maps).sum(1).repeat(1, 2, 1, 1)
     face = shares_of(distance, legs_present(reference), FACE_BLEND)[:, :1]
-    body = body + residual(head, head_ratio, reference, target, nodes, unit) * face
+    own_moves = residual(head, head_ratio, reference, target, nodes, unit) * face
+    body = body + own_moves
     agree = torch.minimum(sample(layers.shares, body[:, :2], aspect, layers.room), shares).sum(
         1, keepdim=True
     )
     agree = ((agree - AGREE[0]) / (AGREE[1] - AGREE[0])).clamp(0, 1)
     arms, on = _arms(reference, target, layers.sources.frames(rows), ratio, nodes)
     still = _stillness(layers.near, rows, maps, arms, on, nodes)
+    most = own_moves.unflatten(1, (2, 2)).square().sum(2).amax(1, keepdim=True)
+    still = still * torch.exp(-most / STILL**2)
     return Flow(nodes, reference, target, unit, head_ratio, ratio, body, agree, arms, on, still)
 
 

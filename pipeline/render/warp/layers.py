@@ -208,7 +208,7 @@ def plates(
         return torch.where(present[..., None, None], trunk, FAR), arm_distances(nodes, pose, unit)
 
     both = torch.cat(distances(grid((rows, columns), size, aspect, image)), 1)
-    near = (1 - (both - both.amin(1, keepdim=True) - 0.1) / 0.3).clamp(0, 1)
+    near = (1 - (both - both.amin(1, keepdim=True).clamp_min(0) - 0.1) / 0.3).clamp(0, 1)
     nodes = grid((rows + sum(more), columns), size, aspect, image, room)
     trunk, limbs = distances(nodes)
     neck = (
