@@ -44,7 +44,7 @@ INSIDE = {
         "train release",
     ),
     "evaluation": (
-        "report metrics hardware",
+        "report metrics hardware frozen_lists",
         "mini motion alignment lips photos",
         "reenact",
         "bench",

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.evaluation import command
+from pipeline.evaluation import command, frozen_lists
 from pipeline.evaluation.photos import invariant_table, takes
 from pipeline.values import InputError
 
@@ -24,11 +24,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--references", nargs="+", type=Path, required=True, help="photographs")
     add("--speech", nargs="+", type=Path, default=[], help="sound files")
     add("--driving", nargs="+", type=Path, default=[], help="videos or pose files")
+    add("--half", choices=frozen_lists.HALVES, help="keep those of this half of the frozen list")
     add("--sheet", type=Path, help="PNG to write: picture and frames, a row per take or arm")
     add("--invariants", action="store_true", help="the warp alone, without speech and clip")
     args = parser.parse_args(list(argv))
     if not args.invariants and not (args.speech and args.driving):
         raise InputError("photos needs --speech and --driving, or --invariants")
+    args.references = frozen_lists.keep_half(args.references, args.half, frozen_lists.PHOTOS)
     return args
 
 

@@ -58,6 +58,7 @@ def _photo_rows(photo: PhotoFigures) -> list[Row]:
         Row("own pose, largest change of a block", photo.own_change, MOST_OWN_CHANGE),
         Row("layers at rest, PSNR dB", photo.layers_psnr),
         Row("layers at rest, holes", photo.holes),
+        Row("arms swung", len({measured.side for measured in photo.swings})),
     ]
     for joint in swing.JOINTS:
         rows += _swing_rows(photo, joint)

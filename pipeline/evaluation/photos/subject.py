@@ -18,7 +18,7 @@ from pipeline.analysis.framing import crop_around_person, detect_reference, outp
 from pipeline.evaluation.photos import swing
 from pipeline.models.model_settings import ModelSettings
 from pipeline.motion.keypoints import ARMS
-from pipeline.motion.partial_arms import uncut, whole_arms
+from pipeline.motion.partial_arms import uncut
 from pipeline.render import tensors, warp
 from pipeline.values import Motion, Pose
 
@@ -35,9 +35,9 @@ class Subject:
 
     Args:
         image: (1,3,H,W) in [0, 1].
-        pose: One frame; arms that the photograph shows only in part are missing.
+        pose: One frame; arms that are never moved (`partial_arms`) are missing.
         mask: (1,1,H,W) of the person.
-        sides: The arms that are shown whole, of `keypoints.ARMS`.
+        sides: The other arms, of `keypoints.ARMS`.
     """
 
     image: Tensor
@@ -69,13 +69,14 @@ def find(picture: np.ndarray) -> Subject:
         control_strength=nothing,
         audio_tokens=nothing,
     )
+    pose = uncut(motion)
     sides = []
-    for side, is_whole in zip(ARMS, whole_arms(reference), strict=True):
-        if is_whole:
+    for side, arm in ARMS.items():
+        if pose.body.all_seen(arm.joints).all():
             sides.append(side)
     return Subject(
         image=tensors.to_tensor(picture, size),
-        pose=uncut(motion),
+        pose=pose,
         mask=tensors.mask_tensor(mask, size),
         sides=tuple(sides),
     )

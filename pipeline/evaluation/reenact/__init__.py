@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.evaluation import command
+from pipeline.evaluation import command, frozen_lists
 from pipeline.evaluation.hardware import hardware
 from pipeline.evaluation.metrics import bootstrap
-from pipeline.evaluation.reenact import clip_list, sheet
+from pipeline.evaluation.reenact import sheet
 from pipeline.evaluation.reenact.cases import FPS, Case, prepare
 from pipeline.evaluation.reenact.figures import Figures, measure
 from pipeline.evaluation.reenact.methods import METHODS
@@ -49,7 +49,8 @@ def evaluate(
         case = prepare(clip, pipe.settings, seconds)
         frames = {method: METHODS[method](pipe, case) for method in methods}
         figures = {method: measure(case, made) for method, made in frames.items()}
-        measured.append(ClipFigures(case.name, clip_list.half_of(clip), figures))
+        half = frozen_lists.half_of(clip, frozen_lists.CLIPS)
+        measured.append(ClipFigures(case.name, half, figures))
         pictures.append(sheet.clip_rows(case, frames))
     commit, why = bootstrap.commit()
     facts = {
@@ -77,7 +78,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--model", default="mini", help="a name of `models`, or a folder")
     add("--seconds", type=float, default=SECONDS, help=f"of each clip, {SECONDS:g} by default")
     add("--only", nargs="+", choices=list(METHODS), help="measure these methods, not all")
-    add("--half", choices=clip_list.HALVES, help="keep the clips of this half of the frozen list")
+    add(
+        "--half", choices=frozen_lists.HALVES, help="keep the clips of this half of the frozen list"
+    )
     add("--sheet", type=Path, help="PNG to write: reference and frames, a row per method")
     args = parser.parse_args(list(argv))
     shortest, longest = SECONDS_RANGE
@@ -87,10 +90,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         raise InputError(
             f"--sheet {args.sheet} cannot be written: its folder does not exist; make it"
         )
-    if args.half is not None:
-        args.clips = [clip for clip in args.clips if clip_list.half_of(clip) == args.half]
-        if not args.clips:
-            raise InputError(f"none of the clips belongs to the {args.half} half of the list")
+    args.clips = frozen_lists.keep_half(args.clips, args.half, frozen_lists.CLIPS)
     return args
 
 
