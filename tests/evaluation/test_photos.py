@@ -14,4 +14,4 @@ def test_the_warp_itself_changes_nothing_and_a_brighter_picture_by_its_brightnes
     assert change == 0 and gap >= 0
     brighter = np.minimum(frames.astype(int) + 9, 255).astype(np.uint8)
     assert 5 < takes.measure(image, moves, brighter)[0] <= 9
-    assert takes.strip(image, frames).shape[0] == sheet.SHEET_HEIGHT_PX
+    assert sheet.take_row(image, frames).shape[0] == sheet.SHEET_HEIGHT_PX

@@ -10,6 +10,14 @@ from PIL import Image
 
 SHEET_HEIGHT_PX = 288  # of a row
 GAP_PX = 4  # white under a row
+TAKE_FRAMES = 5  # of a take in its row
+
+
+def take_row(image: np.ndarray, result: np.ndarray) -> np.ndarray:
+    """Put a picture (H,W,3) and some frames (T,H,W,3) of its take side by side."""
+    places = np.linspace(0, len(result) - 1, TAKE_FRAMES)
+    numbers = places.round().astype(int)
+    return strip([image, *result[numbers]])
 
 
 def strip(pictures: Sequence[np.ndarray]) -> np.ndarray:

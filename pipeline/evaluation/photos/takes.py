@@ -33,7 +33,6 @@ SURE_VALIDITY = 0.9  # from here on a pixel counts as the picture's own
 MOUTH_REACH_FACE_HEIGHTS = 0.07  # half the side of the square between the lips
 LEAST_REACH_PX = 2
 UPPER_LIP, LOWER_LIP = 62, 66  # the middle points of the inner lips
-SHEET_FRAMES = 5  # in each row of the contact sheet
 
 
 @dataclass(frozen=True)
@@ -102,13 +101,6 @@ def take(
     return motion, np.concatenate(chunks)
 
 
-def strip(image: np.ndarray, result: np.ndarray) -> np.ndarray:
-    """Put the picture and some frames of its take side by side, (SHEET_HEIGHT_PX, W, 3)."""
-    places = np.linspace(0, len(result) - 1, SHEET_FRAMES)
-    numbers = places.round().astype(int)
-    return sheet.strip([image, *result[numbers]])
-
-
 def table(photos: Sequence[Photo]) -> list[Row]:
     """Return the rows: each take's figures, and the largest change of all."""
     rows = []
@@ -147,7 +139,7 @@ def report(model: str, inputs: Inputs, sheet_path: Path | None) -> tuple[Report,
         motion, result = take(pipe, image, sound, driving)
         change, mouth_r, gap = measure(image, motion, result)
         photos.append(Photo(reference.stem, speech.stem, driving.stem, change, mouth_r, gap))
-        strips.append(strip(image, result))
+        strips.append(sheet.take_row(image, result))
     if sheet_path is not None:
         sheet.write(strips, sheet_path)
     rows = table(photos)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.evaluation.photos import stack, strip
+from pipeline.evaluation.photos.sheet import stack, take_row
 from pipeline.evaluation.reenact.cases import Case
 
 TEXT_COLOR = (255, 0, 0)
@@ -16,9 +16,9 @@ TEXT_WIDTH_PX = 2
 
 def clip_rows(case: Case, frames: dict[str, np.ndarray]) -> np.ndarray:
     """Return a labeled row of the truth and one of each method's frames, the reference first."""
-    rows = [labeled(strip(case.image, case.truth), f"{case.name}: truth")]
+    rows = [labeled(take_row(case.image, case.truth), f"{case.name}: truth")]
     for method, pictures in frames.items():
-        rows.append(labeled(strip(case.image, pictures), method))
+        rows.append(labeled(take_row(case.image, pictures), method))
     return stack(rows)
 
 
