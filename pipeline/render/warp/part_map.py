@@ -15,6 +15,7 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import splu
 
 from pipeline.render.warp.anatomy import Anatomy, Part
+from pipeline.render.warp.held_things import give_things
 from pipeline.render.warp.part_priors import expect
 from pipeline.render.warp.part_shapes import scaled
 from pipeline.render.warp.pixel_graph import neighbor_weights
@@ -82,6 +83,7 @@ def walk(picture: np.ndarray, alpha: np.ndarray, anatomy: Anatomy) -> np.ndarray
     priors = expect(lab, alpha, anatomy)
     weights = neighbor_weights(lab, inside, anatomy.unit)
     shares[:, inside] = _solve(weights, priors.distances[:, inside], priors.seeds[:, inside])
+    give_things(shares, inside, priors.distances, anatomy.unit)
     return _spread(shares, inside)
 
 

@@ -11,7 +11,7 @@ from pipeline.render.warp.part_map import cut_parts
 from pipeline.render.warp.part_priors import expect
 from pipeline.render.warp.part_shapes import bones_of, polygon_distance, segment_distance
 from pipeline.render.warp.part_stability import part_stability
-from tests.helpers.cut_out_person import Drawn, drawn_person, moved
+from tests.helpers.cut_out_person import TROUSERS, Drawn, drawn_person, moved
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,22 @@ def test_a_limb_is_as_wide_as_the_picture_shows(drawn: Drawn):
     forearm = next(bone for bone in bones_of(drawn.anatomy) if bone.part == arm.first + 1)
     widths = half_widths(lab, drawn.mask, forearm, drawn.anatomy.unit)
     np.testing.assert_allclose(widths * drawn.anatomy.unit, 6, atol=1.5)
+
+
+def test_what_only_a_hand_holds_goes_with_it(drawn: Drawn):
+    picture = drawn.picture.copy()
+    mask = drawn.mask.copy()
+    held = (slice(152, 164), slice(8, 30))  # a thing beyond the fingers of the right hand
+    picture[held] = (0.1, 0.6, 0.2)
+    mask[held] = 1
+    shares = cut_parts(picture, mask, drawn.anatomy)
+    arm = shares[Part.R_UPPER_ARM : Part.R_HAND + 1].sum(0)
+    assert arm[held].mean() > 0.9
+    skirt = (slice(140, 170), slice(40, 120))  # one that the torso holds as well stays
+    mask[skirt] = 1
+    picture[skirt] = TROUSERS
+    shares = cut_parts(picture, mask, drawn.anatomy)
+    assert shares[Part.R_UPPER_ARM : Part.R_THIGH, 145:165, 75:85].max() < 0.1
 
 
 def test_a_pixel_is_the_seed_of_one_part_at_most(drawn: Drawn):
