@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.render.warp.geometry import Skeleton, apply
+from pipeline.render.warp.head_turn import HeadTurn
 
 UPPER = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63)  # upper lids and lip
 LOWER = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67)
@@ -92,19 +93,19 @@ def _tables(points: Tensor, nodes: Tensor, width: Tensor) -> tuple[Tensor, Tenso
 
 
 def residual(
-    head: Tensor, ratio: Tensor, reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor
+    turn: HeadTurn, reference: Skeleton, target: Skeleton, nodes: Tensor, unit: Tensor
 ) -> Tensor:
-    """(N,4,h,w) displacement in the reference beyond the head's similarity: above, then below the
-    lip line.
+    """(N,4,h,w) displacement in the reference beyond the head's turn: above, then below the lip
+    line.
 
-    head (N,2,3) maps target to reference; ratio (N,) is target size over reference size; unit (N,)
-    the reference's head height. Where a frame has no face the result is zero.
+    unit (N,) is the reference's head height. Where a frame has no face the result is zero.
     """
     seen = (reference.face_seen & target.face_seen).float()
     seen = seen * (seen.mean(-1, keepdim=True) > 0.5)
-    placed = apply(head, target.face)
-    target_unit = unit * ratio
-    rest = (shut(reference.face, target.face, unit, target_unit) - placed) * seen[..., None]
+    placed = apply(turn.head, target.face)
+    target_unit = unit * turn.ratio
+    goal = shut(reference.face, target.face, unit, target_unit)
+    rest = (goal - turn.places(target.face)) * seen[..., None]
     absent = (1 - seen) * FREE + _hidden(reference.face, placed)
     levels = ((WIDE, WIDE_RIDGE), (MIDDLE, MIDDLE_RIDGE), (FINE, FINE_RIDGE))
     kernels = [_gauss(placed, width * unit) for width, _ in levels]

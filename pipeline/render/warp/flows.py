@@ -28,6 +28,7 @@ from pipeline.render.warp.geometry import (
     grid,
     similarity,
 )
+from pipeline.render.warp.head_turn import head_turn
 from pipeline.render.warp.layers import (
     FAR,
     Plates,
@@ -110,16 +111,18 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     unit = layers.unit[rows]
     target, _, core_ratio = steady(reference, target, unit)
     head, head_ratio = _head(reference, target, core_ratio)
+    turn = head_turn(reference, target, head, head_ratio, unit)
+    head, head_ratio = turn.head, turn.ratio
     low, high = (head_ratio * k for k in SIZE_RANGE)
     ratio = torch.minimum(torch.maximum(core_ratio, low), high)
     nodes = grid(flow_size(size), size, aspect, layers.image)
-    maps = torch.stack([apply_grid(head, nodes), *_trunk(reference, target, ratio, nodes)], 1)
+    maps = torch.stack([turn.grid_places(nodes), *_trunk(reference, target, ratio, nodes)], 1)
     apart = head_distance(maps[:, 0], layers.head[rows], layers.up[rows], unit)
     distance = body_distances(nodes, target, unit * ratio, apart)
     shares = shares_of(distance, legs_present(reference))
     body = (shares[:, :, None] * maps).sum(1).repeat(1, 2, 1, 1)
     face = shares_of(distance, legs_present(reference), FACE_BLEND)[:, :1]
-    own_moves = residual(head, head_ratio, reference, target, nodes, unit) * face
+    own_moves = residual(turn, reference, target, nodes, unit) * face
     body = body + own_moves
     agree = torch.minimum(sample(layers.shares, body[:, :2], aspect, layers.room), shares).sum(
         1, keepdim=True

@@ -1,9 +1,13 @@
 """Faces under the warp: tiny ones, and ones that turn."""
 
+import math
+
 import torch
 
+from pipeline.motion.average_face import average_face
 from pipeline.render.warp import face
 from pipeline.render.warp.geometry import Skeleton, grid, skeleton
+from pipeline.render.warp.head_turn import HeadTurn, head_turn, rotation
 from tests.helpers.face68 import placed
 
 SIZE = (720, 1280)
@@ -31,5 +35,52 @@ def test_a_tiny_face_in_a_large_picture_moves() -> None:
     nodes = grid((24, 40), SIZE, ASPECT, still)
     head = torch.eye(2, 3).expand(FRAMES, 2, 3)
     unit = torch.full((FRAMES,), UNIT)
-    moved = face.residual(head, torch.ones(FRAMES), reference, target, nodes, unit)
+    turn = head_turn(reference, target, head, torch.ones(FRAMES), unit)
+    moved = face.residual(turn, reference, target, nodes, unit)
     assert torch.isfinite(moved).all()
+
+
+def seen_from(tilts: torch.Tensor, head: float = 0.3) -> Skeleton:
+    """Return average faces, `head` picture heights tall, after tilts (N,2) in radians."""
+    points = torch.from_numpy(average_face()) @ rotation(tilts).transpose(1, 2)
+    middle = torch.tensor([ASPECT / 2, 0.5])
+    return skeleton_of((points[..., :2] * head + middle) / torch.tensor([ASPECT, 1.0]))
+
+
+def found_turn(reference: Skeleton, target: Skeleton) -> HeadTurn:
+    """Return the turn of heads whose similarity is not known."""
+    count = len(target.face)
+    head = torch.eye(2, 3).expand(count, 2, 3)
+    return head_turn(reference, target, head, torch.ones(count), torch.full((count,), 0.3))
+
+
+def test_a_turn_and_a_nod_are_found_and_the_head_keeps_its_size() -> None:
+    tilts = torch.tensor([(0.0, 0.5), (0.0, -0.3), (-0.4, 0.0), (0.2, 0.3)])
+    turn = found_turn(seen_from(torch.zeros(4, 2)), seen_from(tilts))
+    assert torch.allclose(turn.tilt, tilts, atol=0.03)
+    assert torch.allclose(turn.ratio, torch.ones(4), atol=0.02)
+
+
+def test_a_head_that_trembles_is_not_tilted() -> None:
+    noise = torch.randn(8, 2, generator=torch.Generator().manual_seed(1)) * 0.01
+    turn = found_turn(seen_from(torch.zeros(8, 2)), seen_from(noise))
+    assert turn.tilt.norm(dim=-1).max() < 0.01
+
+
+def test_a_turned_skull_folds_nowhere() -> None:
+    tilts = torch.tensor([(0.0, 0.9), (0.0, -0.6), (0.7, 0.0), (-0.5, 0.5)])
+    turn = found_turn(seen_from(torch.zeros(4, 2)), seen_from(tilts))
+    places = turn.grid_places(grid((60, 100), SIZE, ASPECT, tilts))
+    across = places[..., :-1, 1:] - places[..., :-1, :-1]
+    down = places[..., 1:, :-1] - places[..., :-1, :-1]
+    assert (across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]).min() > 0
+
+
+def test_a_head_without_a_face_keeps_its_similarity() -> None:
+    reference = seen_from(torch.zeros(1, 2))
+    target = seen_from(torch.tensor([(0.0, 0.4)]))
+    target.face_seen[:] = False
+    turn = found_turn(reference, target)
+    nodes = grid((12, 20), SIZE, ASPECT, reference.face)
+    assert torch.allclose(turn.grid_places(nodes)[0], nodes, atol=1e-5)
+    assert math.isclose(float(turn.ratio), 1.0)

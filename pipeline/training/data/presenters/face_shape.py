@@ -5,51 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.motion.average_face import average_face
 from pipeline.training.data.presenters.degrees_of_freedom import Dofs
 from pipeline.training.data.presenters.identity import Identities
 
-Points = tuple[tuple[float, float, float], ...]
-
-# left half and middle of the face, (x, y, z) in head heights from the middle of the head; the eye
-# line is y = 0, z points forward
-_JAW: Points = (
-    (-0.345, -0.02, -0.20),
-    (-0.342, 0.07, -0.18),
-    (-0.33, 0.16, -0.15),
-    (-0.305, 0.245, -0.10),
-    (-0.265, 0.325, -0.04),
-    (-0.21, 0.39, 0.03),
-    (-0.145, 0.445, 0.09),
-    (-0.075, 0.485, 0.13),
-    (0, 0.5, 0.145),
-)
-_BROW: Points = (
-    (-0.275, -0.085, 0.10),
-    (-0.235, -0.118, 0.155),
-    (-0.18, -0.13, 0.19),
-    (-0.125, -0.12, 0.205),
-    (-0.07, -0.10, 0.215),
-)
-_BRIDGE: Points = ((0, -0.02, 0.23), (0, 0.045, 0.26), (0, 0.105, 0.295), (0, 0.16, 0.32))
-_NOSTRIL: Points = ((-0.07, 0.20, 0.22), (-0.037, 0.212, 0.25), (0, 0.22, 0.265))
-_EYE: Points = (
-    (-0.205, 0.0, 0.13),
-    (-0.172, -0.028, 0.162),
-    (-0.115, -0.027, 0.175),
-    (-0.08, 0.006, 0.165),
-    (-0.118, 0.023, 0.17),
-    (-0.17, 0.022, 0.16),
-)
-_UPPER_LIP: Points = (
-    (-0.125, 0.325, 0.16),
-    (-0.08, 0.300, 0.2),
-    (-0.03, 0.285, 0.225),
-    (0, 0.291, 0.23),
-)
-_LOWER_LIP: Points = ((0.08, 0.362, 0.195), (0.036, 0.379, 0.21), (0, 0.382, 0.213))
-_UPPER_INNER_LIP: Points = ((-0.105, 0.326, 0.165), (-0.045, 0.322, 0.205), (0, 0.324, 0.21))
-_LOWER_INNER_LIP: Points = ((0.045, 0.331, 0.205), (0, 0.332, 0.21))
-_RIGHT_EYE_ORDER = (3, 2, 1, 0, 5, 4)  # points of the mirrored left eye in iBUG order
 _LIP_SEAM_Y = 0.327
 
 # shares of the jaw's drop
@@ -62,7 +21,8 @@ _SHUT_EYE_HEAD_HEIGHTS = 0.004
 
 def canonical_face(people: Identities, dofs: Dofs) -> Tensor:
     """Return (N, 68, 3) the face of each person with its expression, before the head's turn."""
-    face = _template(people.head.device).repeat(len(people), 1, 1)
+    average = torch.from_numpy(average_face()).to(people.head.device)
+    face = average.repeat(len(people), 1, 1)
     width, jaw, eye, gap, nose, mouth, lips, brow = people.shape[:, :, None].unbind(1)
     x, y, z = face.unbind(-1)
     below_eyes = y[:, :17].clamp_min(0)
@@ -83,24 +43,6 @@ def canonical_face(people: Identities, dofs: Dofs) -> Tensor:
     _move_mouth(x, y, dofs.mouth)
     _move_eyes(y, dofs)
     return torch.stack((x, y, z), -1)
-
-
-def _template(device: torch.device) -> Tensor:
-    """Return (68, 3) a plain face at rest in iBUG order."""
-    jaw = _JAW + _mirror(_JAW[:-1])
-    brows = _BROW + _mirror(_BROW)
-    nose = _BRIDGE + _NOSTRIL + _mirror(_NOSTRIL[:-1])
-    right_eye = tuple((-_EYE[k][0], *_EYE[k][1:]) for k in _RIGHT_EYE_ORDER)
-    outer = _UPPER_LIP + _mirror(_UPPER_LIP[:-1]) + _LOWER_LIP + _mirror(_LOWER_LIP[:-1])
-    inner = _UPPER_INNER_LIP + _mirror(_UPPER_INNER_LIP[:-1])
-    inner += _LOWER_INNER_LIP + _mirror(_LOWER_INNER_LIP[:1])
-    points = jaw + brows + nose + _EYE + right_eye + outer + inner
-    return torch.tensor(points, device=device)
-
-
-def _mirror(points: Points) -> Points:
-    """Return the points of the other half of the face, in reversed order."""
-    return tuple((-x, y, z) for x, y, z in reversed(points))
 
 
 def _move_mouth(x: Tensor, y: Tensor, mouth: Tensor) -> None:
