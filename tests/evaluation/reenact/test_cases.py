@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.analysis import detectors
-from pipeline.evaluation.reenact import cases, clip_list, regions
+from pipeline.evaluation.reenact import cases, regions
 from pipeline.models.model_settings import ModelSettings
 from pipeline.values import Detection, InputError, Keypoints
 from tests.helpers.media_files import save_clip
@@ -77,12 +77,3 @@ def test_background_is_still_where_nobody_was_and_nothing_changed():
     assert not still[1, :, 39:51].any() and not still[1, :, 59:71].any()
     assert still[1, :, 52:58].all() and still[1, :, 72:].all()
     assert still[0, :, :38].all() and still[0, :, 52:].all()
-
-
-def test_the_frozen_list_names_seventeen_clips_in_two_halves(tmp_path, shared):
-    halves = list(clip_list.halves().values())
-    assert len(halves) == 17 and halves.count("held") == 6 and halves.count("tuning") == 11
-    assert clip_list.half_of(clip(tmp_path / "drawn.mp4")) == ""
-    folder = shared / "media" / "driving"
-    assert clip_list.half_of(folder / "d10_presenter_gestures_with_speech.mp4") == "tuning"
-    assert clip_list.half_of(folder / "d01_fullbody_dance_white.mp4") == "held"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.analysis import detectors
-from pipeline.evaluation.reenact import figures, found_again, methods
+from pipeline.evaluation.photos.sheet import SHEET_HEIGHT_PX
+from pipeline.evaluation.reenact import figures, found_again, methods, sheet
 from pipeline.motion.keypoints import LEFT_HAND
 from pipeline.values import Keypoints, Pose
 from tests.helpers import reenacted
@@ -123,3 +124,8 @@ def test_every_method_makes_the_cases_frames(case):
     assert np.array_equal(made["warp"], case.truth)  # the truth of this case is the warp
     assert (made["copy"] == made["copy"][0]).all()
     assert not np.array_equal(made["network"], made["warp"])
+
+
+def test_the_sheet_has_a_row_for_the_truth_and_each_method(case):
+    made = sheet.clip_rows(case, {"copy": case.truth, "warp": case.truth})
+    assert made.shape[0] // SHEET_HEIGHT_PX == 3
