@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.motion.keypoints import L_ARM, LEG_POINTS, R_ARM
+from pipeline.render.warp.fingers import bent, calmed
 from pipeline.render.warp.flows import FEW_POINTS, HAND_SIZE
 from pipeline.render.warp.geometry import LIMB_RADIUS, Skeleton, affine, apply, similarity
 
@@ -141,11 +142,10 @@ class Chain:
     maps: tuple[Map, ...]
     joints: tuple[Tensor, ...]
 
-    def placed(self, piece: Piece) -> Tensor:
-        """(T,n) complex."""
+    def placed(self, piece: Piece, own: Tensor | None = None) -> Tensor:
+        """(T,n) complex; own (T,n): where the own bone moves the nodes, if not by its map."""
         nodes = _complex(piece.nodes)[None]
-        own = self.maps[piece.bone + 1]
-        out = own.places(nodes)
+        out = self.maps[piece.bone + 1].places(nodes) if own is None else own
         rows = piece.blended
         near = nodes[:, rows[0]]
         if near.numel():
@@ -197,13 +197,23 @@ class LimbMotion:
     """The forward maps of the four limbs in one call.
 
     reference: one row; target: T rows, completed by `geometry.follow`; torso (T,2,3): its map from
-    the reference to the target; ratio (T,): size of the target's body over the reference's.
+    the reference to the target; ratio (T,): size of the target's body over the reference's;
+    fingers: bend them where both show them.
     """
 
-    def __init__(self, reference: Skeleton, target: Skeleton, torso: Tensor, ratio: Tensor) -> None:
+    def __init__(
+        self,
+        reference: Skeleton,
+        target: Skeleton,
+        torso: Tensor,
+        ratio: Tensor,
+        *,
+        fingers: bool = True,
+    ) -> None:
         self.reference = reference
         self.target = target
         self.ratio = ratio[:, None]
+        self._fingers = fingers
         self._torso = LinearMap(torso)
         self._from = _complex(reference.body)
         self._to = _complex(target.body)
@@ -213,7 +223,9 @@ class LimbMotion:
         """(T,n,2) places of the piece's nodes in the target."""
         if piece.source is not None:
             return torch.view_as_real(self._borrowed(piece, piece.source))
-        out = self._chain(piece.limb).placed(piece)
+        chain = self._chain(piece.limb)
+        bends = self._fingers and piece.bone == HAND and piece.limb not in LEGS
+        out = chain.placed(piece, self._bent(piece, chain.maps[-1]) if bends else None)
         rows = piece.blended[2]
         if piece.limb in LEGS and rows.numel():
             other = self._chain(sum(LEGS) - piece.limb).placed(piece)
@@ -288,6 +300,16 @@ class LimbMotion:
             torch.view_as_real(end.expand(len(ratio), 1))[:, 0] for end in (fore.end, fore.goal_end)
         )
         return LinearMap(torch.where(both[:, None, None], by_points, affine(rigid, *ends)))
+
+    def _bent(self, piece: Piece, palm: LinearMap) -> Tensor:
+        """(T,n) complex places of a hand's piece, whose fingers bend."""
+        hand = HANDS[piece.limb]
+        reference = self.reference.hand_points_seen[:, hand]
+        both = reference & self.target.hand_points_seen[:, hand]
+        points = self.reference.hands[0, hand]
+        moved = bent(piece.nodes, points, self.target.hands[:, hand], palm.matrix, both)
+        rigid = apply(palm.matrix, piece.nodes.expand(len(moved), -1, -1))
+        return _complex(calmed(rigid, moved, piece.beside[0], piece.opaque))
 
     def _borrowed(self, piece: Piece, source: Tensor) -> Tensor:
         """(T,n) of a forearm's piece that shows what the upper arm lends it."""

@@ -84,7 +84,8 @@ def test_a_hand_whose_points_both_show_follows_them() -> None:
     expected = ((HAND.nodes[free] - ends[0]) * 1.2) @ quarter + ends[1]
     assert torch.allclose(moves.place(HAND)[0, free], expected, atol=1e-4)
     huge = _with_hand((shape * 3) @ quarter + ends[1])
-    held = LimbMotion(reference, huge, torch.eye(2, 3)[None], torch.ones(1)).place(HAND)[0, free]
+    still = torch.eye(2, 3)[None]
+    held = LimbMotion(reference, huge, still, torch.ones(1), fingers=False).place(HAND)[0, free]
     spread = (held.std(0).norm(), HAND.nodes[free].std(0).norm())
     assert spread[0] / spread[1] == pytest.approx(1.6, abs=0.01)  # a detector's mistake
 
