@@ -34,8 +34,10 @@ BEHIND = 0.1  # mask value up to which there is background
 MOST_SAMPLES = 128  # colors of either
 FEWEST_SAMPLES = 8
 NEARER = 0.5  # a scrap's color is nearer to the background's than this share of the other way
-FOREIGN = 0.06  # Lab distance over 100 from all of the person's colors that it has at least
+LIGHT_WEIGHT = 0.7  # lightness counts less than hue: shadows are the person's
+FOREIGN = 0.055  # Lab distance over 100 from all of the person's colors that it has at least
 SMALLEST_PX = 3  # side of a scrap
+STRIP = 0.12  # head heights of what remains between scraps
 ISLAND_ALPHA = 0.2
 ISLAND_SIDE = 0.25  # head heights of a square; smaller pieces apart from the person are no one's
 
@@ -54,6 +56,7 @@ def without_scraps(picture: np.ndarray, mask: np.ndarray, anatomy: Anatomy) -> n
     small = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
     coarse = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB) / 100
+    lab[..., 0] *= LIGHT_WEIGHT
     near = scaled(anatomy, (rows, columns))
     scraps = np.zeros((rows, columns), np.float32)
     for arm in near.arms:
@@ -82,11 +85,28 @@ def _add_scraps(
     if min(len(person), len(behind)) < FEWEST_SAMPLES:
         return
     asked = may_be_scrap & (share > BEHIND)
+    to_person = _distance(colors[asked], person)
+    to_behind = _distance(colors[asked], behind)
+    asked[asked] = is_foreign = to_person > FOREIGN
     found = np.zeros(share.shape, np.uint8)
-    found[asked] = _is_background(colors[asked], person, behind)
-    side = np.ones((SMALLEST_PX, SMALLEST_PX), np.uint8)
-    scraps[window] += cv2.morphologyEx(found, cv2.MORPH_OPEN, side)
-    np.minimum(scraps, 1, out=scraps)
+    found[asked] = (to_behind < NEARER * to_person)[is_foreign]
+    found = cv2.morphologyEx(found, cv2.MORPH_OPEN, _square(SMALLEST_PX))
+    joined = _closed(found, share, anatomy.unit) & asked
+    joined = cv2.morphologyEx(joined.astype(np.uint8), cv2.MORPH_OPEN, _square(SMALLEST_PX))
+    scraps[window][joined > 0] = 1
+
+
+def _closed(found: np.ndarray, share: np.ndarray, unit: float) -> np.ndarray:
+    """(h,w) bool: scraps, and what lies between them and the background in narrow strips."""
+    apart = found | (share < BEHIND)
+    side = max(1, round(STRIP * unit))
+    closed = cv2.morphologyEx(apart.astype(np.uint8), cv2.MORPH_CLOSE, _square(side))
+    near = cv2.dilate(found, _square(side))
+    return (closed & near) > 0
+
+
+def _square(side: int) -> np.ndarray:
+    return np.ones((side, side), np.uint8)
 
 
 def _areas(
@@ -119,13 +139,6 @@ def _samples(colors: np.ndarray) -> np.ndarray:
     """Keep at most MOST_SAMPLES of colors (n,3), spread evenly."""
     step = -(-len(colors) // MOST_SAMPLES)
     return colors[:: max(1, step)]
-
-
-def _is_background(colors: np.ndarray, person: np.ndarray, behind: np.ndarray) -> np.ndarray:
-    """(n,) bool: colors (n,3) that the background has and the person has not."""
-    to_person = _distance(colors, person)
-    to_behind = _distance(colors, behind)
-    return (to_behind < NEARER * to_person) & (to_person > FOREIGN)
 
 
 def _distance(colors: np.ndarray, samples: np.ndarray) -> np.ndarray:
