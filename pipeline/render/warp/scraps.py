@@ -33,10 +33,12 @@ OUTLINE = 0.5
 BEHIND = 0.1  # mask value up to which there is background
 MOST_SAMPLES = 128  # colors of either
 FEWEST_SAMPLES = 8
+COMMON = 6  # samples of the background that must be like a scrap: one odd thing is not enough
 NEARER = 0.5  # a scrap's color is nearer to the background's than this share of the other way
 LIGHT_WEIGHT = 0.7  # lightness counts less than hue: shadows are the person's
 FOREIGN = 0.055  # Lab distance over 100 from all of the person's colors that it has at least
 SMALLEST_PX = 3  # side of a scrap
+NEAR_SIDE_PX = 5  # of a square around a scrap that some background lies in
 STRIP = 0.12  # head heights of what remains between scraps
 ISLAND_ALPHA = 0.2
 ISLAND_SIDE = 0.25  # head heights of a square; smaller pieces apart from the person are no one's
@@ -85,15 +87,15 @@ def _add_scraps(
     if min(len(person), len(behind)) < FEWEST_SAMPLES:
         return
     asked = may_be_scrap & (share > BEHIND)
-    to_person = _distance(colors[asked], person)
-    to_behind = _distance(colors[asked], behind)
+    to_person = _distance(colors[asked], person, 1)
+    to_behind = _distance(colors[asked], behind, COMMON)
     asked[asked] = is_foreign = to_person > FOREIGN
     found = np.zeros(share.shape, np.uint8)
     found[asked] = (to_behind < NEARER * to_person)[is_foreign]
     found = cv2.morphologyEx(found, cv2.MORPH_OPEN, _square(SMALLEST_PX))
     joined = _closed(found, share, anatomy.unit) & asked
     joined = cv2.morphologyEx(joined.astype(np.uint8), cv2.MORPH_OPEN, _square(SMALLEST_PX))
-    scraps[window][joined > 0] = 1
+    scraps[window][_reaching(joined, share < OUTLINE)] = 1
 
 
 def _closed(found: np.ndarray, share: np.ndarray, unit: float) -> np.ndarray:
@@ -103,6 +105,16 @@ def _closed(found: np.ndarray, share: np.ndarray, unit: float) -> np.ndarray:
     closed = cv2.morphologyEx(apart.astype(np.uint8), cv2.MORPH_CLOSE, _square(side))
     near = cv2.dilate(found, _square(side))
     return (closed & near) > 0
+
+
+def _reaching(areas: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """(h,w) bool: the connected areas (uint8) that come near a goal (h,w) bool."""
+    near = cv2.dilate(goal.astype(np.uint8), _square(NEAR_SIDE_PX)) > 0
+    count, labels = cv2.connectedComponents(areas)
+    is_kept = np.zeros(count, bool)
+    is_kept[labels[near]] = True
+    is_kept[0] = False
+    return is_kept[labels]
 
 
 def _square(side: int) -> np.ndarray:
@@ -141,10 +153,11 @@ def _samples(colors: np.ndarray) -> np.ndarray:
     return colors[:: max(1, step)]
 
 
-def _distance(colors: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """(n,) distance of colors (n,3) to the nearest of samples (k,3)."""
+def _distance(colors: np.ndarray, samples: np.ndarray, count: int) -> np.ndarray:
+    """(n,) distance of colors (n,3) to the last of the `count` nearest of samples (k,3)."""
     offsets = colors[:, None] - samples
-    return np.linalg.norm(offsets, axis=-1).min(1, initial=np.inf)
+    distances = np.linalg.norm(offsets, axis=-1)
+    return np.partition(distances, count - 1, axis=1)[:, count - 1]
 
 
 def without_islands(alpha: np.ndarray, unit: float) -> np.ndarray:
