@@ -319,7 +319,9 @@ def _mouth_curve(pictures: Tensor, mouth: Tensor, frames: int) -> Tensor:
 def apply_repair(mini: Mini, batch: Batch, repaired: Tensor) -> Tensor:
     """Blend repaired pictures (N,3,H,W) into the warp as the user gets them, in [0,1]."""
     keep = mini.vae.config.keep
-    pictures = blend(batch.warped, repaired, batch.validity, batch.face, keep)
+    frames = len(batch.warped) // batch.clips
+    reference = batch.reference.repeat_interleave(frames, 0)
+    pictures = blend(batch.warped, repaired, batch.validity, batch.face, keep, reference)
     return pictures.clamp(0, 1)
 
 

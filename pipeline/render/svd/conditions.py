@@ -107,12 +107,14 @@ class SegmentWarp:
     """What the warp shows of a segment's frames at the denoiser's size.
 
     image (F,3,H,W) and validity (F,1,H,W) in [0,1]. base (1,F,C,h,w): the image's latents, which
-    the denoised residual is added to.
+    the denoised residual is added to. still (F,1,H,W): 1 where the image is the photo, unmoved;
+    None if that is not known.
     """
 
     image: Tensor
     validity: Tensor
     base: Tensor
+    still: Tensor | None = None
 
 
 @dataclass(frozen=True)

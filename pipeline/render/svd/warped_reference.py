@@ -126,8 +126,8 @@ class WarpedClip:
         self.device = source.device
         self.work_size = source.work_size(size)
         self.layers = layers(image, self.motion, size, self.device)
-        picture = to_tensor(image, self.work_size).to(self.device)
-        self.reference_latents = self.encode(picture)
+        self.picture = to_tensor(image, self.work_size).to(self.device)
+        self.reference_latents = self.encode(self.picture)
         self.tokens = reference_tokens(self.reference_latents)
         self._noise: Tensor | None = None
 
@@ -143,21 +143,24 @@ class WarpedClip:
             self._noise = shared_noise(shape, generator, self.device, dtype)
         return self._noise.expand(-1, rows, -1, -1, -1).clone()
 
-    def warp_to(self, pose: Pose, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return the warp (F,3,H,W) and its validity (F,1,H,W); pose-free, the picture itself."""
+    def warp_to(self, pose: Pose, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the warp (F,3,H,W), its validity and where it is the unmoved photo (F,1,H,W).
+
+        Pose-free it is the picture itself, in which all may move.
+        """
         if self.guidance.pose_free:
             image = to_tensor(self.image, size).to(self.device)
             image = image.expand(len(pose), -1, -1, -1)
-            return image, torch.ones_like(image[:, :1])
+            return image, torch.ones_like(image[:, :1]), torch.zeros_like(image[:, :1])
         points = warp.Points.of(pose, self.device)
         warped = warp.warp(self.layers, points, size)
-        return warped.image[0], warped.validity[0]
+        return warped.image[0], warped.validity[0], warped.still[0]
 
     def conditions(self, start: int, stop: int) -> SegmentConditions:
         """Return the conditions of frames start..stop."""
         motion = self.motion[start:stop]
-        image, validity = self.warp_to(motion.pose, self.work_size)
-        segment = SegmentWarp(image, validity, base=self.encode(image)[None])
+        image, validity, still = self.warp_to(motion.pose, self.work_size)
+        segment = SegmentWarp(image, validity, self.encode(image)[None], still)
         branches = self._branches(motion, segment)
         used = tuple(branch for branch in branches if bool(branch.share.any()))
         return SegmentConditions(used, rows=len(motion), first=start, warp=segment)
@@ -214,7 +217,10 @@ class WarpedClip:
         return pictures.permute(0, 3, 1, 2).float() / 255
 
     def repaired(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:
-        """Add the gated repair of denoised latents (1,F,C,h,w) to the warp: (F,3,h,w) in [0,1]."""
+        """Add the gated repair of denoised latents (1,F,C,h,w) to the warp: (F,3,h,w) in [0,1].
+
+        What the warp has not moved stays the photo.
+        """
         segment = _warp_of(conditions)
         clean = self.vae.add_residual(segment.base[0], latents[0])
         decoded = self.vae.decode(clean, num_frames=len(conditions)).sample
@@ -222,8 +228,9 @@ class WarpedClip:
         pose = self.motion.pose[conditions.first : conditions.first + len(conditions)]
         face = warp.Points.of(pose, self.device).face[0]
         keep = self.vae.config.keep
-        pictures = blend(segment.image, generated, segment.validity, face, keep)
-        return pictures.clamp(0, 1)
+        reference = None if self.guidance.pose_free else self.picture
+        pictures = blend(segment.image, generated, segment.validity, face, keep, reference)
+        return keep_still(pictures.clamp(0, 1), segment.image, segment.still)
 
     def frames(self, latents: Tensor, conditions: SegmentConditions, skip: int = 0) -> Tensor:
         """Return frames (F-skip,3,H,W) in [0,1] at output size, with the warp's detail at full
@@ -234,8 +241,9 @@ class WarpedClip:
         for start in range(skip, len(conditions), FULL_SIZE_CHUNK):
             stop = min(start + FULL_SIZE_CHUNK, len(conditions))
             pose = self.motion.pose[conditions.first + start : conditions.first + stop]
-            full_size, _ = self.warp_to(pose, self.size)
-            frames.append(detail_transfer(repaired[start:stop], low[start:stop], full_size))
+            full_size, _, still = self.warp_to(pose, self.size)
+            detailed = detail_transfer(repaired[start:stop], low[start:stop], full_size)
+            frames.append(keep_still(detailed, full_size, still))
         return torch.cat(frames)
 
     def preview(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:
@@ -243,6 +251,11 @@ class WarpedClip:
         middle = len(conditions) // 2
         picture = self.repaired(latents, conditions)[middle : middle + 1]
         return F.interpolate(picture, self.size, mode="bilinear", align_corners=False)
+
+
+def keep_still(pictures: Tensor, warped: Tensor, still: Tensor | None) -> Tensor:
+    """Put the warp (N,3,H,W) where it is the unmoved photo (N,1,H,W) over repaired pictures."""
+    return pictures if still is None else torch.lerp(pictures, warped, still)
 
 
 def _warp_of(conditions: SegmentConditions) -> SegmentWarp:
