@@ -23,6 +23,8 @@ HAND_ROWS = 384  # fingers are thin
 LEVELS = 63  # of nearness of a node to a place of the lattice
 CLOSE = 3  # places of the lattice across which holes are closed
 STEEP = 4  # places in the reference over those in the target: a map runs no steeper around a node
+SHRUNK = 0.6  # of the area at rest: below it a texture is averaged within pixels
+CRUSHED = 8  # a map that is narrower than 1 : this gives way to others
 TORN = 3.5  # where neighbors in the target come from so many times as far apart, there is a tear
 CLEAR = 0.02  # alpha
 OUTSIDE = 1e4  # half windows: so far away that any mean with it lies outside as well
@@ -31,13 +33,15 @@ OUTSIDE = 1e4  # half windows: so far away that any mean with it lies outside as
 @dataclass(frozen=True)
 class Lattice:
     """Places where the map back is known: `spacing` pixels apart, from each frame's corner (top,
-    left) on; height: of the picture in pixels."""
+    left) on; height: of the picture in pixels; shrunk: the piece is much smaller than at rest in
+    one of the frames."""
 
     spacing: int
     rows: int
     columns: int
     corners: list[tuple[int, int]]
     height: int
+    shrunk: bool
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,14 +53,15 @@ class Lattice:
 class Slopes:
     """How the place in the texture, in half windows, changes with that on the lattice.
 
-    x_by_x, x_by_y, y_by_x, y_by_y (T,n); upright (T,n): the map keeps its orientation there.
+    x_by_x, x_by_y, y_by_x, y_by_y (T,n); firm (T,n): 1, falling to 0 where the map
+    is crushed or flipped.
     """
 
     x_by_x: Tensor
     x_by_y: Tensor
     y_by_x: Tensor
     y_by_y: Tensor
-    upright: Tensor
+    firm: Tensor
 
 
 def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, aspect: float) -> None:
@@ -67,17 +72,37 @@ def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, asp
     height, width = picture.shape[2:]
     scale = places.new_tensor([width / aspect, height])
     pixels = places * scale - 0.5
-    frames, lattice = _lattice(pixels, shown, _spacing(piece, height), (height, width))
+    spread = _spread(pixels) / _spread(piece.nodes * height)
+    spacing = _spacing(piece, height)
+    frames, lattice = _lattice(pixels, spread, shown, spacing, (height, width))
     if not frames:
         return
     if len(frames) < len(picture):
         pixels = pixels[frames]
     back = splat(piece, pixels, lattice)
     back = F.interpolate(back, lattice.size, mode="bilinear", align_corners=True)
-    texture = piece.texture.expand(len(frames), -1, -1, -1)
-    drawn = F.grid_sample(texture, back.permute(0, 2, 3, 1), align_corners=False)
+    drawn = _sampled(piece, back, lattice.shrunk)
     for frame, layer, corner in zip(frames, drawn, lattice.corners, strict=True):
         _over(picture[frame], layer, corner)
+
+
+def _sampled(piece: Piece, back: Tensor, shrunk: bool) -> Tensor:
+    """(T,5,H,W) the texture at places (T,2,H,W); of one that is `shrunk` the mean over four places
+    in each pixel."""
+    texture = piece.texture.expand(len(back), -1, -1, -1)
+    if not shrunk:
+        return F.grid_sample(texture, back.permute(0, 2, 3, 1), align_corners=False)
+    across = F.pad(back[..., 1:] - back[..., :-1], (0, 1)) / 4
+    down = F.pad(back[:, :, 1:] - back[:, :, :-1], (0, 0, 0, 1)) / 4
+    drawn = back.new_zeros(())
+    for place in (
+        back + across + down,
+        back - across - down,
+        back + across - down,
+        back - across + down,
+    ):
+        drawn = drawn + F.grid_sample(texture, place.permute(0, 2, 3, 1), align_corners=False) / 4
+    return drawn
 
 
 def _spacing(piece: Piece, height: int) -> int:
@@ -97,17 +122,18 @@ def _over(picture: Tensor, layer: Tensor, corner: tuple[int, int]) -> None:
 
 
 def _lattice(
-    pixels: Tensor, shown: Tensor, spacing: int, size: tuple[int, int]
+    pixels: Tensor, spread: Tensor, shown: Tensor, spacing: int, size: tuple[int, int]
 ) -> tuple[list[int], Lattice]:
     """The frames in which a piece is shown and reaches into the picture, and the lattice around
-    its places (T,n,2) in pixels there."""
+    its places (T,n,2) in pixels there. spread (T,): its area over that at rest."""
     low = pixels.amin(1) - spacing
     high = pixels.amax(1) + spacing
-    known = torch.cat([low, high, shown[:, None].to(low.dtype)], 1)
+    known = torch.cat([low, high, shown[:, None].to(low.dtype), spread[:, None]], 1)
     frames = []
     corners = []
+    shrunk = False
     height = width = 1
-    for frame, (left, top, right, bottom, on) in enumerate(known.tolist()):  # the one sync
+    for frame, (left, top, right, bottom, on, area) in enumerate(known.tolist()):  # the one sync
         top = math.floor(max(top, 0))
         left = math.floor(max(left, 0))
         bottom = min(bottom, size[0] - 1)
@@ -115,11 +141,20 @@ def _lattice(
         if on and top < bottom and left < right:
             frames.append(frame)
             corners.append((top, left))
+            shrunk = shrunk or area < SHRUNK
             height = max(height, bottom - top)
             width = max(width, right - left)
     rows = math.ceil(height / spacing) + 1
     columns = math.ceil(width / spacing) + 1
-    return frames, Lattice(spacing, rows, columns, corners, size[0])
+    return frames, Lattice(spacing, rows, columns, corners, size[0], shrunk)
+
+
+def _spread(points: Tensor) -> Tensor:
+    """(...) root of the determinant of the covariance of points (...,n,2): grows as their area."""
+    off = points - points.mean(-2, keepdim=True)
+    x, y = off.unbind(-1)
+    area = x.square().mean(-1) * y.square().mean(-1) - (x * y).mean(-1).square()
+    return area.clamp_min(1e-6).sqrt()
 
 
 def splat(piece: Piece, pixels: Tensor, lattice: Lattice) -> Tensor:
@@ -129,7 +164,7 @@ def splat(piece: Piece, pixels: Tensor, lattice: Lattice) -> Tensor:
     x = (pixels[..., 0] - corners[:, 1:]) / lattice.spacing
     y = (pixels[..., 1] - corners[:, :1]) / lattice.spacing
     slopes = _slopes(piece, x, y, lattice)
-    keys = _keys(x, y, slopes.upright, piece.opaque, lattice)
+    keys = _keys(x, y, slopes.firm, piece.opaque, lattice)
     keys = _closed(keys).flatten(1)
     node = keys.remainder(x.shape[1] + 1).long() - 1
     back = _linear(piece, (x, y), slopes, node.clamp_min(0), lattice)
@@ -160,13 +195,14 @@ def _slopes(piece: Piece, x: Tensor, y: Tensor, lattice: Lattice) -> Slopes:
     square = xx.square() + xy.square() + yx.square() + yy.square()
     steepest = STEEP * lattice.spacing / lattice.height / piece.step
     gain = torch.minimum(1 / area.clamp_min(1e-6), steepest / square.sqrt().clamp_min(1e-6))
+    firm = (CRUSHED * area / square.clamp_min(1e-6)).clamp(0, 1)
     half = _half(piece)
     across = gain * (piece.step / half[0])
     down = gain * (piece.step / half[1])
-    return Slopes(yy * across, -xy * across, -yx * down, xx * down, area > 0)
+    return Slopes(yy * across, -xy * across, -yx * down, xx * down, firm)
 
 
-def _keys(x: Tensor, y: Tensor, upright: Tensor, opaque: Tensor, lattice: Lattice) -> Tensor:
+def _keys(x: Tensor, y: Tensor, firm: Tensor, opaque: Tensor, lattice: Lattice) -> Tensor:
     """(T,1,h,w) of the nearest node at places (T,n) on the lattice: its nearness in levels times
     n + 1, plus 1 + its row; 0 where no node is near.
 
@@ -179,7 +215,8 @@ def _keys(x: Tensor, y: Tensor, upright: Tensor, opaque: Tensor, lattice: Lattic
     keys = x.new_zeros(frames * area)
     left = x.floor()
     top = y.floor()
-    levels = opaque * float(LEVELS)
+    levels = LEVELS * firm * opaque
+    upright = firm > 0
     for column, line in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
         nearness = (1 - (x - column).abs()) * (1 - (y - line).abs())
         inside = (column >= 0) & (column < lattice.columns) & (line >= 0) & (line < lattice.rows)

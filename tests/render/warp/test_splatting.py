@@ -1,5 +1,7 @@
 """Pieces drawn where they went: no holes, no streaks, the texture's own pixels at rest."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from tests.helpers.drawn_arm import (
     motion,
     painted,
     pieces,
+    pixel_places,
     posed,
     turned,
 )
@@ -79,12 +82,7 @@ def test_a_stretched_arm_shows_its_texture_stretched() -> None:
 
 def test_nothing_is_drawn_far_from_a_folded_arm() -> None:
     """Texture that is stretched between places that are not neighbors would appear there."""
-    places = torch.stack(
-        torch.meshgrid(
-            (torch.arange(384) + 0.5) / 384, (torch.arange(256) + 0.5) / 384, indexing="ij"
-        ),
-        -1,
-    ).flip(-1)
+    places = pixel_places()
     for bend in (-2.7, -1.5, 1.5, 2.7):
         pose = turned(0.2, bend)
         alpha = drawn(posed(pose), pieces())[0, 3]
@@ -126,3 +124,21 @@ def test_a_piece_is_drawn_at_other_sizes_too() -> None:
             draw_piece(picture, piece, places, torch.tensor([True]), size[1] / size[0])
         assert _connected(picture[0, 3]) == 1
         assert picture[0, 3].sum() / scale**2 == pytest.approx(float(painted()[3].sum()), rel=0.1)
+
+
+def test_fine_stripes_of_a_foreshortened_arm_turn_gray() -> None:
+    rows = pixel_places()[..., 1]
+    stripes = (rows * 384 * 2 * torch.pi / 5).sin() / 2 + 0.5
+    parts = []
+    for piece in pieces():
+        alpha = piece.texture[:, 3:4]
+        texture = torch.cat([stripes * alpha] * 3 + [alpha, alpha], 1)
+        parts.append(replace(piece, texture=texture))
+    contrast = []
+    for length in (1.0, 0.3):
+        ends = [SHOULDER[1] + length * (y - SHOULDER[1]) for y in (ELBOW[1], WRIST[1])]
+        pose = (SHOULDER, *((SHOULDER[0], y) for y in ends))
+        top = int(384 * SHOULDER[1]) + 6
+        inside = slice(top, top + int(384 * 0.4 * length * (WRIST[1] - SHOULDER[1])))
+        contrast.append(drawn(posed(pose), parts)[0, 0, inside, int(384 * SHOULDER[0])].std())
+    assert contrast[1] < 0.65 * contrast[0]  # one sample a pixel keeps nearly all of it
