@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -10,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.evaluation.photos.subject import Cut, Puppet, Shown
 from pipeline.motion.keypoints import ARMS, complex_pixels
-from pipeline.render import warp
 from pipeline.values import Pose
 from tests.helpers.stick_person import WARP_SIZE as SIZE
 from tests.helpers.stick_person import small_person
@@ -81,20 +80,20 @@ def drawn(
 
 def doll(
     faults: Faults | None = None,
-) -> Callable[[Tensor, Pose, Tensor], Callable[[Pose], warp.Warped]]:
+) -> Cut:
     """A renderer with these faults: it cuts a picture, and shows it in a pose."""
     wrong = faults or Faults()
 
-    def cut(image: Tensor, reference: Pose, mask: Tensor) -> Callable[[Pose], warp.Warped]:
+    def cut(image: Tensor, reference: Pose, mask: Tensor) -> Puppet:
         picture = image[0].permute(1, 2, 0).numpy()
 
-        def show(pose: Pose) -> warp.Warped:
+        def show(pose: Pose) -> Shown:
             frames = [
                 _frame(picture, mask[0, 0].numpy(), reference, pose[t : t + 1], wrong)
                 for t in range(len(pose))
             ]
-            shown = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None]
-            return warp.Warped(shown, torch.ones_like(shown[:, :, :1]))
+            shown = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+            return Shown(shown, torch.ones_like(shown[:, :1]))
 
         return show
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,18 +61,19 @@ class Renderer:
     Args:
         photo: (3,H,W) in [0, 1], as it was cut.
         puppet: Shows it in a pose.
-        map_puppet: Shows the ramp of `folds` in a pose, through the same points and mask.
+        cut_ramp: Cuts a ramp of `folds` (1,3,H,W) by the same points and mask.
     """
 
     photo: Tensor
     puppet: Puppet
-    map_puppet: Puppet
+    cut_ramp: Callable[[Tensor], Puppet]
 
 
 @dataclass(frozen=True)
 class _Arm:
     """One arm at rest: its pixels (H,W), its shoulder, elbow and wrist as x + iy in pixels."""
 
+    side: str
     place: np.ndarray
     joints: np.ndarray
 
@@ -108,8 +110,9 @@ def measure(renderer: Renderer, given: Subject) -> tuple[list[Swing], list[np.nd
         arm = _at_rest(renderer, alone, side)
         if arm.area_px < LEAST_ARM_PX:
             continue
+        map_puppet = renderer.cut_ramp(folds.ramp(arm.place))
         for joint in swing.JOINTS:
-            measured, film = _swing(renderer, arm, alone, side, joint)
+            measured, film = _swing(renderer, map_puppet, arm, alone, joint)
             swings.append(measured)
             films.append(film)
     return swings, films
@@ -124,20 +127,20 @@ def _at_rest(renderer: Renderer, pose: Pose, side: str) -> _Arm:
     changes = limbs.changed(with_arm[None], without[None])
     rows = list(ARMS[side].joints)
     joints = complex_pixels(pose.body.xy[0, rows], (height, width))
-    return _Arm(changes[0], joints)
+    return _Arm(side, changes[0], joints)
 
 
 def _swing(
-    renderer: Renderer, arm: _Arm, pose: Pose, side: str, joint: str
+    renderer: Renderer, map_puppet: Puppet, arm: _Arm, pose: Pose, joint: str
 ) -> tuple[Swing, np.ndarray]:
     """Measure an arm about one joint; return the figures and the frames (T,H,W,3)."""
-    angles_rad = swing.turns(pose, side, joint)
-    target = swing.swung(pose, side, angles_rad, joint)
-    shown = renderer.puppet(target).image[0]
-    bare_pose = swing.without_arm(pose, side)
-    bare = renderer.puppet(bare_pose).image[0]
+    angles_rad = swing.turns(pose, arm.side, joint)
+    target = swing.swung(pose, arm.side, angles_rad, joint)
+    shown = renderer.puppet(target).image
+    bare_pose = swing.without_arm(pose, arm.side)
+    bare = renderer.puppet(bare_pose).image
     seen = limbs.changed(shown, bare)
-    maps = renderer.map_puppet(target)
+    maps = map_puppet(target)
     part = arm.part(joint)
     measured = []
     for number, angle_rad in enumerate(angles_rad):
@@ -146,7 +149,7 @@ def _swing(
             continue
         place = seen[number]
         inside = limbs.grown(place & rigid, -BORDER_PX)
-        flipped = folds.flipped(maps.image[0, number], maps.validity[0, number], inside)
+        flipped = folds.flipped(maps.image[number], maps.validity[number], inside)
         angle = Angle(
             degrees=swing.TURNS_DEG[joint][number],
             pieces=_pieces(place, rigid, LEAST_PIECE * arm.area_px),
@@ -156,7 +159,7 @@ def _swing(
             flipped=flipped,
         )
         measured.append(angle)
-    return Swing(side, joint, tuple(measured)), tensors.to_frames(shown)
+    return Swing(arm.side, joint, tuple(measured)), tensors.to_frames(shown)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> float:

@@ -10,23 +10,24 @@ from torch import Tensor
 from pipeline.evaluation.photos import limbs
 
 SURE_VALIDITY = 0.95
+LIMB_ALONE = 0.97  # blue of the ramp from which nothing else is mixed in
 JUMP = 3.0  # pixels of the photograph between neighbors: a layer's border is crossed
 JUMP_REACH_PX = 2  # around it nothing counts
 FLIPPED = -0.05  # determinant under which a cell is turned inside out
-# Picture heights: a fold is at least as wide and high. Thinner are the soft borders of layers,
-# which are softer in a ramp than in a photograph.
-FOLD = 0.011
-LEAST_FOLD_PX = 3
+FOLD_PX = 3  # a fold is at least as wide and high; thinner are the borders of a limb's pieces
 
 
-def ramp(size: tuple[int, int]) -> Tensor:
-    """Return a picture (1,3,H,W) whose red is x and whose green is y, in fractions."""
-    height, width = size
+def ramp(limb: np.ndarray) -> Tensor:
+    """Return a picture (1,3,H,W) whose red is x and whose green is y, in fractions.
+
+    Blue is 1 on the pixels (H,W) of a limb: where anything else is mixed in, it is less.
+    """
+    height, width = limb.shape
     x = torch.arange(width) / width
     y = torch.arange(height) / height
     rows, columns = torch.meshgrid(y, x, indexing="ij")
-    nothing = torch.zeros_like(rows)
-    picture = torch.stack([columns, rows, nothing])
+    blue = torch.from_numpy(limb).to(x)
+    picture = torch.stack([columns, rows, blue])
     return picture[None]
 
 
@@ -36,10 +37,10 @@ def flipped(moved_ramp: Tensor, validity: Tensor, inside: np.ndarray) -> int:
     Args:
         moved_ramp: the ramp as the renderer shows it.
         validity: (1,H,W), 1 where the ramp's own pixels are shown.
-        inside: (H,W) the pixels that count: one limb.
+        inside: (H,W) the pixels that count, of those that show the limb alone.
     """
     _, height, width = moved_ramp.shape
-    red, green, _ = moved_ramp.double().numpy()
+    red, green, blue = moved_ramp.double().numpy()
     x = red * width
     y = green * height
     right, down = _steps(x + 1j * y)
@@ -47,14 +48,12 @@ def flipped(moved_ramp: Tensor, validity: Tensor, inside: np.ndarray) -> int:
     longest = np.maximum(np.abs(right), np.abs(down))
     is_border = limbs.grown(longest > JUMP, JUMP_REACH_PX)
     is_sure = validity.squeeze(0).numpy() > SURE_VALIDITY
-    counted = is_sure & inside
+    is_limb = blue > LIMB_ALONE
+    counted = is_sure & is_limb & inside
     is_fold = determinant < FLIPPED
     is_fold &= counted[:-1, :-1]
     is_fold &= ~is_border
-    side_px = round(FOLD * height)
-    if side_px < LEAST_FOLD_PX:
-        side_px = LEAST_FOLD_PX
-    return _wide_area(is_fold, side_px)
+    return _wide_area(is_fold, FOLD_PX)
 
 
 def _steps(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

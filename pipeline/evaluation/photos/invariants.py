@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.evaluation.photos import arms, folds, limbs, swing
+from pipeline.evaluation.photos import arms, limbs, swing
 from pipeline.evaluation.photos.subject import (
     Cut,
+    Puppet,
     Subject,
     cut_smooth,
     cut_textured,
@@ -68,13 +69,16 @@ def measure(
         plain_cut: The renderer for the map and for what shaking changes.
     """
     photo = limbs.speckled(given.image)
-    ramp = folds.ramp((photo.shape[2], photo.shape[3]))
+
+    def cut_ramp(ramp: Tensor) -> Puppet:
+        return plain_cut(ramp, given.pose, given.mask)
+
     renderer = arms.Renderer(
         photo=photo[0],
         puppet=cut(photo, given.pose, given.mask),
-        map_puppet=plain_cut(ramp, given.pose, given.mask),
+        cut_ramp=cut_ramp,
     )
-    own_change = renderer.puppet(given.pose).image[0, 0] - renderer.photo
+    own_change = renderer.puppet(given.pose).image[0] - renderer.photo
     layers_psnr, holes = _layers(renderer, given)
     swings, films = arms.measure(renderer, given)
     figures = PhotoFigures(
@@ -145,8 +149,8 @@ def _by_masks(given: Subject, cut: Cut) -> tuple[float, ...]:
 
 
 def _change(shown: Tensor, plain: Tensor, mask: Tensor) -> float:
-    """Return the change of pictures (1,1,3,H,W), summed, over the person's area."""
-    change = (shown - plain).abs().mean(2)
+    """Return the change of pictures (1,3,H,W), summed, over the person's area."""
+    change = (shown - plain).abs().mean(1)
     return GRAY_LEVELS * float(change.sum() / mask.sum())
 
 

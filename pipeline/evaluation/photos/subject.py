@@ -25,7 +25,16 @@ from pipeline.values import Motion, Pose
 SHIFT = 0.02  # picture widths; a person moved this far is shown by the layers, not by the photo
 CHUNK = 4  # frames that are warped at once
 
-Puppet = Callable[[Pose], warp.Warped]
+
+@dataclass(frozen=True)
+class Shown:
+    """T pictures of a subject: image (T,3,H,W) in [0, 1]; validity (T,1,H,W), 1 = own pixels."""
+
+    image: Tensor
+    validity: Tensor
+
+
+Puppet = Callable[[Pose], Shown]
 Cut = Callable[[Tensor, Pose, Tensor], Puppet]
 
 
@@ -96,16 +105,16 @@ def cut_smooth(image: Tensor, pose: Pose, mask: Tensor) -> Puppet:
     return functools.partial(_show, plates)
 
 
-def _show(plates: warp.Plates, pose: Pose) -> warp.Warped:
+def _show(plates: warp.Plates, pose: Pose) -> Shown:
     """Show the plates in the T frames of a pose."""
     images = []
     validities = []
     for start in range(0, len(pose), CHUNK):
         chunk = pose[start : start + CHUNK]
         warped = warp.warp(plates, warp.Points.of(chunk))
-        images.append(warped.image)
-        validities.append(warped.validity)
-    return warp.Warped(torch.cat(images, 1), torch.cat(validities, 1))
+        images.append(warped.image[0])
+        validities.append(warped.validity[0])
+    return Shown(torch.cat(images), torch.cat(validities))
 
 
 def shift_px(width: int) -> int:
@@ -120,6 +129,6 @@ def moved_back(puppet: Puppet, pose: Pose, width: int) -> tuple[Tensor, Tensor]:
     """
     step = shift_px(width)
     shown = puppet(swing.shifted(pose, step / width))
-    image = shown.image[0, 0]
-    validity = shown.validity[0, 0]
+    image = shown.image[0]
+    validity = shown.validity[0]
     return image.roll(-step, -1), validity.roll(-step, -1)
