@@ -1,11 +1,10 @@
-"""A reference image moved to a target pose by geometry alone: layered, ghost-free, any photo, no
-training.
+"""A reference image moved to a target pose by geometry alone: layered, any photo, no training.
 
-Over the background plate lies the body: head, torso and legs bent smoothly into each other by
-backward blend skinning, the face by radial basis interpolation of its 68 points, the mouth's
-interior painted. Over it lie the arms: upper arms, forearms, hands. It conditions the embedded
-denoiser, is the draft preview and the baseline of every model. Holes are filled smoothly, or with
-texture.
+Over the background lie the legs, the body without them, the arms. Head and torso are bent smoothly
+into each other by backward blending, the face by radial basis interpolation of its 68 points, the
+mouth's interior painted. Arms and legs are cut out by a part map and moved by forward skinning. It
+conditions the embedded denoiser, is the draft preview and the baseline of every model. Holes are
+filled smoothly, or with texture.
 """
 
 from __future__ import annotations
@@ -17,12 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.render.warp.face import mouth, paint, side
-from pipeline.render.warp.fill import textured
-from pipeline.render.warp.flows import Flow, flow, sample
-from pipeline.render.warp.geometry import ARMS, LIMB_RADIUS, REACH, skeleton
-from pipeline.render.warp.layers import Fill, Plates
+from pipeline.render.warp.fill import Fill, textured
+from pipeline.render.warp.flows import Flow, flow, sample, stillness
+from pipeline.render.warp.geometry import Skeleton, skeleton
+from pipeline.render.warp.layers import ARM_ROWS, LEG_ROWS, Plates
 from pipeline.render.warp.layers import plates as _plates
 from pipeline.render.warp.maps import enlarge
+from pipeline.render.warp.skinning import LimbMotion
+from pipeline.render.warp.splatting import draw_piece
 from pipeline.render.warp.steadiness import unmoved_share
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, Pose
 
@@ -31,9 +32,9 @@ __all__ = ["Fill", "Plates", "Points", "Warped", "plates", "textured", "warp"]
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 # head heights around eyes and lips within which the fields of their two edges differ
 FACE_ROOM = 0.35
-# head heights around a hand's points, and around the wrist without them
-HAND_ROOM = 0.35
-GUESSED_HAND = 1.1
+FAR_AWAY = 9.0  # picture heights, beyond any picture
+ARRIVAL_CELLS = 5  # of the flow grid around a limb's new place that does not stand still
+GONE = 1e3  # squared shift of a limb that a frame does not show
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,9 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
     if size[0] * 1.5 <= layers.size[0]:
         layers = layers.shrunk(size)
     points = [p.flatten(0, 1).to(layers.image) for p in (target.body, target.hands, target.face)]
-    found = flow(layers, skeleton(*points, aspect), size, aspect)
-    picture, valid, still = _compose(layers, found, size, aspect)
+    raw = skeleton(*points, aspect)
+    found = flow(layers, raw, size, aspect)
+    picture, valid, still = _compose(layers, found, raw, size, aspect)
     posed = (torch.cat([p[..., 2] for p in points], -1).amax(-1) > VISIBLE)[:, None, None, None]
     own = _resized(layers.image, size).repeat_interleave(frames, 0)
     valid, still = (torch.where(posed, share, 1.0) for share in (valid, still))
@@ -139,40 +141,111 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
 
 
 def _compose(
-    layers: Plates, found: Flow, size: tuple[int, int], aspect: float
+    layers: Plates, found: Flow, raw: Skeleton, size: tuple[int, int], aspect: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The layers over each other: picture (N,3,H,W), validity and stillness (N,1,H,W)."""
+    """Return the layers over each other.
+
+    Args:
+        layers: of B reference images.
+        found: the maps of N = B T frames.
+        raw: N skeletons as they were given.
+        size: (H, W) of the picture.
+        aspect: of the reference images.
+
+    Returns:
+        picture (N, 3, H, W), validity and stillness (N, 1, H, W).
+    """
     frames = len(found.unit) // len(layers.image)
-    face, *parts = _boxes(found, size, aspect)
+    ground = _resized(layers.background, size)
+    picture = ground.repeat_interleave(frames, 0)
+    motion = found.trunk_motion
+    limbs = [_MovedLimbs(layers, found, raw, person) for person in range(len(layers.image))]
+    for person in limbs:
+        person.draw(picture, LEG_ROWS, aspect)
+    motion = torch.cat([person.motion(aspect) for person in limbs])
+    still = enlarge(stillness(torch.maximum(motion, found.trunk_motion)), size)
+    _draw_body(picture, still, layers, found, size, aspect)
+    for person in limbs:
+        person.draw(picture, ARM_ROWS, aspect)
+    return picture[:, :3], picture[:, 3:], still
+
+
+class _MovedLimbs:
+    """The limbs of one of the reference images in its T frames."""
+
+    def __init__(self, layers: Plates, found: Flow, raw: Skeleton, person: int) -> None:
+        frames = len(found.unit) // len(layers.image)
+        self.frames = slice(person * frames, (person + 1) * frames)
+        rows = torch.arange(self.frames.start, self.frames.stop, device=found.unit.device)
+        reference = layers.pose.frames(torch.tensor([person], device=found.unit.device))
+        self.motions = LimbMotion(
+            reference, found.target.frames(rows), found.torso[rows], found.ratio[rows]
+        )
+        self.raw = raw.frames(rows)
+        self.grid = found.nodes.shape[1:]
+        self.limbs = layers.limbs[person]
+        self.places = [[self.motions.place(piece) for piece in limb.pieces] for limb in self.limbs]
+
+    def draw(self, picture: Tensor, rows: tuple[int, ...], aspect: float) -> None:
+        """Draw the limbs of some rows over the pictures (N, 4, H, W) of all frames."""
+        for limb, places in zip(self.limbs, self.places, strict=True):
+            if limb.row not in rows:
+                continue
+            shown = self.motions.shown(limb.row, self.raw)
+            for piece, where in zip(limb.pieces, places, strict=True):
+                draw_piece(picture[self.frames], piece, where, shown, aspect)
+
+    def motion(self, aspect: float) -> Tensor:
+        """Return (T, 1, h, w) the squared shift of the limbs where they were and where they are."""
+        count = self.frames.stop - self.frames.start
+        height, width = self.grid
+        motion = self.raw.body.new_zeros(count, 1, height, width)
+        arrived = torch.zeros_like(motion).flatten(1)
+        scale = arrived.new_tensor([width / aspect, height])
+        for limb, places in zip(self.limbs, self.places, strict=True):
+            spot = F.interpolate(limb.spot, self.grid, mode="bilinear", align_corners=True)
+            shown = self.motions.shown(limb.row, self.raw)
+            for piece, where in zip(limb.pieces, places, strict=True):
+                moved = self.motions.moved(piece, where).square()
+                farthest = torch.where(shown, moved.amax(1), GONE)
+                motion = torch.maximum(motion, spot.square() * farthest[:, None, None, None])
+                cells = (where * scale).long()
+                inside = (cells >= 0).all(-1) & (cells[..., 0] < width) & (cells[..., 1] < height)
+                index = torch.where(inside, cells[..., 1] * width + cells[..., 0], 0)
+                moved = torch.where(inside & shown[:, None], moved, 0.0)
+                arrived.scatter_reduce_(1, index, moved, "amax")
+        here = F.max_pool2d(arrived.view_as(motion), ARRIVAL_CELLS, 1, ARRIVAL_CELLS // 2)
+        return torch.maximum(motion, here)
+
+
+def _draw_body(
+    picture: Tensor,
+    still: Tensor,
+    layers: Plates,
+    found: Flow,
+    size: tuple[int, int],
+    aspect: float,
+) -> None:
+    """Draw head and torso over the pictures (N, 4, H, W); what is painted is not `still`."""
+    frames = len(found.unit) // len(layers.image)
     middle = (found.body[:, :2] + found.body[:, 2:]) / 2
-    maps = enlarge(torch.cat([middle, found.agree, found.still], 1), size)
+    maps = enlarge(torch.cat([middle, found.agree], 1), size)
     places = maps[:, :2]
-    still = maps[:, 3:]
+    face = _face_box(found, size, aspect)
     if face:
-        places[:, :, face[0] : face[1], face[2] : face[3]], slits = _slits(found, face, size)
-    body = sample(layers.body, places, aspect, layers.room).mul_(maps[:, 2:3])
+        rows = slice(face[0], face[1])
+        columns = slice(face[2], face[3])
+        places[:, :, rows, columns], slits = _slits(found, face, size)
+    body = sample(layers.body, places, aspect, layers.room).mul_(maps[:, 2:])
     if face:
-        window = body[:, :, face[0] : face[1], face[2] : face[3]]
-        colour = layers.lips.repeat_interleave(frames, 0)
-        window[:, :3], amount = paint(window[:, :3], *slits, colour, 1 / size[0])
+        window = body[:, :, rows, columns]
+        color = layers.lips.repeat_interleave(frames, 0)
+        window[:, :3], amount = paint(window[:, :3], *slits, color, 1 / size[0])
         window[:, 4:] *= 1 - amount
-        still[:, :, face[0] : face[1], face[2] : face[3]] *= (
-            1 - amount
-        )  # what is painted is to be seen
-    ground = _resized(layers.background, size).repeat_interleave(frames, 0)
-    picture = ground.mul_(1 - body[:, 3:4])
+        still[:, :, rows, columns] *= 1 - amount
+    picture.mul_(1 - body[:, 3:4])
     picture[:, :3] += body[:, :3]
     picture[:, 3:] += body[:, 4:]
-    for part, box in enumerate(parts):
-        if box:
-            window = picture[:, :, box[0] : box[1], box[2] : box[3]]
-            places = _crop(found.arms[:, part], box, size)
-            arm = sample(layers.arms[:, part], places, aspect, layers.room)
-            arm.mul_(found.on[:, part, None, None, None])
-            window.mul_(1 - arm[:, 3:4])
-            window[:, :3] += arm[:, :3]
-            window[:, 3:] += arm[:, 4:]
-    return picture[:, :3], picture[:, 3:], still
 
 
 def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -184,36 +257,19 @@ def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[
     return torch.lerp(maps[:, :2], maps[:, 2:4], mix), (maps[:, 4:], inside.teeth)
 
 
-def _boxes(found: Flow, size: tuple[int, int], aspect: float) -> list[Box | None]:
-    """Windows that hold, over all frames, eyes and lips and each of the six arm parts, if any."""
+def _face_box(found: Flow, size: tuple[int, int], aspect: float) -> Box | None:
+    """Return the window that holds, over all frames, eyes and lips, if any are seen."""
     target = found.target
-    unit = found.unit * found.ratio
-    face = (found.reference.face_seen & target.face_seen).float().mean(-1) > 0.5
-    spots = [(target.face[:, 36:], unit * FACE_ROOM, face)]
-    for part, (joints, radius) in enumerate(zip(ARMS, LIMB_RADIUS, strict=True)):
-        spots.append(
-            (target.body[:, joints], unit * (radius + REACH[part] + 0.1), found.on[:, part])
-        )
-    for part, hand, wrist in ((4, 1, 4), (5, 0, 7)):
-        both = (found.reference.hands_seen & target.hands_seen)[:, hand]
-        guess = target.body[:, wrist, None].expand(-1, 21, -1)
-        points = torch.where(both[:, None, None], target.hands[:, hand], guess)
-        spots.append((points, unit * torch.where(both, HAND_ROOM, GUESSED_HAND), found.on[:, part]))
-    low = torch.stack(
-        [torch.where(on[:, None], p.amin(1) - r[:, None], 9.0).amin(0) for p, r, on in spots]
-    )
-    high = torch.stack(
-        [torch.where(on[:, None], p.amax(1) + r[:, None], -9.0).amax(0) for p, r, on in spots]
-    )
+    both = (found.reference.face_seen & target.face_seen).float().mean(-1) > 0.5
+    reach = (found.unit * found.ratio * FACE_ROOM)[:, None]
+    eyes_and_lips = target.face[:, 36:]
+    low = torch.where(both[:, None], eyes_and_lips.amin(1) - reach, FAR_AWAY).amin(0)
+    high = torch.where(both[:, None], eyes_and_lips.amax(1) + reach, -FAR_AWAY).amax(0)
     scale = low.new_tensor([size[1] / aspect, size[0]])
-    corners = torch.cat(
-        [(low * scale).floor(), (high * scale).ceil()], 1
-    ).tolist()  # the call's one sync
-    boxes = [
-        (max(0, int(t)), min(size[0], int(b)), max(0, int(a)), min(size[1], int(c)))
-        for a, t, c, b in corners
-    ]
-    return [box if box[0] < box[1] and box[2] < box[3] else None for box in boxes]
+    corners = torch.cat([(low * scale).floor(), (high * scale).ceil()]).tolist()  # one sync
+    left, top, right, bottom = (int(corner) for corner in corners)
+    box = (max(0, top), min(size[0], bottom), max(0, left), min(size[1], right))
+    return box if box[0] < box[1] and box[2] < box[3] else None
 
 
 def _crop(maps: Tensor, box: Box, size: tuple[int, int]) -> Tensor:

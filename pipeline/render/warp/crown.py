@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.render.warp.matte import features, ramp
+from pipeline.render.warp.tones import features, ramp
 
 AROUND = 0.3  # head heights from the head's ellipse within which what meets the edge is its hair
 HAIR = 0.08  # head heights from the head's ellipse up to which hair stands

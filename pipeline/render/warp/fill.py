@@ -11,6 +11,8 @@ Darabi and others, "Image melding", 2012).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -41,6 +43,10 @@ LIKE = 0.06
 NARROW = 5
 SCREEN = 0.06  # of the shorter side, over which the colours that close a step fade
 FEWEST = 24  # whole known patches below which nothing can be learnt from the picture
+
+
+# color, known, needed, smooth -> filled; see `textured`
+Fill = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 class _Level:

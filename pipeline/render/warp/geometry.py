@@ -36,15 +36,6 @@ from pipeline.values import VISIBLE
 
 ARMS = (*UPPER_ARMS, *FOREARMS)  # the right one first
 LIMB_RADIUS = (0.24, 0.24, 0.18, 0.18)  # of ARMS, in head heights
-# head heights beyond its radius that a part may own: sleeves
-REACH = (0.25, 0.25, 0.12, 0.12, 0.04, 0.04)
-THIGH_RADIUS = 0.34
-SHIN_RADIUS = 0.24
-HAND_RADIUS = 0.065
-TORSO_PAD = 0.14
-# share of the upper arm that still belongs to the torso when the picture is cut into parts
-SHOULDER = 0.2
-HEAD_AXES = (0.44, 0.60)  # half width and half height of the head with some hair, in head heights
 
 Room = tuple[float, float]  # picture heights above and below the picture
 
@@ -186,18 +177,6 @@ def bend(
     return affine(gain @ matrix[..., :2], (w * source).sum(1), goal[:, 0])
 
 
-def arm_bones(pose: Skeleton) -> Tensor:
-    """(N,4,2,2) start and end of ARMS; a forearm ends where its hand begins, if that is seen.
-
-    Detectors find hands apart from bodies: the two wrists may lie a hand's width from each other.
-    """
-    bones = torch.stack([pose.body[:, list(joints)] for joints in ARMS], 1)
-    root = pose.hands.flip(1)[:, :, 0]
-    seen = (pose.hands_seen & pose.hand_points_seen[..., 0]).flip(1)
-    bones[:, 2:, 1] = torch.where(seen[..., None], root, bones[:, 2:, 1])
-    return bones
-
-
 def head_unit(pose: Skeleton) -> Tensor:
     """Measure the head from chin to crown: (N,), metric. See `keypoints.head_height_from`."""
     brow = pose.face[:, BROWS].mean(1)
@@ -304,23 +283,6 @@ def bone(nodes: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Ten
     across = y * ux - x * uy
     past = along - torch.minimum(along.clamp_min(0), length)
     return along, across, (past.square() + across.square() + 1e-12).sqrt(), length
-
-
-def bone_map(
-    along: Tensor, across: Tensor, length: Tensor, start: Tensor, end: Tensor, ratio: Tensor
-) -> Tensor:
-    """(N,2,h,w) reference places: stretched along the bone, the size ratio across it and past its
-    ends."""
-    axis = end - start
-    goal = axis.norm(dim=-1).clamp_min(1e-4)[:, None, None]
-    ux = axis[:, 0, None, None] / goal
-    uy = axis[:, 1, None, None] / goal
-    on = torch.minimum(along.clamp_min(0), length)
-    s = on * (goal / length) + (along - on) / ratio[:, None, None]
-    n = across / ratio[:, None, None]
-    return torch.stack(
-        [start[:, 0, None, None] + s * ux - n * uy, start[:, 1, None, None] + s * uy + n * ux], 1
-    )
 
 
 def polygon(nodes: Tensor, corners: Tensor) -> Tensor:

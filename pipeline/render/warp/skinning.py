@@ -18,13 +18,14 @@ from torch import Tensor
 
 from pipeline.motion.keypoints import L_ARM, LEG_POINTS, R_ARM
 from pipeline.render.warp.fingers import bent, calmed
-from pipeline.render.warp.flows import FEW_POINTS, HAND_SIZE
 from pipeline.render.warp.geometry import LIMB_RADIUS, Skeleton, affine, apply, similarity
 
 LEGS = (2, 3)  # limbs 0 and 1 are the right and the left arm, 2 and 3 the right and the left leg
 JOINTS = (R_ARM, L_ARM, LEG_POINTS[:3], LEG_POINTS[3:])
 HANDS = (1, 0)  # the rows of the hands of limbs 0 and 1: the left hand comes first
 HAND = 2  # bone of an arm
+HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body says
+FEW_POINTS = 6  # shared points of a hand below which it turns with its forearm
 LENT_WIDTH = LIMB_RADIUS[2] / LIMB_RADIUS[0]  # a forearm's over that of the upper arm that lends
 SHORTEST = 1e-4  # picture heights: a shorter bone has no direction
 OPAQUE = 0.1  # alpha

@@ -1,0 +1,196 @@
+"""Cut an arm into three overlapping layers: upper arm, forearm, hand.
+
+Where two of them meet they show the same pixels under the same motion, so that no seam opens at any
+angle. What a part in front hides of the part behind it is filled from the latter's own pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.render.warp.anatomy import Anatomy, Arm, Part
+from pipeline.render.warp.cutout import (
+    LEFT_ARM,
+    OPAQUE,
+    RIGHT_ARM,
+    Cutout,
+    blur,
+    bones_of_hand,
+    box_around,
+    fill_from,
+    ramp,
+    segment_distance,
+    shrink,
+    smooth_within,
+    soft_cut,
+)
+from pipeline.render.warp.pieces import PieceMaps, make_piece
+from pipeline.render.warp.skinning import Piece
+from pipeline.render.warp.sleeves import lent_pixels
+
+UPPER, FORE, HAND = range(3)
+GROUP_OF_ARM = {Part.R_UPPER_ARM: RIGHT_ARM, Part.L_UPPER_ARM: LEFT_ARM}
+# head heights around the shoulder that arm and torso share
+ROOT_HEAD_HEIGHTS = 0.2
+# how far from shoulder, elbow and wrist two bones mix: head heights, and shares of the bones
+REACH_HEAD_HEIGHTS = (0.6, 0.5, 0.3)
+REACH_OF_BONE = 0.5
+# head heights over which the shares of two bones are smoothed before they mix
+MIX_SIGMA_HEAD_HEIGHTS = 0.06
+# half width, in head heights, of what goes on of upper arm and forearm under a part in front
+HIDDEN_HEAD_HEIGHTS = (0.15, 0.12)
+WINDOW_MARGIN_HEAD_HEIGHTS = 0.3
+
+
+@dataclass(frozen=True)
+class _ArmMaps:
+    """Maps (H, W) of an arm in a window around it.
+
+    Args:
+        window: the cutout.
+        layer: alpha of the whole arm.
+        own: bool, pixels that show the arm alone.
+        owner: row of the bone that each pixel belongs to.
+        root: bool, around the shoulder.
+        whole: share of the arm.
+        near: (3, H, W) 1 within half the reach of shoulder, elbow, hand root; 0 beyond it.
+        toward: (3, H, W) share of the part after each of these joints against the one before.
+        joints: (3, 2) pixels.
+    """
+
+    window: Cutout
+    layer: np.ndarray
+    own: np.ndarray
+    owner: np.ndarray
+    root: np.ndarray
+    whole: np.ndarray
+    near: np.ndarray
+    toward: np.ndarray
+    joints: np.ndarray
+
+
+def cut_arm(cutout: Cutout, arm: Arm, limb: int, anatomy: Anatomy) -> tuple[Piece, ...]:
+    """Return an arm's layers from the bottom one up; none where the picture shows nothing of it."""
+    rows = slice(arm.first, arm.first + 3)
+    visible = cutout.shares[rows].sum(0) * cutout.alpha > 0.1
+    box = box_around(visible, round(WINDOW_MARGIN_HEAD_HEIGHTS * anatomy.unit) + 4)
+    if box is None:
+        return ()
+    maps = _maps(cutout.window(box), arm, anatomy)
+    height = anatomy.size[0]
+    pieces = []
+    for bone in (UPPER, FORE, HAND):
+        if bone == HAND and arm.hand is None:
+            continue
+        made = _piece_maps(maps, bone, anatomy.unit)
+        source = None
+        if bone == FORE:
+            hand = _around_hand(maps.window, arm, anatomy.unit)
+            lent = lent_pixels(maps.window, maps.owner, maps.own, maps.joints, hand, anatomy.unit)
+            if lent is not None:
+                made, source = lent
+        piece = make_piece(made, maps.window, height, limb, bone, source)
+        if piece is not None:
+            pieces.append(piece)
+    return tuple(pieces)
+
+
+def _around_hand(window: Cutout, arm: Arm, unit: float) -> np.ndarray:
+    """Return where (H, W) bool a window shows the bones of the arm's hand."""
+    if arm.hand is None:
+        return np.zeros(window.size, bool)
+    return bones_of_hand(window.size, arm.hand - np.array(window.corner), 2 * unit)
+
+
+def _maps(window: Cutout, arm: Arm, anatomy: Anatomy) -> _ArmMaps:
+    unit = anatomy.unit
+    shares = window.shares[arm.first : arm.first + 3]
+    torso = window.shares[Part.TORSO]
+    whole = shares.sum(0)
+    places = window.places()
+    joints = np.stack([arm.shoulder, arm.elbow, arm.hand_root])
+    root = np.linalg.norm(places - arm.shoulder, axis=-1) < ROOT_HEAD_HEIGHTS * unit
+    outline = window.outline(GROUP_OF_ARM[arm.first])
+    shoulder = root * soft_cut(torso + whole)
+    layer = window.alpha * np.maximum(outline, shoulder)
+    own = shrink(outline * window.alpha > OPAQUE) | (root & (shoulder * window.alpha > OPAQUE))
+    owner = shares.argmax(0)
+    owner[root & (torso > whole)] = UPPER
+    sigma = MIX_SIGMA_HEAD_HEIGHTS * unit
+    pairs = ((torso, shares[UPPER]), (shares[UPPER], shares[FORE]), (shares[FORE], shares[HAND]))
+    toward = [_share_after(*pair, layer > 0.3, sigma) for pair in pairs]
+    near = _joint_gates(places, joints, unit)
+    return _ArmMaps(window, layer, own, owner, root, whole, near, np.stack(toward), joints)
+
+
+def _share_after(
+    before: np.ndarray, after: np.ndarray, region: np.ndarray, sigma_px: float
+) -> np.ndarray:
+    """Return the smoothed share (H, W) of the part after a joint against the one before it."""
+    both = before + after
+    return smooth_within(after / np.maximum(both, 1e-6), region & (both > 0.3), sigma_px)
+
+
+def _joint_gates(places: np.ndarray, joints: np.ndarray, unit: float) -> np.ndarray:
+    """Return (3, H, W): 1 within half the reach of a joint, 0 beyond it."""
+    upper = np.linalg.norm(joints[1] - joints[0])
+    fore = np.linalg.norm(joints[2] - joints[1])
+    bones = (upper, min(upper, fore), fore)
+    gates = []
+    for joint, bone, most in zip(joints, bones, REACH_HEAD_HEIGHTS, strict=True):
+        reach = max(min(most * unit, REACH_OF_BONE * bone), 1.0)
+        distance = np.linalg.norm(places - joint, axis=-1)
+        gates.append(np.clip(2 - 2 * distance / reach, 0, 1))
+    return np.stack(gates).astype(np.float32)
+
+
+def _piece_maps(maps: _ArmMaps, bone: int, unit: float) -> PieceMaps:
+    """Return what the layer of one bone is made of."""
+    ones = np.ones_like(maps.layer)
+    before = 1 - maps.near[bone] * (1 - maps.toward[bone])
+    after = np.zeros_like(maps.layer)
+    if bone < HAND:
+        after = maps.near[bone + 1] * maps.toward[bone + 1]
+    main = blur(maps.owner == bone, 0.7)
+    hidden = _hidden(maps, bone, unit)
+    cover = np.maximum(main, blur(hidden, 0.7))
+    if bone < HAND:
+        cover = np.maximum(cover, _lap_under_next(maps, bone, after))
+    if bone > UPPER:
+        cover = np.maximum(cover, _lap_over_previous(maps, bone))
+    else:
+        cover = np.maximum(cover, maps.root)
+    color = fill_from(maps.window.color, maps.own & (main > OPAQUE))
+    neighbors = np.abs(maps.owner - bone) < 2
+    shown = (cover > 0.03) & ~hidden & neighbors & maps.own
+    color = np.where(shown[..., None], maps.window.color, color)
+    known = ones * ~(hidden & (main < 0.5))
+    return PieceMaps(maps.layer * cover, color, known, before, after, np.zeros_like(ones))
+
+
+def _hidden(maps: _ArmMaps, bone: int, unit: float) -> np.ndarray:
+    """Return where (H, W) bool a part in front hides this bone's part."""
+    if bone == HAND:
+        return np.zeros_like(maps.root)
+    start = maps.joints[bone]
+    end = maps.joints[bone + 1]
+    if bone == UPPER:
+        start = start + 0.15 * (end - start)
+    distance, along = segment_distance(maps.window.places(), start, end)
+    under = (maps.owner > bone) & (maps.whole > 0.5)
+    return under & (along < 0.98) & (distance < HIDDEN_HEAD_HEIGHTS[bone] * unit)
+
+
+def _lap_under_next(maps: _ArmMaps, bone: int, after: np.ndarray) -> np.ndarray:
+    """Return how far this piece goes on below the next part, near their joint."""
+    next_part = maps.owner == bone + 1
+    fade = ramp(after, 0.02, 0.06) * (1 - ramp(after, 0.8, 0.97))
+    return next_part * ramp(maps.near[bone + 1], 0.85, 1) * fade
+
+
+def _lap_over_previous(maps: _ArmMaps, bone: int) -> np.ndarray:
+    """Return how far this piece fades in over the previous part, near their joint."""
+    previous = maps.owner == bone - 1
+    return previous * ramp(maps.near[bone], 0.85, 1) * ramp(maps.toward[bone], 0.05, 0.3)

@@ -1,0 +1,186 @@
+"""The completed body without its arms and legs: head and torso, with what the arms hide.
+
+Its outline behind an arm is guessed from the outline beside it and from the torso's points; its
+color is filled, with texture where cloth is. Above the picture a cut-off head goes on to its crown,
+below it the torso goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
+from torch import Tensor
+
+from pipeline.render.warp.anatomy import Anatomy, Part
+from pipeline.render.warp.crown import crown
+from pipeline.render.warp.cutout import (
+    OPAQUE,
+    TRUNK,
+    Cutout,
+    blur,
+    bones_of_hand,
+    grow,
+    planes,
+    shrink,
+)
+from pipeline.render.warp.fill import Fill
+from pipeline.render.warp.maps import blurred, crisp, enlarge, extended, push_pull
+
+ARM_SHARE = 0.4  # share of an arm from which on a place is taken to be hidden by it
+# picture heights over which the outline that an arm hides is smoothed
+SMOOTH_PICTURE_HEIGHTS = 0.01
+OUTLINE_ROWS = 256  # of the grid on which the hidden outline is guessed
+# share from which on a place behind an arm is the body's
+HIDDEN = 0.45
+# of the guess by the outline beside the arm; the rest is by the torso's points
+GUESS_SHARE = 0.6
+# how far the edge's colors count beyond the picture, so that each column goes on in its own
+HINT = 0.05
+HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
+FAR = 1e3  # distance of a part that is not there
+
+
+@dataclass(frozen=True)
+class TrunkShape:
+    """Distances (1, 1, h, w) in head heights to head and torso, on a grid that spans the margins.
+
+    Args:
+        head: negative inside the head.
+        torso: negative inside the torso.
+        margins: pixels above and below the picture.
+    """
+
+    head: Tensor
+    torso: Tensor
+    margins: tuple[int, int]
+
+
+def complete_trunk(
+    cutout: Cutout,
+    picture: Tensor,
+    anatomy: Anatomy,
+    shape: TrunkShape,
+    skin: Tensor,
+    fill: Fill | None,
+) -> Tensor:
+    """Return the layer of head and torso (1, 5, H', W): color times alpha, alpha, known.
+
+    Args:
+        cutout: the person.
+        picture: (1, 3, H, W) the photo.
+        anatomy: the person's points.
+        shape: distances to head and torso.
+        skin: (1, 3) `features` of the skin, NaN where it is not known.
+        fill: how holes are filled with texture; None fills them smoothly.
+    """
+    height = cutout.size[0]
+    margins = shape.margins
+    top = margins[0]
+    visible, hole = _visible_and_hole(cutout, anatomy)
+    free = planes(visible * (1 - hole))
+    size = (height + sum(margins), cutout.size[1])
+    distances = enlarge(torch.cat([shape.head, shape.torso], 1), size)
+    head, torso = distances.split(1, 1)
+    under = _hidden_outline(visible, hole, distances, margins)
+    alpha = extended(free + under * planes(hole), margins)
+    color = extended(planes(cutout.color), margins)
+    image = extended(picture, margins)
+    seen = F.pad(torch.ones_like(free), (0, 0, *margins))
+    alone = planes(shrink(visible * (1 - hole) > OPAQUE).astype(np.float32))
+    weight = extended(alone, margins)
+    smooth = push_pull(color, weight * seen + HINT * weight * (1 - seen))
+    is_head = torch.where(head < torso, head, FAR)
+    above, alpha[:, :, :top] = crown(image, is_head, extended(free, margins), skin, top)
+    if fill is not None:  # a face must not be copied, nor hair be filled with cloth
+        clothed = (head > HEAD_ROOM) & (head > torso)
+        known = (weight * seen > 0.5) & clothed
+        needed = (alpha > 0) & clothed
+        filled = fill(color[0], known[0, 0], needed[0, 0], smooth[0])
+        smooth = torch.where(needed & ~known, filled[None], smooth)
+    is_own = (extended(free, margins) > OPAQUE) & (seen > 0)
+    smooth = torch.where(is_own, image, smooth)
+    smooth = torch.cat([above, smooth[:, :, top:]], 2)
+    is_known = (extended(free, margins) > 0.5) * seen
+    return torch.cat([smooth * alpha, alpha, is_known * alpha], 1)
+
+
+def _visible_and_hole(cutout: Cutout, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
+    """Return the trunk's visible alpha (H, W), and where arms make a hole in it."""
+    arms = cutout.shares[Part.R_UPPER_ARM : Part.L_HAND + 1].sum(0)
+    visible = cutout.alpha * cutout.outline(TRUNK)
+    radius = max(1, round(cutout.size[0] / 400))
+    hole = grow(arms, radius) > ARM_SHARE
+    hole |= _near_fingers(cutout.size, anatomy) & (cutout.alpha > 0.05)
+    return visible, blur(hole, 0.7)
+
+
+def _near_fingers(size: tuple[int, int], anatomy: Anatomy) -> np.ndarray:
+    """Return where (H, W) bool hands that are cut out have their bones."""
+    near = np.zeros(size, bool)
+    for arm in anatomy.arms:
+        if arm is not None and arm.hand is not None:
+            near |= bones_of_hand(size, arm.hand, anatomy.unit)
+    return near
+
+
+def _hidden_outline(
+    visible: np.ndarray, hole: np.ndarray, distances: Tensor, margins: tuple[int, int]
+) -> Tensor:
+    """Return the body's outline (1, 1, H, W) in the hole, as sharp as a mask's.
+
+    It is the harmonic function between the trunk (1) and all else (0) beside the hole, drawn
+    towards the torso's points.
+    """
+    height, width = visible.shape
+    top = margins[0]
+    nearest = distances.amin(1, keepdim=True)[:, :, top : top + height]
+    by_points = (0.5 - nearest / 0.1).clamp(0, 1)
+    rows = min(OUTLINE_ROWS, height)
+    size = (max(2, round(width * rows / height)), rows)
+    small = cv2.resize(visible.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    unknown = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.05
+    beside = planes(harmonic(small > 0.5, unknown))
+    beside = F.interpolate(beside, (height, width), mode="bilinear", align_corners=False)
+    beside = blurred(beside, round(SMOOTH_PICTURE_HEIGHTS * height))
+    mixed = GUESS_SHARE * beside + (1 - GUESS_SHARE) * by_points
+    return crisp(mixed, HIDDEN, height)
+
+
+def harmonic(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Return known values (H, W), and on `unknown` (H, W) bool the solution of Laplace's equation.
+
+    Nothing flows through the picture's border.
+    """
+    values = known.astype(np.float32)
+    count = int(unknown.sum())
+    if not count:
+        return values
+    index = np.full(known.shape, -1)
+    index[unknown] = np.arange(count)
+    rows, columns = np.nonzero(unknown)
+    right = np.zeros(count)
+    degree = np.full(count, 1e-6)
+    starts = []
+    ends = []
+    for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        row = np.clip(rows + down, 0, known.shape[0] - 1)
+        column = np.clip(columns + across, 0, known.shape[1] - 1)
+        inside = (row == rows + down) & (column == columns + across)
+        neighbor = index[row, column]
+        degree += inside
+        fixed = inside & (neighbor < 0)
+        right[fixed] += values[row, column][fixed]
+        free = inside & (neighbor >= 0)
+        starts.append(np.flatnonzero(free))
+        ends.append(neighbor[free])
+    pairs = (np.concatenate(starts), np.concatenate(ends))
+    links = sparse.coo_matrix((np.ones(len(pairs[0])), pairs), (count, count))
+    laplacian = sparse.diags(degree) - links
+    values[unknown] = spsolve(laplacian.tocsc(), right)
+    return values
