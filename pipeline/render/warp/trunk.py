@@ -25,6 +25,7 @@ from pipeline.render.warp.cutout import (
     Cutout,
     blur,
     bones_of_hand,
+    box_around,
     grow,
     planes,
     shrink,
@@ -101,13 +102,31 @@ def complete_trunk(
         clothed = (head > HEAD_ROOM) & (head > torso)
         known = (weight * seen > 0.5) & clothed
         needed = (alpha > 0) & clothed
-        filled = fill(color[0], known[0, 0], needed[0, 0], smooth[0])
-        smooth = torch.where(needed & ~known, filled[None], smooth)
+        smooth = _filled(fill, color, known, needed, smooth)
     is_own = (extended(free, margins) > OPAQUE) & (seen > 0)
     smooth = torch.where(is_own, image, smooth)
     smooth = torch.cat([above, smooth[:, :, top:]], 2)
     is_known = (extended(free, margins) > 0.5) * seen
     return torch.cat([smooth * alpha, alpha, is_known * alpha], 1)
+
+
+def _filled(fill: Fill, color: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> Tensor:
+    """Return `smooth` (1, 3, H, W) with the hole filled from what is known.
+
+    The fill sees the body alone: in a small person a grid over the whole picture has too few cells.
+    """
+    box = box_around((known | needed)[0, 0].numpy(), 2)
+    if box is None:
+        return smooth
+    top, bottom, left, right = box
+    window = (slice(top, bottom), slice(left, right))
+    is_known = known[0, 0][window]
+    is_needed = needed[0, 0][window]
+    within = (slice(None), *window)
+    filled = fill(color[0][within], is_known, is_needed, smooth[0][within])
+    result = smooth.clone()
+    result[0][within] = torch.where(is_needed & ~is_known, filled, result[0][within])
+    return result
 
 
 def _visible_and_hole(cutout: Cutout, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
