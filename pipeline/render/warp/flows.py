@@ -6,7 +6,7 @@ other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor
 from pipeline.motion.keypoints import CORE_POINTS, HEAD_POINTS, RIGID_FACE
 from pipeline.render.warp.distances import head_distance, shares_of, trunk_distances
 from pipeline.render.warp.face import residual
+from pipeline.render.warp.face_turn import hold_turn
 from pipeline.render.warp.geometry import (
     Room,
     Skeleton,
@@ -110,6 +111,8 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     head, head_ratio = _head(reference, target, core_ratio)
     turn = head_turn(reference, target, head, head_ratio, unit)
     head, head_ratio = turn.head, turn.ratio
+    turn, face_points = hold_turn(turn, reference, target, unit)
+    target = replace(target, face=face_points)
     low = head_ratio * SIZE_RANGE[0]
     high = head_ratio * SIZE_RANGE[1]
     ratio = torch.minimum(torch.maximum(core_ratio, low), high)

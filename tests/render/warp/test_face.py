@@ -6,6 +6,7 @@ import torch
 
 from pipeline.motion.average_face import average_face
 from pipeline.render.warp import face
+from pipeline.render.warp.face_turn import hold_turn, signed_areas
 from pipeline.render.warp.geometry import Skeleton, grid, skeleton
 from pipeline.render.warp.head_turn import HeadTurn, head_turn, rotation
 from tests.helpers.face68 import placed
@@ -84,3 +85,52 @@ def test_a_head_without_a_face_keeps_its_similarity() -> None:
     nodes = grid((12, 20), SIZE, ASPECT, reference.face)
     assert torch.allclose(turn.grid_places(nodes)[0], nodes, atol=1e-5)
     assert math.isclose(float(turn.ratio), 1.0)
+
+
+HEAD = 0.3  # picture heights
+CHEEKS_AND_NOSE = ((2, 48, 31), (14, 35, 54), (36, 27, 31), (45, 35, 27), (48, 8, 54))
+
+
+def held_face(reference: Skeleton, target: Skeleton) -> torch.Tensor:
+    """Return the target's faces (N,68,2) as far as they are followed."""
+    turn = found_turn(reference, target)
+    _, face = hold_turn(turn, reference, target, torch.full((len(target.face),), HEAD))
+    return face
+
+
+def test_faces_that_look_ahead_are_followed() -> None:
+    tilts = torch.tensor([(0.0, 0.15), (0.0, -0.25), (0.15, 0.0), (-0.2, 0.1)])
+    target = seen_from(tilts)
+    assert torch.allclose(held_face(seen_from(torch.zeros(4, 2)), target), target.face, atol=1e-5)
+
+
+def test_a_face_that_would_fold_is_held() -> None:
+    reference = seen_from(torch.tensor([(0.0, 0.6), (0.0, -0.6), (0.0, 0.0)]))
+    target = seen_from(torch.tensor([(0.0, -0.6), (0.3, 0.6), (0.0, 1.3)]))
+    triangles = torch.tensor(CHEEKS_AND_NOSE)
+    before = signed_areas(reference.face[:, triangles])
+    free = signed_areas(target.face[:, triangles]) / before
+    held = signed_areas(held_face(reference, target)[:, triangles]) / before
+    assert ((free < 0.1) | (free > 3)).any(1).all()
+    assert (held > 0.1).all()
+    assert (held < 3).all()
+
+
+def test_lips_of_a_held_face_open_as_far_as_they_speak() -> None:
+    reference = seen_from(torch.tensor([(0.0, 0.6)]))
+    target = seen_from(torch.tensor([(0.0, -0.6)]))
+    for opening in (0.0, 0.05):
+        target.face[:, 65:68] = target.face[:, [63, 62, 61]]
+        target.face[:, 65:68, 1] += opening
+        face = held_face(reference, target)
+        assert not torch.allclose(face, target.face, atol=0.01)
+        gap = face[:, 65:68] - face[:, [63, 62, 61]]
+        assert torch.allclose(gap[..., 1], torch.full((1, 3), opening), atol=1e-6)
+
+
+def test_a_face_that_turns_on_and_on_is_held_without_a_jump() -> None:
+    steps = torch.linspace(0, 1.2, 61)
+    target = seen_from(torch.stack([torch.zeros(61), steps], -1))
+    face = held_face(seen_from(torch.zeros(61, 2)), target)
+    way = (face[1:] - face[:-1]).norm(dim=-1).amax(1)
+    assert way.max() < 0.06 * HEAD
