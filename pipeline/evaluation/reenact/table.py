@@ -27,6 +27,7 @@ CLIP_FIGURES = (
     "debris",
 )
 NAME_COLUMNS = 24
+NOT_SHOWN = "no clip shows it"
 WORST = ("PSNR whole", "PSNR person", "PSNR face", "PSNR hands", "silhouette IoU", "debris")
 
 
@@ -88,7 +89,7 @@ def mean_rows(clips: Sequence[ClipFigures], method: str) -> list[Row]:
     for figure in figures.named():
         name = f"{figure}: {WORDS[method]}"
         values = [clip.value(method, figure) for clip in clips]
-        row = make_row(name, mean(values))
+        row = make_row(name, mean(values), why=NOT_SHOWN)
         rows.append(row)
     return rows
 
@@ -100,7 +101,7 @@ def worst_rows(clips: Sequence[ClipFigures], method: str) -> list[Row]:
         name = f"{figure}, worst clip: {WORDS[method]}"
         values = [clip.value(method, figure) for clip in clips]
         choose = worst_of(figure)
-        row = make_row(name, worst(values, choose))
+        row = make_row(name, worst(values, choose), why=NOT_SHOWN)
         rows.append(row)
     return rows
 
@@ -122,7 +123,7 @@ def gain_rows(clips: Sequence[ClipFigures], method: str, other: str) -> list[Row
     rows = []
     for place in PLACES:
         gains = [clip.gain(method, other, place) for clip in clips]
-        row = make_row(f"PSNR {place}: {title}", mean(gains))
+        row = make_row(f"PSNR {place}: {title}", mean(gains), why=NOT_SHOWN)
         rows.append(row)
         if other != "copy" or place not in STANDING_STILL:
             continue

@@ -29,7 +29,8 @@ def test_rows_are_means_worst_clips_and_gains_over_the_copy():
     assert rows["PSNR whole: warp alone less copy of the reference"].value == 1
     least = rows["PSNR whole, worst clip: warp alone less copy of the reference"]
     assert least.value == -2.5 and least.passed is False
-    assert rows["hand points: warp alone"].to_dict()["value"] is None
+    unseen = rows["hand points: warp alone"].to_dict()
+    assert unseen["value"] is None and unseen["why"] == "no clip shows it"
     asked = [name for name, row in rows.items() if row.level is not None]
     assert len(asked) == 2  # nothing else has a level
     assert not any("network" in name for name in rows)  # it was not measured
