@@ -5,6 +5,8 @@ Coordinates are metric; T = frames, n = nodes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,8 @@ from pipeline.render.warp.geometry import apply
 ROOT, PALM_MIDDLE = 0, 9
 KNUCKLES = (1, 5, 9, 13, 17)
 PALM = (*((ROOT, knuckle) for knuckle in KNUCKLES), (5, 9), (9, 13), (13, 17))
-BONES = tuple((first + k, first + k + 1) for first in KNUCKLES for k in range(3))
+STARTS = tuple(first + k for first in KNUCKLES for k in range(3))  # of the fingers' bones
+ENDS = tuple(start + 1 for start in STARTS)
 SOFT = 0.06  # palm lengths over which one bone's share gives way to the next one's
 POINTS_SEEN = 19  # of 21: with fewer a hand moves as a whole
 # a bone's length over what the palm's size says: longer ones are a detector's mistake, or were
@@ -22,6 +25,8 @@ LONG = (1.6, 2.4)
 # area between wrist and outer knuckles, over what the palm's size says: smaller ones are palms that
 # turn their edge or their back
 AREA = (0.15, 0.45)
+SHORTEST = 1e-5  # picture heights
+SMALLEST = 1e-8  # its square, at least
 CRUSHED = 0.15  # of the area that the palm's size says: fingers that lie over each other
 FOLDS = (0.08, 0.3)  # shares of a hand that is crushed, between which it turns rigid
 
@@ -32,17 +37,19 @@ def bent(nodes: Tensor, reference: Tensor, target: Tensor, palm: Tensor, both: T
 
     Fingers without plausible points move with the palm.
     """
-    carried = apply(palm, reference.expand(len(palm), -1, -1))
-    trust = trusted(reference, target, carried, both)
+    frames = len(palm)
+    rigid = apply(palm, nodes.expand(frames, -1, -1))
+    carried = apply(palm, reference.expand(frames, -1, -1))
+    trust = trusted(target, carried, both)
     goal = torch.lerp(carried, target, trust[..., None])
-    rigid = apply(palm, nodes.expand(len(palm), -1, -1))
-    shares = bone_shares(nodes, reference)
-    start, end = (list(ends) for ends in zip(*BONES, strict=True))
     size = palm[:, :, 0].norm(dim=-1)
-    moved = _along(nodes, reference[start], reference[end], goal[:, start], goal[:, end], size)
-    seen = (both.sum(-1) >= POINTS_SEEN)[:, None, None]
-    offset = (moved - rigid[:, :, None]) * shares[None, :, :, None]
-    return torch.where(seen, rigid + offset.sum(2), rigid)
+    shares = bone_shares(nodes, reference)
+    place = _on_bones(nodes, reference) * shares[:, None]
+    axes = _bone_axes(reference, goal, size)
+    moved = place.flatten(1) @ axes.flatten(1, 2)
+    rest = 1 - shares.sum(1, keepdim=True)
+    seen = both.sum(-1) >= POINTS_SEEN
+    return torch.where(seen[:, None, None], moved + rest * rigid, rigid)
 
 
 def calmed(rigid: Tensor, moved: Tensor, beside: Tensor, solid: Tensor) -> Tensor:
@@ -51,73 +58,124 @@ def calmed(rigid: Tensor, moved: Tensor, beside: Tensor, solid: Tensor) -> Tenso
     beside (4,n): rows of the nodes to the left, right, above and below; solid (n,) bool: the nodes
     that show something.
     """
-    areas = []
-    for places in (rigid, moved):
-        left, right, above, below = (places[:, rows] for rows in beside.unbind(0))
-        across = right - left
-        down = below - above
-        areas.append(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])
-    crushed = (areas[1] < CRUSHED * areas[0]) & solid
-    share = crushed.sum(1) / solid.sum().clamp_min(1)
-    trust = ((FOLDS[1] - share) / (FOLDS[1] - FOLDS[0])).clamp(0, 1)
+    least = CRUSHED * _cell_areas(rigid, beside)
+    crushed = _cell_areas(moved, beside) < least
+    crushed = crushed & solid
+    count = solid.sum().clamp_min(1)
+    trust = _falling(crushed.sum(1) / count, FOLDS)
     return torch.lerp(rigid, moved, trust[:, None, None])
 
 
-def trusted(reference: Tensor, target: Tensor, carried: Tensor, both: Tensor) -> Tensor:
+def _cell_areas(places: Tensor, beside: Tensor) -> Tensor:
+    """(T,n) signed area between the neighbors of every node at places (T,n,2)."""
+    left, right, above, below = beside.unbind(0)
+    across = places[:, right] - places[:, left]
+    down = places[:, below] - places[:, above]
+    return _cross(across, down)
+
+
+def _cross(first: Tensor, second: Tensor) -> Tensor:
+    """(...) cross product of vectors (...,2)."""
+    x, y = first.unbind(-1)
+    other_x, other_y = second.unbind(-1)
+    return x * other_y - y * other_x
+
+
+def _falling(values: Tensor, limits: tuple[float, float]) -> Tensor:
+    """1 up to the first limit, 0 from the second on."""
+    low, high = limits
+    return ((high - values) / (high - low)).clamp(0, 1)
+
+
+def trusted(target: Tensor, carried: Tensor, both: Tensor) -> Tensor:
     """(T,21) 0 to 1: how far the points (T,21,2) of the target's fingers are to be followed.
 
-    carried (T,21,2): the reference's points under the palm's map.
+    carried (T,21,2): the reference's points under the palm's map; both (T,21): see `bent`.
     """
-    start, end = (list(ends) for ends in zip(*BONES, strict=True))
-    lengths = [(points[:, end] - points[:, start]).norm(dim=-1) for points in (target, carried)]
-    ratio = lengths[0] / lengths[1].clamp_min(1e-5)
-    longest = ratio.unflatten(1, (len(KNUCKLES), 3)).amax(-1)
-    plausible = ((LONG[1] - longest) / (LONG[1] - LONG[0])).clamp(0, 1)
-    area = _area(target) / _area(carried)
-    facing = ((area - AREA[0]) / (AREA[1] - AREA[0])).clamp(0, 1)
-    facing = facing * (both.sum(-1) >= POINTS_SEEN)
-    fingers = (plausible * facing[:, None]).repeat_interleave(4, 1)
-    return torch.cat([torch.zeros_like(fingers[:, :1]), fingers], 1)
+    expected = _lengths(carried).clamp_min(SHORTEST)
+    ratio = _lengths(target) / expected
+    longest = ratio.unflatten(1, (len(KNUCKLES), -1)).amax(-1)
+    plausible = _falling(longest, LONG)
+    area = _palm_area(target) / _palm_area(carried)
+    facing = 1 - _falling(area, AREA)
+    seen = both.sum(-1) >= POINTS_SEEN
+    hand = facing * seen
+    fingers = plausible * hand[:, None]
+    fingers = fingers.repeat_interleave(4, 1)
+    root = torch.zeros_like(fingers[:, :1])
+    return torch.cat([root, fingers], 1)
 
 
-def _area(points: Tensor) -> Tensor:
+def _lengths(points: Tensor) -> Tensor:
+    """(T,15) of the fingers' bones."""
+    axis = points[:, ENDS] - points[:, STARTS]
+    return axis.norm(dim=-1)
+
+
+def _palm_area(points: Tensor) -> Tensor:
     """(T,) signed, between the hand's root and the outer knuckles."""
-    first, last = (points[:, KNUCKLES[k]] - points[:, ROOT] for k in (1, 4))
-    area = first[:, 0] * last[:, 1] - first[:, 1] * last[:, 0]
-    return torch.where(area.abs() < 1e-8, 1e-8, area)
+    root = points[:, ROOT]
+    first = points[:, KNUCKLES[1]] - root
+    last = points[:, KNUCKLES[4]] - root
+    area = _cross(first, last)
+    return torch.where(area.abs() < SMALLEST, SMALLEST, area)
 
 
 def bone_shares(nodes: Tensor, reference: Tensor) -> Tensor:
     """(n,15) shares of the fingers' bones in nodes (n,2); the rest is the palm's."""
-    bones = reference[torch.tensor(PALM + BONES, device=nodes.device)]
-    axis = bones[:, 1] - bones[:, 0]
-    off = nodes[:, None] - bones[:, 0]
-    along = (off * axis).sum(-1) / axis.square().sum(-1).clamp_min(1e-10)
-    distance = (off - along.clamp(0, 1)[..., None] * axis).norm(dim=-1)
-    length = (reference[PALM_MIDDLE] - reference[ROOT]).norm().clamp_min(1e-5)
-    palm = distance[:, : len(PALM)].amin(1, keepdim=True)
-    each = torch.cat([palm, distance[:, len(PALM) :]], 1)
-    return torch.softmax(-each / (SOFT * length), 1)[:, 1:]
+    starts, ends = zip(*PALM, strict=True)
+    palm = _distances(nodes, reference, starts, ends)
+    fingers = _distances(nodes, reference, STARTS, ENDS)
+    nearest = palm.amin(1, keepdim=True)
+    distance = torch.cat([nearest, fingers], 1)
+    palm_axis = reference[PALM_MIDDLE] - reference[ROOT]
+    length = palm_axis.norm()
+    soft = SOFT * length.clamp_min(SHORTEST)
+    return torch.softmax(-distance / soft, 1)[:, 1:]
 
 
-def _along(
-    nodes: Tensor, start: Tensor, end: Tensor, goal: Tensor, goal_end: Tensor, size: Tensor
-) -> Tensor:
-    """(T,n,15,2) places of nodes (n,2) under bones (15,2) that go to (T,15,2): stretched along
-    them, the palm's size (T,) across and past their ends."""
-    axis = end - start
-    length = axis.norm(dim=-1).clamp_min(1e-5)
+def _distances(nodes: Tensor, points: Tensor, starts: Sequence[int], ends: Sequence[int]) -> Tensor:
+    """(n,K) from nodes (n,2) to the bones between points (21,2)."""
+    start = points[list(starts)]
+    axis = points[list(ends)] - start
+    square = axis.square().sum(-1)
+    off = nodes[:, None] - start
+    along = (off * axis).sum(-1)
+    along = along / square.clamp_min(SMALLEST)
+    nearest = along.clamp(0, 1)[..., None] * axis
+    return (off - nearest).norm(dim=-1)
+
+
+def _on_bones(nodes: Tensor, reference: Tensor) -> Tensor:
+    """(n,4,15) of nodes (n,2) in the frame of each finger bone of points (21,2): 1, the place along
+    the bone as a share of it, what goes past its ends and what lies across it."""
+    start = reference[list(STARTS)]
+    axis = reference[list(ENDS)] - start
+    length = axis.norm(dim=-1).clamp_min(SHORTEST)
     unit = axis / length[:, None]
     off = nodes[:, None] - start
     along = (off * unit).sum(-1)
-    across = off[..., 1] * unit[:, 0] - off[..., 0] * unit[:, 1]
-    on = torch.minimum(along.clamp_min(0), length)
-    goal_axis = goal_end - goal
-    goal_length = goal_axis.norm(dim=-1, keepdim=True).clamp_min(1e-5)
-    goal_unit = (goal_axis / goal_length)[:, None]
-    stretch = (goal_length[..., 0] / length)[:, None]
-    size = size[:, None, None]
-    forward = (on * stretch + (along - on) * size)[..., None]
-    aside = (across * size)[..., None]
-    quarter = torch.stack([-goal_unit[..., 1], goal_unit[..., 0]], -1)
-    return goal[:, None] + forward * goal_unit + aside * quarter
+    across = _cross(unit, off)
+    on = along.clamp_min(0)
+    on = torch.minimum(on, length)
+    past = along - on
+    one = torch.ones_like(on)
+    return torch.stack([one, on / length, past, across], 1)
+
+
+def _bone_axes(reference: Tensor, goal: Tensor, size: Tensor) -> Tensor:
+    """(T,4,15,2) where a bone of points (T,21,2) starts, its axis, and the unit vectors past and
+    across it, which have the palm's size (T,).
+
+    A bone without length in the target lies as in the reference (21,2).
+    """
+    start = goal[:, STARTS]
+    axis = goal[:, ENDS] - start
+    own = reference[list(ENDS)] - reference[list(STARTS)]
+    length = axis.norm(dim=-1, keepdim=True)
+    direction = torch.where(length < SHORTEST, own, axis)
+    unit = torch.nn.functional.normalize(direction, dim=-1)
+    unit = unit * size[:, None, None]
+    x, y = unit.unbind(-1)
+    quarter = torch.stack([-y, x], -1)
+    return torch.stack([start, axis, unit, quarter], 1)

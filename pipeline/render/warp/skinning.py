@@ -69,14 +69,17 @@ class Piece:
         top, left, bottom, right = self.window
         corner = self.nodes.new_tensor([left, top])
         extent = self.nodes.new_tensor([right - left, bottom - top])
-        where = ((self.nodes - corner) / extent * 2 - 1)[None, None]
-        return F.grid_sample(self.texture[:, 3:4], where, align_corners=False)[0, 0, 0] > OPAQUE
+        where = (self.nodes - corner) / extent * 2 - 1
+        alpha = self.texture[:, 3:4]
+        found = F.grid_sample(alpha, where[None, None], align_corners=False)
+        return found[0, 0, 0] > OPAQUE
 
     @cached_property
     def beside(self) -> tuple[Tensor, Tensor]:
         """Rows (4,n) of the nodes to the left, right, above and below, else the node's own; (2,n)
         one over the steps between left and right, above and below, 0 where there are none."""
-        cells = ((self.nodes - self.nodes.amin(0)) / self.step).round().long() + 1
+        off = self.nodes - self.nodes.amin(0)
+        cells = (off / self.step).round().long() + 1
         wide, high = (cells.amax(0) + 2).tolist()
         own = torch.arange(len(cells), device=cells.device)
         table = cells.new_full((high, wide), -1)
@@ -84,9 +87,10 @@ class Piece:
         shifts = cells.new_tensor([[-1, 0], [1, 0], [0, -1], [0, 1]])
         x, y = (cells + shifts[:, None]).unbind(-1)
         rows = table[y, x]
-        steps = (rows >= 0).unflatten(0, (2, 2)).sum(1)
+        there = rows >= 0
+        steps = there.unflatten(0, (2, 2)).sum(1)
         share = torch.where(steps > 0, 1 / steps.clamp_min(1), 0.0)
-        return torch.where(rows >= 0, rows, own), share
+        return torch.where(there, rows, own), share
 
 
 @dataclass(frozen=True)
@@ -98,22 +102,28 @@ class BoneMap:
     goal: Tensor
     goal_end: Tensor
     ratio: Tensor
-    stiff: bool = False  # past its ends too
 
     def places(self, nodes: Tensor) -> Tensor:
         """(T,n) from complex nodes (T,n) or (1,n)."""
         axis = _axis(self.end - self.start)
         goal = _axis(self.goal_end - self.goal)
         length = axis.abs()
-        along = (nodes - self.start) * (axis.conj() / length)
-        on = torch.minimum(along.real.clamp_min(0), length)
-        stretched = on * (goal.abs() / length) + (along.real - on) * self.ratio
-        return self.goal + torch.complex(stretched, along.imag * self.ratio) * goal / goal.abs()
+        goal_length = goal.abs()
+        turned = (nodes - self.start) * (axis.conj() / length)
+        along = turned.real
+        on = torch.minimum(along.clamp_min(0), length)
+        past = (along - on) * self.ratio
+        stretched = on * (goal_length / length) + past
+        across = turned.imag * self.ratio
+        direction = goal / goal_length
+        return self.goal + torch.complex(stretched, across) * direction
 
     @cached_property
     def turn(self) -> Tensor:
         """(T,1) radians."""
-        return torch.angle(_axis(self.goal_end - self.goal) / _axis(self.end - self.start))
+        axis = _axis(self.end - self.start)
+        goal = _axis(self.goal_end - self.goal)
+        return torch.angle(goal / axis)
 
 
 @dataclass(frozen=True)
@@ -124,13 +134,16 @@ class LinearMap:
 
     def places(self, nodes: Tensor) -> Tensor:
         """(T,n) from complex nodes (T,n) or (1,n)."""
-        return _complex(apply(self.matrix, torch.view_as_real(nodes)))
+        points = torch.view_as_real(nodes)
+        return _complex(apply(self.matrix, points))
 
     @cached_property
     def turn(self) -> Tensor:
         """(T,1) radians."""
-        sin = self.matrix[:, 1, 0] - self.matrix[:, 0, 1]
-        return torch.atan2(sin, self.matrix[:, 0, 0] + self.matrix[:, 1, 1])[:, None]
+        first, second = self.matrix[:, :, :2].unbind(1)
+        sin = second[:, 0] - first[:, 1]
+        cos = second[:, 1] + first[:, 0]
+        return torch.atan2(sin, cos)[:, None]
 
 
 Map = BoneMap | LinearMap
@@ -147,15 +160,16 @@ class Chain:
         """(T,n) complex; own (T,n): where the own bone moves the nodes, if not by its map."""
         nodes = _complex(piece.nodes)[None]
         out = self.maps[piece.bone + 1].places(nodes) if own is None else own
-        rows = piece.blended
-        near = nodes[:, rows[0]]
-        if near.numel():
-            share = piece.before[rows[0]]
-            out[:, rows[0]] = self._mixed(piece.bone, near, share)
-        near = nodes[:, rows[1]]
-        if near.numel() and piece.bone + 1 < len(self.joints):
-            share = piece.after[rows[1]]
-            out[:, rows[1]] = self._mixed(piece.bone + 1, near, share)
+        before, after, _ = piece.blended
+        if len(before):
+            near = nodes[:, before]
+            share = piece.before[before]
+            out[:, before] = self._mixed(piece.bone, near, share)
+        following = piece.bone + 1
+        if len(after) and following < len(self.joints):
+            near = nodes[:, after]
+            share = piece.after[after]
+            out[:, after] = self._mixed(following, near, share)
         return out
 
     def _mixed(self, joint: int, nodes: Tensor, share: Tensor) -> Tensor:
@@ -163,8 +177,8 @@ class Chain:
         first, second = self.maps[joint : joint + 2]
         at = self.joints[joint]
         bend = _wrapped(second.turn - first.turn)
-        arms = [(part.places(nodes), part.places(at)) for part in (first, second)]
-        return _polar(*arms, share, bend)
+        ends = [(part.places(nodes), part.places(at)) for part in (first, second)]
+        return _polar(*ends, share, bend)
 
 
 def _polar(
@@ -172,13 +186,18 @@ def _polar(
 ) -> Tensor:
     """Between two places (T,n), each with the place (T,1) of the joint, by a share (n,) of the
     second; the maps differ by a turn of `bend` (T,1)."""
-    a = first[0] - first[1]
-    b = second[0] - second[1]
-    turn = _wrapped(torch.angle(b) - torch.angle(a) - bend) + bend
-    logs = [torch.log(spoke.abs().clamp_min(SHORTEST)) for spoke in (a, b)]
-    radius = torch.exp(torch.lerp(logs[0], logs[1], share.expand_as(logs[0])))
-    joint = first[1] + (second[1] - first[1]) * share
-    return joint + torch.polar(radius, torch.angle(a) + turn * share)
+    place, joint = first
+    goal, goal_joint = second
+    spoke = place - joint
+    goal_spoke = goal - goal_joint
+    angle = torch.angle(spoke)
+    turn = torch.angle(goal_spoke) - angle
+    turn = _wrapped(turn - bend) + bend
+    length = spoke.abs().clamp_min(SHORTEST)
+    growth = goal_spoke.abs().clamp_min(SHORTEST) / length
+    radius = length * growth**share
+    center = joint + (goal_joint - joint) * share
+    return center + torch.polar(radius, angle + turn * share)
 
 
 def _wrapped(angle: Tensor) -> Tensor:
@@ -192,6 +211,24 @@ def _complex(points: Tensor) -> Tensor:
 def _axis(axis: Tensor) -> Tensor:
     """The axis of a bone; one without length looks to the right."""
     return torch.where(axis.abs() < SHORTEST, axis.new_tensor(SHORTEST), axis)
+
+
+def _root(pose: Skeleton, hand: int) -> tuple[Tensor, Tensor]:
+    """Where a hand begins, complex (T,1), and whether that is seen."""
+    seen = pose.hand_points_seen[:, hand, :1] & pose.hands_seen[:, hand, None]
+    return _complex(pose.hands[:, hand, :1]), seen
+
+
+def _as_end(bone: BoneMap) -> Tensor:
+    """(T,2,3) the map of what goes on from a bone's end and turns with it."""
+    turn = torch.polar(bone.ratio, bone.turn)[:, 0]
+    cos = turn.real
+    sin = turn.imag
+    linear = torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
+    end = bone.end.expand(len(turn), 1)
+    source = torch.view_as_real(end)[:, 0]
+    goal = torch.view_as_real(bone.goal_end)[:, 0]
+    return affine(linear, source, goal)
 
 
 class LimbMotion:
@@ -225,13 +262,24 @@ class LimbMotion:
         if piece.source is not None:
             return torch.view_as_real(self._borrowed(piece, piece.source))
         chain = self._chain(piece.limb)
-        bends = self._fingers and piece.bone == HAND and piece.limb not in LEGS
-        out = chain.placed(piece, self._bent(piece, chain.maps[-1]) if bends else None)
-        rows = piece.blended[2]
-        if piece.limb in LEGS and rows.numel():
-            other = self._chain(sum(LEGS) - piece.limb).placed(piece)
-            out[:, rows] += (other - out)[:, rows] * piece.partner[rows]
+        if piece.limb in LEGS:
+            out = self._with_partner(piece, chain.placed(piece))
+        elif piece.bone == HAND and self._fingers:
+            out = chain.placed(piece, self._bent(piece, chain.maps[HAND + 1]))
+        else:
+            out = chain.placed(piece)
         return torch.view_as_real(out)
+
+    def _with_partner(self, piece: Piece, own: Tensor) -> Tensor:
+        """Places (T,n) of a leg's piece, mixed with where the other leg would move it."""
+        rows = piece.blended[2]
+        if not len(rows):
+            return own
+        partner = sum(LEGS) - piece.limb
+        other = self._chain(partner).placed(piece)
+        apart = other - own
+        own[:, rows] += apart[:, rows] * piece.partner[rows]
+        return own
 
     def shown(self, limb: int, raw: Skeleton) -> Tensor:
         """(T,) bool: the target, as it was before it was completed, shows where the limb is."""
@@ -254,68 +302,76 @@ class LimbMotion:
         return self._from[:, joints], self._to[:, joints]
 
     def _arm(self, limb: int) -> Chain:
-        (a, b, _), (c, d, _) = (ends.split(1, 1) for ends in self._points(limb))
-        end, goal = self._ends(limb)
-        upper = BoneMap(a, b, c, d, self.ratio)
-        fore = BoneMap(b, end, d, goal, self.ratio)
-        return Chain((self._torso, upper, fore, self._hand(limb, fore)), (a, b, end))
+        points, goals = self._points(limb)
+        shoulder, elbow, _ = points.split(1, 1)
+        goal_shoulder, goal_elbow, _ = goals.split(1, 1)
+        wrist, goal_wrist = self._ends(limb)
+        upper = BoneMap(shoulder, elbow, goal_shoulder, goal_elbow, self.ratio)
+        fore = BoneMap(elbow, wrist, goal_elbow, goal_wrist, self.ratio)
+        hand = self._hand(limb, fore)
+        return Chain((self._torso, upper, fore, hand), (shoulder, elbow, wrist))
 
     def _leg(self, limb: int) -> Chain:
         """A shin whose foot the reference does not show goes on as its thigh does."""
-        (a, b, e), (c, d, f) = (ends.split(1, 1) for ends in self._points(limb))
-        seen = self.reference.body_seen[:, JOINTS[limb][2], None]
-        end = torch.where(seen, e, 2 * b - a)
-        goal = torch.where(seen, f, 2 * d - c)
-        thigh = BoneMap(a, b, c, d, self.ratio)
-        return Chain((self._torso, thigh, BoneMap(b, end, d, goal, self.ratio)), (a, b))
+        points, goals = self._points(limb)
+        hip, knee, ankle = points.split(1, 1)
+        goal_hip, goal_knee, goal_ankle = goals.split(1, 1)
+        foot = JOINTS[limb][2]
+        seen = self.reference.body_seen[:, foot, None]
+        ankle = torch.where(seen, ankle, 2 * knee - hip)
+        goal_ankle = torch.where(seen, goal_ankle, 2 * goal_knee - goal_hip)
+        thigh = BoneMap(hip, knee, goal_hip, goal_knee, self.ratio)
+        shin = BoneMap(knee, ankle, goal_knee, goal_ankle, self.ratio)
+        return Chain((self._torso, thigh, shin), (hip, knee))
 
     def _ends(self, limb: int) -> tuple[Tensor, Tensor]:
         """Where the forearm ends in reference and target (T,1): at the hand's root, if both show
         it, else at the wrist."""
-        start, goal = (ends[:, 2:] for ends in self._points(limb))
+        points, goals = self._points(limb)
         hand = HANDS[limb]
-        seen = [
-            pose.hands_seen[:, hand, None] & pose.hand_points_seen[:, hand, :1]
-            for pose in (self.reference, self.target)
-        ]
-        roots = [_complex(pose.hands[:, hand, :1]) for pose in (self.reference, self.target)]
-        both = seen[0] & seen[1]
-        return torch.where(both, roots[0], start), torch.where(both, roots[1], goal)
+        root, root_seen = _root(self.reference, hand)
+        goal_root, goal_seen = _root(self.target, hand)
+        both = root_seen & goal_seen
+        end = torch.where(both, root, points[:, 2:])
+        goal = torch.where(both, goal_root, goals[:, 2:])
+        return end, goal
 
     def _hand(self, limb: int, fore: BoneMap) -> LinearMap:
         """A similarity of the points that both show; a hand without them goes with its forearm."""
         hand = HANDS[limb]
-        reference = self.reference.hands[:, hand].expand(len(self.ratio), -1, -1)
-        shared = self.reference.hand_points_seen[:, hand] & self.target.hand_points_seen[:, hand]
+        ratio = self.ratio[:, 0]
+        points = self.reference.hands[:, hand].expand(len(ratio), -1, -1)
+        shared = self._shared(limb)
+        weight = shared.to(points.dtype)
+        linear, size, center = similarity(points, self.target.hands[:, hand], weight)
+        held = (size / ratio).clamp(1 / HAND_SIZE, HAND_SIZE)
+        gain = held * ratio / size
+        by_points = affine(linear * gain[:, None, None], *center.unbind(1))
         both = self.reference.hands_seen[:, hand] & self.target.hands_seen[:, hand]
         both = both & (shared.sum(-1) >= FEW_POINTS)
-        linear, size, center = similarity(
-            reference, self.target.hands[:, hand], shared.to(reference.dtype)
-        )
-        ratio = self.ratio[:, 0]
-        held = (size / ratio).clamp(1 / HAND_SIZE, HAND_SIZE) * ratio
-        by_points = affine(linear * (held / size)[:, None, None], *center.unbind(1))
-        turn = torch.polar(ratio, fore.turn[:, 0])
-        rigid = torch.stack([turn.real, -turn.imag, turn.imag, turn.real], -1).unflatten(-1, (2, 2))
-        ends = (
-            torch.view_as_real(end.expand(len(ratio), 1))[:, 0] for end in (fore.end, fore.goal_end)
-        )
-        return LinearMap(torch.where(both[:, None, None], by_points, affine(rigid, *ends)))
+        return LinearMap(torch.where(both[:, None, None], by_points, _as_end(fore)))
+
+    def _shared(self, limb: int) -> Tensor:
+        """(T,21) bool: the points of an arm's hand that reference and target show."""
+        hand = HANDS[limb]
+        reference = self.reference.hand_points_seen[:, hand]
+        return reference & self.target.hand_points_seen[:, hand]
 
     def _bent(self, piece: Piece, palm: LinearMap) -> Tensor:
         """(T,n) complex places of a hand's piece, whose fingers bend."""
         hand = HANDS[piece.limb]
-        reference = self.reference.hand_points_seen[:, hand]
-        both = reference & self.target.hand_points_seen[:, hand]
         points = self.reference.hands[0, hand]
-        moved = bent(piece.nodes, points, self.target.hands[:, hand], palm.matrix, both)
+        goals = self.target.hands[:, hand]
+        moved = bent(piece.nodes, points, goals, palm.matrix, self._shared(piece.limb))
         rigid = apply(palm.matrix, piece.nodes.expand(len(moved), -1, -1))
         return _complex(calmed(rigid, moved, piece.beside[0], piece.opaque))
 
     def _borrowed(self, piece: Piece, source: Tensor) -> Tensor:
         """(T,n) of a forearm's piece that shows what the upper arm lends it."""
         start, end = _complex(source)[:, None, None].unbind(0)
-        goal = self._points(piece.limb)[1][:, 1:2]
+        _, goals = self._points(piece.limb)
+        _, wrist = self._ends(piece.limb)
         width = self.ratio * LENT_WIDTH
-        bone = BoneMap(start, end, goal, self._ends(piece.limb)[1], width)
-        return bone.places(_complex(piece.nodes)[None])
+        bone = BoneMap(start, end, goals[:, 1:2], wrist, width)
+        nodes = _complex(piece.nodes)
+        return bone.places(nodes[None])

@@ -27,6 +27,7 @@ SHRUNK = 0.6  # of the area at rest: below it a texture is averaged within pixel
 CRUSHED = 8  # a map that is narrower than 1 : this gives way to others
 TORN = 3.5  # where neighbors in the target come from so many times as far apart, there is a tear
 CLEAR = 0.02  # alpha
+TINY = 1e-6  # squares of steps or pixels
 OUTSIDE = 1e4  # half windows: so far away that any mean with it lies outside as well
 
 
@@ -72,7 +73,8 @@ def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, asp
     height, width = picture.shape[2:]
     scale = places.new_tensor([width / aspect, height])
     pixels = places * scale - 0.5
-    spread = _spread(pixels) / _spread(piece.nodes * height)
+    rest = _spread(piece.nodes * height)
+    spread = _spread(pixels) / rest
     spacing = _spacing(piece, height)
     frames, lattice = _lattice(pixels, spread, shown, spacing, (height, width))
     if not frames:
@@ -89,20 +91,24 @@ def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, asp
 def _sampled(piece: Piece, back: Tensor, shrunk: bool) -> Tensor:
     """(T,5,H,W) the texture at places (T,2,H,W); of one that is `shrunk` the mean over four places
     in each pixel."""
-    texture = piece.texture.expand(len(back), -1, -1, -1)
     if not shrunk:
-        return F.grid_sample(texture, back.permute(0, 2, 3, 1), align_corners=False)
-    across = F.pad(back[..., 1:] - back[..., :-1], (0, 1)) / 4
-    down = F.pad(back[:, :, 1:] - back[:, :, :-1], (0, 0, 0, 1)) / 4
-    drawn = back.new_zeros(())
-    for place in (
-        back + across + down,
-        back - across - down,
-        back + across - down,
-        back - across + down,
-    ):
-        drawn = drawn + F.grid_sample(texture, place.permute(0, 2, 3, 1), align_corners=False) / 4
-    return drawn
+        return _looked_up(piece.texture, back)
+    across = back[..., 1:] - back[..., :-1]
+    down = back[:, :, 1:] - back[:, :, :-1]
+    across = F.pad(across, (0, 1)) / 4
+    down = F.pad(down, (0, 0, 0, 1)) / 4
+    main = across + down
+    other = across - down
+    drawn = _looked_up(piece.texture, back + main)
+    for shift in (-main, other, -other):
+        drawn += _looked_up(piece.texture, back + shift)
+    return drawn / 4
+
+
+def _looked_up(maps: Tensor, places: Tensor) -> Tensor:
+    """(T,C,H,W) maps (1,C,h,w) at places (T,2,H,W), -1 to 1; nothing outside."""
+    each = maps.expand(len(places), -1, -1, -1)
+    return F.grid_sample(each, places.permute(0, 2, 3, 1), align_corners=False)
 
 
 def _spacing(piece: Piece, height: int) -> int:
@@ -114,8 +120,10 @@ def _spacing(piece: Piece, height: int) -> int:
 def _over(picture: Tensor, layer: Tensor, corner: tuple[int, int]) -> None:
     """Put a layer (5,h,w) over the picture (4,H,W) from a corner on, as far as it lies inside."""
     top, left = corner
-    window = picture[:, top : top + layer.shape[1], left : left + layer.shape[2]]
-    layer = layer[:, : window.shape[1], : window.shape[2]]
+    height = min(layer.shape[1], picture.shape[1] - top)
+    width = min(layer.shape[2], picture.shape[2] - left)
+    layer = layer[:, :height, :width]
+    window = picture[:, top : top + height, left : left + width]
     window.mul_(1 - layer[3])
     window[:3] += layer[:3]
     window[3] += layer[4]
@@ -128,17 +136,18 @@ def _lattice(
     its places (T,n,2) in pixels there. spread (T,): its area over that at rest."""
     low = pixels.amin(1) - spacing
     high = pixels.amax(1) + spacing
-    known = torch.cat([low, high, shown[:, None].to(low.dtype), spread[:, None]], 1)
+    on = shown.to(low.dtype)
+    known = torch.cat([low, high, on[:, None], spread[:, None]], 1)
     frames = []
     corners = []
     shrunk = False
     height = width = 1
-    for frame, (left, top, right, bottom, on, area) in enumerate(known.tolist()):  # the one sync
+    for frame, (left, top, right, bottom, here, area) in enumerate(known.tolist()):  # the one sync
         top = math.floor(max(top, 0))
         left = math.floor(max(left, 0))
         bottom = min(bottom, size[0] - 1)
         right = min(right, size[1] - 1)
-        if on and top < bottom and left < right:
+        if here and top < bottom and left < right:
             frames.append(frame)
             corners.append((top, left))
             shrunk = shrunk or area < SHRUNK
@@ -153,23 +162,31 @@ def _spread(points: Tensor) -> Tensor:
     """(...) root of the determinant of the covariance of points (...,n,2): grows as their area."""
     off = points - points.mean(-2, keepdim=True)
     x, y = off.unbind(-1)
-    area = x.square().mean(-1) * y.square().mean(-1) - (x * y).mean(-1).square()
-    return area.clamp_min(1e-6).sqrt()
+    wide = x.square().mean(-1)
+    high = y.square().mean(-1)
+    slant = (x * y).mean(-1)
+    area = wide * high - slant.square()
+    return area.clamp_min(TINY).sqrt()
 
 
 def splat(piece: Piece, pixels: Tensor, lattice: Lattice) -> Tensor:
     """(T,2,h,w) places in the texture, -1 to 1, of a lattice in the target; OUTSIDE where the piece
     is not. pixels (T,n,2): of the piece's nodes."""
     corners = pixels.new_tensor(lattice.corners)
-    x = (pixels[..., 0] - corners[:, 1:]) / lattice.spacing
-    y = (pixels[..., 1] - corners[:, :1]) / lattice.spacing
+    corners = corners.flip(-1)
+    off = pixels - corners[:, None]
+    at = off / lattice.spacing
+    x, y = at.unbind(-1)
     slopes = _slopes(piece, x, y, lattice)
     keys = _keys(x, y, slopes.firm, piece.opaque, lattice)
     keys = _closed(keys).flatten(1)
-    node = keys.remainder(x.shape[1] + 1).long() - 1
+    count = len(piece.nodes)
+    node = keys.remainder(count + 1).long() - 1
+    known = node >= 0
     back = _linear(piece, (x, y), slopes, node.clamp_min(0), lattice)
-    back = torch.where((node < 0)[:, None], OUTSIDE, back)
-    return _untorn(piece, back.unflatten(2, (lattice.rows, lattice.columns)), lattice)
+    back = torch.where(known[:, None], back, OUTSIDE)
+    back = back.unflatten(2, (lattice.rows, lattice.columns))
+    return _untorn(piece, back, lattice)
 
 
 def _half(piece: Piece) -> tuple[float, float]:
@@ -192,13 +209,19 @@ def _slopes(piece: Piece, x: Tensor, y: Tensor, lattice: Lattice) -> Slopes:
     xx = torch.where(alone, yy, xx)
     yx = torch.where(alone, -xy, yx)
     area = xx * yy - xy * yx
-    square = xx.square() + xy.square() + yx.square() + yy.square()
-    steepest = STEEP * lattice.spacing / lattice.height / piece.step
-    gain = torch.minimum(1 / area.clamp_min(1e-6), steepest / square.sqrt().clamp_min(1e-6))
-    firm = (CRUSHED * area / square.clamp_min(1e-6)).clamp(0, 1)
-    half = _half(piece)
-    across = gain * (piece.step / half[0])
-    down = gain * (piece.step / half[1])
+    square = xx.square() + xy.square()
+    square = square + yx.square()
+    square = square + yy.square()
+    square = square.clamp_min(TINY)
+    firm = CRUSHED * area / square
+    firm = firm.clamp(0, 1)
+    inverse = 1 / area.clamp_min(TINY)
+    spacing = lattice.spacing / lattice.height
+    steepest = STEEP * spacing / piece.step
+    gain = torch.minimum(inverse, steepest / square.sqrt())
+    half_width, half_height = _half(piece)
+    across = gain * (piece.step / half_width)
+    down = gain * (piece.step / half_height)
     return Slopes(yy * across, -xy * across, -yx * down, xx * down, firm)
 
 
@@ -209,22 +232,29 @@ def _keys(x: Tensor, y: Tensor, firm: Tensor, opaque: Tensor, lattice: Lattice) 
     A node around which the map is flipped does not count, a transparent one where no other is.
     """
     frames, count = x.shape
-    area = lattice.rows * lattice.columns
     row = torch.arange(1, count + 1, device=x.device, dtype=x.dtype)
-    start = torch.arange(frames, device=x.device)[:, None] * area
-    keys = x.new_zeros(frames * area)
+    keys = x.new_zeros(frames, lattice.rows * lattice.columns)
     left = x.floor()
     top = y.floor()
     levels = LEVELS * firm * opaque
     upright = firm > 0
-    for column, line in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
-        nearness = (1 - (x - column).abs()) * (1 - (y - line).abs())
-        inside = (column >= 0) & (column < lattice.columns) & (line >= 0) & (line < lattice.rows)
-        key = (nearness * levels).floor() * (count + 1) + row
+    for right, below in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        column = left + right
+        line = top + below
+        beside = 1 - (x - column).abs()
+        nearness = beside * (1 - (y - line).abs())
+        level = (nearness * levels).floor()
+        key = level * (count + 1) + row
+        inside = _within(column, lattice.columns) & _within(line, lattice.rows)
         key = torch.where(inside & upright, key, 0.0)
-        at = torch.where(inside, line * lattice.columns + column, 0.0).long() + start
-        keys.scatter_reduce_(0, at.flatten(), key.flatten(), "amax")
+        at = line * lattice.columns + column
+        at = torch.where(inside, at, 0.0)
+        keys.scatter_reduce_(1, at.long(), key, "amax")
     return keys.view(frames, 1, lattice.rows, lattice.columns)
+
+
+def _within(index: Tensor, count: int) -> Tensor:
+    return (index >= 0) & (index < count)
 
 
 def _closed(keys: Tensor) -> Tensor:
@@ -240,12 +270,12 @@ def _closed(keys: Tensor) -> Tensor:
 
 def _widened(maps: Tensor) -> Tensor:
     """The maximum over 3 x 3 places; values are not negative."""
-    for pad, axis in (((0, 0, 1, 1), 2), ((1, 1, 0, 0), 3)):
-        padded = F.pad(maps, pad)
-        length = maps.shape[axis]
-        maps = torch.maximum(padded.narrow(axis, 0, length), padded.narrow(axis, 2, length))
-        maps = torch.maximum(maps, padded.narrow(axis, 1, length))
-    return maps
+    padded = F.pad(maps, (0, 0, 1, 1))
+    outer = torch.maximum(padded[:, :, :-2], padded[:, :, 2:])
+    maps = torch.maximum(maps, outer)
+    padded = F.pad(maps, (1, 1))
+    outer = torch.maximum(padded[..., :-2], padded[..., 2:])
+    return torch.maximum(maps, outer)
 
 
 def _linear(
@@ -255,18 +285,26 @@ def _linear(
     the lattice. at: x and y (T,n) of the nodes there."""
     x, y = at
     top, left, _, _ = piece.window
-    half = _half(piece)
-    origin_x = (piece.nodes[:, 0] - left) / half[0] - 1 - slopes.x_by_x * x - slopes.x_by_y * y
-    origin_y = (piece.nodes[:, 1] - top) / half[1] - 1 - slopes.y_by_x * x - slopes.y_by_y * y
+    half_width, half_height = _half(piece)
+    node_x, node_y = piece.nodes.unbind(-1)
+    origin_x = (node_x - left) / half_width - 1
+    origin_x = origin_x - slopes.x_by_x * x
+    origin_x = origin_x - slopes.x_by_y * y
+    origin_y = (node_y - top) / half_height - 1
+    origin_y = origin_y - slopes.y_by_x * x
+    origin_y = origin_y - slopes.y_by_y * y
     maps = (origin_x, slopes.x_by_x, slopes.x_by_y, origin_y, slopes.y_by_x, slopes.y_by_y)
     table = torch.stack(maps, -1).flatten(0, 1)
-    start = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
-    found = table.index_select(0, (node + start).flatten()).view(*node.shape, 2, 3)
-    row = torch.arange(lattice.rows, device=x.device, dtype=x.dtype)
+    start = torch.arange(len(x), device=x.device) * x.shape[1]
+    rows = node + start[:, None]
+    found = table.index_select(0, rows.flatten())
+    origin, by_x, by_y = found.view(*node.shape, 2, 3).unbind(-1)
+    line = torch.arange(lattice.rows, device=x.device, dtype=x.dtype)
+    line = line.repeat_interleave(lattice.columns)
     column = torch.arange(lattice.columns, device=x.device, dtype=x.dtype)
-    line = row.repeat_interleave(lattice.columns)[:, None]
-    column = column.repeat(lattice.rows)[:, None]
-    back = found[..., 0] + found[..., 1] * column + found[..., 2] * line
+    column = column.repeat(lattice.rows)
+    back = origin + by_x * column[:, None]
+    back = back + by_y * line[:, None]
     return back.transpose(1, 2).contiguous()
 
 
@@ -274,11 +312,15 @@ def _untorn(piece: Piece, back: Tensor, lattice: Lattice) -> Tensor:
     """Where neighbors on the lattice (T,2,h,w) come from places far apart, those that show nothing
     are put outside: what lies between them in the texture would be drawn between them."""
     far = TORN * lattice.spacing / lattice.height
-    limit = back.new_tensor([far / side for side in _half(piece)])[:, None, None]
-    across = (back[..., 1:] - back[..., :-1]).abs() > limit
-    down = (back[:, :, 1:] - back[:, :, :-1]).abs() > limit
+    half = back.new_tensor(_half(piece))
+    limit = (far / half)[:, None, None]
+    across = back[..., 1:] - back[..., :-1]
+    across = across.abs() > limit
+    down = back[:, :, 1:] - back[:, :, :-1]
+    down = down.abs() > limit
     torn = F.pad(across, (1, 0)) | F.pad(across, (0, 1))
-    torn = torn | F.pad(down, (0, 0, 1, 0)) | F.pad(down, (0, 0, 0, 1))
-    alphas = piece.texture[:, 3:4].expand(len(back), -1, -1, -1)
-    alpha = F.grid_sample(alphas, back.permute(0, 2, 3, 1), align_corners=False)
-    return torch.where(torn.any(1, keepdim=True) & (alpha < CLEAR), OUTSIDE, back)
+    torn = torn | F.pad(down, (0, 0, 1, 0))
+    torn = torn | F.pad(down, (0, 0, 0, 1))
+    alpha = _looked_up(piece.texture[:, 3:4], back)
+    empty = torn.any(1, keepdim=True) & (alpha < CLEAR)
+    return torch.where(empty, OUTSIDE, back)
