@@ -229,12 +229,16 @@ def _draw_body(
     """Draw head and torso over the pictures (N, 4, H, W); what is painted is not `still`."""
     frames = len(found.unit) // len(layers.image)
     middle = (found.body[:, :2] + found.body[:, 2:]) / 2
-    maps = enlarge(torch.cat([middle, found.agree], 1), size)
-    places = maps[:, :2]
     face = _face_box(found, size, aspect)
+    box = _body_box(layers, middle, face, size, aspect)
+    if box is None:
+        return
+    top, bottom, left, right = box
+    maps = _crop(torch.cat([middle, found.agree], 1), box, size)
+    places = maps[:, :2]
     if face:
-        rows = slice(face[0], face[1])
-        columns = slice(face[2], face[3])
+        rows = slice(face[0] - top, face[1] - top)
+        columns = slice(face[2] - left, face[3] - left)
         places[:, :, rows, columns], slits = _slits(found, face, size)
     body = sample(layers.body, places, aspect, layers.room).mul_(maps[:, 2:])
     if face:
@@ -242,10 +246,34 @@ def _draw_body(
         color = layers.lips.repeat_interleave(frames, 0)
         window[:, :3], amount = paint(window[:, :3], *slits, color, 1 / size[0])
         window[:, 4:] *= 1 - amount
-        still[:, :, rows, columns] *= 1 - amount
-    picture.mul_(1 - body[:, 3:4])
-    picture[:, :3] += body[:, :3]
-    picture[:, 3:] += body[:, 4:]
+        still[:, :, face[0] : face[1], face[2] : face[3]] *= 1 - amount
+    below = picture[:, :, top:bottom, left:right]
+    below.mul_(1 - body[:, 3:4])
+    below[:, :3] += body[:, :3]
+    below[:, 3:] += body[:, 4:]
+
+
+def _body_box(
+    layers: Plates, places: Tensor, face: Box | None, size: tuple[int, int], aspect: float
+) -> Box | None:
+    """Return the window that holds head and torso in all frames, and the `face`."""
+    alpha = F.max_pool2d(layers.body[:, 3:4], 5, 1, 2)
+    there = sample(alpha, places, aspect, layers.room).amax((0, 1)) > 0
+    rows = there.any(1).nonzero()[:, 0].tolist()
+    columns = there.any(0).nonzero()[:, 0].tolist()
+    if not rows:
+        return face
+    height, width = there.shape
+    top = int((rows[0] - 1) * size[0] / height)
+    bottom = int((rows[-1] + 2) * size[0] / height) + 1
+    left = int((columns[0] - 1) * size[1] / width)
+    right = int((columns[-1] + 2) * size[1] / width) + 1
+    if face:
+        top = min(top, face[0])
+        bottom = max(bottom, face[1])
+        left = min(left, face[2])
+        right = max(right, face[3])
+    return max(0, top), min(size[0], bottom), max(0, left), min(size[1], right)
 
 
 def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
