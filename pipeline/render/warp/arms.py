@@ -41,6 +41,8 @@ REACH_OF_BONE = 0.5
 MIX_SIGMA_HEAD_HEIGHTS = 0.06
 # half width, in head heights, of what goes on of upper arm and forearm under a part in front
 HIDDEN_HEAD_HEIGHTS = (0.15, 0.12)
+FEWEST_PIXELS = 50  # of a part that tell its width
+ELBOW_HEAD_HEIGHTS = 0.2  # half width of an upper arm whose elbow a forearm hides
 WINDOW_MARGIN_HEAD_HEIGHTS = 0.3
 
 
@@ -79,18 +81,20 @@ def cut_arm(cutout: Cutout, arm: Arm, limb: int, anatomy: Anatomy) -> tuple[Piec
     if box is None:
         return ()
     maps = _maps(cutout.window(box), arm, anatomy)
+    hand = _around_hand(maps.window, arm, anatomy.unit)
+    lent = lent_pixels(maps.window, maps.owner, maps.own, maps.joints, hand, anatomy.unit)
     height = anatomy.size[0]
     pieces = []
     for bone in (UPPER, FORE, HAND):
         if bone == HAND and arm.hand is None:
             continue
-        made = _piece_maps(maps, bone, anatomy.unit)
         source = None
-        if bone == FORE:
-            hand = _around_hand(maps.window, arm, anatomy.unit)
-            lent = lent_pixels(maps.window, maps.owner, maps.own, maps.joints, hand, anatomy.unit)
-            if lent is not None:
-                made, source = lent
+        if bone == FORE and lent is not None:
+            made, source = lent
+        elif bone == UPPER and lent is not None:
+            made = _whole_upper_arm(maps, anatomy.unit)
+        else:
+            made = _piece_maps(maps, bone, anatomy.unit)
         piece = make_piece(made, maps.window, height, limb, bone, source)
         if piece is not None:
             pieces.append(piece)
@@ -170,6 +174,37 @@ def _piece_maps(maps: _ArmMaps, bone: int, unit: float) -> PieceMaps:
     return PieceMaps(maps.layer * cover, color, known, before, after, np.zeros_like(ones))
 
 
+def _whole_upper_arm(maps: _ArmMaps, unit: float) -> PieceMaps:
+    """Return the upper arm down to the elbow, without a forearm that points at the camera."""
+    none = np.zeros_like(maps.layer)
+    before = 1 - maps.near[UPPER] * (1 - maps.toward[UPPER])
+    main = blur(maps.owner == UPPER, 0.7)
+    start, end = maps.joints[:2]
+    distance, _ = segment_distance(maps.window.places(), start, end)
+    covered = (maps.owner > UPPER) & (maps.whole > 0.5)
+    covered &= distance < ELBOW_HEAD_HEIGHTS * unit
+    cover = np.maximum(np.maximum(main, blur(covered, 0.7)), maps.root)
+    own = maps.own & (main > OPAQUE)
+    color = fill_from(maps.window.color, own)
+    shown = (maps.own & (maps.owner == UPPER))[..., None]
+    color = np.where(shown, maps.window.color, color)
+    # a denoiser that takes what is filled for a hole paints background over it
+    known = np.ones_like(none)
+    return PieceMaps(maps.layer * cover, color, known, before, none, none)
+
+
+def _half_width(
+    maps: _ArmMaps, bone: int, distance: np.ndarray, along: np.ndarray, unit: float
+) -> float:
+    """Return how far (pixels) a bone's part reaches to its sides where the photo shows it."""
+    usual = HIDDEN_HEAD_HEIGHTS[bone] * unit
+    shown = maps.own & (maps.owner == bone) & (along > 0.1) & (along < 0.9)
+    if shown.sum() < FEWEST_PIXELS:
+        return usual
+    measured = float(np.percentile(distance[shown], 85))
+    return float(np.clip(measured, usual / 2, 1.6 * usual))
+
+
 def _hidden(maps: _ArmMaps, bone: int, unit: float) -> np.ndarray:
     """Return where (H, W) bool a part in front hides this bone's part."""
     if bone == HAND:
@@ -180,7 +215,7 @@ def _hidden(maps: _ArmMaps, bone: int, unit: float) -> np.ndarray:
         start = start + 0.15 * (end - start)
     distance, along = segment_distance(maps.window.places(), start, end)
     under = (maps.owner > bone) & (maps.whole > 0.5)
-    return under & (along < 0.98) & (distance < HIDDEN_HEAD_HEIGHTS[bone] * unit)
+    return under & (along < 0.98) & (distance < _half_width(maps, bone, distance, along, unit))
 
 
 def _lap_under_next(maps: _ArmMaps, bone: int, after: np.ndarray) -> np.ndarray:

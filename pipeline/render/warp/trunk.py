@@ -135,7 +135,9 @@ def _visible_and_hole(cutout: Cutout, anatomy: Anatomy) -> tuple[np.ndarray, np.
     visible = cutout.alpha * cutout.outline(TRUNK)
     radius = max(1, round(cutout.size[0] / 400))
     hole = grow(arms, radius) > ARM_SHARE
-    hole |= _near_fingers(cutout.size, anatomy) & (cutout.alpha > 0.05)
+    hole |= _near_fingers(cutout.size, anatomy)
+    # shares go on outside the person; what arms hide does not
+    hole &= grow(cutout.alpha > 0.05, radius)
     return visible, blur(hole, 0.7)
 
 
