@@ -104,7 +104,10 @@ def _beyond(reference: Tensor, target: Tensor, noise: Tensor) -> Tensor:
 
 
 def _steady_head(reference: Skeleton, target: Skeleton, unit: Tensor) -> Skeleton:
-    """Shrink the head's motion as a whole, and within it that of jaw ends, brows and nose."""
+    """Shrink the head's motion as a whole, and within it that of jaw ends, brows and nose.
+
+    A head that moves also turns: then the ways of its features are motion, and they are free.
+    """
     moved, way = _head_motion(reference, target)
     back = _inverse(moved)
     share = share_beyond(way, HEAD * unit)
@@ -112,7 +115,8 @@ def _steady_head(reference: Skeleton, target: Skeleton, unit: Tensor) -> Skeleto
     calmed = still + share[:, None, None] * (moved - still)
     face = apply(back, target.face)
     calm = reference.face[:, FEATURES]
-    noise = FEATURE * unit[:, None]
+    held = unit * (1 - share)
+    noise = FEATURE * held[:, None]
     face[:, FEATURES] = _beyond(calm, face[:, FEATURES], noise)
     face = apply(calmed, face)
     points = apply(back, target.body[:, HEAD_POINTS])

@@ -75,6 +75,15 @@ def test_brows_that_tremble_keep_still(person: Skeleton) -> None:
     )
 
 
+def test_brows_are_free_in_a_head_that_moves(person: Skeleton) -> None:
+    unit = head_unit(person)
+    there = shifted(person, unit * torch.tensor([0.3, 0.0]))
+    face = there.face.clone()
+    face[:, 19, 1] += 0.5 * steadiness.FEATURE * unit
+    calm = steady(person, replace(there, face=face))
+    assert (calm.face - face)[:, 19, 1].abs().max() < 0.1 * steadiness.FEATURE * unit
+
+
 def test_an_arm_gestures_as_one(person: Skeleton) -> None:
     unit = head_unit(person)
     body = person.body.clone()
