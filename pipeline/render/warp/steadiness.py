@@ -22,6 +22,7 @@ from torch import Tensor
 from pipeline.motion.keypoints import (
     BROWS,
     CORE_POINTS,
+    ELBOWS,
     HEAD_POINTS,
     HIPS,
     KNEES,
@@ -47,6 +48,8 @@ from pipeline.render.warp.geometry import (
 HEAD = 0.005  # twice as much holds heads that sway
 FEATURE = 0.005  # ends of the jaw, brows and nose, within the head
 TORSO = 0.01  # neck and shoulders
+BUST = 0.05  # the same in a close picture: nothing below them tells where they are
+FEW_BELOW = 2  # of hips and elbows that both show: below it the picture is a bust
 HIP = 0.05
 LOOSE_HIP = 0.3  # a hip without its knee: below it the picture ends, and detectors guess
 ARM = 0.03  # elbow and wrist
@@ -182,7 +185,8 @@ def _steady_trunk(reference: Skeleton, target: Skeleton, unit: Tensor) -> Skelet
     seen = reference.body_seen & target.body_seen
     noise = torch.zeros_like(target.body[..., 0])
     noise[:, LEG_POINTS] = LEG
-    noise[:, CORE_POINTS] = TORSO
+    few = seen[:, (*HIPS, *ELBOWS)].sum(-1, keepdim=True) < FEW_BELOW
+    noise[:, CORE_POINTS] = torch.where(few, BUST, TORSO)
     for hip, knee in zip(HIPS, KNEES, strict=True):
         noise[:, hip] = torch.where(seen[:, knee], HIP, LOOSE_HIP)
     noise = noise * unit[:, None]
