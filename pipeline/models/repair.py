@@ -109,6 +109,17 @@ def changed_share(warped: Tensor, reference: Tensor) -> Tensor:
     return fourth / (fourth + CHANGED**4)
 
 
+def within_neighbors(generated: Tensor, warped: Tensor) -> Tensor:
+    """Limit pictures (N, 3, H, W) to the colors that the warp shows within a pixel of each place.
+
+    The denoiser may move an outline by a pixel. It may not draw the ghost of a hand that the warp
+    has moved away, nor light or dark seams.
+    """
+    highest = F.max_pool2d(warped, 3, 1, 1)
+    lowest = -F.max_pool2d(-warped, 3, 1, 1)
+    return torch.minimum(torch.maximum(generated, lowest), highest)
+
+
 def blend(
     warped: Tensor,
     generated: Tensor,
@@ -129,8 +140,9 @@ def blend(
         validity: the warp's validity (N, 1, H, W).
         face: face points (N, 68, 3).
         keep: the shares of `repair_gate`.
-        reference: what was warped; outside the mouth the repair is applied only where the warp has
-            changed it. None means everywhere.
+        reference: what was warped. Outside the mouth the repair is then applied only where the warp
+            has changed it, and outside the face it keeps to the warp's colors nearby. None for a
+            denoiser that has to move the picture itself.
     """
     size = tuple(validity.shape[-2:])
     whole, mouth = face_maps(face, size)
@@ -140,6 +152,7 @@ def blend(
     repair = torch.lerp(generated, smooth, hole)
     gate = repair_gate(validity, face, keep)
     if reference is not None:
+        repair = torch.lerp(within_neighbors(repair, warped), repair, whole)
         changed = changed_share(warped, reference)
         gate = gate * torch.maximum(changed, mouth)
     return warped + gate * (repair - warped)
