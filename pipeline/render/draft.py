@@ -29,8 +29,8 @@ def draft(
         size: (h,w) of the frames.
         chunk: frames that are warped at once.
     """
-    motion = rested(motion)
     plates = layers(image, motion, size)
+    motion = rested(motion, arm_stability(plates))
     for start in range(0, len(motion), chunk):
         target = warp.Points.of(motion.pose[start : start + chunk])
         yield to_frames(warp.warp(plates, target, size).image[0])
@@ -45,6 +45,12 @@ def layers(
     Arms that the image shows only in part are layers of their own only where no mask is known.
     """
     return _layers(_LayerRequest(image, uncut(motion), motion.mask, tuple(size), str(device)))
+
+
+def arm_stability(plates: warp.Plates) -> tuple[float, float]:
+    """Return how stable the right and the left arm's part of one picture is, for `rested`."""
+    right, left = plates.stability[0].tolist()
+    return right, left
 
 
 class _LayerRequest:

@@ -63,10 +63,10 @@ class Photo:
 
 def measure(image: np.ndarray, motion: Motion, result: np.ndarray) -> tuple[float, float, float]:
     """Return change, mouth_r and gap of frames (T, H, W, 3) of a picture and a motion."""
-    motion = rested(motion)
     height, width = result.shape[1:3]
     size = (height, width)
     plates = draft.layers(image, motion, size)
+    motion = rested(motion, draft.arm_stability(plates))
     moved = warp.warp(plates, warp.Points.of(motion.pose), size)
     warped = tensors.to_frames(moved.image[0]).astype(np.float32)
     is_valid = moved.validity[0, :, 0].numpy() > SURE_VALIDITY

@@ -16,7 +16,7 @@ from pipeline.models.haar import HaarLatent
 from pipeline.models.repair import blend, validity_cells
 from pipeline.motion import partial_arms, skeleton
 from pipeline.render import warp
-from pipeline.render.draft import layers
+from pipeline.render.draft import arm_stability, layers
 from pipeline.render.svd.conditions import (
     Branch,
     DecoupledGuidance,
@@ -117,15 +117,15 @@ class WarpedClip:
             # keep the reference pose; only the sound may move the person
             still = np.zeros(len(motion), int)
             motion = replace(motion, pose=motion.reference[still])
-        # for the warp and the control pictures alike
-        self.motion = partial_arms.rested(motion)
         self.source = source
         self.image = image
         self.size = size
         self.vae = vae
         self.device = source.device
         self.work_size = source.work_size(size)
-        self.layers = layers(image, self.motion, size, self.device)
+        self.layers = layers(image, motion, size, self.device)
+        # for the warp and the control pictures alike
+        self.motion = partial_arms.rested(motion, arm_stability(self.layers))
         self.picture = to_tensor(image, self.work_size).to(self.device)
         self.reference_latents = self.encode(self.picture)
         self.tokens = reference_tokens(self.reference_latents)

@@ -41,6 +41,7 @@ from pipeline.render.warp.islands import join_islands
 from pipeline.render.warp.legs import cut_leg
 from pipeline.render.warp.maps import enlarge, grown, push_pull
 from pipeline.render.warp.part_map import cut_parts
+from pipeline.render.warp.part_stability import part_stability
 from pipeline.render.warp.skinning import Piece
 from pipeline.render.warp.tones import nose_features
 from pipeline.render.warp.trunk import TrunkShape, complete_trunk
@@ -51,6 +52,8 @@ ABOVE = 0.12
 BELOW = 0.3
 # head heights around a limb in which the photo's own pixels are not shown once it moves
 SPOT_HEAD_HEIGHTS = 0.06
+# picture rows from which on a picture is a photo to show, not a training clip
+STABILITY_ROWS = 256
 # rows of the right and the left limb
 ARM_ROWS = (0, 1)
 LEG_ROWS = (2, 3)
@@ -97,6 +100,8 @@ class Plates:
         head: (B, 2) centers of the heads.
         up: (B, 2) unit vectors towards the crowns.
         room: picture heights above and below the image that body and shares span as well.
+        stability: (B, 2) how far the right and the left arm's part stays the same when points and
+            outline are a little off; 1 where no mask is known or there is no such arm.
     """
 
     image: Tensor
@@ -111,6 +116,7 @@ class Plates:
     head: Tensor
     up: Tensor
     room: Room
+    stability: Tensor
 
     @property
     def size(self) -> tuple[int, int]:
@@ -170,6 +176,7 @@ def plates(
     inner = grid((frame.rows, frame.columns), size, aspect, image)
     inside = trunk_distances(inner, pose, unit, head_distance(inner[None], head, up, unit))
     near = (1 - (inside - inside.amin(1, keepdim=True).clamp_min(0) - 0.1) / 0.3).clamp(0, 1)
+    is_photo = mask is not None and size[0] >= STABILITY_ROWS
     if mask is None:
         trunk_outline = enlarge((0.5 - inside.amin(1, keepdim=True) / EDGE).clamp(0, 1), size)
         limb_outline = outline_of_points(inner, pose, unit, head, size)
@@ -178,6 +185,7 @@ def plates(
     backgrounds = []
     bodies = []
     limbs = []
+    stability = torch.ones(len(image), 2)
     for row in range(len(image)):
         anatomy = locate(pose, unit, head, up, row, size)
         one = slice(row, row + 1)
@@ -188,6 +196,8 @@ def plates(
         picture = image[one].cpu()
         bodies.append(complete_trunk(cutout, picture, anatomy, shape, skin[one].cpu(), fill))
         limbs.append(_cut_limbs(cutout, anatomy, frame, image.device))
+        if is_photo:
+            stability[row] = _arm_stability(picture[0], cutout.alpha, anatomy)
     return Plates(
         image=image,
         background=torch.cat(backgrounds),
@@ -201,6 +211,7 @@ def plates(
         head=head,
         up=up,
         room=frame.room,
+        stability=stability,
     )
 
 
@@ -222,6 +233,14 @@ def _cut_out(image: Tensor, mask: Tensor, anatomy: Anatomy) -> Cutout:
     alpha, color = refine_alpha(picture, soft_mask, anatomy)
     shares = join_islands(cut_parts(picture, alpha, anatomy), alpha)
     return Cutout(color, alpha, shares)
+
+
+def _arm_stability(picture: Tensor, alpha: np.ndarray, anatomy: Anatomy) -> Tensor:
+    """Return (2,) the stability of the right and the left arm's part, 1 where there is none."""
+    colors = np.ascontiguousarray(picture.permute(1, 2, 0).float().numpy())
+    measured = part_stability(colors, alpha, anatomy)[: len(anatomy.arms)]
+    is_cut = [arm is not None for arm in anatomy.arms]
+    return torch.from_numpy(np.where(is_cut, measured, 1.0)).float()
 
 
 def _cut_limbs(
