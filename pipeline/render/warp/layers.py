@@ -172,15 +172,13 @@ def plates(
     head, up = head_frame(pose, unit)
     frame = _plan_frame(size)
     nodes = grid((frame.rows + sum(frame.more), frame.columns), size, aspect, image, frame.room)
-    trunk = trunk_distances(nodes, pose, unit, head_distance(nodes[None], head, up, unit))
+    trunk = _trunk(nodes, pose, unit, head, up)
     inner = grid((frame.rows, frame.columns), size, aspect, image)
-    inside = trunk_distances(inner, pose, unit, head_distance(inner[None], head, up, unit))
+    inside = _trunk(inner, pose, unit, head, up)
     near = (1 - (inside - inside.amin(1, keepdim=True).clamp_min(0) - 0.1) / 0.3).clamp(0, 1)
     is_photo = mask is not None and size[0] >= STABILITY_ROWS
     if mask is None:
-        trunk_outline = enlarge((0.5 - inside.amin(1, keepdim=True) / EDGE).clamp(0, 1), size)
-        limb_outline = outline_of_points(inner, pose, unit, head, size)
-        mask = torch.maximum(trunk_outline, limb_outline)
+        mask = _outline(inner, inside, pose, unit, head, size)
     skin = nose_features(image, pose, aspect)
     backgrounds = []
     bodies = []
@@ -213,6 +211,26 @@ def plates(
         room=frame.room,
         stability=stability,
     )
+
+
+def _trunk(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor, up: Tensor) -> Tensor:
+    """Return (B, 2, h, w) distances of nodes (2, h, w) to the references' heads and torsos."""
+    to_head = head_distance(nodes[None], head, up, unit)
+    return trunk_distances(nodes, pose, unit, to_head)
+
+
+def _outline(
+    nodes: Tensor,
+    trunk: Tensor,
+    pose: Skeleton,
+    unit: Tensor,
+    head: Tensor,
+    size: tuple[int, int],
+) -> Tensor:
+    """Return (B, 1, H, W) persons without a mask, as their points and trunks show them."""
+    nearest = trunk.amin(1, keepdim=True)
+    trunk_outline = enlarge((0.5 - nearest / EDGE).clamp(0, 1), size)
+    return torch.maximum(trunk_outline, outline_of_points(nodes, pose, unit, head, size))
 
 
 def _plan_frame(size: tuple[int, int]) -> _Frame:
