@@ -34,13 +34,13 @@ SHORT, LONG = (
 
 
 def painted(fore: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(1,3,192,128) a person in flat colours, whose forearms end at SHORT's wrists, and the
+    """(1,3,192,128) a person in flat colors, whose forearms end at SHORT's wrists, and the
     mask."""
     image = torch.tensor(WALL)[:, None, None].repeat(1, *SIZE)
     mask = torch.zeros(SIZE)
 
-    def box(colour: tuple[float, ...], rows: tuple[int, int], columns: tuple[int, int]) -> None:
-        image[:, slice(*rows), slice(*columns)] = torch.tensor(colour)[:, None, None]
+    def box(color: tuple[float, ...], rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        image[:, slice(*rows), slice(*columns)] = torch.tensor(color)[:, None, None]
         mask[slice(*rows), slice(*columns)] = 1
 
     box(SHIRT, (68, 192), (46, 82))
@@ -58,5 +58,5 @@ def raised(fore: tuple[float, ...]) -> warp.Warped:
     )
 
 
-def colour_at(out: warp.Warped, x: int, y: int) -> torch.Tensor:
+def color_at(out: warp.Warped, x: int, y: int) -> torch.Tensor:
     return out.image[0, 0, :, y - 2 : y + 3, x - 2 : x + 3].mean((1, 2))

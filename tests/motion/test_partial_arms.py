@@ -223,8 +223,8 @@ def sleeved() -> np.ndarray:
 
 def red(frames: np.ndarray) -> np.ndarray:
     """(T,H,W) bool."""
-    colour = frames.astype(int)
-    return (colour[..., 0] - colour[..., 1:].max(-1)) > 100
+    color = frames.astype(int)
+    return (color[..., 0] - color[..., 1:].max(-1)) > 100
 
 
 @pytest.mark.parametrize("mask", [outline(), None], ids=["mask", "no mask"])

@@ -37,8 +37,8 @@ def test_controlnext_equals_published_pictures_at_full_size(shared: Path, name: 
 def test_mesh_equals_aniportrait(shared: Path) -> None:
     folder = shared / "parity"
     edges = json.loads((folder / "aniportrait_face_connections.json").read_text())
-    wanted = {(frozenset((i, j)), tuple(colour)) for i, j, colour, _ in edges}
-    own = [(frozenset((i, j)), colour) for i, j, colour in mesh_style.EDGES]
+    wanted = {(frozenset((i, j)), tuple(color)) for i, j, color, _ in edges}
+    own = [(frozenset((i, j)), color) for i, j, color in mesh_style.EDGES]
     assert set(own) == wanted and len(own) == len(edges) == 114
     with np.load(folder / "aniportrait_geometry.npz") as file:
         mesh = file["s0_projected"][2:3] / file["s0_size_wh"]
@@ -75,7 +75,7 @@ def test_mesh_outside_the_picture_and_wrong_shape() -> None:
         skeleton.draw(pose, (64, 48), "aniportrait")
 
 
-def test_published_colours_and_plain_colours_are_not_mixed() -> None:
+def test_published_colors_and_plain_colors_are_not_mixed() -> None:
     """Neck to nose is red in the published picture, whose channels are reversed, and blue
     otherwise."""
     pose = still_person()

@@ -14,7 +14,7 @@ from pipeline.render.warp.tones import features, ramp
 
 AROUND = 0.3  # head heights from the head's ellipse within which what meets the edge is its hair
 HAIR = 0.08  # head heights from the head's ellipse up to which hair stands
-HAIRY = (0.2, 0.32)  # distance from the skin's colour at which what meets the edge is hair
+HAIRY = (0.2, 0.32)  # distance from the skin's color at which what meets the edge is hair
 LEAST = 0.1  # share of the head's width at the edge that must be hair for it to cover the forehead
 SPREAD = 0.2  # halves of the head's width over which hair beside the forehead counts
 HAIRLINE = 0.12  # halves of the head's width over which forehead turns into hair
@@ -23,7 +23,7 @@ HAIRLINE = 0.12  # halves of the head's width over which forehead turns into hai
 def crown(
     image: Tensor, head: Tensor, person: Tensor, skin: Tensor, top: int
 ) -> tuple[Tensor, Tensor]:
-    """Colour (B,3,top,W) and alpha (B,1,top,W) of heads above pictures whose first row is row
+    """Color (B,3,top,W) and alpha (B,1,top,W) of heads above pictures whose first row is row
     `top`.
 
     image (B,3,H,W), head (B,1,H,W), the distance to a head in head heights, and person (B,1,H,W)
@@ -56,7 +56,7 @@ def crown(
         torch.exp(-(x[:, :, 0, :, None] - x[:, :, 0, None]).abs() / (SPREAD * half))
         * hair[:, :, 0, None]
     )
-    colour = (near @ edge[:, :, 0, :, None])[..., 0] / near.sum(3).clamp_min(1e-6)
-    colour = torch.where(covered, torch.lerp(colour[:, :, None], edge, hair), edge)
+    color = (near @ edge[:, :, 0, :, None])[..., 0] / near.sum(3).clamp_min(1e-6)
+    color = torch.where(covered, torch.lerp(color[:, :, None], edge, hair), edge)
     line = (above / (HAIRLINE * half)).clamp(0, 1)
-    return torch.lerp(edge, colour, line.expand_as(alpha)), alpha
+    return torch.lerp(edge, color, line.expand_as(alpha)), alpha

@@ -41,10 +41,10 @@ FREE = 1e3  # ridge of a point that does not count
 SEAM = 0.5
 SHARP = 0.05
 SHUT = 0.25  # share of the lips' thickness that goes out of sight when an open mouth closes
-# mouth interior in lip colours; teeth strip in shares of the opening
+# mouth interior in lip colors; teeth strip in shares of the opening
 MOUTH_DARK = 0.28
 TEETH = 0.30
-TEETH_COLOUR = (0.87, 0.84, 0.80)
+TEETH_COLOR = (0.87, 0.84, 0.80)
 
 
 @dataclass(frozen=True)
@@ -251,8 +251,8 @@ def side(depth: Tensor, outside: Tensor, pixel: float) -> Tensor:
     )
 
 
-def lips_colour(image: Tensor, face: Tensor, aspect: float) -> Tensor:
-    """(B,3) mean colour of the reference's lips, sampled between their outer and inner points."""
+def lips_color(image: Tensor, face: Tensor, aspect: float) -> Tensor:
+    """(B,3) mean color of the reference's lips, sampled between their outer and inner points."""
     outer = (49, 50, 51, 52, 53, 55, 56, 57, 58, 59)
     inner = (61, 61, 62, 63, 63, 65, 65, 66, 67, 67)
     places = (face[:, outer] + face[:, inner]) / 2
@@ -264,12 +264,12 @@ def lips_colour(image: Tensor, face: Tensor, aspect: float) -> Tensor:
 
 
 def paint(
-    picture: Tensor, maps: Tensor, teeth: Tensor, colour: Tensor, pixel: float
+    picture: Tensor, maps: Tensor, teeth: Tensor, color: Tensor, pixel: float
 ) -> tuple[Tensor, Tensor]:
     """The picture (N,3,H,W) with dark and upper teeth painted where the lips newly open; and where
     (N,1,H,W).
 
-    maps (N,4,H,W): depths, way past a corner, share to paint; teeth (N,); colour (N,3) of the lips.
+    maps (N,4,H,W): depths, way past a corner, share to paint; teeth (N,); color (N,3) of the lips.
     """
     above, below, outside, share = maps.split(1, 1)
 
@@ -282,7 +282,7 @@ def paint(
     strip = ((height - above) / (0.3 * height + pixel) + 0.5).clamp(0, 1)
     strip = strip * ((above + below) / (3 * height)).clamp(0, 1)  # darker towards the corners
     strip = strip * (0.65 + 0.35 * (above / height).clamp(0, 1))  # the upper lip's shadow
-    dark = (colour * MOUTH_DARK)[:, :, None, None]
-    light = colour.new_tensor(TEETH_COLOUR)[None, :, None, None]
-    light = light * (0.35 + 0.65 * colour.amax(1)[:, None, None, None])
+    dark = (color * MOUTH_DARK)[:, :, None, None]
+    light = color.new_tensor(TEETH_COLOR)[None, :, None, None]
+    light = light * (0.35 + 0.65 * color.amax(1)[:, None, None, None])
     return torch.lerp(picture, dark + (light - dark) * strip * 0.9, amount), amount

@@ -34,14 +34,14 @@ TRUST = 0.3  # of a cell one further into the hole: what is known decides what i
 # cells by which the coarsest level is filled at once, from the border inwards; RADIUS at most
 STEP = 3
 GUESS = 0.01  # trust in the smooth fill where the coarsest level is not filled yet
-FAR = 0.02  # of squared colour that a source a whole picture away must be better
+FAR = 0.02  # of squared color that a source a whole picture away must be better
 # patches compared with all sources, and pixels copied, at once: memory
 ATONCE = 1024
 PIXELS = 65536
-# colours so far apart are alike; the power by which like copies gain
+# colors so far apart are alike; the power by which like copies gain
 LIKE = 0.06
 NARROW = 5
-SCREEN = 0.06  # of the shorter side, over which the colours that close a step fade
+SCREEN = 0.06  # of the shorter side, over which the colors that close a step fade
 FEWEST = 24  # whole known patches below which nothing can be learnt from the picture
 
 
@@ -53,8 +53,8 @@ class _Level:
     """A picture (3,h,w), what is known of it (h,w), and the patches that may be copied or are
     looked for."""
 
-    def __init__(self, colour: Tensor, known: Tensor, needed: Tensor) -> None:
-        self.colour = colour
+    def __init__(self, color: Tensor, known: Tensor, needed: Tensor) -> None:
+        self.color = color
         self.known = known
         self.size = known.shape
         whole = _eroded(known)
@@ -69,7 +69,7 @@ class _Level:
         self.inside = (near[0][:, None] * self.size[1] + near[1]).flatten()
         whole_patch = self.inside == torch.arange(len(self.inside), device=known.device)
         self.wanted = wanted.flatten() & whole_patch
-        self.aim(_trust(known).to(colour.dtype))
+        self.aim(_trust(known).to(color.dtype))
 
     def aim(self, trust: Tensor, near: Tensor | None = None) -> None:
         """Looks for patches around wanted cells, those of `near` (h,w) only, by what `trust` (h,w)
@@ -77,7 +77,7 @@ class _Level:
         self.trust = trust.flatten()
         targets = self.wanted if near is None else self.wanted & near.flatten()
         self.targets = targets.nonzero()[:, 0]
-        weights = _patches(trust[None])[self.targets].repeat(1, len(self.colour))
+        weights = _patches(trust[None])[self.targets].repeat(1, len(self.color))
         self.weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-12)
 
 
@@ -106,19 +106,19 @@ def _eroded(known: Tensor) -> Tensor:
 
 
 def textured(
-    colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int = FINEST
+    color: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int = FINEST
 ) -> Tensor:
     """Returns (3,H,W): `smooth` where nothing is needed, the picture where it is known, copies
     elsewhere.
 
-    colour, smooth (3,H,W) in [0,1]; known, needed (H,W) bool. `smooth` is the fill to start from,
+    color, smooth (3,H,W) in [0,1]; known, needed (H,W) bool. `smooth` is the fill to start from,
     and the answer where too little is known. `finest`: cells of the search's grid along the shorter
     side.
     """
-    levels = _pyramid(colour, known, needed, smooth, finest)
+    levels = _pyramid(color, known, needed, smooth, finest)
     if not levels or len(levels[0].sources) < FEWEST or not len(levels[-1].targets):
-        return torch.where(known, colour, smooth)
-    generator = torch.Generator(colour.device).manual_seed(
+        return torch.where(known, color, smooth)
+    generator = torch.Generator(color.device).manual_seed(
         0
     )  # the same picture gives the same layers
     level = levels[0]
@@ -126,19 +126,19 @@ def textured(
     for index, level in enumerate(levels):
         if index:
             places = _finer(levels[index - 1], places, level, generator)
-            level.colour = torch.where(level.known, level.colour, _voted(level, places, None))
+            level.color = torch.where(level.known, level.color, _voted(level, places, None))
         for _ in range(ROUNDS[index]):
             if index:
                 places, distance = _search(level, places, generator)
             else:
                 places, distance = _nearest(level, places)
-            level.colour = torch.where(level.known, level.colour, _voted(level, places, distance))
-    copied = _copied(colour, level, places, known, needed)
-    return torch.where(known | ~needed, torch.where(known, colour, smooth), copied)
+            level.color = torch.where(level.known, level.color, _voted(level, places, distance))
+    copied = _copied(color, level, places, known, needed)
+    return torch.where(known | ~needed, torch.where(known, color, smooth), copied)
 
 
 def _grown_in(level: _Level, generator: torch.Generator) -> Tensor:
-    """(h w,) source cells found from the hole's border inwards; leaves the level's colour filled
+    """(h w,) source cells found from the hole's border inwards; leaves the level's color filled
     so."""
     trust = level.trust.view(level.size)
     reached = level.known
@@ -152,7 +152,7 @@ def _grown_in(level: _Level, generator: torch.Generator) -> Tensor:
             places, found = _nearest(level, places)
             distance = torch.where(settled.flatten(), distance, found)
             level.trust = (trust * wider).flatten()
-            level.colour = torch.where(level.known, level.colour, _voted(level, places, distance))
+            level.color = torch.where(level.known, level.color, _voted(level, places, distance))
         reached = wider
     level.aim(trust)
     return places
@@ -165,7 +165,7 @@ def _wider(mask: Tensor, cells: int) -> Tensor:
 
 def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
     """As `_search`, but every source is tried: sum w (s - t)^2 as two products of matrices."""
-    patches = _patches(level.colour)
+    patches = _patches(level.color)
     w = level.size[1]
     sources = patches[level.sources]
     squares = sources.square().T
@@ -188,10 +188,10 @@ def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pyramid(
-    colour: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int
+    color: Tensor, known: Tensor, needed: Tensor, smooth: Tensor, finest: int
 ) -> list[_Level]:
     """Levels from coarse to fine; a cell is known where all of its pixels are."""
-    shown = torch.where(known, colour, smooth)
+    shown = torch.where(known, color, smooth)
     height, width = known.shape
     levels = []
     side = finest
@@ -209,7 +209,7 @@ def _pyramid(
 
 def _anywhere(level: _Level, generator: torch.Generator) -> Tensor:
     """(h w,) for every cell a source cell: itself where usable, else a random one."""
-    own = torch.arange(level.usable.numel(), device=level.colour.device)
+    own = torch.arange(level.usable.numel(), device=level.color.device)
     pick = torch.randint(len(level.sources), own.shape, generator=generator, device=own.device)
     return torch.where(level.usable, own, level.sources[pick])
 
@@ -233,7 +233,7 @@ def _finer(coarse: _Level, places: Tensor, level: _Level, generator: torch.Gener
 def _search(level: _Level, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Better source cells for all target cells, and their patches' distances, both (h w,)."""
     h, w = level.size
-    patches = _patches(level.colour)
+    patches = _patches(level.color)
     targets = level.targets
     mine = patches[targets]
     best = places[targets]
@@ -293,13 +293,13 @@ def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:
     """(3,h,w) every cell's mean over what the patches around it would copy to it; near patches
     count more."""
     h, w = level.size
-    flat = level.colour.flatten(1)
+    flat = level.color.flatten(1)
     weight = level.trust
     if distance is not None:
         middle = distance[level.targets].median().clamp_min(1e-6)
         weight = weight * torch.exp(-distance / (SHARP * middle)).clamp_min(1e-6)
-    total = torch.zeros_like(level.colour)
-    count = torch.zeros_like(level.colour[:1])
+    total = torch.zeros_like(level.color)
+    count = torch.zeros_like(level.color[:1])
     grid = places.view(h, w)
     weights = weight.view(h, w)
     for dy in range(-RADIUS, RADIUS + 1):
@@ -314,11 +314,11 @@ def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:
     return total / count.clamp_min(1e-12)
 
 
-def _copied(colour: Tensor, level: _Level, places: Tensor, known: Tensor, needed: Tensor) -> Tensor:
+def _copied(color: Tensor, level: _Level, places: Tensor, known: Tensor, needed: Tensor) -> Tensor:
     """(3,H,W) at full size: what is needed and not known is copied, without steps where copies
     meet."""
     hole = (needed & ~known).nonzero()
-    pixels = colour.flatten(1).T.contiguous()
+    pixels = color.flatten(1).T.contiguous()
     parts = [_offsets(rows, level, places, pixels, known.shape) for rows in hole.split(PIXELS)]
     offsets, shares = (torch.cat(part) for part in zip(*parts, strict=True))
     at = hole[:, 0] * known.shape[1] + hole[:, 1]
@@ -326,7 +326,7 @@ def _copied(colour: Tensor, level: _Level, places: Tensor, known: Tensor, needed
     pull, beside = seams.measure_pull(filled, pixels, hole, offsets, shares, known)
     length = SCREEN * min(known.shape)
     filled[at] = (filled[at] + seams.solve_membrane(pull, *beside, 1 / length**2)).clamp(0, 1)
-    return filled.T.reshape(colour.shape)
+    return filled.T.reshape(color.shape)
 
 
 def _offsets(

@@ -26,7 +26,7 @@ from pipeline.render.warp.distances import (
     shares_of,
     trunk_distances,
 )
-from pipeline.render.warp.face import lips_colour
+from pipeline.render.warp.face import lips_color
 from pipeline.render.warp.fill import Fill
 from pipeline.render.warp.geometry import (
     Room,
@@ -203,7 +203,7 @@ def plates(
         limbs=tuple(limbs),
         shares=shares_of(trunk),
         near=near,
-        lips=lips_colour(image, pose.face, aspect),
+        lips=lips_color(image, pose.face, aspect),
         pose=pose,
         unit=unit,
         head=head,

@@ -9,10 +9,10 @@ from torch import Tensor
 FLAT = 1.0  # of a share per picture height
 
 
-def push_pull(colour: Tensor, weight: Tensor) -> Tensor:
-    """(N,C,H,W) colour where weight (N,1,H,W) is 1, elsewhere filled from known places by a
+def push_pull(color: Tensor, weight: Tensor) -> Tensor:
+    """(N,C,H,W) color where weight (N,1,H,W) is 1, elsewhere filled from known places by a
     pyramid."""
-    levels = [torch.cat([colour * weight, weight], 1)]
+    levels = [torch.cat([color * weight, weight], 1)]
     while min(levels[-1].shape[2:]) > 1:
         shrunk = F.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False)
         gain = (2.0 / (1.0 + shrunk[:, -1:])).clamp_min(

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EDGE = 0.15  # of a step in colour between copies that is closed no more
+EDGE = 0.15  # of a step in color between copies that is closed no more
 TURNS = 40  # of conjugate gradients
 
 

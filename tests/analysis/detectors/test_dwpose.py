@@ -171,9 +171,9 @@ def test_nobody_is_the_same_sentence_as_everywhere(stand_in, score) -> None:
 def test_drawn_skeletons_and_empty_clips_are_said(stand_in) -> None:
     runtime = stand_in(lambda picture: (found_by_yolox(),))
     drawn = np.zeros((160, 160, 3), np.uint8)
-    for i, colour in enumerate(np.eye(3, dtype=np.uint8)[[0, 1, 2]] * 255):
-        drawn[20 + 20 * i : 24 + 20 * i, 20:140] = colour
-        drawn[90 + 20 * i : 94 + 20 * i, 20:140] = np.roll(colour, 1) // 2 + colour
+    for i, color in enumerate(np.eye(3, dtype=np.uint8)[[0, 1, 2]] * 255):
+        drawn[20 + 20 * i : 24 + 20 * i, 20:140] = color
+        drawn[90 + 20 * i : 94 + 20 * i, 20:140] = np.roll(color, 1) // 2 + color
     detector = detectors.load("dwpose")
     with pytest.raises(ValueError, match="already drawn skeleton"):
         detector.image(drawn)

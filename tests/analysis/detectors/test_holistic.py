@@ -14,7 +14,7 @@ from pipeline.analysis.detectors.detection import Sighting, rank
 from pipeline.values import Detection, Video
 
 pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
-DEGREE_COLOURS = [
+DEGREE_COLORS = [
     (255, 0, 0),
     (255, 170, 0),
     (170, 255, 0),
@@ -57,8 +57,8 @@ def skeleton(size: tuple[int, int] = (256, 192)) -> np.ndarray:
     import cv2
 
     picture = np.zeros((*size, 3), np.uint8)
-    for i, colour in enumerate([*DEGREE_COLOURS, (0, 0, 255), (170, 0, 255), (255, 0, 170)]):
-        cv2.line(picture, (96, 60), (20 + 18 * i, 200), colour, 4)
+    for i, color in enumerate([*DEGREE_COLORS, (0, 0, 255), (170, 0, 255), (255, 0, 170)]):
+        cv2.line(picture, (96, 60), (20 + 18 * i, 200), color, 4)
     return picture
 
 

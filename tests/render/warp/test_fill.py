@@ -54,9 +54,9 @@ def test_a_wall_goes_on_behind_the_hole(box) -> None:
     assert torch.equal(found[:, known], wall[:, known])
     spread = [float(p[:, inside].std()) for p in (wall, smooth, found)]
     assert spread[1] < 0.6 * spread[0] < 0.9 * spread[0] < spread[2]
-    colours = wall.flatten(1).T
-    apart = torch.cdist(found[:, inside].T, colours).amin(1)
-    assert apart.max() < 0.15, "a colour that the wall does not have"
+    colors = wall.flatten(1).T
+    apart = torch.cdist(found[:, inside].T, colors).amin(1)
+    assert apart.max() < 0.15, "a color that the wall does not have"
     dark = (found.mean(0) < 0.35).float()
     share = dark[inside].mean() / (wall.mean(0) < 0.35).float()[inside].mean()
     assert 0.7 < share < 1.3, "joints are missing or too many"
@@ -129,7 +129,7 @@ def test_tiny_pictures_stay_smooth() -> None:
 def test_a_face_is_never_copied_into_the_body() -> None:
     asked = []
 
-    def listening(colour, known, needed, smooth):
+    def listening(color, known, needed, smooth):
         asked.append((known, needed))
         return smooth
 

@@ -14,7 +14,7 @@ from tests.helpers.sleeves import (
     SKIN,
     SLEEVE,
     WALL,
-    colour_at,
+    color_at,
     painted,
     pose,
     raised,
@@ -30,12 +30,12 @@ def without_feet(person: Pose) -> warp.Points:
 @pytest.mark.parametrize(("x", "y"), [(26, 94), (102, 94)])
 def test_a_sleeve_that_points_at_the_camera_is_lent_by_the_upper_arm(x: int, y: int) -> None:
     out = raised(CUFF)
-    assert (colour_at(out, x, y) - torch.tensor(SLEEVE)).abs().max() < 0.05
+    assert (color_at(out, x, y) - torch.tensor(SLEEVE)).abs().max() < 0.05
     assert out.validity[0, 0, 0, y, x] > 0.9  # the denoiser is to keep it
 
 
 def test_a_bare_forearm_is_not_given_a_sleeve() -> None:
-    found = colour_at(raised(SKIN), 26, 94)
+    found = color_at(raised(SKIN), 26, 94)
     assert (
         (found - torch.tensor(SKIN)).abs().max()
         < 0.3
@@ -53,7 +53,7 @@ def test_a_forearm_that_is_seen_at_length_keeps_its_own_pixels() -> None:
         warp.plates(image, warp.Points.of(pose(long)), mask),
         warp.Points.of(pose((LONG[0], SHORT[1]))),
     )
-    assert (colour_at(out, 24, 90) - torch.tensor(CUFF)).abs().max() < 0.06
+    assert (color_at(out, 24, 90) - torch.tensor(CUFF)).abs().max() < 0.06
     assert out.validity[0, 0, 0, 90, 24] > 0.5
 
 
@@ -61,8 +61,8 @@ def test_who_is_cut_off_by_the_lower_edge_goes_on_below_it() -> None:
     image, mask = painted(CUFF)
     layers = warp.plates(image, without_feet(pose(SHORT)), mask)
     out = warp.warp(layers, without_feet(pose(SHORT, shift=30)))
-    assert (colour_at(out, 64, 186) - torch.tensor(SHIRT)).abs().max() < 0.05
-    assert (colour_at(out, 10, 186) - torch.tensor(WALL)).abs().max() < 0.05
+    assert (color_at(out, 64, 186) - torch.tensor(SHIRT)).abs().max() < 0.05
+    assert (color_at(out, 10, 186) - torch.tensor(WALL)).abs().max() < 0.05
     assert (
         out.validity[0, 0, 0, 170:, 60:68].max()
         < 0.1
@@ -77,7 +77,7 @@ def test_what_ends_above_the_lower_edge_does_not_go_on() -> None:
     out = warp.warp(
         warp.plates(image, warp.Points.of(pose(SHORT)), mask), warp.Points.of(pose(SHORT, shift=30))
     )
-    assert (colour_at(out, 64, 186) - torch.tensor(WALL)).abs().max() < 0.05
+    assert (color_at(out, 64, 186) - torch.tensor(WALL)).abs().max() < 0.05
 
 
 def test_a_head_that_is_cut_off_goes_on_as_far_as_a_head_does() -> None:
@@ -88,8 +88,8 @@ def test_a_head_that_is_cut_off_goes_on_as_far_as_a_head_does() -> None:
     mask = torch.cat([mask[:, :, 34:], mask[:, :, -1:].expand(-1, -1, 34, -1)], 2)
     layers = warp.plates(image, warp.Points.of(pose(SHORT, shift=34)), mask)
     out = warp.warp(layers, warp.Points.of(pose(SHORT, shift=4)))
-    assert (colour_at(out, 64, 26) - torch.tensor(SKIN)).abs().max() < 0.05
-    assert (colour_at(out, 64, 6) - torch.tensor(WALL)).abs().max() < 0.05
+    assert (color_at(out, 64, 26) - torch.tensor(SKIN)).abs().max() < 0.05
+    assert (color_at(out, 64, 6) - torch.tensor(WALL)).abs().max() < 0.05
 
 
 def test_an_arm_takes_no_skirt_along() -> None:
@@ -104,4 +104,4 @@ def test_an_arm_takes_no_skirt_along() -> None:
     out = warp.warp(layers, warp.Points.of(pose(((16, 78), (90, 118)))))
     apart = (out.image[0, 0] - torch.tensor(SHIRT)[:, None, None]).abs().amax(0)
     assert (apart[70:112, :40] < 0.1).sum() < 24
-    assert (colour_at(out, 47, 160) - torch.tensor(SHIRT)).abs().max() < 0.05
+    assert (color_at(out, 47, 160) - torch.tensor(SHIRT)).abs().max() < 0.05

@@ -14,7 +14,7 @@ from tests.helpers.stick_person import figure, small_person
 
 
 def picture() -> torch.Tensor:
-    """(1,3,192,128) smooth colours with some texture."""
+    """(1,3,192,128) smooth colors with some texture."""
     y, x = torch.meshgrid(
         torch.linspace(0, 1, SIZE[0]), torch.linspace(0, 1, SIZE[1]), indexing="ij"
     )

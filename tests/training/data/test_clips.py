@@ -63,7 +63,7 @@ def test_mirroring_twice_changes_nothing_and_swaps_hands():
         assert torch.allclose(getattr(twice, name), getattr(clips, name), atol=1e-6)
 
 
-def test_textures_leave_the_residual_to_colour_changes_alone():
+def test_textures_leave_the_residual_to_color_changes_alone():
     clips = tiny_clips()
     generator = torch.Generator().manual_seed(3)
     batch = batches.augmented(clips, generator)

@@ -27,7 +27,7 @@ def _still(motion: presenters.Motions, frames: int = 1) -> presenters.Dofs:
     return presenters.Dofs(**zero)
 
 
-def _colour_at(scene: presenters.Scene, xy: torch.Tensor) -> torch.Tensor:
+def _color_at(scene: presenters.Scene, xy: torch.Tensor) -> torch.Tensor:
     height, width = scene.image.shape[-2:]
     return scene.image[0, 0, :, int(xy[1] * height), int(xy[0] * width)]
 
@@ -101,7 +101,7 @@ def test_mouth_opening_darkens_the_mouth_and_lowers_lip_and_chin():
         presenters.render(who, wide, (384, 256)),
     )
     place = (0.35 * after.face[0, 0, 62] + 0.65 * after.face[0, 0, 66])[:2]
-    assert _colour_at(after, place).mean() < 0.6 * _colour_at(before, place).mean()
+    assert _color_at(after, place).mean() < 0.6 * _color_at(before, place).mean()
     moved = (after.face - before.face)[0, 0, :, 1] / 0.26
     assert moved[66] > 0.1 and moved[8] > 0.08 and moved[:3].abs().max() < 1e-6
 
