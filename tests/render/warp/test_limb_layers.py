@@ -16,6 +16,7 @@ from tests.helpers.clothed_person import (
     BODY,
     SIZE,
     SKIN,
+    SLEEVE,
     TROUSERS,
     WALL,
     Clothed,
@@ -41,6 +42,12 @@ def drawn() -> Clothed:
 @pytest.fixture(scope="module")
 def plates(drawn: Clothed) -> warp.Plates:
     return drawn.layers()
+
+
+@pytest.fixture(scope="module")
+def one_cloth() -> warp.Plates:
+    """The person in long sleeves."""
+    return clothed(fore=SLEEVE).layers()
 
 
 def turned(joints: tuple[int, ...], degrees: float) -> np.ndarray:
@@ -99,6 +106,17 @@ def test_no_slit_opens_at_an_elbow_that_bends(plates: warp.Plates, degrees: floa
 @pytest.mark.parametrize("degrees", TURNS_DEG)
 def test_an_arm_hangs_on_its_shoulder(plates: warp.Plates, degrees: float) -> None:
     assert pieces(person(shown(plates, posed(turned(ARMS["left"].joints, -degrees))))) == 1
+
+
+@pytest.mark.parametrize("degrees", BENDS_DEG)
+def test_an_elbow_in_one_cloth_shows_no_seam(one_cloth: warp.Plates, degrees: float) -> None:
+    body = turned(ARMS["left"].joints[1:], degrees)
+    shoulder, elbow, wrist = body[list(ARMS["left"].joints)]
+    path = np.array([shoulder + 0.4 * (elbow - shoulder), elbow, elbow + 0.5 * (wrist - elbow)])
+    inside = np.zeros(SIZE, np.uint8)
+    cv2.polylines(inside, [np.round(path).astype(np.int32)], False, 1, 3)
+    apart = unlike(shown(one_cloth, posed(body)), SLEEVE)
+    assert apart[torch.from_numpy(inside > 0)].max() < 0.1
 
 
 def test_an_arm_that_moves_away_leaves_no_ghost(drawn: Clothed, plates: warp.Plates) -> None:
