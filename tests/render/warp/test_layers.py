@@ -108,6 +108,7 @@ def test_shrunk_layers_show_the_same_at_half_the_size(plates: warp.Plates) -> No
 def test_shrinking_keeps_every_piece_in_its_place(plates: warp.Plates) -> None:
     small = plates.shrunk(HALF)
     assert small.size == HALF
+    assert small.body.shape[2] == pytest.approx(plates.body.shape[2] / 2, abs=1)
     for limb, shrunk in zip(plates.limbs[0], small.limbs[0], strict=True):
         for piece, shrunk_piece in zip(limb.pieces, shrunk.pieces, strict=True):
             apart = middle(piece) - middle(shrunk_piece)

@@ -1,0 +1,97 @@
+"""Upper arms lend pixels to a forearm that points at the camera, if it is short and alike."""
+
+import numpy as np
+import pytest
+
+from pipeline.motion.keypoints import R_ELBOW, R_WRIST
+from pipeline.render.warp.anatomy import Part
+from pipeline.render.warp.cutout import Cutout
+from pipeline.render.warp.pieces import PieceMaps
+from pipeline.render.warp.skinning import Piece
+from pipeline.render.warp.sleeves import FORE, LENT, UPPER, lent_pixels
+from tests.helpers.clothed_person import BODY, SIZE, SKIN, SLEEVE, clothed
+
+UNIT = 40.0
+SHOULDER, ELBOW = (10.0, 30.0), (60.0, 30.0)
+DARKER = tuple(0.9 * value for value in SLEEVE)
+UPPER_PLACE = (slice(24, 36), slice(4, 60))
+
+
+def lent(
+    color: tuple[float, ...], length_px: int = 16, hand_from_px: int = 80
+) -> tuple[PieceMaps, np.ndarray] | None:
+    """What a level sleeve lends to a forearm of a color that goes on from it.
+
+    Args:
+        color: of the forearm.
+        length_px: of its bone; as much of it is seen.
+        hand_from_px: column from which on the hand lies over it.
+    """
+    picture = np.full((60, 140, 3), 0.9, np.float32)
+    own = np.zeros(picture.shape[:2], bool)
+    owner = np.full(own.shape, FORE)
+    owner[UPPER_PLACE] = UPPER
+    fore_place = (slice(24, 36), slice(60, 60 + length_px))
+    for place, cloth in ((UPPER_PLACE, SLEEVE), (fore_place, color)):
+        picture[place] = cloth
+        own[place] = True
+    shares = np.zeros((len(Part), *own.shape), np.float32)
+    shares[Part.R_UPPER_ARM] = 1
+    window = Cutout(picture, own.astype(np.float32), shares)
+    hand = np.zeros(own.shape, bool)
+    hand[:, hand_from_px:] = True
+    joints = np.array([SHOULDER, ELBOW, (ELBOW[0] + length_px, ELBOW[1])])
+    return lent_pixels(window, owner, own, joints, hand, UNIT)
+
+
+def test_a_short_forearm_of_the_same_cloth_borrows() -> None:
+    assert lent(DARKER) is not None
+
+
+@pytest.mark.parametrize(("color", "length_px"), [(SKIN, 16), (DARKER, 40)])
+def test_a_bare_or_a_long_forearm_does_not(color: tuple[float, ...], length_px: int) -> None:
+    assert lent(color, length_px) is None
+
+
+def test_a_forearm_behind_its_hand_has_no_color_of_its_own() -> None:
+    assert lent(SKIN, hand_from_px=62) is not None
+
+
+def test_what_is_lent_lies_along_the_upper_arm_and_has_its_color() -> None:
+    maps, bone = lent(DARKER)
+    start, end = bone
+    way = np.array(SHOULDER) - ELBOW
+    np.testing.assert_allclose(start, ELBOW + LENT[0] * way)
+    np.testing.assert_allclose(end, ELBOW + LENT[1] * way)
+    is_lent = maps.alpha > 0.5
+    assert is_lent[30, 25:40].all()
+    assert not is_lent[:, 60:].any()
+    color = maps.color[is_lent]
+    np.testing.assert_allclose(color, np.broadcast_to(SLEEVE, color.shape), atol=1e-3)
+
+
+def right_arm(wrist: tuple[float, float]) -> tuple[Piece, ...]:
+    """The pieces of a right arm in one cloth whose elbow is at (42, 72)."""
+    body = np.array(BODY, float)
+    body[R_WRIST] = wrist
+    layers = clothed(body, fore=SLEEVE).layers()
+    return next(limb.pieces for limb in layers.limbs[0] if limb.row == 0)
+
+
+def alpha_at(piece: Piece, place: np.ndarray) -> float:
+    """The alpha of a piece at a place (2,) in pixels of the picture."""
+    top, left, _, _ = piece.window
+    column, row = np.floor(place - np.array([left, top]) * SIZE[0] + 1e-3).astype(int)
+    return float(piece.texture[0, 3, row, column])
+
+
+def test_a_lending_upper_arm_goes_down_to_its_elbow() -> None:
+    upper, fore, _ = right_arm((43, 78))
+    assert fore.source is not None
+    assert alpha_at(upper, np.array(BODY[R_ELBOW]) + (0, 1)) > 0.9
+    assert (upper.after == 0).all()  # a forearm at another angle takes none of it along
+
+
+def test_a_forearm_at_length_borrows_nothing() -> None:
+    _, fore, _ = right_arm((38, 94))
+    assert fore.source is None
