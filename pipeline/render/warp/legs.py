@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeline.render.warp.anatomy import Anatomy, Leg, Part
@@ -23,7 +25,6 @@ from pipeline.render.warp.cutout import (
 from pipeline.render.warp.pieces import PieceMaps, make_piece
 from pipeline.render.warp.skinning import Piece
 
-THIGH, SHIN = range(2)
 # half width in head heights and share of the thigh that leg and torso share
 ROOT_HEAD_HEIGHTS = 0.34
 ROOT_SHARE = 0.35
@@ -50,51 +51,128 @@ def cut_leg(
         anatomy: the person's points.
     """
     unit = anatomy.unit
-    mine = cutout.shares[leg.first : leg.first + 2].sum(0)
-    box = box_around(mine * cutout.alpha > 0.1, round(WINDOW_MARGIN_HEAD_HEIGHTS * unit) + 4)
+    visible = _share_of_leg(cutout, leg) * cutout.alpha
+    margin = round(WINDOW_MARGIN_HEAD_HEIGHTS * unit) + 4
+    box = box_around(visible > 0.1, margin)
     if box is None:
         return ()
-    window = cutout.window(box)
+    maps = _maps(cutout.window(box), leg, other, anatomy)
+    parts = [_thigh(maps, unit)]
+    if leg.ankle is not None:
+        parts.append(_shin(maps))
+    pieces = []
+    for bone, part in enumerate(parts):
+        piece = make_piece(part, maps.window, anatomy.size[0], limb, bone)
+        if piece is not None:
+            pieces.append(piece)
+    return tuple(pieces)
+
+
+@dataclass(frozen=True)
+class _LegMaps:
+    """Maps (H, W) of a leg in a window around it.
+
+    Args:
+        window: the cutout.
+        mine: share of the leg.
+        theirs: share of the other leg.
+        along: where along the thigh, 0 to 1.
+        layer: alpha of the whole leg.
+        color: (H, W, 3).
+        known: 1 where the color is the photo's own.
+        hip: share of the leg against the torso.
+        knee: share of the shin against the thigh; 0 without a foot.
+    """
+
+    window: Cutout
+    mine: np.ndarray
+    theirs: np.ndarray
+    along: np.ndarray
+    layer: np.ndarray
+    color: np.ndarray
+    known: np.ndarray
+    hip: np.ndarray
+    knee: np.ndarray
+
+
+def _share_of_leg(cutout: Cutout, leg: Leg) -> np.ndarray:
+    """Return the share (H, W) of thigh and shin together."""
+    return cutout.shares[leg.first : leg.first + 2].sum(0)
+
+
+def _maps(window: Cutout, leg: Leg, other: Leg | None, anatomy: Anatomy) -> _LegMaps:
+    unit = anatomy.unit
+    alpha = window.alpha
     thigh, shin = window.shares[leg.first : leg.first + 2]
     torso = window.shares[Part.TORSO]
+    arms = window.shares[Part.R_UPPER_ARM : Part.L_HAND + 1].sum(0)
     mine = thigh + shin
-    theirs = np.zeros_like(mine)
-    if other is not None:
-        theirs = window.shares[other.first : other.first + 2].sum(0)
-    distance, along = segment_distance(window.places(), leg.hip, leg.knee)
+    theirs = np.zeros_like(mine) if other is None else _share_of_leg(window, other)
+    is_mine = mine >= theirs
+    places = window.places()
+    distance, along = segment_distance(places, leg.hip, leg.knee)
     beside = distance < ROOT_HEAD_HEIGHTS * unit
     root = beside & (along < ROOT_SHARE)
-    arms = window.shares[Part.R_UPPER_ARM : Part.L_HAND + 1].sum(0)
+    root &= is_mine | (window.owners == TRUNK)
     # legs go on a little below the trunk: two soft edges side by side would show the background
     legs = soft_cut(grow(window.owners == LEGS, TRUNK_LAP_PX))
-    outline = legs * soft_cut(mine >= theirs)
-    # the leg that is drawn first goes on below the other one
-    seam = legs * _widened(mine >= theirs, unit) if leg.first == Part.R_THIGH else outline
-    root &= (window.owners == TRUNK) | (mine >= theirs)
-    joined = np.maximum(root * soft_cut(torso + mine), beside & (arms > 0.4))
-    layer = window.alpha * np.maximum(np.maximum(outline, seam), joined)
-    own = shrink(outline * window.alpha > OPAQUE)
-    own |= root & (window.alpha > 0.95) & (arms < 0.1)
-    own |= (seam > OPAQUE) & (window.alpha > 0.95)
-    color = fill_from(window.color, own)
-    inside = window.places()[..., 1] < anatomy.size[0]
-    known = (((seam > 0.01) | (own & root)) & inside).astype(np.float32)
+    outline = legs * soft_cut(is_mine)
+    seam = outline
+    if leg.first == Part.R_THIGH:
+        # the leg that is drawn first goes on below the other one
+        seam = legs * _widened(is_mine, unit)
+    joined = root * soft_cut(torso + mine)
+    joined = np.maximum(joined, beside & (arms > 0.4))
+    layer = np.maximum(np.maximum(outline, seam), joined)
+    layer = alpha * layer
+    own = shrink(outline * alpha > OPAQUE)
+    own |= root & (alpha > 0.95) & (arms < 0.1)
+    own |= (seam > OPAQUE) & (alpha > 0.95)
+    inside = places[..., 1] < anatomy.size[0]
+    known = inside & ((seam > 0.01) | (own & root))
     region = layer > 0.3
     hip = _share(mine, torso, region, HIP_SIGMA_HEAD_HEIGHTS * unit)
     knee = np.zeros_like(mine)
     if leg.ankle is not None:
         knee = _share(shin, thigh, region & (mine > 0.3), KNEE_SIGMA_HEAD_HEIGHTS * unit)
-    partner = _partner(mine, theirs, window.alpha, along, unit)
-    none = np.zeros_like(mine)
-    upper = 1 - ramp(knee, 0.75, 0.95)
-    maps = [PieceMaps(layer * upper, color, known, hip, knee, partner)]
-    if leg.ankle is not None:
-        lower = ramp(knee, 0.05, 0.25)
-        maps.append(PieceMaps(layer * lower, color, known, knee, none, none))
-    made = [
-        make_piece(piece, window, anatomy.size[0], limb, bone) for bone, piece in enumerate(maps)
-    ]
-    return tuple(piece for piece in made if piece is not None)
+    return _LegMaps(
+        window=window,
+        mine=mine,
+        theirs=theirs,
+        along=along,
+        layer=layer,
+        color=fill_from(window.color, own),
+        known=known.astype(np.float32),
+        hip=hip,
+        knee=knee,
+    )
+
+
+def _thigh(maps: _LegMaps, unit: float) -> PieceMaps:
+    """Return what the thigh is made of; it ends in the upper half of the knee's mixture."""
+    cover = 1 - ramp(maps.knee, 0.75, 0.95)
+    return PieceMaps(
+        alpha=maps.layer * cover,
+        color=maps.color,
+        known=maps.known,
+        before=maps.hip,
+        after=maps.knee,
+        partner=_partner(maps, unit),
+    )
+
+
+def _shin(maps: _LegMaps) -> PieceMaps:
+    """Return what the shin is made of; it begins in the lower half of the knee's mixture."""
+    cover = ramp(maps.knee, 0.05, 0.25)
+    none = np.zeros_like(maps.layer)
+    return PieceMaps(
+        alpha=maps.layer * cover,
+        color=maps.color,
+        known=maps.known,
+        before=maps.knee,
+        after=none,
+        partner=none,
+    )
 
 
 def _widened(region: np.ndarray, unit: float) -> np.ndarray:
@@ -110,11 +188,11 @@ def _share(
     return smooth_within(part / both, region, sigma_px)
 
 
-def _partner(
-    mine: np.ndarray, theirs: np.ndarray, alpha: np.ndarray, along: np.ndarray, unit: float
-) -> np.ndarray:
+def _partner(maps: _LegMaps, unit: float) -> np.ndarray:
     """Return how far the thigh goes with the other leg: a skirt hangs from both."""
-    share = theirs / np.maximum(theirs + mine, 1e-6)
-    smooth = blur(np.where(alpha > 0.5, share, 0), PARTNER_SIGMA_HEAD_HEIGHTS * unit)
-    fade = np.clip((1.05 - along) / 0.4, 0, 1) * np.clip(along / 0.15, 0, 1)
-    return smooth * fade
+    both = np.maximum(maps.theirs + maps.mine, 1e-6)
+    share = np.where(maps.window.alpha > 0.5, maps.theirs / both, 0)
+    smooth = blur(share, PARTNER_SIGMA_HEAD_HEIGHTS * unit)
+    below_hip = np.clip(maps.along / 0.15, 0, 1)
+    above_knee = np.clip((1.05 - maps.along) / 0.4, 0, 1)
+    return smooth * above_knee * below_hip
