@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 from pipeline.evaluation.report import Report, table
 from pipeline.values import InputError
@@ -22,6 +23,16 @@ def parser(name: str, description: str) -> CommandParser:
     made = CommandParser(prog=f"python -m pipeline evaluate {name}", description=description)
     made.add_argument("--json", action="store_true", help="print one JSON object last on stdout")
     return made
+
+
+def check_sheet(path: Path | None) -> None:
+    """Raise InputError where a contact sheet could not be written after the work."""
+    if path is None:
+        return
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--sheet {path} is not the name of a PNG file; end it with .png")
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"--sheet {path} cannot be written: its folder does not exist; make it")
 
 
 def show(report: Report, heading: str, as_json: bool) -> int:

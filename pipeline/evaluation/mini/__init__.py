@@ -192,10 +192,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Scale]:
         raise InputError(
             f"--talk-seconds {scale.seconds:g} lies outside {shortest:g} to {longest:g}"
         )
-    if args.sheet is not None and not args.sheet.resolve().parent.is_dir():
-        raise InputError(
-            f"--sheet {args.sheet} cannot be written: its folder does not exist; make it"
-        )
+    command.check_sheet(args.sheet)
     return args, scale
 
 

@@ -30,6 +30,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(list(argv))
     if not args.invariants and not (args.speech and args.driving):
         raise InputError("photos needs --speech and --driving, or --invariants")
+    command.check_sheet(args.sheet)
     args.references = frozen_lists.keep_half(args.references, args.half, frozen_lists.PHOTOS)
     return args
 

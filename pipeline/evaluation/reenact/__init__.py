@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipeline import media
 from pipeline.evaluation import command, frozen_lists
 from pipeline.evaluation.hardware import hardware
 from pipeline.evaluation.metrics import bootstrap
@@ -41,6 +42,8 @@ def evaluate(
     clips: Sequence[Path], model: str, seconds: float, methods: Sequence[str]
 ) -> tuple[Report, list[ClipFigures], np.ndarray]:
     """Measure the methods on all clips; return the report, the clips' figures and the sheet."""
+    for clip in clips:
+        media.probe(clip)  # a clip that cannot be read is told before the others are measured
     pipe = load.load(model, device="cpu")
     measured = []
     pictures = []
@@ -86,10 +89,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     shortest, longest = SECONDS_RANGE
     if not shortest <= args.seconds <= longest:
         raise InputError(f"--seconds {args.seconds:g} lies outside {shortest:g} to {longest:g}")
-    if args.sheet is not None and not args.sheet.resolve().parent.is_dir():
-        raise InputError(
-            f"--sheet {args.sheet} cannot be written: its folder does not exist; make it"
-        )
+    command.check_sheet(args.sheet)
     args.clips = frozen_lists.keep_half(args.clips, args.half, frozen_lists.CLIPS)
     return args
 

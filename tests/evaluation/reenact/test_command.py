@@ -43,6 +43,7 @@ def test_rows_are_means_worst_clips_and_gains_over_the_copy():
     [
         (["--seconds", "0.1"], "0.5 to 60"),
         (["--sheet", "no/such/folder/x.png"], "folder does not exist"),
+        (["--sheet", "sheet.xyz"], "PNG"),
         (["--half", "held"], "held half"),
         (["--only", "magic"], "magic"),
     ],
@@ -50,6 +51,17 @@ def test_rows_are_means_worst_clips_and_gains_over_the_copy():
 def test_wrong_arguments_are_one_sentence(words, part, root):
     with pytest.raises(InputError, match=part):
         reenact.parse([str(root / "assets" / "driving" / "beats.mp4"), *words])
+
+
+def test_a_clip_that_cannot_be_read_is_told_before_the_others_are_measured(
+    root, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reenact, "prepare", lambda *_: pytest.fail("a clip is measured"))
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no clip")
+    clips = [root / "assets" / "driving" / "beats.mp4", broken]
+    with pytest.raises(InputError, match=r"broken\.mp4"):
+        reenact.evaluate(clips, "mini", 1.0, ["copy"])
 
 
 @pytest.mark.slow
