@@ -126,13 +126,13 @@ def textured(
     for index, level in enumerate(levels):
         if index:
             places = _finer(levels[index - 1], places, level, generator)
-            level.color = torch.where(level.known, level.color, _voted(level, places, None))
+            level.color = _voted(level, places, None)
         for _ in range(ROUNDS[index]):
             if index:
                 places, distance = _search(level, places, generator)
             else:
                 places, distance = _nearest(level, places)
-            level.color = torch.where(level.known, level.color, _voted(level, places, distance))
+            level.color = _voted(level, places, distance)
     copied = _copied(color, level, places, known, needed)
     return torch.where(known | ~needed, torch.where(known, color, smooth), copied)
 
@@ -152,7 +152,7 @@ def _grown_in(level: _Level, generator: torch.Generator) -> Tensor:
             places, found = _nearest(level, places)
             distance = torch.where(settled.flatten(), distance, found)
             level.trust = (trust * wider).flatten()
-            level.color = torch.where(level.known, level.color, _voted(level, places, distance))
+            level.color = _voted(level, places, distance)
         reached = wider
     level.aim(trust)
     return places
@@ -168,19 +168,20 @@ def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
     patches = _patches(level.color)
     w = level.size[1]
     sources = patches[level.sources]
-    squares = sources.square().T
+    colors = len(level.color)
+    squares = sources.square().unflatten(1, (colors, -1)).sum(1).T
+    spots = torch.stack([level.sources // w, level.sources % w], 1).to(patches.dtype)
     best = []
     distance = []
     for rows in torch.arange(len(level.targets), device=places.device).split(ATONCE):
         weights = level.weights[rows]
         targets = level.targets[rows]
         mine = patches[targets]
-        apart = weights @ squares - 2 * (weights * mine) @ sources.T
-        far = [
-            (level.sources[None] // w - targets[:, None] // w),
-            level.sources[None] % w - targets[:, None] % w,
-        ]
-        cost = apart + FAR * (far[0].square() + far[1].square()).sqrt() / max(level.size)
+        once = weights[:, : len(squares)]  # the same for every color
+        apart = torch.addmm(once @ squares, weights * mine, sources.T, alpha=-2)
+        here = torch.stack([targets // w, targets % w], 1).to(patches.dtype)
+        far = torch.cdist(here, spots, compute_mode="donot_use_mm_for_euclid_dist")
+        cost = torch.add(apart, far, alpha=FAR / max(level.size))
         pick = cost.argmin(1)
         best.append(level.sources[pick])
         distance.append(apart.gather(1, pick[:, None])[:, 0] + (weights * mine.square()).sum(1))
@@ -233,11 +234,13 @@ def _finer(coarse: _Level, places: Tensor, level: _Level, generator: torch.Gener
 def _search(level: _Level, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Better source cells for all target cells, and their patches' distances, both (h w,)."""
     h, w = level.size
-    patches = _patches(level.color)
+    colors = len(level.color)
+    patches = _patches(level.color).unflatten(1, (colors, -1)).transpose(0, 1).contiguous()
     targets = level.targets
-    mine = patches[targets]
+    mine = patches[:, targets]
     best = places[targets]
-    distance = ((patches[best] - mine).square() * level.weights).sum(1)
+    weights = level.weights[:, : mine.shape[2]]
+    distance = ((patches[:, best] - mine).square() * weights).sum((0, 2))
     steps = (1, -1, w, -w)
     for sweep in range(SWEEPS):
         jump = 2 ** (SWEEPS - 1 - sweep)
@@ -279,39 +282,47 @@ def _bordered(level: _Level, places: Tensor) -> Tensor:
 def _better(
     level: _Level, patches: Tensor, mine: Tensor, best: Tensor, distance: Tensor, candidate: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The candidate cells (n,) where they are usable and their patches nearer."""
+    """The candidate cells (n,) where they are usable and their patches nearer.
+
+    Most are too far in one color already: the next colors are compared for the others alone.
+    """
     candidate = candidate.clamp(0, level.usable.numel() - 1)
-    tried = (level.usable[candidate] & (candidate != best)).nonzero()[:, 0]
-    there = candidate[tried]
-    apart = ((patches[there] - mine[tried]).square() * level.weights[tried]).sum(1)
-    nearer = apart < distance[tried]
-    rows = tried[nearer]
-    return best.index_copy(0, rows, there[nearer]), distance.index_copy(0, rows, apart[nearer])
+    rows = (level.usable[candidate] & (candidate != best)).nonzero()[:, 0]
+    weights = level.weights[:, : mine.shape[2]]
+    apart = distance.new_zeros(len(rows))
+    for theirs, own in zip(patches, mine, strict=True):
+        step = theirs.index_select(0, candidate[rows]) - own.index_select(0, rows)
+        apart = apart + step.square_().mul_(weights.index_select(0, rows)).sum(1)
+        nearer = apart < distance[rows]
+        rows = rows[nearer]
+        apart = apart[nearer]
+    return best.index_copy(0, rows, candidate[rows]), distance.index_copy(0, rows, apart)
 
 
 def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:
-    """(3,h,w) every cell's mean over what the patches around it would copy to it; near patches
-    count more."""
+    """(3,h,w) what is known; every other cell's mean over what the patches around it would copy to
+    it, near patches count more."""
     h, w = level.size
-    flat = level.color.flatten(1)
     weight = level.trust
     if distance is not None:
         middle = distance[level.targets].median().clamp_min(1e-6)
         weight = weight * torch.exp(-distance / (SHARP * middle)).clamp_min(1e-6)
-    total = torch.zeros_like(level.color)
-    count = torch.zeros_like(level.color[:1])
-    grid = places.view(h, w)
-    weights = weight.view(h, w)
+    colors = level.color.flatten(1).T.contiguous()
+    hole = (~level.known).flatten().nonzero()[:, 0]
+    row = hole // w
+    column = hole % w
+    total = colors.new_zeros(len(hole), colors.shape[1])
+    count = colors.new_zeros(len(hole), 1)
     for dy in range(-RADIUS, RADIUS + 1):
         for dx in range(-RADIUS, RADIUS + 1):
-            rows = slice(max(0, dy), h + min(0, dy))
-            columns = slice(max(0, dx), w + min(0, dx))
-            there = slice(max(0, -dy), h + min(0, -dy)), slice(max(0, -dx), w + min(0, -dx))
-            source = (grid[there] + dy * w + dx).clamp(0, h * w - 1)
-            share = weights[there]
-            total[:, rows, columns] += flat[:, source] * share
-            count[:, rows, columns] += share
-    return total / count.clamp_min(1e-12)
+            inside = (row >= dy) & (row < h + dy) & (column >= dx) & (column < w + dx)
+            voter = torch.where(inside, hole - dy * w - dx, hole)
+            source = (places[voter] + dy * w + dx).clamp_(0, h * w - 1)
+            share = torch.where(inside, weight[voter], 0)[:, None]
+            total += colors.index_select(0, source) * share
+            count += share
+    voted = colors.index_copy(0, hole, total / count.clamp_min(1e-12))
+    return voted.T.reshape(level.color.shape)
 
 
 def _copied(color: Tensor, level: _Level, places: Tensor, known: Tensor, needed: Tensor) -> Tensor:
@@ -352,8 +363,12 @@ def _offsets(
     shares = (spline[:, :, None, 0] * spline[:, None, :, 1]).flatten(1)
     row, column = ((cell[:, i, None].long() + middles).clamp(0, level.size[i] - 1) for i in (0, 1))
     offsets = moved.round().int()[(row[:, :, None] * w + column[:, None]).flatten(1)]
-    there = [(hole[:, i, None] + offsets[..., i]).clamp(0, size[i] - 1) for i in (0, 1)]
+    mixed = (offsets != offsets[:, :1]).flatten(1).any(1).nonzero()[:, 0]
+    there = [(hole[mixed, i, None] + offsets[mixed, :, i]).clamp(0, size[i] - 1) for i in (0, 1)]
     copies = pixels[there[0] * size[1] + there[1]]
     like = torch.exp(-(torch.cdist(copies, copies) / LIKE).square())
-    shares = shares * (like @ shares[..., None])[..., 0].pow(NARROW)
-    return offsets, shares / shares.sum(1, keepdim=True)
+    several = shares[mixed]
+    several = several * (like @ several[..., None])[..., 0].pow(NARROW)
+    shares = torch.zeros_like(shares)
+    shares[:, 0] = 1.0  # all nine copy the same
+    return offsets, shares.index_copy(0, mixed, several / several.sum(1, keepdim=True))

@@ -20,11 +20,21 @@ def copy_pixels(
 ) -> Tensor:
     """(n,3) what comes from pixels (H W,3) to the places `at` (n,2) by each one's offsets and
     shares."""
-    total = pixels.new_zeros(len(at), pixels.shape[1])
-    for k in range(offsets.shape[1]):
-        row, column = ((at[:, i] + offsets[:, k, i]).clamp_(0, size[i] - 1) for i in (0, 1))
-        total += pixels[row * size[1] + column] * shares[:, k, None]
-    return total
+    total = _copies(pixels, at, offsets[:, 0], size)
+    mixed = (shares[:, 0] < 1).nonzero()[:, 0]  # the others copy from one place
+    at = at[mixed]
+    offsets = offsets[mixed]
+    shares = shares[mixed]
+    blend = total[mixed] * shares[:, :1]
+    for k in range(1, offsets.shape[1]):
+        blend += _copies(pixels, at, offsets[:, k], size) * shares[:, k, None]
+    return total.index_copy(0, mixed, blend)
+
+
+def _copies(pixels: Tensor, at: Tensor, offset: Tensor, size: tuple[int, int]) -> Tensor:
+    """(n,3) the pixels (H W,3) at places `at` (n,2) plus an offset (n,2) each."""
+    row, column = ((at[:, i] + offset[:, i]).clamp_(0, size[i] - 1) for i in (0, 1))
+    return pixels.index_select(0, row * size[1] + column)
 
 
 def measure_pull(
