@@ -6,12 +6,14 @@ angle. What a part in front hides of the part behind it is filled from the latte
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.render.warp.anatomy import Anatomy, Arm, Part
 from pipeline.render.warp.cutout import (
+    EDGE_SIGMA_PX,
     LEFT_ARM,
     OPAQUE,
     RIGHT_ARM,
@@ -76,8 +78,9 @@ class _ArmMaps:
 def cut_arm(cutout: Cutout, arm: Arm, limb: int, anatomy: Anatomy) -> tuple[Piece, ...]:
     """Return an arm's layers from the bottom one up; none where the picture shows nothing of it."""
     rows = slice(arm.first, arm.first + 3)
-    visible = cutout.shares[rows].sum(0) * cutout.alpha > 0.1
-    box = box_around(visible, round(WINDOW_MARGIN_HEAD_HEIGHTS * anatomy.unit) + 4)
+    visible = cutout.shares[rows].sum(0) * cutout.alpha
+    margin = round(WINDOW_MARGIN_HEAD_HEIGHTS * anatomy.unit) + 4
+    box = box_around(visible > 0.1, margin)
     if box is None:
         return ()
     maps = _maps(cutout.window(box), arm, anatomy)
@@ -105,28 +108,42 @@ def _around_hand(window: Cutout, arm: Arm, unit: float) -> np.ndarray:
     """Return where (H, W) bool a window shows the bones of the arm's hand."""
     if arm.hand is None:
         return np.zeros(window.size, bool)
-    return bones_of_hand(window.size, arm.hand - np.array(window.corner), 2 * unit)
+    hand = arm.hand - np.array(window.corner)
+    return bones_of_hand(window.size, hand, 2 * unit)
 
 
 def _maps(window: Cutout, arm: Arm, anatomy: Anatomy) -> _ArmMaps:
     unit = anatomy.unit
+    alpha = window.alpha
     shares = window.shares[arm.first : arm.first + 3]
     torso = window.shares[Part.TORSO]
     whole = shares.sum(0)
     places = window.places()
     joints = np.stack([arm.shoulder, arm.elbow, arm.hand_root])
-    root = np.linalg.norm(places - arm.shoulder, axis=-1) < ROOT_HEAD_HEIGHTS * unit
+    from_shoulder = np.linalg.norm(places - arm.shoulder, axis=-1)
+    root = from_shoulder < ROOT_HEAD_HEIGHTS * unit
     outline = window.outline(GROUP_OF_ARM[arm.first])
     shoulder = root * soft_cut(torso + whole)
-    layer = window.alpha * np.maximum(outline, shoulder)
-    own = shrink(outline * window.alpha > OPAQUE) | (root & (shoulder * window.alpha > OPAQUE))
+    layer = alpha * np.maximum(outline, shoulder)
+    own = shrink(outline * alpha > OPAQUE)
+    own |= root & (shoulder * alpha > OPAQUE)
     owner = shares.argmax(0)
     owner[root & (torso > whole)] = UPPER
     sigma = MIX_SIGMA_HEAD_HEIGHTS * unit
-    pairs = ((torso, shares[UPPER]), (shares[UPPER], shares[FORE]), (shares[FORE], shares[HAND]))
-    toward = [_share_after(*pair, layer > 0.3, sigma) for pair in pairs]
-    near = _joint_gates(places, joints, unit)
-    return _ArmMaps(window, layer, own, owner, root, whole, near, np.stack(toward), joints)
+    toward = []
+    for before, after in itertools.pairwise((torso, *shares)):
+        toward.append(_share_after(before, after, layer > 0.3, sigma))
+    return _ArmMaps(
+        window=window,
+        layer=layer,
+        own=own,
+        owner=owner,
+        root=root,
+        whole=whole,
+        near=_joint_gates(places, joints, unit),
+        toward=np.stack(toward),
+        joints=joints,
+    )
 
 
 def _share_after(
@@ -134,7 +151,8 @@ def _share_after(
 ) -> np.ndarray:
     """Return the smoothed share (H, W) of the part after a joint against the one before it."""
     both = before + after
-    return smooth_within(after / np.maximum(both, 1e-6), region & (both > 0.3), sigma_px)
+    share = after / np.maximum(both, 1e-6)
+    return smooth_within(share, region & (both > 0.3), sigma_px)
 
 
 def _joint_gates(places: np.ndarray, joints: np.ndarray, unit: float) -> np.ndarray:
@@ -144,53 +162,72 @@ def _joint_gates(places: np.ndarray, joints: np.ndarray, unit: float) -> np.ndar
     bones = (upper, min(upper, fore), fore)
     gates = []
     for joint, bone, most in zip(joints, bones, REACH_HEAD_HEIGHTS, strict=True):
-        reach = max(min(most * unit, REACH_OF_BONE * bone), 1.0)
+        reach = min(most * unit, REACH_OF_BONE * bone)
+        reach = max(reach, 1.0)
         distance = np.linalg.norm(places - joint, axis=-1)
-        gates.append(np.clip(2 - 2 * distance / reach, 0, 1))
+        gate = 2 - 2 * distance / reach
+        gates.append(gate.clip(0, 1))
     return np.stack(gates).astype(np.float32)
 
 
 def _piece_maps(maps: _ArmMaps, bone: int, unit: float) -> PieceMaps:
     """Return what the layer of one bone is made of."""
-    ones = np.ones_like(maps.layer)
-    before = 1 - maps.near[bone] * (1 - maps.toward[bone])
-    after = np.zeros_like(maps.layer)
+    none = np.zeros_like(maps.layer)
+    after = none
     if bone < HAND:
         after = maps.near[bone + 1] * maps.toward[bone + 1]
-    main = blur(maps.owner == bone, 0.7)
+    main = blur(maps.owner == bone, EDGE_SIGMA_PX)
     hidden = _hidden(maps, bone, unit)
-    cover = np.maximum(main, blur(hidden, 0.7))
+    covers = [main, blur(hidden, EDGE_SIGMA_PX)]
     if bone < HAND:
-        cover = np.maximum(cover, _lap_under_next(maps, bone, after))
-    if bone > UPPER:
-        cover = np.maximum(cover, _lap_over_previous(maps, bone))
-    else:
-        cover = np.maximum(cover, maps.root)
-    color = fill_from(maps.window.color, maps.own & (main > OPAQUE))
-    neighbors = np.abs(maps.owner - bone) < 2
-    shown = (cover > 0.03) & ~hidden & neighbors & maps.own
-    color = np.where(shown[..., None], maps.window.color, color)
-    known = ones * ~(hidden & (main < 0.5))
-    return PieceMaps(maps.layer * cover, color, known, before, after, np.zeros_like(ones))
+        covers.append(_lap_under_next(maps, bone, after))
+    covers.append(_lap_over_previous(maps, bone) if bone > UPPER else maps.root)
+    cover = np.maximum.reduce(covers)
+    is_neighbor = np.abs(maps.owner - bone) < 2
+    shown = maps.own & is_neighbor & ~hidden & (cover > 0.03)
+    is_filled = hidden & (main < 0.5)
+    return PieceMaps(
+        alpha=maps.layer * cover,
+        color=_colors(maps, main, shown),
+        known=np.where(is_filled, np.float32(0), np.float32(1)),
+        before=_share_of_own(maps, bone),
+        after=after,
+        partner=none,
+    )
+
+
+def _share_of_own(maps: _ArmMaps, bone: int) -> np.ndarray:
+    """Return the share (H, W) of a bone against the one before it, 1 away from their joint."""
+    return 1 - maps.near[bone] * (1 - maps.toward[bone])
+
+
+def _colors(maps: _ArmMaps, main: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Return the photo's colors (H, W, 3) where they are shown, else filled from a part's own."""
+    own = maps.own & (main > OPAQUE)
+    filled = fill_from(maps.window.color, own)
+    return np.where(shown[..., None], maps.window.color, filled)
 
 
 def _whole_upper_arm(maps: _ArmMaps, unit: float) -> PieceMaps:
     """Return the upper arm down to the elbow, without a forearm that points at the camera."""
     none = np.zeros_like(maps.layer)
-    before = 1 - maps.near[UPPER] * (1 - maps.toward[UPPER])
-    main = blur(maps.owner == UPPER, 0.7)
+    is_upper = maps.owner == UPPER
+    main = blur(is_upper, EDGE_SIGMA_PX)
     start, end = maps.joints[:2]
     distance, _ = segment_distance(maps.window.places(), start, end)
     covered = (maps.owner > UPPER) & (maps.whole > 0.5)
     covered &= distance < ELBOW_HEAD_HEIGHTS * unit
-    cover = np.maximum(np.maximum(main, blur(covered, 0.7)), maps.root)
-    own = maps.own & (main > OPAQUE)
-    color = fill_from(maps.window.color, own)
-    shown = (maps.own & (maps.owner == UPPER))[..., None]
-    color = np.where(shown, maps.window.color, color)
-    # a denoiser that takes what is filled for a hole paints background over it
-    known = np.ones_like(none)
-    return PieceMaps(maps.layer * cover, color, known, before, none, none)
+    covers = [main, blur(covered, EDGE_SIGMA_PX), maps.root]
+    cover = np.maximum.reduce(covers)
+    return PieceMaps(
+        alpha=maps.layer * cover,
+        color=_colors(maps, main, maps.own & is_upper),
+        # a denoiser that takes what is filled for a hole paints background over it
+        known=np.ones_like(none),
+        before=_share_of_own(maps, UPPER),
+        after=none,
+        partner=none,
+    )
 
 
 def _half_width(
@@ -198,7 +235,8 @@ def _half_width(
 ) -> float:
     """Return how far (pixels) a bone's part reaches to its sides where the photo shows it."""
     usual = HIDDEN_HEAD_HEIGHTS[bone] * unit
-    shown = maps.own & (maps.owner == bone) & (along > 0.1) & (along < 0.9)
+    middle = (along > 0.1) & (along < 0.9)
+    shown = middle & maps.own & (maps.owner == bone)
     if shown.sum() < FEWEST_PIXELS:
         return usual
     measured = float(np.percentile(distance[shown], 85))
@@ -215,17 +253,23 @@ def _hidden(maps: _ArmMaps, bone: int, unit: float) -> np.ndarray:
         start = start + 0.15 * (end - start)
     distance, along = segment_distance(maps.window.places(), start, end)
     under = (maps.owner > bone) & (maps.whole > 0.5)
-    return under & (along < 0.98) & (distance < _half_width(maps, bone, distance, along, unit))
+    width = _half_width(maps, bone, distance, along, unit)
+    return under & (along < 0.98) & (distance < width)
 
 
 def _lap_under_next(maps: _ArmMaps, bone: int, after: np.ndarray) -> np.ndarray:
     """Return how far this piece goes on below the next part, near their joint."""
     next_part = maps.owner == bone + 1
-    fade = ramp(after, 0.02, 0.06) * (1 - ramp(after, 0.8, 0.97))
-    return next_part * ramp(maps.near[bone + 1], 0.85, 1) * fade
+    begins = ramp(after, 0.02, 0.06)
+    ends = ramp(after, 0.8, 0.97)
+    fade = begins * (1 - ends)
+    is_near = ramp(maps.near[bone + 1], 0.85, 1)
+    return next_part * is_near * fade
 
 
 def _lap_over_previous(maps: _ArmMaps, bone: int) -> np.ndarray:
     """Return how far this piece fades in over the previous part, near their joint."""
     previous = maps.owner == bone - 1
-    return previous * ramp(maps.near[bone], 0.85, 1) * ramp(maps.toward[bone], 0.05, 0.3)
+    is_near = ramp(maps.near[bone], 0.85, 1)
+    fade = ramp(maps.toward[bone], 0.05, 0.3)
+    return previous * is_near * fade
