@@ -21,36 +21,44 @@ def join_islands(shares: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """
     owner = shares.argmax(0)
     is_trunk = np.isin(owner, TRUNK) & (alpha > VISIBLE)
-    count, labels, facts, _ = cv2.connectedComponentsWithStats(is_trunk.astype(np.uint8))
+    levels = is_trunk.astype(np.uint8)
+    count, labels, facts, _ = cv2.connectedComponentsWithStats(levels)
     if count <= 2:
         return shares
-    main = 1 + int(facts[1:, cv2.CC_STAT_AREA].argmax())
+    areas_px = facts[1:, cv2.CC_STAT_AREA]
+    main = 1 + int(areas_px.argmax())
     joined = shares.copy()
     for label in range(1, count):
         if label == main:
             continue
-        box = _box(facts[label], shares.shape[1:])
+        box = _box(facts[label], alpha.shape)
         island = labels[box] == label
         part = _touching_limb(owner[box], alpha[box], island)
-        if part is not None:
-            window = joined[(slice(None), *box)]
-            window[:, island] = 0
-            window[part, island] = 1
+        if part is None:
+            continue
+        for shares_of_part in joined:
+            shares_of_part[box][island] = 0
+        joined[part][box][island] = 1
     return joined
 
 
 def _box(facts: np.ndarray, size: tuple[int, ...]) -> tuple[slice, slice]:
     """Return the window of a component with two pixels around it."""
     left, top, width, height = facts[:4]
-    rows = slice(max(0, top - 2), min(size[0], top + height + 2))
-    columns = slice(max(0, left - 2), min(size[1], left + width + 2))
+    first_row = max(0, top - 2)
+    first_column = max(0, left - 2)
+    rows = slice(first_row, min(size[0], top + height + 2))
+    columns = slice(first_column, min(size[1], left + width + 2))
     return rows, columns
 
 
 def _touching_limb(owner: np.ndarray, alpha: np.ndarray, island: np.ndarray) -> int | None:
     """Return the limb's part that touches an island most; None where none does."""
-    border = grow(island, 1) & ~island & (alpha > VISIBLE)
-    parts = owner[border & ~np.isin(owner, TRUNK)]
+    border = grow(island, 1) & ~island
+    border &= alpha > VISIBLE
+    border &= ~np.isin(owner, TRUNK)
+    parts = owner[border]
     if not len(parts):
         return None
-    return int(np.bincount(parts).argmax())
+    touching_px = np.bincount(parts)
+    return int(touching_px.argmax())

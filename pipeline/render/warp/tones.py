@@ -15,18 +15,25 @@ def features(color: Tensor, dim: int = 1) -> Tensor:
     """Weigh hue against light along a dimension of three, so that shaded skin stays skin."""
     red, green, blue = color.unbind(dim)
     light = 0.3 * red + 0.6 * green + 0.1 * blue
-    return torch.stack([0.6 * light, 1.2 * (red - light), 1.2 * (blue - light)], dim)
+    reddish = red - light
+    bluish = blue - light
+    weighed = [0.6 * light, 1.2 * reddish, 1.2 * bluish]
+    return torch.stack(weighed, dim)
 
 
 def nose_features(image: Tensor, pose: Skeleton, aspect: float) -> Tensor:
     """Return the features (B, 3) of the nose's skin; NaN, like nothing, where no face is seen."""
     scale = image.new_tensor([2 / aspect, 2.0])
-    places = pose.face[:, NOSE] * scale - 1
+    points = pose.face[:, NOSE]
+    places = points * scale - 1
     picked = F.grid_sample(image, places[:, None], padding_mode="border", align_corners=False)
-    found = features(picked[:, :, 0]).median(2).values
-    return torch.where(has_face(pose)[:, None], found, torch.nan)
+    colors = picked[:, :, 0]
+    median = features(colors).median(2)
+    is_seen = has_face(pose)[:, None]
+    return torch.where(is_seen, median.values, torch.nan)
 
 
 def ramp(value: Tensor, low: float, high: float) -> Tensor:
     """Return 0 up to `low`, 1 from `high` on, linear between."""
-    return ((value - low) / (high - low)).clamp(0, 1)
+    share = (value - low) / (high - low)
+    return share.clamp(0, 1)

@@ -84,29 +84,33 @@ def complete_trunk(
     margins = shape.margins
     top = margins[0]
     visible, hole = _visible_and_hole(cutout, anatomy)
-    free = planes(visible * (1 - hole))
+    free = visible * (1 - hole)
     size = (height + sum(margins), cutout.size[1])
-    distances = enlarge(torch.cat([shape.head, shape.torso], 1), size)
+    both = torch.cat([shape.head, shape.torso], 1)
+    distances = enlarge(both, size)
     head, torso = distances.split(1, 1)
     under = _hidden_outline(visible, hole, distances, margins)
-    alpha = extended(free + under * planes(hole), margins)
+    outline = planes(free) + under * planes(hole)
+    alpha = extended(outline, margins)
     color = extended(planes(cutout.color), margins)
     image = extended(picture, margins)
-    seen = F.pad(torch.ones_like(free), (0, 0, *margins))
-    alone = planes(shrink(visible * (1 - hole) > OPAQUE).astype(np.float32))
-    weight = extended(alone, margins)
-    smooth = push_pull(color, weight * seen + HINT * weight * (1 - seen))
+    free_alpha = extended(planes(free), margins)
+    seen = F.pad(torch.ones_like(outline), (0, 0, *margins))
+    alone = shrink(free > OPAQUE).astype(np.float32)
+    weight = extended(planes(alone), margins)
+    hint = HINT * weight * (1 - seen)
+    smooth = push_pull(color, weight * seen + hint)
     is_head = torch.where(head < torso, head, FAR)
-    above, alpha[:, :, :top] = crown(image, is_head, extended(free, margins), skin, top)
+    above, alpha[:, :, :top] = crown(image, is_head, free_alpha, skin, top)
     if fill is not None:  # a face must not be copied, nor hair be filled with cloth
         clothed = (head > HEAD_ROOM) & (head > torso)
         known = (weight * seen > 0.5) & clothed
         needed = (alpha > 0) & clothed
         smooth = _filled(fill, color, known, needed, smooth)
-    is_own = (extended(free, margins) > OPAQUE) & (seen > 0)
+    is_own = (free_alpha > OPAQUE) & (seen > 0)
     smooth = torch.where(is_own, image, smooth)
     smooth = torch.cat([above, smooth[:, :, top:]], 2)
-    is_known = (extended(free, margins) > 0.5) * seen
+    is_known = (free_alpha > 0.5) * seen
     return torch.cat([smooth * alpha, alpha, is_known * alpha], 1)
 
 
@@ -122,10 +126,11 @@ def _filled(fill: Fill, color: Tensor, known: Tensor, needed: Tensor, smooth: Te
     window = (slice(top, bottom), slice(left, right))
     is_known = known[0, 0][window]
     is_needed = needed[0, 0][window]
-    within = (slice(None), *window)
-    filled = fill(color[0][within], is_known, is_needed, smooth[0][within])
+    within = (0, slice(None), *window)
+    filled = fill(color[within], is_known, is_needed, smooth[within])
+    is_new = is_needed & ~is_known
     result = smooth.clone()
-    result[0][within] = torch.where(is_needed & ~is_known, filled, result[0][within])
+    result[within] = torch.where(is_new, filled, result[within])
     return result
 
 
@@ -160,17 +165,24 @@ def _hidden_outline(
     """
     height, width = visible.shape
     top = margins[0]
-    nearest = distances.amin(1, keepdim=True)[:, :, top : top + height]
-    by_points = (0.5 - nearest / 0.1).clamp(0, 1)
+    inside = distances[:, :, top : top + height]
+    nearest = inside.amin(1, keepdim=True)
+    by_points = 0.5 - nearest / 0.1
+    by_points = by_points.clamp(0, 1)
     rows = min(OUTLINE_ROWS, height)
-    size = (max(2, round(width * rows / height)), rows)
-    small = cv2.resize(visible.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    unknown = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.05
-    beside = planes(harmonic(small > 0.5, unknown))
-    beside = F.interpolate(beside, (height, width), mode="bilinear", align_corners=False)
+    columns = max(2, round(width * rows / height))
+    small = _small(visible, (columns, rows))
+    unknown = _small(hole, (columns, rows)) > 0.05
+    found = harmonic(small > 0.5, unknown)
+    beside = F.interpolate(planes(found), (height, width), mode="bilinear", align_corners=False)
     beside = blurred(beside, round(SMOOTH_PICTURE_HEIGHTS * height))
     mixed = GUESS_SHARE * beside + (1 - GUESS_SHARE) * by_points
     return crisp(mixed, HIDDEN, height)
+
+
+def _small(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a map (H, W) at a size (w, h), area-averaged."""
+    return cv2.resize(maps.astype(np.float32), size, interpolation=cv2.INTER_AREA)
 
 
 def harmonic(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
@@ -190,18 +202,22 @@ def harmonic(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     starts = []
     ends = []
     for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        row = np.clip(rows + down, 0, known.shape[0] - 1)
-        column = np.clip(columns + across, 0, known.shape[1] - 1)
-        inside = (row == rows + down) & (column == columns + across)
-        neighbor = index[row, column]
+        row = rows + down
+        column = columns + across
+        inside = (row >= 0) & (row < known.shape[0])
+        inside &= (column >= 0) & (column < known.shape[1])
+        place = (row * inside, column * inside)  # any place where there is none
+        neighbor = index[place]
         degree += inside
         fixed = inside & (neighbor < 0)
-        right[fixed] += values[row, column][fixed]
+        right[fixed] += values[place][fixed]
         free = inside & (neighbor >= 0)
         starts.append(np.flatnonzero(free))
         ends.append(neighbor[free])
-    pairs = (np.concatenate(starts), np.concatenate(ends))
-    links = sparse.coo_matrix((np.ones(len(pairs[0])), pairs), (count, count))
+    start = np.concatenate(starts)
+    end = np.concatenate(ends)
+    ones = np.ones(len(start))
+    links = sparse.coo_matrix((ones, (start, end)), (count, count))
     laplacian = sparse.diags(degree) - links
     values[unknown] = spsolve(laplacian.tocsc(), right)
     return values
