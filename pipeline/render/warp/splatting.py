@@ -179,8 +179,11 @@ def splat(piece: Piece, pixels: Tensor, lattice: Lattice) -> Tensor:
     x, y = at.unbind(-1)
     slopes = _slopes(piece, x, y, lattice)
     keys = _keys(x, y, slopes.firm, piece.opaque, lattice)
-    keys = _closed(keys).flatten(1)
     count = len(piece.nodes)
+    opaque = torch.where(keys > count, keys, 0.0)
+    opaque = _closed(opaque)  # first: a transparent fold shows in no hole of an opaque one
+    keys = torch.where(opaque > 0, opaque, keys)
+    keys = _closed(keys).flatten(1)
     node = keys.remainder(count + 1).long() - 1
     known = node >= 0
     back = _linear(piece, (x, y), slopes, node.clamp_min(0), lattice)

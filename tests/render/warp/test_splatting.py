@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.render.warp.skinning import HAND, Piece
 from pipeline.render.warp.splatting import draw_piece
 from tests.helpers.drawn_arm import (
     ASPECT,
@@ -142,3 +143,20 @@ def test_fine_stripes_of_a_foreshortened_arm_turn_gray() -> None:
         inside = slice(top, top + int(384 * 0.4 * length * (WRIST[1] - SHOULDER[1])))
         contrast.append(drawn(posed(pose), parts)[0, 0, inside, int(384 * SHOULDER[0])].std())
     assert contrast[1] < 0.65 * contrast[0]  # one sample a pixel keeps nearly all of it
+
+
+def test_a_transparent_fold_shows_in_no_hole_of_a_stretched_one() -> None:
+    """Half of a hand is stretched; the other half, transparent, is folded under it."""
+    count = 32
+    line = torch.arange(0, 2 * count, 2) + 0.5
+    at = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).flatten(0, 1)
+    texture = torch.zeros(1, 5, 2 * count, 2 * count)
+    texture[..., :count] = 1.0
+    share = torch.ones(len(at))
+    window = (0.0, 0.0, 0.5, 0.5)
+    piece = Piece(0, HAND, window, texture, at / 128, 2 / 128, share, 0 * share, 0 * share)
+    folded = at - at.new_tensor([count - 1.0, 0.0]) + 5
+    places = torch.where(at[:, :1] < count, 2 * at, folded) / 128
+    picture = torch.zeros(1, 4, 128, 128)
+    draw_piece(picture, piece, places[None], torch.tensor([True]), 1.0)
+    assert picture[0, 3, 4:60, 4:40].min() > 0.9
