@@ -67,7 +67,10 @@ class Cutout:
     @cached_property
     def owners(self) -> np.ndarray:
         """(H, W) row of GROUPS that each pixel belongs to most."""
-        sums = [self.shares[list(parts)].sum(0) for parts in GROUPS]
+        sums = []
+        for parts in GROUPS:
+            shares = self.shares[list(parts)]
+            sums.append(shares.sum(0))
         return np.stack(sums).argmax(0)
 
     def outline(self, group: int) -> np.ndarray:
@@ -84,16 +87,19 @@ class Cutout:
 
 def box_around(region: np.ndarray, margin: int) -> Box | None:
     """Return the box of a region (H, W) bool with a margin in pixels; None if it is empty."""
-    rows = np.flatnonzero(region.any(1))
-    columns = np.flatnonzero(region.any(0))
-    if not len(rows):
+    if not region.any():
         return None
-    height, width = region.shape
-    top = max(0, int(rows[0]) - margin)
-    bottom = min(height, int(rows[-1]) + 1 + margin)
-    left = max(0, int(columns[0]) - margin)
-    right = min(width, int(columns[-1]) + 1 + margin)
+    top, bottom = _span(region.any(1), margin)
+    left, right = _span(region.any(0), margin)
     return top, bottom, left, right
+
+
+def _span(line: np.ndarray, margin: int) -> tuple[int, int]:
+    """Return start and end of what is true in a line (n,) bool, with a margin inside it."""
+    places = np.flatnonzero(line)
+    first = int(places[0])
+    last = int(places[-1])
+    return max(0, first - margin), min(len(line), last + 1 + margin)
 
 
 def segment_distance(
@@ -102,14 +108,17 @@ def segment_distance(
     """Return the distance (H, W) of places to a segment, and where along it (0 to 1) they lie."""
     axis = end - start
     square = max(float(axis @ axis), 1e-6)
-    along = np.clip((places - start) @ axis / square, 0, 1)
+    along = (places - start) @ axis / square
+    along = along.clip(0, 1)
     nearest = start + along[..., None] * axis
-    return np.linalg.norm(places - nearest, axis=-1), along
+    distance = np.linalg.norm(places - nearest, axis=-1)
+    return distance, along
 
 
 def ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Return 0 below `low`, 1 above `high`, linear between."""
-    return np.clip((values - low) / (high - low), 0, 1)
+    share = (values - low) / (high - low)
+    return share.clip(0, 1)
 
 
 def blur(maps: np.ndarray, sigma_px: float) -> np.ndarray:
@@ -134,7 +143,9 @@ def grow(region: np.ndarray, radius_px: int) -> np.ndarray:
 def shrink(region: np.ndarray, radius_px: int = 1) -> np.ndarray:
     """Return a region (H, W) bool eroded by a square."""
     side = 2 * radius_px + 1
-    return cv2.erode(region.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    kernel = np.ones((side, side), np.uint8)
+    eroded = cv2.erode(region.astype(np.uint8), kernel)
+    return eroded > 0
 
 
 def smooth_within(values: np.ndarray, region: np.ndarray, sigma_px: float) -> np.ndarray:
@@ -161,7 +172,9 @@ def fill_from(color: np.ndarray, known: np.ndarray) -> np.ndarray:
 def planes(array: np.ndarray) -> Tensor:
     """Return an array (H, W) or (H, W, C) as a tensor (1, C, H, W)."""
     stacked = array[..., None] if array.ndim == 2 else array
-    return torch.from_numpy(np.ascontiguousarray(stacked.transpose(2, 0, 1), np.float32))[None]
+    first = stacked.transpose(2, 0, 1)
+    single = np.ascontiguousarray(first, np.float32)
+    return torch.from_numpy(single)[None]
 
 
 def bones_of_hand(size: tuple[int, int], hand: np.ndarray, unit: float) -> np.ndarray:
@@ -175,7 +188,8 @@ def bones_of_hand(size: tuple[int, int], hand: np.ndarray, unit: float) -> np.nd
     drawn = np.zeros(size, np.uint8)
     width = max(3, int(FINGER_HEAD_HEIGHTS * unit))
     limit = 4 * max(size)
-    points = [tuple(int(value) for value in np.clip(point, -limit, limit)) for point in hand]
+    near = np.clip(hand, -limit, limit)
+    points = near.astype(int).tolist()
     for start, end in HAND_EDGES:
         cv2.line(drawn, points[start], points[end], 1, width)
     return drawn > 0

@@ -39,19 +39,25 @@ FAR = 1e3  # distance of a part that is not there
 def trunk_distances(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) -> Tensor:
     """Return (N, 2, h, w) distances to head (given) and torso."""
     corners = pose.body[:, (*SHOULDERS, L_HIP, R_HIP)]
-    torso = polygon(nodes, corners) / unit[:, None, None] - TORSO_PAD
+    scale = unit[:, None, None]
+    torso = polygon(nodes, corners) / scale - TORSO_PAD
     return torch.stack([head, torso], 1)
 
 
 def head_distance(places: Tensor, center: Tensor, up: Tensor, unit: Tensor) -> Tensor:
     """Return (N, h, w) distances of reference places (N, 2, h, w) to the reference's head."""
-    x, y = (places - center[:, :, None, None]).unbind(1)
+    offsets = places - center[:, :, None, None]
+    x, y = offsets.unbind(1)
     up_x = up[:, 0, None, None]
     up_y = up[:, 1, None, None]
     scale = unit[:, None, None]
-    across = (x * up_y - y * up_x) / scale / HEAD_AXES[0]
-    along = (x * up_x + y * up_y) / scale / HEAD_AXES[1]
-    radius = (across.square() + along.square() + 1e-9).sqrt()
+    half_width, half_height = HEAD_AXES
+    to_side = x * up_y - y * up_x
+    to_crown = x * up_x + y * up_y
+    across = to_side / scale / half_width
+    along = to_crown / scale / half_height
+    square = across.square() + along.square()
+    radius = (square + 1e-9).sqrt()
     return (radius - 1) * sum(HEAD_AXES) / 2
 
 
@@ -74,17 +80,27 @@ def outline_of_points(
     """
     parts = [_neck(nodes, pose, unit, head)]
     radii = (UPPER_ARM_RADIUS, FOREARM_RADIUS, THIGH_RADIUS, SHIN_RADIUS)
-    for bones, radius in zip((UPPER_ARMS, FOREARMS, THIGHS, SHINS), radii, strict=True):
-        parts += [_limb(nodes, pose, unit, joints, radius) for joints in bones]
-    for (elbow, wrist), hand in zip(FOREARMS, (1, 0), strict=True):
-        parts.append(_hand(nodes, pose, unit, (elbow, wrist), hand))
-    nearest = torch.stack(parts, 1).amin(1, keepdim=True)
-    return enlarge((0.5 - nearest / EDGE).clamp(0, 1), size)
+    limbs = (UPPER_ARMS, FOREARMS, THIGHS, SHINS)
+    for bones, radius in zip(limbs, radii, strict=True):
+        for joints in bones:
+            parts.append(_limb(nodes, pose, unit, joints, radius))
+    for forearm, hand in zip(FOREARMS, (1, 0), strict=True):
+        parts.append(_hand(nodes, pose, unit, forearm, hand))
+    distances = torch.stack(parts, 1)
+    nearest = distances.amin(1, keepdim=True)
+    outline = 0.5 - nearest / EDGE
+    return enlarge(outline.clamp(0, 1), size)
 
 
 def _neck(nodes: Tensor, pose: Skeleton, unit: Tensor, head: Tensor) -> Tensor:
-    distance = bone(nodes, pose.body[:, NECK], head)[2]
-    return distance / unit[:, None, None] - NECK_RADIUS
+    neck = pose.body[:, NECK]
+    return _bone_distance(nodes, neck, head, unit) - NECK_RADIUS
+
+
+def _bone_distance(nodes: Tensor, start: Tensor, end: Tensor, unit: Tensor) -> Tensor:
+    """Return (N, h, w) distances of nodes to bones from start (N, 2) to end, in head heights."""
+    _, _, distance, _ = bone(nodes, start, end)
+    return distance / unit[:, None, None]
 
 
 def _limb(
@@ -92,9 +108,15 @@ def _limb(
 ) -> Tensor:
     """Return the distance to a bone, FAR where one of its joints is not seen."""
     start, end = joints
-    distance = bone(nodes, pose.body[:, start], pose.body[:, end])[2] / unit[:, None, None]
+    distance = _bone_distance(nodes, pose.body[:, start], pose.body[:, end], unit)
+    is_seen = _both_seen(pose, start, end)
+    return torch.where(is_seen, distance - radius, FAR)
+
+
+def _both_seen(pose: Skeleton, start: int, end: int) -> Tensor:
+    """Return (N, 1, 1) bool whether both joints of a bone are seen."""
     seen = pose.body_seen[:, start] & pose.body_seen[:, end]
-    return torch.where(seen[:, None, None], distance - radius, FAR)
+    return seen[:, None, None]
 
 
 def _hand(
@@ -102,13 +124,15 @@ def _hand(
 ) -> Tensor:
     """Return the distance to a hand's bones; to a fist at the wrist where they are not seen."""
     elbow, wrist = forearm
-    scale = unit[:, None, None]
     points = pose.hands[:, hand]
-    bones = [bone(nodes, points[:, a], points[:, b])[2] for a, b in HAND_EDGES]
-    drawn = torch.stack(bones, 1).amin(1) / scale - HAND_RADIUS
-    axis = F.normalize(pose.body[:, wrist] - pose.body[:, elbow], dim=-1)
-    tip = pose.body[:, wrist] + FIST_LENGTH * unit[:, None] * axis
-    fist = bone(nodes, pose.body[:, wrist], tip)[2] / scale - FIST_RADIUS
-    seen = pose.body_seen[:, elbow] & pose.body_seen[:, wrist]
-    fist = torch.where(seen[:, None, None], fist, FAR)
-    return torch.where(pose.hands_seen[:, hand, None, None], drawn, fist)
+    fingers = []
+    for a, b in HAND_EDGES:
+        fingers.append(_bone_distance(nodes, points[:, a], points[:, b], unit))
+    nearest = torch.stack(fingers, 1).amin(1)
+    start = pose.body[:, wrist]
+    axis = F.normalize(start - pose.body[:, elbow], dim=-1)
+    tip = start + FIST_LENGTH * unit[:, None] * axis
+    fist = _bone_distance(nodes, start, tip, unit) - FIST_RADIUS
+    fist = torch.where(_both_seen(pose, elbow, wrist), fist, FAR)
+    is_seen = pose.hands_seen[:, hand, None, None]
+    return torch.where(is_seen, nearest - HAND_RADIUS, fist)
