@@ -131,10 +131,10 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
     found = flow(layers, raw, size, aspect)
     picture, valid, still = _compose(layers, found, raw, size, aspect)
     posed = (torch.cat([p[..., 2] for p in points], -1).amax(-1) > VISIBLE)[:, None, None, None]
-    own = _resized(layers.image, size).repeat_interleave(frames, 0)
+    own = _resized(layers.image, size)[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
     valid, still = (torch.where(posed, share, 1.0) for share in (valid, still))
     unmoved = unmoved_share(still)
-    picture = torch.lerp(picture, own, torch.maximum((1 - valid) * still, unmoved)).clamp_(0, 1)
+    picture = picture.lerp_(own, torch.maximum((1 - valid) * still, unmoved)).clamp_(0, 1)
     valid = torch.maximum(valid, still).clamp_(0, 1)
     maps = (picture, valid, unmoved)
     return Warped(*(m.unflatten(0, (-1, frames)) for m in maps))

@@ -34,15 +34,15 @@ OUTSIDE = 1e4  # half windows: so far away that any mean with it lies outside as
 @dataclass(frozen=True)
 class Lattice:
     """Places where the map back is known: `spacing` pixels apart, from each frame's corner (top,
-    left) on; height: of the picture in pixels; shrunk: the piece is much smaller than at rest in
-    one of the frames."""
+    left) on; height: of the picture in pixels; shrunk: of each frame, whether the piece is much
+    smaller there than at rest."""
 
     spacing: int
     rows: int
     columns: int
     corners: list[tuple[int, int]]
     height: int
-    shrunk: bool
+    shrunk: list[bool]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -88,20 +88,26 @@ def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, asp
         _over(picture[frame], layer, corner)
 
 
-def _sampled(piece: Piece, back: Tensor, shrunk: bool) -> Tensor:
-    """(T,5,H,W) the texture at places (T,2,H,W); of one that is `shrunk` the mean over four places
-    in each pixel."""
-    if not shrunk:
-        return _looked_up(piece.texture, back)
+def _sampled(piece: Piece, back: Tensor, shrunk: list[bool]) -> Tensor:
+    """(T,5,H,W) the texture at places (T,2,H,W); in frames where it is `shrunk` the mean over four
+    places in each pixel."""
+    drawn = _looked_up(piece.texture, back)
+    if any(shrunk):
+        drawn[shrunk] = _averaged(piece.texture, back[shrunk])
+    return drawn
+
+
+def _averaged(texture: Tensor, back: Tensor) -> Tensor:
+    """(T,5,H,W) the mean of a texture over four places in each pixel, around places (T,2,H,W)."""
     across = back[..., 1:] - back[..., :-1]
     down = back[:, :, 1:] - back[:, :, :-1]
     across = F.pad(across, (0, 1)) / 4
     down = F.pad(down, (0, 0, 0, 1)) / 4
     main = across + down
     other = across - down
-    drawn = _looked_up(piece.texture, back + main)
+    drawn = _looked_up(texture, back + main)
     for shift in (-main, other, -other):
-        drawn += _looked_up(piece.texture, back + shift)
+        drawn += _looked_up(texture, back + shift)
     return drawn / 4
 
 
@@ -140,7 +146,7 @@ def _lattice(
     known = torch.cat([low, high, on[:, None], spread[:, None]], 1)
     frames = []
     corners = []
-    shrunk = False
+    shrunk = []
     height = width = 1
     for frame, (left, top, right, bottom, here, area) in enumerate(known.tolist()):  # the one sync
         top = math.floor(max(top, 0))
@@ -150,7 +156,7 @@ def _lattice(
         if here and top < bottom and left < right:
             frames.append(frame)
             corners.append((top, left))
-            shrunk = shrunk or area < SHRUNK
+            shrunk.append(area < SHRUNK)
             height = max(height, bottom - top)
             width = max(width, right - left)
     rows = math.ceil(height / spacing) + 1

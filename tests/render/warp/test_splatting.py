@@ -44,7 +44,9 @@ def test_at_rest_the_texture_comes_back() -> None:
 
 
 def test_frames_do_not_depend_on_each_other() -> None:
-    poses = [REST, turned(0.5, -1.0), turned(-0.4, 2.0)]
+    down = [SHOULDER[1] + 0.3 * (y - SHOULDER[1]) for y in (ELBOW[1], WRIST[1])]
+    short = (SHOULDER, (SHOULDER[0], down[0]), (SHOULDER[0], down[1]))
+    poses = [REST, turned(0.5, -1.0), turned(-0.4, 2.0), short]
     together = drawn(posed(*poses), pieces())
     for frame, pose in enumerate(poses):
         alone = drawn(posed(pose), pieces())[0]
