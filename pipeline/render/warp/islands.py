@@ -1,4 +1,7 @@
-"""Give what is the trunk's by name but hangs on a limb alone to that limb: a toe, a hem."""
+"""Give what is the trunk's by name but hangs on a leg alone to that leg: a boot's toe, a hem.
+
+Arms that cross the torso part it as well; what lies within shoulders and hips stays the trunk's.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ TRUNK = (Part.HEAD, Part.TORSO)
 VISIBLE = 0.3  # alpha from which on a pixel is a piece's
 
 
-def join_islands(shares: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Return shares (12, H, W) whose trunk is one piece, as far as the rest touches a limb.
+def join_islands(shares: np.ndarray, alpha: np.ndarray, torso: np.ndarray) -> np.ndarray:
+    """Return shares (12, H, W) whose trunk has no piece outside the torso that touches a leg most.
 
     Args:
         shares: of `Part`, adding up to 1.
         alpha: (H, W) of the person.
+        torso: (4, 2) pixels of right and left shoulder, left and right hip.
     """
     owner = shares.argmax(0)
     is_trunk = np.isin(owner, TRUNK) & (alpha > VISIBLE)
@@ -27,14 +31,20 @@ def join_islands(shares: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         return shares
     areas_px = facts[1:, cv2.CC_STAT_AREA]
     main = 1 + int(areas_px.argmax())
+    inside = np.zeros(alpha.shape, np.uint8)
+    limit = 4 * max(alpha.shape)
+    corners = np.round(torso).clip(-limit, limit)
+    cv2.fillPoly(inside, [corners.astype(np.int32)], 1)
     joined = shares.copy()
     for label in range(1, count):
         if label == main:
             continue
         box = _box(facts[label], alpha.shape)
         island = labels[box] == label
+        if inside[box][island].any():
+            continue
         part = _touching_limb(owner[box], alpha[box], island)
-        if part is None:
+        if part is None or part < Part.R_THIGH:
             continue
         for shares_of_part in joined:
             shares_of_part[box][island] = 0

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.motion.keypoints import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER
 from pipeline.render.warp.alpha import refine_alpha
 from pipeline.render.warp.anatomy import Anatomy, locate
 from pipeline.render.warp.arms import cut_arm
@@ -249,7 +250,8 @@ def _cut_out(image: Tensor, mask: Tensor, anatomy: Anatomy) -> Cutout:
     picture = np.ascontiguousarray(image.permute(1, 2, 0).cpu().float().numpy())
     soft_mask = mask.cpu().float().numpy()
     alpha, color = refine_alpha(picture, soft_mask, anatomy)
-    shares = join_islands(cut_parts(picture, alpha, anatomy), alpha)
+    torso = anatomy.body[[R_SHOULDER, L_SHOULDER, L_HIP, R_HIP]]
+    shares = join_islands(cut_parts(picture, alpha, anatomy), alpha, torso)
     return Cutout(color, alpha, shares)
 
 

@@ -135,12 +135,14 @@ def test_a_hand_out_of_the_picture_draws_nothing_in_it() -> None:
 
 # ---- islands
 
+TORSO = np.array([[8, 8], [32, 8], [32, 30], [8, 30]], np.float32)
+
 
 def test_a_scrap_of_trunk_joins_the_limb_that_it_touches(owners: np.ndarray) -> None:
     owners[45:, :20] = Part.R_SHIN
     owners[55:, 2:9] = Part.TORSO  # a boot's toe below the right shin
     shares = shares_of(owners)
-    joined = join_islands(shares, np.ones(SIZE, np.float32))
+    joined = join_islands(shares, np.ones(SIZE, np.float32), TORSO)
     assert (joined.argmax(0)[55:, 2:9] == Part.R_SHIN).all()
     np.testing.assert_allclose(joined.sum(0), 1)
     kept = np.ones(SIZE, bool)
@@ -153,7 +155,7 @@ def test_a_scrap_that_touches_no_limb_stays(owners: np.ndarray) -> None:
     alpha = np.ones(SIZE, np.float32)
     alpha[2:8] = 0  # nothing of the person between hat and torso
     shares = shares_of(owners)
-    np.testing.assert_array_equal(join_islands(shares, alpha), shares)
+    np.testing.assert_array_equal(join_islands(shares, alpha, TORSO), shares)
 
 
 def test_a_scrap_outside_the_person_is_no_scrap(owners: np.ndarray) -> None:
@@ -161,9 +163,18 @@ def test_a_scrap_outside_the_person_is_no_scrap(owners: np.ndarray) -> None:
     alpha = np.ones(SIZE, np.float32)
     alpha[50:] = 0
     shares = shares_of(owners)
-    np.testing.assert_array_equal(join_islands(shares, alpha), shares)
+    np.testing.assert_array_equal(join_islands(shares, alpha, TORSO), shares)
 
 
 def test_a_person_in_one_piece_is_left_alone(owners: np.ndarray) -> None:
     shares = shares_of(owners)
-    assert join_islands(shares, np.ones(SIZE, np.float32)) is shares
+    assert join_islands(shares, np.ones(SIZE, np.float32), TORSO) is shares
+
+
+def test_arms_that_cross_the_torso_take_nothing_of_it(owners: np.ndarray) -> None:
+    owners[:] = Part.TORSO
+    owners[20:26] = Part.R_FOREARM
+    owners[40:, :20] = Part.R_THIGH
+    shares = shares_of(owners)
+    joined = join_islands(shares, np.ones(SIZE, np.float32), TORSO)
+    np.testing.assert_array_equal(joined, shares)
