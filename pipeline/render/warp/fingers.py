@@ -25,6 +25,8 @@ LONG = (1.6, 2.4)
 # area between wrist and outer knuckles, over what the palm's size says: smaller ones are palms that
 # turn their edge or their back
 AREA = (0.15, 0.45)
+# larger ones are palms that the reference shows from the side: their fingers lie over each other
+WIDE_AREA = (1.5, 2.2)
 SHORTEST = 1e-5  # picture heights
 SMALLEST = 1e-8  # its square, at least
 CRUSHED = 0.15  # of the area that the palm's size says: fingers that lie over each other
@@ -97,7 +99,7 @@ def trusted(target: Tensor, carried: Tensor, both: Tensor) -> Tensor:
     longest = ratio.unflatten(1, (len(KNUCKLES), -1)).amax(-1)
     plausible = _falling(longest, LONG)
     area = _palm_area(target) / _palm_area(carried)
-    facing = 1 - _falling(area, AREA)
+    facing = (1 - _falling(area, AREA)) * _falling(area, WIDE_AREA)
     seen = both.sum(-1) >= POINTS_SEEN
     hand = facing * seen
     fingers = plausible * hand[:, None]

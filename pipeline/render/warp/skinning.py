@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.motion.keypoints import L_ARM, LEG_POINTS, R_ARM
+from pipeline.motion.keypoints import L_ARM, LEG_POINTS, MIDDLE_ROOT, R_ARM
 from pipeline.render.warp.fingers import bent, calmed
 from pipeline.render.warp.geometry import LIMB_RADIUS, Skeleton, affine, apply, similarity
 
@@ -25,6 +25,8 @@ JOINTS = (R_ARM, L_ARM, LEG_POINTS[:3], LEG_POINTS[3:])
 HANDS = (1, 0)  # the rows of the hands of limbs 0 and 1: the left hand comes first
 HAND = 2  # bone of an arm
 HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body says
+# palm lengths between hand and forearm, from which on and at which a hand is shifted to its forearm
+APART = (0.15, 0.4)
 FEW_POINTS = 6  # shared points of a hand below which it turns with its forearm
 LENT_WIDTH = LIMB_RADIUS[2] / LIMB_RADIUS[0]  # a forearm's over that of the upper arm that lends
 SHORTEST = 1e-4  # picture heights: a shorter bone has no direction
@@ -337,7 +339,10 @@ class LimbMotion:
         return end, goal
 
     def _hand(self, limb: int, fore: BoneMap) -> LinearMap:
-        """A similarity of the points that both show; a hand without them goes with its forearm."""
+        """A similarity of the points that both show, held at the forearm's end.
+
+        A hand without points goes with its forearm.
+        """
         hand = HANDS[limb]
         ratio = self.ratio[:, 0]
         points = self.reference.hands[:, hand].expand(len(ratio), -1, -1)
@@ -347,9 +352,22 @@ class LimbMotion:
         held = (size / ratio).clamp(1 / HAND_SIZE, HAND_SIZE)
         gain = held * ratio / size
         by_points = affine(linear * gain[:, None, None], *center.unbind(1))
+        by_points = self._attached(by_points, limb)
         both = self.reference.hands_seen[:, hand] & self.target.hands_seen[:, hand]
         both = both & (shared.sum(-1) >= FEW_POINTS)
         return LinearMap(torch.where(both[:, None, None], by_points, _as_end(fore)))
+
+    def _attached(self, matrix: Tensor, limb: int) -> Tensor:
+        """Shift a hand's maps (T,2,3) to the forearm's end where they would leave it."""
+        count = len(matrix)
+        start, goal = (torch.view_as_real(end.expand(count, 1)) for end in self._ends(limb))
+        gap = goal - apply(matrix, start)
+        palm = self.target.hands[:, HANDS[limb]]
+        length = (palm[:, MIDDLE_ROOT] - palm[:, 0]).norm(dim=-1).clamp_min(SHORTEST)
+        share = gap[:, 0].norm(dim=-1) / length
+        share = ((share - APART[0]) / (APART[1] - APART[0])).clamp(0, 1)
+        shift = gap.transpose(1, 2) * share[:, None, None]
+        return torch.cat([matrix[..., :2], matrix[..., 2:] + shift], -1)
 
     def _shared(self, limb: int) -> Tensor:
         """(T,21) bool: the points of an arm's hand that reference and target show."""

@@ -90,6 +90,23 @@ def test_a_hand_whose_points_both_show_follows_them() -> None:
     assert spread[0] / spread[1] == pytest.approx(1.6, abs=0.01)  # a detector's mistake
 
 
+def test_a_hand_of_another_shape_stays_on_its_forearm() -> None:
+    shape = torch.rand(21, 2, generator=torch.Generator().manual_seed(0)) * 0.05
+    shape[0] = 0
+    other = shape.clone()
+    other[1:] += torch.tensor([0.04, 0.04])  # the fingers begin a palm further on
+    wrist = torch.tensor(WRIST)
+    still = torch.eye(2, 3)[None]
+    moves = LimbMotion(
+        _with_hand(shape + wrist), _with_hand(other + wrist), still, torch.ones(1), fingers=False
+    )
+    free = HAND.before == 1
+    nearest = (HAND.nodes[free] - wrist).norm(dim=-1).argmin()
+    root = moves.place(HAND)[0, free][nearest]
+    reach = (HAND.nodes[free][nearest] - wrist).norm()
+    assert (root - wrist).norm() < 1.6 * reach + 0.01
+
+
 def _with_hand(points: Tensor):
     pose = posed(REST)
     hands = pose.hands.clone()
