@@ -222,6 +222,8 @@ class _Canvas:
 
     def on_person(self, places: np.ndarray) -> np.ndarray:
         """Tell which places (k,) lie on the person's mask; none of those outside the picture."""
+        if self.mask is None:
+            raise ValueError("no mask of the person is known")
         rows, columns = self.mask.shape
         height, width = self.size
         row = (places.imag * rows / height).astype(int)
@@ -368,4 +370,4 @@ def _cross(one: complex, two: complex) -> float:
 
 def _ramp(value: float, ends: tuple[float, float]) -> float:
     """Return 0 at the first end and before it, 1 at the second and beyond, smoothly between."""
-    return float(smoothstep(np.float64(value), *ends))
+    return float(smoothstep(np.asarray(value), *ends))
