@@ -12,8 +12,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.motion.keypoints import HAND_EDGES
 from pipeline.render.warp.anatomy import Anatomy
+from pipeline.render.warp.part_shapes import draw_hand
 from pipeline.render.warp.scraps import without_islands, without_scraps
 
 SURE = 0.9  # mask value from which on a pixel is the person's, some pixels from the outline
@@ -36,7 +36,6 @@ MASK_HIGH = 0.8
 LOW = 0.08  # what is below is no person
 HIGH = 0.92  # what is above is nothing else
 KEPT_AREA = 0.9  # of a hand in the mask that a refined outline must keep
-FARTHEST = 4  # picture sides; OpenCV draws no lines to places far outside
 
 
 def refine_alpha(
@@ -104,13 +103,9 @@ def _hands(anatomy: Anatomy) -> list[np.ndarray]:
 
 def hand_area(size: tuple[int, ...], hand: np.ndarray, width: float) -> np.ndarray:
     """(H,W) uint8, 1 on lines along the bones of a hand (21,2) that are some pixels wide."""
-    area = np.zeros(size, np.uint8)
-    limit = FARTHEST * max(size)
-    points = np.round(hand).clip(-limit, limit).astype(int)
+    points = np.round(hand)
     thickness = max(1, round(width))
-    for start, end in points[np.array(HAND_EDGES)].tolist():
-        cv2.line(area, start, end, 1, thickness)
-    return area
+    return draw_hand(size, points, thickness)
 
 
 def near_colors(picture: np.ndarray, area: np.ndarray, band: int) -> np.ndarray:

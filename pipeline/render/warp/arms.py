@@ -20,14 +20,14 @@ from pipeline.render.warp.cutout import (
     Cutout,
     blur,
     bones_of_hand,
-    box_around,
+    box_of_region,
     fill_from,
     ramp,
-    segment_distance,
     shrink,
     smooth_within,
     soft_cut,
 )
+from pipeline.render.warp.part_shapes import segment_distance
 from pipeline.render.warp.pieces import PieceMaps, make_piece
 from pipeline.render.warp.skinning import Piece
 from pipeline.render.warp.sleeves import lent_pixels
@@ -80,7 +80,7 @@ def cut_arm(cutout: Cutout, arm: Arm, limb: int, anatomy: Anatomy) -> tuple[Piec
     rows = slice(arm.first, arm.first + 3)
     visible = cutout.shares[rows].sum(0) * cutout.alpha
     margin = round(WINDOW_MARGIN_HEAD_HEIGHTS * anatomy.unit) + 4
-    box = box_around(visible > 0.1, margin)
+    box = box_of_region(visible > 0.1, margin)
     if box is None:
         return ()
     maps = _maps(cutout.window(box), arm, anatomy)

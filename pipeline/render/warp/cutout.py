@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.motion.keypoints import HAND_EDGES
 from pipeline.render.warp.anatomy import Part
 from pipeline.render.warp.maps import push_pull
+from pipeline.render.warp.part_shapes import draw_hand
 
 OPAQUE = 0.9  # alpha above which a pixel shows the person alone
 FINGER_HEAD_HEIGHTS = 0.12  # width of the band around a hand's bones that is the hand's alone
@@ -85,7 +85,7 @@ class Cutout:
         return np.stack(np.meshgrid(x, y), -1)
 
 
-def box_around(region: np.ndarray, margin: int) -> Box | None:
+def box_of_region(region: np.ndarray, margin: int) -> Box | None:
     """Return the box of a region (H, W) bool with a margin in pixels; None if it is empty."""
     if not region.any():
         return None
@@ -100,19 +100,6 @@ def _span(line: np.ndarray, margin: int) -> tuple[int, int]:
     first = int(places[0])
     last = int(places[-1])
     return max(0, first - margin), min(len(line), last + 1 + margin)
-
-
-def segment_distance(
-    places: np.ndarray, start: np.ndarray, end: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distance (H, W) of places to a segment, and where along it (0 to 1) they lie."""
-    axis = end - start
-    square = max(float(axis @ axis), 1e-6)
-    along = (places - start) @ axis / square
-    along = along.clip(0, 1)
-    nearest = start + along[..., None] * axis
-    distance = np.linalg.norm(places - nearest, axis=-1)
-    return distance, along
 
 
 def ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -185,11 +172,5 @@ def bones_of_hand(size: tuple[int, int], hand: np.ndarray, unit: float) -> np.nd
         hand: (21, 2) in pixels.
         unit: head height in pixels.
     """
-    drawn = np.zeros(size, np.uint8)
     width = max(3, int(FINGER_HEAD_HEIGHTS * unit))
-    limit = 4 * max(size)
-    near = np.clip(hand, -limit, limit)
-    points = near.astype(int).tolist()
-    for start, end in HAND_EDGES:
-        cv2.line(drawn, points[start], points[end], 1, width)
-    return drawn > 0
+    return draw_hand(size, hand, width) > 0

@@ -13,15 +13,15 @@ from pipeline.render.warp.cutout import (
     TRUNK,
     Cutout,
     blur,
-    box_around,
+    box_of_region,
     fill_from,
     grow,
     ramp,
-    segment_distance,
     shrink,
     smooth_within,
     soft_cut,
 )
+from pipeline.render.warp.part_shapes import segment_distance
 from pipeline.render.warp.pieces import PieceMaps, make_piece
 from pipeline.render.warp.skinning import Piece
 
@@ -53,7 +53,7 @@ def cut_leg(
     unit = anatomy.unit
     visible = _share_of_leg(cutout, leg) * cutout.alpha
     margin = round(WINDOW_MARGIN_HEAD_HEIGHTS * unit) + 4
-    box = box_around(visible > 0.1, margin)
+    box = box_of_region(visible > 0.1, margin)
     if box is None:
         return ()
     maps = _maps(cutout.window(box), leg, other, anatomy)

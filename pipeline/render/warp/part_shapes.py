@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from pipeline.motion.keypoints import HAND_EDGES, L_HIP, L_SHOULDER, R_HIP, R_SHOULDER
@@ -18,6 +19,7 @@ FOOT_LENGTH = 0.25  # head heights by which a foot goes on from its ankle
 CUT_OFF_LENGTH = 2.2  # head heights of a leg that goes on below the picture
 SHOULDER_SHARE = 0.15  # of the upper arm that stays with the torso
 SHORTEST_PX = 1e-3  # a shorter bone is a point
+FARTHEST = 4  # picture sides; OpenCV draws no lines to places far outside
 
 
 @dataclass(frozen=True)
@@ -226,3 +228,13 @@ def box_around(points: np.ndarray, margin: float, size: tuple[int, ...]) -> Box 
     left, top = start.astype(int)
     right, bottom = stop.astype(int)
     return Box(slice(top, bottom), slice(left, right))
+
+
+def draw_hand(size: tuple[int, ...], hand: np.ndarray, thickness: int) -> np.ndarray:
+    """(H,W) uint8, 1 on lines of some pixels along the bones of a hand (21,2)."""
+    drawn = np.zeros(size, np.uint8)
+    limit = FARTHEST * max(size)
+    points = hand.clip(-limit, limit).astype(int).tolist()
+    for start, end in HAND_EDGES:
+        cv2.line(drawn, points[start], points[end], 1, thickness)
+    return drawn

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pipeline.render.warp.cutout import Box, Cutout, box_around, grow
+from pipeline.render.warp.cutout import Box, Cutout, box_of_region, grow
 from pipeline.render.warp.skinning import Piece
 
 VISIBLE_ALPHA = 0.003  # alpha below which a piece ends
@@ -54,7 +54,7 @@ def make_piece(
         bone: row of the bone in the limb.
         source: (2, 2) pixels, start and end of what a foreshortened bone borrows.
     """
-    box = box_around(maps.alpha > VISIBLE_ALPHA, MARGIN_PX)
+    box = box_of_region(maps.alpha > VISIBLE_ALPHA, MARGIN_PX)
     if box is None:
         return None
     step = node_step(height)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pipeline.render.warp.cutout import Cutout, fill_from, segment_distance
+from pipeline.render.warp.cutout import Cutout, fill_from
+from pipeline.render.warp.part_shapes import segment_distance
 from pipeline.render.warp.pieces import PieceMaps
 from pipeline.render.warp.tones import features
 

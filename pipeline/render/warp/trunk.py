@@ -25,7 +25,7 @@ from pipeline.render.warp.cutout import (
     Cutout,
     blur,
     bones_of_hand,
-    box_around,
+    box_of_region,
     grow,
     planes,
     shrink,
@@ -119,7 +119,7 @@ def _filled(fill: Fill, color: Tensor, known: Tensor, needed: Tensor, smooth: Te
 
     The fill sees the body alone: in a small person a grid over the whole picture has too few cells.
     """
-    box = box_around((known | needed)[0, 0].numpy(), 2)
+    box = box_of_region((known | needed)[0, 0].numpy(), 2)
     if box is None:
         return smooth
     top, bottom, left, right = box

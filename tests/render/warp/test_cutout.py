@@ -10,15 +10,15 @@ from pipeline.render.warp.cutout import (
     TRUNK,
     Cutout,
     bones_of_hand,
-    box_around,
+    box_of_region,
     fill_from,
     grow,
-    segment_distance,
     shrink,
     smooth_within,
     soft_cut,
 )
 from pipeline.render.warp.islands import join_islands
+from pipeline.render.warp.part_shapes import segment_distance
 
 SIZE = (60, 40)
 
@@ -80,10 +80,10 @@ def test_outlines_meet_at_one_half_and_add_up_to_one(cutout: Cutout) -> None:
 
 def test_a_box_has_a_margin_but_stays_in_the_picture() -> None:
     region = np.zeros(SIZE, bool)
-    assert box_around(region, 3) is None
+    assert box_of_region(region, 3) is None
     region[1, 20] = True
     region[30, 38] = True
-    assert box_around(region, 3) == (0, 34, 17, 40)
+    assert box_of_region(region, 3) == (0, 34, 17, 40)
 
 
 def test_growing_and_shrinking_undo_each_other_on_a_box() -> None:

@@ -26,16 +26,6 @@ STEP_PX = 16
 HALF = (SIZE[0] // 2, SIZE[1] // 2)
 
 
-@pytest.fixture(scope="module")
-def drawn() -> Clothed:
-    return clothed()
-
-
-@pytest.fixture(scope="module")
-def plates(drawn: Clothed) -> warp.Plates:
-    return drawn.layers()
-
-
 def psnr(a: Tensor, b: Tensor) -> float:
     return -10 * float(torch.log10((a - b).square().mean() + 1e-12))
 

@@ -35,16 +35,6 @@ LEAST_CHANGE = 0.12  # of a color by which a limb is told from what is behind it
 
 
 @pytest.fixture(scope="module")
-def drawn() -> Clothed:
-    return clothed()
-
-
-@pytest.fixture(scope="module")
-def plates(drawn: Clothed) -> warp.Plates:
-    return drawn.layers()
-
-
-@pytest.fixture(scope="module")
 def one_cloth() -> warp.Plates:
     """The person in long sleeves."""
     return clothed(fore=SLEEVE).layers()
