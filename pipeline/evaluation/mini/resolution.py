@@ -1,9 +1,9 @@
 """Measure whether a small repair with the warp's fine detail beats the repair plainly enlarged.
 
 Held-out presenters drawn at `SIZE` have a true next frame at a size that users see. The denoiser
-works at its own size; `detail_transfer` gives the warp's detail back where the network kept the
-warp. Beside the result stand its two sources, the repair enlarged bicubically and the warp at full
-size: a seam or a halo that the transfer makes itself is in neither.
+works at its own size; `add_repair` adds its change of the warp to the warp at full size. Beside the
+result stand its two sources, the repair enlarged bicubically and the warp at full size: a halo that
+the addition makes itself is in neither.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from pipeline.evaluation.report import Row
 from pipeline.models.denoiser import prepare_scheduler
 from pipeline.render.svd.denoising import JointWindows, denoise
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
-from pipeline.render.warp.detail import trust
 from pipeline.training.data import held_out
 from pipeline.training.losses import psnr
 
@@ -34,9 +33,7 @@ SIZE = (576, 384)
 SECONDS = 0.8
 TALKS = 2
 HALO_STEP = 8 / 255  # beyond the lightest and the darkest of the truth's 5 x 5 pixels
-BORDER_TRUST = (0.25, 0.75)  # trust between these is the gate's border
 LEFT_OUT = "left out of --quick: it draws and renders talks at 576 x 384"
-NO_BORDER = "the gate has no border in these talks: everything or nothing is trusted"
 # Level and rule by a row's name; METRICS.md says what they mean.
 LEVELS = {
     "PSNR whole: result less plain": (0.0, ">"),
@@ -44,8 +41,6 @@ LEVELS = {
     "sharpness, |ln ratio|, plain less result": (0.0, ">"),
     "flicker, grey levels: result": (1.5, "<="),
     "halo: result less its sources' larger": (0.005, "<="),
-    "gate's border, contrast over the truth's: result": (1.1, "<="),
-    "gate's border, gradient's error over the sources'": (1.05, "<="),
 }
 
 
@@ -59,7 +54,6 @@ class Enlarged:
         plain: The small repair, enlarged bicubically.
         result: The repair with the warp's detail, as the pipeline shows it.
         face: (F, 1, H, W) box of the face.
-        trust: (F, 1, H, W) how far the gate trusts the warp's detail, in [0, 1].
     """
 
     truth: Tensor
@@ -67,7 +61,6 @@ class Enlarged:
     plain: Tensor
     result: Tensor
     face: Tensor
-    trust: Tensor
 
 
 @torch.no_grad()
@@ -95,7 +88,6 @@ def enlarge(pipe: AudioPoseSVDPipeline, case: Case) -> Enlarged:
         plain=plain.cpu(),
         result=clip.frames(latents, conditions).cpu(),
         face=case.boxes["face"],
-        trust=F.interpolate(trust(low, conditions.warp.image), size, mode="bilinear").cpu(),
     )
 
 
@@ -107,45 +99,6 @@ def halo(pictures: Tensor, truth: Tensor) -> float:
     return float((beyond > HALO_STEP).float().mean())
 
 
-def gradient(pictures: Tensor) -> Tensor:
-    """Return the mean over colors of |dx| + |dy| of (N, 3, H, W) as (N, 1, H-1, W-1)."""
-    corner = pictures[..., :-1, :-1]
-    across = pictures[..., :-1, 1:] - corner
-    down = pictures[..., 1:, :-1] - corner
-    return (across.abs() + down.abs()).mean(1, keepdim=True)
-
-
-def gate_border(one: Enlarged) -> Tensor:
-    """Return where (N, 1, H-1, W-1) the gate is between its two sides."""
-    low, high = BORDER_TRUST
-    inner = one.trust[..., :-1, :-1]
-    return (inner > low) & (inner < high)
-
-
-def contrast(pictures: Tensor, border: Tensor) -> float:
-    """Return the mean gradient at the gate's border over that elsewhere; NaN without either."""
-    if not border.any() or border.all():
-        return math.nan
-    steps = gradient(pictures)
-    return float(steps[border].mean() / steps[~border].mean().clamp_min(1e-6))
-
-
-def seam(one: Enlarged) -> float:
-    """Return the gradient's error at the gate's border over the mean of both sources' errors.
-
-    A mixture of both has at most 1.
-    """
-    border = gate_border(one)
-    if not border.any():
-        return math.nan
-
-    def error(pictures: Tensor) -> float:
-        return float(gradient(pictures - one.truth)[border].mean())
-
-    sources = (error(one.plain) + error(one.warp)) / 2
-    return error(one.result) / max(sources, 1e-6)
-
-
 def figures(one: Enlarged) -> dict[str, float]:
     """Measure one talk; the keys are the names of the rows."""
     pictures = {"warp": one.warp, "plain": one.plain, "result": one.result}
@@ -155,7 +108,6 @@ def figures(one: Enlarged) -> dict[str, float]:
         **_sharpness_figures(pictures, one),
         **_flicker_figures(pictures, one.truth),
         **_halo_figures(pictures, one.truth),
-        **_border_figures(pictures, one),
     }
 
 
@@ -202,30 +154,15 @@ def _halo_figures(pictures: dict[str, Tensor], truth: Tensor) -> dict[str, float
     return found
 
 
-def _border_figures(pictures: dict[str, Tensor], one: Enlarged) -> dict[str, float]:
-    """Measure seams at the gate's border."""
-    border = gate_border(one)
-    true = max(contrast(one.truth, border), 1e-6)
-    found = {}
-    for name, frames in pictures.items():
-        ratio = contrast(frames, border) / true
-        found[f"gate's border, contrast over the truth's: {name}"] = ratio
-    found["gate's border, gradient's error over the sources'"] = seam(one)
-    return found
-
-
 def table(talks: Sequence[dict[str, float]]) -> list[Row]:
     """Return the means over talks; without talks, null rows of the names that have levels."""
     rows = []
     for name in talks[0] if talks else LEVELS:
         values = [talk[name] for talk in talks if math.isfinite(talk[name])]
         level, rule = LEVELS.get(name, (None, "<="))
-        if values:
-            row = Row(f"enlarged: {name}", float(np.mean(values)), level, rule)
-        else:
-            why = NO_BORDER if talks else LEFT_OUT
-            row = Row(f"enlarged: {name}", math.nan, level, rule, why)
-        rows.append(row)
+        value = float(np.mean(values)) if values else math.nan
+        why = None if values else LEFT_OUT
+        rows.append(Row(f"enlarged: {name}", value, level, rule, why))
     return rows
 
 

@@ -24,7 +24,7 @@ from pipeline.render.svd.conditions import (
     SegmentWarp,
 )
 from pipeline.render.tensors import to_tensor
-from pipeline.render.warp.detail import detail_transfer
+from pipeline.render.warp.detail import add_repair
 from pipeline.values import Motion, Pose
 
 FULL_SIZE_CHUNK = 4  # frames whose warp at full size is held at once
@@ -242,7 +242,7 @@ class WarpedClip:
             stop = min(start + FULL_SIZE_CHUNK, len(conditions))
             pose = self.motion.pose[conditions.first + start : conditions.first + stop]
             full_size, _, still = self.warp_to(pose, self.size)
-            detailed = detail_transfer(repaired[start:stop], low[start:stop], full_size)
+            detailed = add_repair(repaired[start:stop], low[start:stop], full_size)
             frames.append(keep_still(detailed, full_size, still))
         return torch.cat(frames)
 
