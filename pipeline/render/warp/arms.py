@@ -89,8 +89,6 @@ def cut_arm(cutout: Cutout, arm: Arm, limb: int, anatomy: Anatomy) -> tuple[Piec
     height = anatomy.size[0]
     pieces = []
     for bone in (UPPER, FORE, HAND):
-        if bone == HAND and arm.hand is None:
-            continue
         source = None
         if bone == FORE and lent is not None:
             made, source = lent
