@@ -187,13 +187,17 @@ class _MovedLimbs:
         self.places = [[self.motions.place(piece) for piece in limb.pieces] for limb in self.limbs]
 
     def draw(self, picture: Tensor, rows: tuple[int, ...], aspect: float) -> None:
-        """Draw the limbs of some rows over the pictures (N, 4, H, W) of all frames."""
+        """Draw the limbs of some rows over the pictures (N, 4, H, W) of all frames.
+
+        What is farther from the trunk lies on top: a hand over the other arm's forearm.
+        """
+        layers = []
         for limb, places in zip(self.limbs, self.places, strict=True):
-            if limb.row not in rows:
-                continue
-            shown = self.motions.shown(limb.row, self.raw)
-            for piece, where in zip(limb.pieces, places, strict=True):
-                draw_piece(picture[self.frames], piece, where, shown, aspect)
+            if limb.row in rows:
+                shown = self.motions.shown(limb.row, self.raw)
+                layers += [(*layer, shown) for layer in zip(limb.pieces, places, strict=True)]
+        for piece, where, shown in sorted(layers, key=lambda layer: layer[0].bone):
+            draw_piece(picture[self.frames], piece, where, shown, aspect)
 
     def motion(self, aspect: float) -> Tensor:
         """Return (T, 1, h, w) the squared shift of the limbs where they were and where they are."""

@@ -140,6 +140,18 @@ def test_a_hand_without_points_goes_with_its_forearm(drawn: Clothed) -> None:
     assert unlike(picture, SKIN)[y - 1 : y + 2, x - 1 : x + 2].max() < 0.15
 
 
+def test_either_hand_lies_over_the_other_arm(one_cloth: warp.Plates) -> None:
+    """The left arm once was over all of the right one."""
+    for side, other in (("right", "left"), ("left", "right")):
+        body = np.array(BODY, float)
+        _, elbow, wrist = body[list(ARMS[other].joints)]
+        place = elbow + 0.4 * (wrist - elbow)
+        body[ARMS[side].joints[2]] = place
+        x, y = np.round(place).astype(int) + (0, 4)
+        picture = shown(one_cloth, posed(body))
+        assert unlike(picture, SKIN)[y - 1 : y + 2, x - 1 : x + 2].max() < 0.15
+
+
 # ---- legs
 
 
