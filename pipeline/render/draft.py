@@ -15,9 +15,7 @@ from pipeline.render.tensors import mask_tensor, to_frames, to_tensor
 from pipeline.values import Motion, Pose
 
 
-def draft(
-    image: np.ndarray, motion: Motion, size: tuple[int, int], chunk: int = 8
-) -> Iterator[np.ndarray]:
+def draft(image: np.ndarray, motion: Motion, size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Yield chunks (t,h,w,3) uint8 of the reference image, warped to the motion without any
     network.
 
@@ -27,13 +25,11 @@ def draft(
         image: the reference image (H,W,3) uint8.
         motion: T frames.
         size: (h,w) of the frames.
-        chunk: frames that are warped at once.
     """
     plates = layers(image, motion, size)
     motion = rested(motion, arm_stability(plates))
-    for start in range(0, len(motion), chunk):
-        target = warp.Points.of(motion.pose[start : start + chunk])
-        yield to_frames(warp.warp(plates, target, size).image[0])
+    for part in warp.stream(plates, warp.Points.of(motion.pose), size):
+        yield to_frames(part.image[0])
 
 
 def layers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,8 +27,6 @@ from pipeline.render.svd.conditions import (
 from pipeline.render.tensors import to_tensor
 from pipeline.render.warp.detail import add_repair
 from pipeline.values import Motion, Pose
-
-FULL_SIZE_CHUNK = 4  # frames whose warp at full size is held at once
 
 
 class WarpedReference(ModelMixin, ConfigMixin):
@@ -143,23 +142,26 @@ class WarpedClip:
             self._noise = shared_noise(shape, generator, self.device, dtype)
         return self._noise.expand(-1, rows, -1, -1, -1).clone()
 
-    def warp_to(self, pose: Pose, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the warp (F,3,H,W), its validity and where it is the unmoved photo (F,1,H,W).
+    def warped(self, pose: Pose, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield, some frames at a time, the warp (f,3,H,W), its validity and where it is the
+        unmoved photo (f,1,H,W).
 
         Pose-free it is the picture itself, in which all may move.
         """
         if self.guidance.pose_free:
             image = to_tensor(self.image, size).to(self.device)
-            image = image.expand(len(pose), -1, -1, -1)
-            return image, torch.ones_like(image[:, :1]), torch.zeros_like(image[:, :1])
+            for _ in range(len(pose)):
+                yield image, torch.ones_like(image[:, :1]), torch.zeros_like(image[:, :1])
+            return
         points = warp.Points.of(pose, self.device)
-        warped = warp.warp(self.layers, points, size)
-        return warped.image[0], warped.validity[0], warped.still[0]
+        for part in warp.stream(self.layers, points, size):
+            yield part.image[0], part.validity[0], part.still[0]
 
     def conditions(self, start: int, stop: int) -> SegmentConditions:
         """Return the conditions of frames start..stop."""
         motion = self.motion[start:stop]
-        image, validity, still = self.warp_to(motion.pose, self.work_size)
+        parts = zip(*self.warped(motion.pose, self.work_size), strict=True)
+        image, validity, still = (torch.cat(part) for part in parts)
         segment = SegmentWarp(image, validity, self.encode(image)[None], still)
         branches = self._branches(motion, segment)
         used = tuple(branch for branch in branches if bool(branch.share.any()))
@@ -238,12 +240,13 @@ class WarpedClip:
         repaired = self.repaired(latents, conditions)
         low = _warp_of(conditions).image
         frames = []
-        for start in range(skip, len(conditions), FULL_SIZE_CHUNK):
-            stop = min(start + FULL_SIZE_CHUNK, len(conditions))
-            pose = self.motion.pose[conditions.first + start : conditions.first + stop]
-            full_size, _, still = self.warp_to(pose, self.size)
+        pose = self.motion.pose[conditions.first + skip : conditions.first + len(conditions)]
+        start = skip
+        for full_size, _, still in self.warped(pose, self.size):
+            stop = start + len(full_size)
             detailed = add_repair(repaired[start:stop], low[start:stop], full_size)
             frames.append(keep_still(detailed, full_size, still))
+            start = stop
         return torch.cat(frames)
 
     def preview(self, latents: Tensor, conditions: SegmentConditions) -> Tensor:

@@ -9,32 +9,23 @@ filled smoothly, or with texture.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.render.warp.face import mouth, paint, side
+from pipeline.render.warp.composition import Composition
 from pipeline.render.warp.fill import Fill, textured
-from pipeline.render.warp.flows import Flow, flow, sample, stillness
-from pipeline.render.warp.geometry import Skeleton, skeleton
-from pipeline.render.warp.layers import ARM_ROWS, LEG_ROWS, Plates
+from pipeline.render.warp.geometry import skeleton
+from pipeline.render.warp.layers import Plates
 from pipeline.render.warp.layers import plates as _plates
-from pipeline.render.warp.maps import enlarge
-from pipeline.render.warp.skinning import LimbMotion
-from pipeline.render.warp.splatting import draw_piece
-from pipeline.render.warp.steadiness import unmoved_share
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, Pose
 
-__all__ = ["Fill", "Plates", "Points", "Warped", "plates", "textured", "warp"]
+__all__ = ["Fill", "Plates", "Points", "Warped", "plates", "stream", "textured", "warp"]
 
-Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels
-# head heights around eyes and lips within which the fields of their two edges differ
-FACE_ROOM = 0.35
-FAR_AWAY = 9.0  # picture heights, beyond any picture
-ARRIVAL_CELLS = 5  # of the flow grid around a limb's new place that does not stand still
-GONE = 1e3  # squared shift of a limb that a frame does not show
+
+PLANNED_FRAMES = 16  # whose maps on coarse grids are made at once
 
 
 @dataclass(frozen=True)
@@ -121,199 +112,36 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
     that are missing in the target follow what is seen of the body. A frame without any point shows
     the reference image itself, with validity 1.
     """
-    _, frames = _check(target, len(layers.image), "the target")
     size = size or layers.size
+    _, frames = _check(target, len(layers.image), "the target")
+    lead = (len(layers.image), frames)
+    maps = [layers.image.new_empty(*lead, channels, *size) for channels in (3, 1, 1)]
+    for person, rows, drawn in _drawn(layers, target, size):
+        for whole, part in zip(maps, drawn, strict=True):
+            whole[person, rows] = part
+    return Warped(*maps)
+
+
+@torch.no_grad()
+def stream(layers: Plates, target: Points, size: tuple[int, int] | None = None) -> Iterator[Warped]:
+    """Yields what `warp` returns of one reference image, a few frames at a time."""
+    _check(target, 1, "the target")
+    for _, _, drawn in _drawn(layers, target, size or layers.size):
+        yield Warped(*(m[None] for m in drawn))
+
+
+def _drawn(
+    layers: Plates, target: Points, size: tuple[int, int]
+) -> Iterator[tuple[int, slice, tuple[Tensor, Tensor, Tensor]]]:
+    """Yield a row of B, rows of T, and what `Composition.draw` makes of them."""
     aspect = layers.size[1] / layers.size[0]
     if size[0] * 1.5 <= layers.size[0]:
         layers = layers.shrunk(size)
-    points = [p.flatten(0, 1).to(layers.image) for p in (target.body, target.hands, target.face)]
-    raw = skeleton(*points, aspect)
-    found = flow(layers, raw, size, aspect)
-    picture, valid, still = _compose(layers, found, raw, size, aspect)
-    posed = (torch.cat([p[..., 2] for p in points], -1).amax(-1) > VISIBLE)[:, None, None, None]
-    own = _resized(layers.image, size)[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
-    valid, still = (torch.where(posed, share, 1.0) for share in (valid, still))
-    unmoved = unmoved_share(still)
-    picture = picture.lerp_(own, torch.maximum((1 - valid) * still, unmoved)).clamp_(0, 1)
-    valid = torch.maximum(valid, still).clamp_(0, 1)
-    maps = (picture, valid, unmoved)
-    return Warped(*(m.unflatten(0, (-1, frames)) for m in maps))
-
-
-def _compose(
-    layers: Plates, found: Flow, raw: Skeleton, size: tuple[int, int], aspect: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the layers over each other.
-
-    Args:
-        layers: of B reference images.
-        found: the maps of N = B T frames.
-        raw: N skeletons as they were given.
-        size: (H, W) of the picture.
-        aspect: of the reference images.
-
-    Returns:
-        picture (N, 3, H, W), validity and stillness (N, 1, H, W).
-    """
-    frames = len(found.unit) // len(layers.image)
-    ground = _resized(layers.background, size)
-    picture = ground.repeat_interleave(frames, 0)
-    motion = found.trunk_motion
-    limbs = [_MovedLimbs(layers, found, raw, person) for person in range(len(layers.image))]
-    for person in limbs:
-        person.draw(picture, LEG_ROWS, aspect)
-    motion = torch.cat([person.motion(aspect) for person in limbs])
-    still = enlarge(stillness(torch.maximum(motion, found.trunk_motion)), size)
-    _draw_body(picture, still, layers, found, size, aspect)
-    for person in limbs:
-        person.draw(picture, ARM_ROWS, aspect)
-    return picture[:, :3], picture[:, 3:], still
-
-
-class _MovedLimbs:
-    """The limbs of one of the reference images in its T frames."""
-
-    def __init__(self, layers: Plates, found: Flow, raw: Skeleton, person: int) -> None:
-        frames = len(found.unit) // len(layers.image)
-        self.frames = slice(person * frames, (person + 1) * frames)
-        rows = torch.arange(self.frames.start, self.frames.stop, device=found.unit.device)
-        reference = layers.pose.frames(torch.tensor([person], device=found.unit.device))
-        self.motions = LimbMotion(
-            reference, found.target.frames(rows), found.torso[rows], found.ratio[rows]
-        )
-        self.raw = raw.frames(rows)
-        self.grid = found.nodes.shape[1:]
-        self.limbs = layers.limbs[person]
-        self.places = [[self.motions.place(piece) for piece in limb.pieces] for limb in self.limbs]
-
-    def draw(self, picture: Tensor, rows: tuple[int, ...], aspect: float) -> None:
-        """Draw the limbs of some rows over the pictures (N, 4, H, W) of all frames.
-
-        What is farther from the trunk lies on top: a hand over the other arm's forearm.
-        """
-        layers = []
-        for limb, places in zip(self.limbs, self.places, strict=True):
-            if limb.row in rows:
-                shown = self.motions.shown(limb.row, self.raw)
-                layers += [(*layer, shown) for layer in zip(limb.pieces, places, strict=True)]
-        for piece, where, shown in sorted(layers, key=lambda layer: layer[0].bone):
-            draw_piece(picture[self.frames], piece, where, shown, aspect)
-
-    def motion(self, aspect: float) -> Tensor:
-        """Return (T, 1, h, w) the squared shift of the limbs where they were and where they are."""
-        count = self.frames.stop - self.frames.start
-        height, width = self.grid
-        motion = self.raw.body.new_zeros(count, 1, height, width)
-        arrived = torch.zeros_like(motion).flatten(1)
-        scale = arrived.new_tensor([width / aspect, height])
-        for limb, places in zip(self.limbs, self.places, strict=True):
-            spot = F.interpolate(limb.spot, self.grid, mode="bilinear", align_corners=True)
-            shown = self.motions.shown(limb.row, self.raw)
-            for piece, where in zip(limb.pieces, places, strict=True):
-                moved = self.motions.moved(piece, where).square()
-                farthest = torch.where(shown, moved.amax(1), GONE)
-                motion = torch.maximum(motion, spot.square() * farthest[:, None, None, None])
-                cells = (where * scale).long()
-                inside = (cells >= 0).all(-1) & (cells[..., 0] < width) & (cells[..., 1] < height)
-                index = torch.where(inside, cells[..., 1] * width + cells[..., 0], 0)
-                moved = torch.where(inside & shown[:, None], moved, 0.0)
-                arrived.scatter_reduce_(1, index, moved, "amax")
-        here = F.max_pool2d(arrived.view_as(motion), ARRIVAL_CELLS, 1, ARRIVAL_CELLS // 2)
-        return torch.maximum(motion, here)
-
-
-def _draw_body(
-    picture: Tensor,
-    still: Tensor,
-    layers: Plates,
-    found: Flow,
-    size: tuple[int, int],
-    aspect: float,
-) -> None:
-    """Draw head and torso over the pictures (N, 4, H, W); what is painted is not `still`."""
-    frames = len(found.unit) // len(layers.image)
-    middle = (found.body[:, :2] + found.body[:, 2:]) / 2
-    face = _face_box(found, size, aspect)
-    box = _body_box(layers, middle, face, size, aspect)
-    if box is None:
-        return
-    top, bottom, left, right = box
-    maps = _crop(torch.cat([middle, found.agree], 1), box, size)
-    places = maps[:, :2]
-    if face:
-        rows = slice(face[0] - top, face[1] - top)
-        columns = slice(face[2] - left, face[3] - left)
-        places[:, :, rows, columns], slits = _slits(found, face, size)
-    body = sample(layers.body, places, aspect, layers.room).mul_(maps[:, 2:])
-    if face:
-        window = body[:, :, rows, columns]
-        color = layers.lips.repeat_interleave(frames, 0)
-        window[:, :3], amount = paint(window[:, :3], *slits, color, 1 / size[0])
-        window[:, 4:] *= 1 - amount
-        still[:, :, face[0] : face[1], face[2] : face[3]] *= 1 - amount
-    below = picture[:, :, top:bottom, left:right]
-    below.mul_(1 - body[:, 3:4])
-    below[:, :3] += body[:, :3]
-    below[:, 3:] += body[:, 4:]
-
-
-def _body_box(
-    layers: Plates, places: Tensor, face: Box | None, size: tuple[int, int], aspect: float
-) -> Box | None:
-    """Return the window that holds head and torso in all frames, and the `face`."""
-    alpha = F.max_pool2d(layers.body[:, 3:4], 5, 1, 2)
-    there = sample(alpha, places, aspect, layers.room).amax((0, 1)) > 0
-    rows = there.any(1).nonzero()[:, 0].tolist()
-    columns = there.any(0).nonzero()[:, 0].tolist()
-    if not rows:
-        return face
-    height, width = there.shape
-    top = int((rows[0] - 1) * size[0] / height)
-    bottom = int((rows[-1] + 2) * size[0] / height) + 1
-    left = int((columns[0] - 1) * size[1] / width)
-    right = int((columns[-1] + 2) * size[1] / width) + 1
-    if face:
-        top = min(top, face[0])
-        bottom = max(bottom, face[1])
-        left = min(left, face[2])
-        right = max(right, face[3])
-    return max(0, top), min(size[0], bottom), max(0, left), min(size[1], right)
-
-
-def _slits(found: Flow, box: Box, size: tuple[int, int]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Places (N,2,h,w) around eyes and lips, each edge by its own field, and the mouth there."""
-    inside = mouth(found.reference, found.target, found.nodes, found.unit, found.head_ratio)
-    maps = torch.cat([found.body, inside.depth, inside.outside, inside.paint], 1)
-    maps = _crop(maps, box, size)
-    mix = side(maps[:, 4:6], maps[:, 6:7], 1 / size[0])
-    return torch.lerp(maps[:, :2], maps[:, 2:4], mix), (maps[:, 4:], inside.teeth)
-
-
-def _face_box(found: Flow, size: tuple[int, int], aspect: float) -> Box | None:
-    """Return the window that holds, over all frames, eyes and lips, if any are seen."""
-    target = found.target
-    both = (found.reference.face_seen & target.face_seen).float().mean(-1) > 0.5
-    reach = (found.unit * found.ratio * FACE_ROOM)[:, None]
-    eyes_and_lips = target.face[:, 36:]
-    low = torch.where(both[:, None], eyes_and_lips.amin(1) - reach, FAR_AWAY).amin(0)
-    high = torch.where(both[:, None], eyes_and_lips.amax(1) + reach, -FAR_AWAY).amax(0)
-    scale = low.new_tensor([size[1] / aspect, size[0]])
-    corners = torch.cat([(low * scale).floor(), (high * scale).ceil()]).tolist()  # one sync
-    left, top, right, bottom = (int(corner) for corner in corners)
-    box = (max(0, top), min(size[0], bottom), max(0, left), min(size[1], right))
-    return box if box[0] < box[1] and box[2] < box[3] else None
-
-
-def _crop(maps: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
-    """The window `box` of maps enlarged to `size`."""
-    top, bottom, left, right = box
-    x = torch.arange(left, right, device=maps.device, dtype=maps.dtype) * (2 / (size[1] - 1)) - 1
-    y = torch.arange(top, bottom, device=maps.device, dtype=maps.dtype) * (2 / (size[0] - 1)) - 1
-    where = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).expand(len(maps), -1, -1, -1)
-    return F.grid_sample(maps, where, mode="bilinear", padding_mode="border", align_corners=True)
-
-
-def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(image.shape[2:]) == tuple(size):
-        return image
-    return F.interpolate(image, size, mode="bilinear", align_corners=False)
+    for start in range(0, target.body.shape[1], PLANNED_FRAMES):
+        part = target[start : start + PLANNED_FRAMES]
+        points = [p.flatten(0, 1).to(layers.image) for p in (part.body, part.hands, part.face)]
+        posed = torch.cat([p[..., 2] for p in points], -1).amax(-1) > VISIBLE
+        composition = Composition(layers, skeleton(*points, aspect), posed, size)
+        for person, rows in composition.groups():
+            shifted = slice(start + rows.start, start + rows.stop)
+            yield person, shifted, composition.draw(person, rows)

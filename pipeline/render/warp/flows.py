@@ -27,6 +27,7 @@ from pipeline.render.warp.geometry import (
 )
 from pipeline.render.warp.head_turn import head_turn
 from pipeline.render.warp.layers import Plates
+from pipeline.render.warp.maps import looked_up, per_frame
 from pipeline.render.warp.steadiness import steady
 
 # picture heights: where nothing moves by more than this the reference's own pixels are shown
@@ -77,21 +78,12 @@ def flow_size(size: tuple[int, int]) -> tuple[int, int]:
     return rows, max(2, round(width * rows / height))
 
 
-def sample(maps: Tensor, places: Tensor, aspect: float, room: Room = (0.0, 0.0)) -> Tensor:
-    """(N,C,h,w) maps (B,C,H,W) at metric places (N,2,h,w), N = B T; nothing outside what the maps
-    span.
-
-    `room`: picture heights above and below the reference that the maps span as well.
-    """
-    images, (h, w), tall = len(maps), places.shape[2:], 1 + sum(room)
-    scale, shift = places.new_tensor([[2 / aspect, 2 / tall], [-1, 2 * room[0] / tall - 1]])
-    where = places.permute(0, 2, 3, 1) * scale + shift
-    picked = F.grid_sample(
-        maps, where.reshape(images, -1, w, 2), mode="bilinear", align_corners=False
-    )
-    if len(where) == images:
-        return picked
-    return picked.unflatten(2, (-1, h)).transpose(1, 2).flatten(0, 1)
+def in_texture(places: Tensor, aspect: float, room: Room) -> Tensor:
+    """Metric places (...,2,h,w) from -1 to 1 in maps that span a reference image and its `room`."""
+    tall = 1 + sum(room)
+    scale = places.new_tensor([2 / aspect, 2 / tall])
+    shift = places.new_tensor([-1, 2 * room[0] / tall - 1])
+    return places * scale[:, None, None] + shift[:, None, None]
 
 
 def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float) -> Flow:
@@ -125,9 +117,12 @@ def flow(layers: Plates, target: Skeleton, size: tuple[int, int], aspect: float)
     body = (shares[:, :, None] * maps).sum(1).repeat(1, 2, 1, 1)
     face = shares_of(distance, FACE_BLEND)[:, :1]
     body = body + residual(turn, reference, target, nodes, unit) * face
-    sampled = sample(layers.shares, body[:, :2], aspect, layers.room)
+    above = in_texture(body[:, :2], aspect, layers.room)
+    sampled = looked_up(per_frame(layers.shares, frames), above)
     agree = torch.minimum(sampled, shares).sum(1, keepdim=True)
-    agree = ((agree - AGREE[0]) / (AGREE[1] - AGREE[0])).clamp(0, 1)
+    low, high = AGREE
+    agree = (agree - low) / (high - low)
+    agree = agree.clamp(0, 1)
     near = F.interpolate(layers.near, nodes.shape[1:], mode="bilinear", align_corners=True)
     squares = (maps - nodes).square().sum(2)
     motion = (near[rows].square() * squares).amax(1, keepdim=True)

@@ -8,6 +8,7 @@ nothing of one layer shows as a ghost in another.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -55,6 +56,7 @@ BELOW = 0.3
 SPOT_HEAD_HEIGHTS = 0.06
 # picture rows from which on a picture is a photo to show, not a training clip
 STABILITY_ROWS = 256
+REACH_PX = 2  # half the way between two places of the grid that tells where a layer is drawn
 # rows of the right and the left limb
 ARM_ROWS = (0, 1)
 LEG_ROWS = (2, 3)
@@ -123,6 +125,11 @@ class Plates:
     def size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return self.image.shape[2], self.image.shape[3]
+
+    @cached_property
+    def body_reach(self) -> Tensor:
+        """(B, 1, H', W') above 0 within REACH_PX of what is not transparent in the body."""
+        return F.max_pool2d(self.body[:, 3:4], 2 * REACH_PX + 1, 1, REACH_PX)
 
     def shrunk(self, size: tuple[int, int]) -> Plates:
         """Return the same layers at a smaller size, area-averaged."""

@@ -31,6 +31,18 @@ def push_pull(color: Tensor, weight: Tensor) -> Tensor:
     return filled
 
 
+def per_frame(maps: Tensor, frames: int) -> Tensor:
+    """Maps (B,...) once for each of T frames, (B T,...); those of one image take no memory."""
+    return maps[:, None].expand(-1, frames, *maps.shape[1:]).flatten(0, 1)
+
+
+def looked_up(maps: Tensor, places: Tensor) -> Tensor:
+    """(N,C,h,w) maps (N or 1,C,H,W) at places (N,2,h,w), -1 to 1; nothing outside."""
+    each = maps.expand(len(places), -1, -1, -1)
+    where = places.permute(0, 2, 3, 1)
+    return F.grid_sample(each, where, align_corners=False)
+
+
 def enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Coarse maps (B,C,h,w), whose outer nodes lie on the outer pixels, at a size."""
     return F.interpolate(maps, size, mode="bilinear", align_corners=True)

@@ -10,12 +10,14 @@ T = frames, n = nodes, h x w = lattice.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.render.warp.maps import looked_up
 from pipeline.render.warp.skinning import HAND, LEGS, Piece
 
 ROWS = 192  # of a lattice over the whole picture, at most
@@ -65,12 +67,41 @@ class Slopes:
     firm: Tensor
 
 
-def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, aspect: float) -> None:
-    """Put a piece over the picture (T,4,H,W), color times alpha and validity, in place.
+@dataclass(frozen=True)
+class MovedPiece:
+    """A piece in the frames in which it reaches into the picture.
 
-    places (T,n,2): metric, of the piece's nodes; shown (T,) bool; aspect: of the picture.
+    frames: their rows, ascending; back (K,2,h,w): places in the texture, -1 to 1, on the `lattice`
+    of each of them.
     """
-    height, width = picture.shape[2:]
+
+    piece: Piece
+    frames: list[int]
+    lattice: Lattice
+    back: Tensor
+
+    def draw(self, picture: Tensor, rows: slice) -> None:
+        """Put the piece over some frames' picture (n,4,H,W), color times alpha and validity."""
+        here = slice(bisect_left(self.frames, rows.start), bisect_left(self.frames, rows.stop))
+        frames = self.frames[here]
+        if not frames:
+            return
+        size = self.lattice.size
+        back = F.interpolate(self.back[here], size, mode="bilinear", align_corners=True)
+        drawn = _sampled(self.piece, back, self.lattice.shrunk[here])
+        corners = self.lattice.corners[here]
+        for frame, layer, corner in zip(frames, drawn, corners, strict=True):
+            _over(picture[frame - rows.start], layer, corner)
+
+
+def move_piece(
+    piece: Piece, places: Tensor, shown: Tensor, size: tuple[int, int], aspect: float
+) -> MovedPiece | None:
+    """Return a piece at metric places (T,n,2) of its nodes; None where no frame shows it.
+
+    shown (T,) bool; size: (H,W) of the picture; aspect: of the picture.
+    """
+    height, width = size
     scale = places.new_tensor([width / aspect, height])
     pixels = places * scale - 0.5
     rest = _spread(piece.nodes * height)
@@ -78,20 +109,27 @@ def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, asp
     spacing = _spacing(piece, height)
     frames, lattice = _lattice(pixels, spread, shown, spacing, (height, width))
     if not frames:
-        return
-    if len(frames) < len(picture):
+        return None
+    if len(frames) < len(pixels):
         pixels = pixels[frames]
-    back = splat(piece, pixels, lattice)
-    back = F.interpolate(back, lattice.size, mode="bilinear", align_corners=True)
-    drawn = _sampled(piece, back, lattice.shrunk)
-    for frame, layer, corner in zip(frames, drawn, lattice.corners, strict=True):
-        _over(picture[frame], layer, corner)
+    return MovedPiece(piece, frames, lattice, splat(piece, pixels, lattice))
+
+
+def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, aspect: float) -> None:
+    """Put a piece over the picture (T,4,H,W), color times alpha and validity, in place.
+
+    places (T,n,2): metric, of the piece's nodes; shown (T,) bool; aspect: of the picture.
+    """
+    height, width = picture.shape[2:]
+    moved = move_piece(piece, places, shown, (height, width), aspect)
+    if moved is not None:
+        moved.draw(picture, slice(0, len(picture)))
 
 
 def _sampled(piece: Piece, back: Tensor, shrunk: list[bool]) -> Tensor:
     """(T,5,H,W) the texture at places (T,2,H,W); in frames where it is `shrunk` the mean over four
     places in each pixel."""
-    drawn = _looked_up(piece.texture, back)
+    drawn = looked_up(piece.texture, back)
     if any(shrunk):
         drawn[shrunk] = _averaged(piece.texture, back[shrunk])
     return drawn
@@ -105,16 +143,10 @@ def _averaged(texture: Tensor, back: Tensor) -> Tensor:
     down = F.pad(down, (0, 0, 0, 1)) / 4
     main = across + down
     other = across - down
-    drawn = _looked_up(texture, back + main)
+    drawn = looked_up(texture, back + main)
     for shift in (-main, other, -other):
-        drawn += _looked_up(texture, back + shift)
+        drawn += looked_up(texture, back + shift)
     return drawn / 4
-
-
-def _looked_up(maps: Tensor, places: Tensor) -> Tensor:
-    """(T,C,H,W) maps (1,C,h,w) at places (T,2,H,W), -1 to 1; nothing outside."""
-    each = maps.expand(len(places), -1, -1, -1)
-    return F.grid_sample(each, places.permute(0, 2, 3, 1), align_corners=False)
 
 
 def _spacing(piece: Piece, height: int) -> int:
@@ -330,6 +362,6 @@ def _untorn(piece: Piece, back: Tensor, lattice: Lattice) -> Tensor:
     torn = F.pad(across, (1, 0)) | F.pad(across, (0, 1))
     torn = torn | F.pad(down, (0, 0, 1, 0))
     torn = torn | F.pad(down, (0, 0, 0, 1))
-    alpha = _looked_up(piece.texture[:, 3:4], back)
+    alpha = looked_up(piece.texture[:, 3:4], back)
     empty = torn.any(1, keepdim=True) & (alpha < CLEAR)
     return torch.where(empty, OUTSIDE, back)

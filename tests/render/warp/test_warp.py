@@ -151,6 +151,17 @@ def test_frames_and_people_do_not_mix() -> None:
     assert torch.allclose(out.validity[1], alone.validity[0], atol=1e-3)
 
 
+def test_a_stream_shows_what_the_whole_warp_does(plates: warp.Plates) -> None:
+    """Frames are planned and drawn in groups of their own: 40 frames are several of both."""
+    target = moved((0.05, 0.02), 40)
+    whole = warp.warp(plates, target, (384, 256))
+    parts = list(warp.stream(plates, target, (384, 256)))
+    assert len(parts) > 3
+    for name in ("image", "validity", "still"):
+        together = torch.cat([getattr(part, name) for part in parts], 1)
+        assert torch.equal(together, getattr(whole, name))
+
+
 @pytest.mark.parametrize("size", [(96, 64), (288, 192)])
 def test_other_sizes_show_the_same_picture(plates: warp.Plates, size: tuple[int, int]) -> None:
     target = moved((0.05, 0.02))
