@@ -47,17 +47,24 @@ def uncut(motion: Motion, stability: tuple[float, float] = STEADY) -> Pose:
     sides = [side for side, trust in trusts(motion, stability).items() if trust.share == 0]
     if motion.mask is None or not sides:
         return reference
-    body = reference.body.score.copy()
-    hands = reference.hands.score.copy()
     for side in sides:
-        _, elbow, wrist = ARMS[side].joints
-        body[:, [elbow, wrist]] = 0
-        hands[:, ARMS[side].hand] = 0
-    return replace(
-        reference,
-        body=Keypoints(reference.body.xy, body),
-        hands=Keypoints(reference.hands.xy, hands),
-    )
+        reference = without_arm(reference, side)
+    return reference
+
+
+def without_arm(pose: Pose, side: str) -> Pose:
+    """Return the pose with elbow, wrist and hand of one arm missing; the shoulder stays.
+
+    Missing points lie in the corner: beyond the picture's edge a place counts without a score.
+    """
+    arm = ARMS[side]
+    _, *missing = arm.joints
+    body = Keypoints(pose.body.xy.copy(), pose.body.score.copy())
+    hands = Keypoints(pose.hands.xy.copy(), pose.hands.score.copy())
+    for points, rows in ((body, missing), (hands, arm.hand)):
+        points.xy[:, rows] = 0
+        points.score[:, rows] = 0
+    return replace(pose, body=body, hands=hands)
 
 
 def rested(motion: Motion, stability: tuple[float, float] = STEADY) -> Motion:

@@ -32,6 +32,7 @@ def posed(*arms: tuple[tuple[float, float], ...]) -> Skeleton:
         no.expand(-1, 2),
         no.expand(-1, 68),
         no[:, None].expand(-1, 2, 21),
+        no.expand(-1, 18),
     )
 
 

@@ -166,6 +166,15 @@ def test_a_point_is_one_picture_whatever_size_the_driver_says() -> None:
     )
 
 
+def test_a_dropped_arm_lies_nowhere_beyond_the_picture() -> None:
+    """There its place would count for the warp, and the arm would be cut out."""
+    beyond = placed(without(figure(1), [3, 4], RIGHT_HAND), {3: (-0.1, 0.8), 4: (-0.1, 1.2)})
+    driven = replace(motion(3), reference=beyond, mask=np.ones((96, 128), np.float32))
+    pose = partial_arms.uncut(driven)
+    assert (pose.body.xy[0, [3, 4]] == 0).all() and (pose.hands.xy[0, RIGHT_HAND] == 0).all()
+    assert np.array_equal(pose.body.xy[0, 5:], beyond.body.xy[0, 5:])
+
+
 # ---- part of the way
 
 

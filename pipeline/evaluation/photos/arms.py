@@ -11,6 +11,7 @@ from torch import Tensor
 from pipeline.evaluation.photos import folds, limbs, swing
 from pipeline.evaluation.photos.subject import Puppet, Subject, moved_back
 from pipeline.motion.keypoints import ARMS, complex_pixels
+from pipeline.motion.partial_arms import without_arm
 from pipeline.render import tensors
 from pipeline.values import Pose
 
@@ -106,7 +107,7 @@ def measure(renderer: Renderer, given: Subject) -> tuple[list[Swing], list[np.nd
     films = []
     for side in given.sides:
         # the other arm would hide parts of this one where they cross
-        alone = swing.without_arm(given.pose, swing.OTHER_SIDE[side])
+        alone = without_arm(given.pose, swing.OTHER_SIDE[side])
         arm = _at_rest(renderer, alone, side)
         if arm.area_px < LEAST_ARM_PX:
             continue
@@ -121,7 +122,7 @@ def measure(renderer: Renderer, given: Subject) -> tuple[list[Swing], list[np.nd
 def _at_rest(renderer: Renderer, pose: Pose, side: str) -> _Arm:
     """Find an arm's place: what changes without its points, in a person who is moved a little."""
     _, height, width = renderer.photo.shape
-    bare_pose = swing.without_arm(pose, side)
+    bare_pose = without_arm(pose, side)
     with_arm, _ = moved_back(renderer.puppet, pose, width)
     without, _ = moved_back(renderer.puppet, bare_pose, width)
     changes = limbs.changed(with_arm[None], without[None])
@@ -137,7 +138,7 @@ def _swing(
     angles_rad = swing.turns(pose, arm.side, joint)
     target = swing.swung(pose, arm.side, angles_rad, joint)
     shown = renderer.puppet(target).image
-    bare_pose = swing.without_arm(pose, arm.side)
+    bare_pose = without_arm(pose, arm.side)
     bare = renderer.puppet(bare_pose).image
     seen = limbs.changed(shown, bare)
     maps = map_puppet(target)

@@ -1,4 +1,4 @@
-"""Edit the points of one pose (T = 1): turn an arm, take it away, shift or shake everything."""
+"""Edit the points of one pose (T = 1): turn an arm, shift or shake everything."""
 
 from __future__ import annotations
 
@@ -66,21 +66,6 @@ def _turned(
     xy[:, rows, 0] = placed.real / width
     xy[:, rows, 1] = placed.imag / height
     return Keypoints(xy, points.score)
-
-
-def without_arm(pose: Pose, side: str) -> Pose:
-    """Return the pose with elbow, wrist and hand of one arm missing; the shoulder stays."""
-    arm = ARMS[side]
-    _, *missing = arm.joints
-    body = pose.body.score.copy()
-    hands = pose.hands.score.copy()
-    body[:, missing] = 0
-    hands[:, arm.hand] = 0
-    return replace(
-        pose,
-        body=Keypoints(pose.body.xy, body),
-        hands=Keypoints(pose.hands.xy, hands),
-    )
 
 
 def shifted(pose: Pose, right: float) -> Pose:

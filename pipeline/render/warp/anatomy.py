@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from pipeline.motion.keypoints import L_ARM, LEG_POINTS, R_ARM
+from pipeline.render.warp.arm_joints import cut_arms, wrists
 from pipeline.render.warp.geometry import Skeleton, has_face
 
 
@@ -105,6 +106,13 @@ def locate(
     hands = _pixels(pose.hands[row], height)
     seen = pose.body_seen[row].cpu().numpy()
     left_hand, right_hand = _visible_hands(pose, row, hands)
+    right_wrist, left_wrist = _pixels(wrists(pose)[row], height)
+    arms = (
+        _arm(body, R_ARM, right_wrist, right_hand, Part.R_UPPER_ARM),
+        _arm(body, L_ARM, left_wrist, left_hand, Part.L_UPPER_ARM),
+    )
+    is_cut = cut_arms(pose, unit)[row].tolist()
+    right_arm, left_arm = (arm if cut else None for arm, cut in zip(arms, is_cut, strict=True))
     return Anatomy(
         size=size,
         body=body,
@@ -114,10 +122,7 @@ def locate(
         head=_pixels(head[row], height),
         up=_pixels(up[row], 1),
         unit=float(unit[row]) * height,
-        arms=(
-            _arm(body, seen, R_ARM, right_hand, Part.R_UPPER_ARM),
-            _arm(body, seen, L_ARM, left_hand, Part.L_UPPER_ARM),
-        ),
+        arms=(right_arm, left_arm),
         legs=(
             _leg(body, seen, LEG_POINTS[:3], Part.R_THIGH),
             _leg(body, seen, LEG_POINTS[3:], Part.L_THIGH),
@@ -138,16 +143,14 @@ def _visible_hands(pose: Skeleton, row: int, hands: np.ndarray) -> list[np.ndarr
 
 def _arm(
     body: np.ndarray,
-    seen: np.ndarray,
     joints: tuple[int, int, int],
+    wrist: np.ndarray,
     hand: np.ndarray | None,
     first: Part,
-) -> Arm | None:
-    """Return an arm, None where one of its joints is not seen."""
-    if not seen[list(joints)].all():
-        return None
-    shoulder, elbow, wrist = body[list(joints)]
-    return Arm(shoulder, elbow, wrist, hand, first)
+) -> Arm:
+    """Return an arm of body points (18, 2), its wrist apart."""
+    shoulder, elbow, _ = joints
+    return Arm(body[shoulder], body[elbow], wrist, hand, first)
 
 
 def _leg(body: np.ndarray, seen: np.ndarray, joints: tuple[int, ...], first: Part) -> Leg | None:

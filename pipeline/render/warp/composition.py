@@ -103,16 +103,17 @@ class _MovedLimbs:
         target = found.target.frames(rows)
         motions = LimbMotion(reference, target, found.torso[rows], found.ratio[rows])
         raw = raw.frames(rows)
+        unit = found.unit[rows] * found.ratio[rows]
         aspect = layers.size[1] / layers.size[0]
         grid = found.nodes.shape[1:]
         arrivals = _Arrivals(found.unit, frames, grid, aspect)
         motion = found.unit.new_zeros(frames, 1, *grid)
         self._pieces: list[tuple[int, MovedPiece]] = []
         for limb in layers.limbs[person]:
-            shown = motions.shown(limb.row, raw)
             spot = F.interpolate(limb.spot, grid, mode="bilinear", align_corners=True)
             near = spot.square()
             for piece in limb.pieces:
+                shown = motions.shown(piece, raw, unit)
                 places = motions.place(piece)
                 square = motions.moved(piece, places).square()
                 farthest = torch.where(shown, square.amax(1), GONE)

@@ -17,6 +17,7 @@ from pipeline.motion.keypoints import (
     BROWS,
     CHIN,
     CORE_POINTS,
+    ELBOWS,
     FOREARMS,
     HEAD_POINTS,
     L_EAR,
@@ -30,12 +31,14 @@ from pipeline.motion.keypoints import (
     SHINS,
     THIGHS,
     UPPER_ARMS,
+    WRISTS,
     head_height_from,
 )
 from pipeline.values import VISIBLE
 
 ARMS = (*UPPER_ARMS, *FOREARMS)  # the right one first
 LIMB_RADIUS = (0.24, 0.24, 0.18, 0.18)  # of ARMS, in head heights
+AT_EDGE = 0.02  # of the picture: a joint without a score that is nearer to its edge lies beyond it
 
 Room = tuple[float, float]  # picture heights above and below the picture
 
@@ -45,7 +48,8 @@ class Skeleton:
     """Metric key points: body (N,18,2), hands (N,2,21,2), face (N,68,2) and which of them are seen
     (bool).
 
-    `hands_seen` (N,2): half of a hand or more; `hand_points_seen` (N,2,21): its single points.
+    `hands_seen` (N,2): half of a hand or more; `hand_points_seen` (N,2,21): its single points;
+    `body_beyond` (N,18): not seen, and put to the picture's edge or beyond.
     """
 
     body: Tensor
@@ -55,6 +59,7 @@ class Skeleton:
     hands_seen: Tensor
     face_seen: Tensor
     hand_points_seen: Tensor
+    body_beyond: Tensor
 
     def frames(self, rows: Tensor) -> Skeleton:
         return Skeleton(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -71,14 +76,19 @@ def skeleton(body: Tensor, hands: Tensor, face: Tensor, aspect: float) -> Skelet
     known = hands[..., 2:] > VISIBLE
     places = torch.where(known, hands[..., :2] * scale, 0.0)
     middle = places.sum(-2, keepdim=True) / known.sum(-2, keepdim=True).clamp_min(1)
+    seen = body[..., 2] > VISIBLE
+    body_places = body[..., :2]
+    outside = (body_places < AT_EDGE) | (body_places > 1 - AT_EDGE)
+    placed = body_places != 0  # files put what is missing into the corner
     return Skeleton(
         body[..., :2] * scale,
         torch.where(known, places, middle),
         face[..., :2] * scale,
-        body[..., 2] > VISIBLE,
+        seen,
         known[..., 0].float().mean(-1) > 0.5,
         face[..., 2] > VISIBLE,
         known[..., 0],
+        outside.any(-1) & placed.any(-1) & ~seen,
     )
 
 
@@ -254,8 +264,9 @@ def core_map(reference: Skeleton, target: Skeleton) -> tuple[Tensor, Tensor]:
 
 def follow(reference: Skeleton, target: Skeleton, core: Tensor) -> Skeleton:
     """The target with unseen core and leg joints placed where the core's map puts the
-    reference's."""
+    reference's; those of arms stay."""
     both = reference.body_seen & target.body_seen
+    both[:, (*ELBOWS, *WRISTS)] = True
     carried = apply(core, reference.body)
     body = torch.where(both[..., None], target.body, carried)
     for thigh, shin in zip(THIGHS, SHINS, strict=True):

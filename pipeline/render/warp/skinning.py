@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.motion.keypoints import L_ARM, LEG_POINTS, MIDDLE_ROOT, R_ARM
+from pipeline.render.warp.arm_joints import HANDS, shown_parts
 from pipeline.render.warp.fingers import bent, calmed
 from pipeline.render.warp.geometry import LIMB_RADIUS, Skeleton, affine, apply, similarity
 
 LEGS = (2, 3)  # limbs 0 and 1 are the right and the left arm, 2 and 3 the right and the left leg
 JOINTS = (R_ARM, L_ARM, LEG_POINTS[:3], LEG_POINTS[3:])
-HANDS = (1, 0)  # the rows of the hands of limbs 0 and 1: the left hand comes first
 HAND = 2  # bone of an arm
 HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body says
 # palm lengths between hand and forearm, from which on and at which a hand is shifted to its forearm
@@ -283,10 +283,14 @@ class LimbMotion:
         own[:, rows] += apart[:, rows] * piece.partner[rows]
         return own
 
-    def shown(self, limb: int, raw: Skeleton) -> Tensor:
-        """(T,) bool: the target, as it was before it was completed, shows where the limb is."""
-        seen = raw.body_seen[:, list(JOINTS[limb])].all(-1)
-        return torch.ones_like(seen) if limb in LEGS else seen
+    def shown(self, piece: Piece, raw: Skeleton, unit: Tensor) -> Tensor:
+        """(T,) bool: the target, as it was before it was completed, shows where the piece is.
+
+        unit (T,): head heights of the target.
+        """
+        if piece.limb in LEGS:
+            return torch.ones_like(raw.body_seen[:, 0])
+        return shown_parts(raw, piece.limb, unit)[:, piece.bone]
 
     def moved(self, piece: Piece, places: Tensor | None = None) -> Tensor:
         """(T,n) distance of the nodes from where they rest; `places` as from `place`, if known."""

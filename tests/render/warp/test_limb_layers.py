@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.evaluation.photos.swing import without_arm
 from pipeline.motion.keypoints import ARMS
+from pipeline.motion.partial_arms import without_arm
 from pipeline.render import warp
 from pipeline.render.warp.layers import LEG_ROWS
 from pipeline.values import Pose

@@ -158,9 +158,12 @@ def test_a_skirt_goes_half_with_either_leg() -> None:
     assert torch.allclose(moves.place(leg)[0, 0], node[0] + torch.tensor([0.05, 0.0]), atol=1e-5)
 
 
-def test_an_arm_is_shown_where_the_target_shows_its_joints() -> None:
+def test_a_piece_is_shown_where_the_target_shows_its_joints() -> None:
     raw = posed(REST, REST)
     raw.body_seen[1, 4] = False
     moves = motion(raw)
-    assert moves.shown(0, raw).tolist() == [True, False]
-    assert moves.shown(2, raw).tolist() == [True, True]
+    unit = torch.full((2,), 0.2)
+    shown = [moves.shown(piece, raw, unit).tolist() for piece in (UPPER, FORE, HAND)]
+    assert shown == [[True, True], [True, False], [True, False]]
+    thigh = replace(UPPER, limb=2)
+    assert moves.shown(thigh, raw, unit).tolist() == [True, True]
