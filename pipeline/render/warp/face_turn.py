@@ -45,7 +45,8 @@ SPARE_AREA = 5e-4  # square head heights that every triangle gets on top, agains
 # A triangle's area over that in the photo, of a head of one size.
 LEAST_AREA = 0.25
 MOST_AREA = 2.0
-TILT_ROUNDS = 7
+TILT_ROUNDS = 2
+HALVINGS = 3  # of each round
 WAY_ROUNDS = 6
 INVERSE_ROUNDS = 8
 INVERSE_STEP = 0.8  # of a step that would be exact for a head that does not tilt
@@ -80,8 +81,11 @@ def hold_turn(
     def stretch(face: Tensor) -> Tensor:
         return (mesh.areas(face) + spare) / whole
 
-    turn = _hold_tilt(turn, reference.face, stretch)
     rigid = _moved(turn, reference.face)
+    is_whole = _fits(stretch(rigid))
+    if not is_whole.all():  # a sync, which most calls end with
+        turn = _hold_tilt(turn, reference.face, stretch, is_whole)
+        rigid = _moved(turn, reference.face)
     kept = torch.ones_like(unit)[:, None, None]
     at_rest = stretch(rigid)
     for _ in range(WAY_ROUNDS):
@@ -91,20 +95,34 @@ def hold_turn(
     return turn, _speaking(face, target.face)
 
 
-def _hold_tilt(turn: HeadTurn, face: Tensor, stretch: Stretch) -> HeadTurn:
-    """Return the turn with the largest share of its tilt that folds no triangle, by bisection."""
+def _fits(area: Tensor) -> Tensor:
+    """Return (...) bool whether no triangle is folded, by areas (...,F) over those in the photo."""
+    fits = (area >= LEAST_AREA) & (area <= MOST_AREA)
+    return fits.all(-1)
+
+
+def _hold_tilt(turn: HeadTurn, face: Tensor, stretch: Stretch, is_whole: Tensor) -> HeadTurn:
+    """Return the turn with the largest share of its tilt that folds no triangle.
+
+    It is found by bisection, all shares of a round at once. Heads (N,) that are whole at all of
+    their tilt keep it.
+    """
     low = torch.zeros_like(turn.size)
-    high = torch.ones_like(low)
-    share = high
+    step = 1.0
+    parts = torch.arange(1, 2**HALVINGS, device=low.device)[:, None]
     for _ in range(TILT_ROUNDS):
-        part = replace(turn, tilt=turn.tilt * share[:, None])
-        area = stretch(_moved(part, face))
-        fits = (area >= LEAST_AREA) & (area <= MOST_AREA)
-        is_whole = fits.all(1)
-        low = torch.where(is_whole, share, low)
-        high = torch.where(is_whole, high, share)
-        share = (low + high) / 2
-    return replace(turn, tilt=turn.tilt * low[:, None])
+        step /= 2**HALVINGS
+        shares = low + step * parts
+        tried = replace(turn, tilt=turn.tilt * shares[..., None])
+        moved = _moved(tried, face)
+        fits = _fits(stretch(moved))
+        reached = torch.zeros_like(parts[:1]).expand(1, len(low))
+        for halving in reversed(range(HALVINGS)):
+            further = reached + 2**halving
+            reached = torch.where(fits.gather(0, further - 1), further, reached)
+        low = low + step * reached[0]
+    share = torch.where(is_whole, 1.0, low)
+    return replace(turn, tilt=turn.tilt * share[:, None])
 
 
 def _free_share(area: Tensor, at_rest: Tensor) -> Tensor:
@@ -149,8 +167,8 @@ class _Mesh:
     triangles: Tensor
 
     def areas(self, face: Tensor) -> Tensor:
-        """Return the signed areas (N,F) on faces (N,68,2)."""
-        corners = (self.knots @ face)[:, self.triangles]
+        """Return the signed areas (...,F) on faces (...,68,2)."""
+        corners = (self.knots @ face)[..., self.triangles, :]
         return signed_areas(corners)
 
 

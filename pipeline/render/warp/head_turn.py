@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.motion.average_face import average_face
-from pipeline.render.warp.geometry import Skeleton, affine, apply, similarity
+from pipeline.render.warp.geometry import Skeleton, affine, similarity
 
 # How far the places of points can be trusted: brows rise, lids close, jaws follow the outline.
 POINT_WEIGHTS = (
@@ -66,26 +66,35 @@ class HeadTurn:
 
     def places(self, targets: Tensor) -> Tensor:
         """Return the reference's places (N,K,2) of target places (N,K,2)."""
-        size = self.size[:, None, None]
-        middle = self.middle[:, None]
-        upright = apply(self.head, targets)
-        flat = (upright - middle) / size
-        depth, outwards = _surface(flat, self.stance)
-        whole = self.tilt.norm(dim=-1, keepdim=True)
-        whole = whole.clamp_min(TINY)
-        power = MOST_STRETCH * RIGHT_ANGLE / whole
-        power = power.clamp(1, SHARPEST_FADE)
-        fade = 1 - outwards**power
-        turned = _turned(flat, depth, self.tilt / whole, -whole * fade)
-        return middle + turned * size
+        x, y = targets.unbind(-1)
+        return torch.stack(self._placed(x, y), -1)
 
     def grid_places(self, nodes: Tensor) -> Tensor:
         """Return the reference's places (N,2,h,w) of target nodes (2,h,w)."""
-        targets = nodes.flatten(1).T
-        targets = targets.expand(len(self.size), -1, -1)
-        places = self.places(targets)
-        places = places.transpose(1, 2)
+        x, y = nodes.flatten(1)
+        places = torch.stack(self._placed(x, y), 1)
         return places.unflatten(2, nodes.shape[1:])
+
+    def _placed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `places` of x and y, (N,K) or (K,) each."""
+        x, y = _mapped(self.head, x, y)
+        size = self.size[..., None]
+        middle_x, middle_y = self.middle[..., None].unbind(-2)
+        flat_x = (x - middle_x) / size
+        flat_y = (y - middle_y) / size
+        depth, outwards = _surface(flat_x, flat_y, self.stance)
+        whole = self.tilt.norm(dim=-1, keepdim=True)
+        whole = whole.clamp_min(TINY)
+        axis_x, axis_y = (self.tilt / whole)[..., None].unbind(-2)
+        power = MOST_STRETCH * RIGHT_ANGLE / whole
+        power = power.clamp(1, SHARPEST_FADE)
+        fade = 1 - outwards**power
+        angle = -whole * fade
+        off = axis_y * flat_x - axis_x * flat_y  # from the axis, in the picture's plane
+        shift = off * (angle.cos() - 1)
+        shift = torch.addcmul(shift, depth, angle.sin())
+        shift = shift * size
+        return torch.addcmul(x, axis_y, shift), torch.addcmul(y, axis_x, shift, value=-1)
 
 
 def head_turn(
@@ -236,35 +245,37 @@ def _cross_matrix(axes: Tensor) -> Tensor:
     return torch.stack([none, -z, y, z, none, -x, -y, x, none], -1).unflatten(-1, (3, 3))
 
 
-def _surface(flat: Tensor, stance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the depth (N,K) of a skull at places (N,K,2), and how far these are outwards.
+def _mapped(matrix: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return x and y, (N,K) or (K,) each, under affine maps (N,2,3)."""
+    moved = []
+    for row in matrix.unbind(-2):
+        by_x, by_y, shift = row[..., None].unbind(-2)
+        part = torch.addcmul(shift, by_x, x)
+        moved.append(torch.addcmul(part, by_y, y))
+    return moved[0], moved[1]
+
+
+def _surface(x: Tensor, y: Tensor, stance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the depth (N,K) of a skull at x and y (N,K), and how far these are outwards.
 
     Outwards is 0 where the skull is nearest to the camera and 1, a right angle further, at its
     outline. Beyond the outline the depth goes on as that of the skull's middle plane.
     """
-    axes = flat.new_tensor(SKULL_AXES)
+    axes = x.new_tensor(SKULL_AXES)
     squeezed = stance / axes.square()
-    form = squeezed @ stance.transpose(1, 2)
-    nearest = form[:, 2, 2, None]
-    lean = (flat @ form[:, :2, 2:])[..., 0]
-    steep = flat @ form[:, :2, :2]
-    rise = (steep * flat).sum(-1)
+    form = squeezed @ stance.transpose(-1, -2)
+    (xx, xy, xz), (_, yy, yz), (_, _, nearest) = (
+        row[..., None].unbind(-2) for row in form.unbind(-2)
+    )
+    lean = torch.addcmul(xz * x, yz, y)
+    steep_x = torch.addcmul(xx * x, xy, y)
+    steep_y = torch.addcmul(xy * x, yy, y)
+    rise = torch.addcmul(steep_x * x, steep_y, y)
     inside = lean.square() / nearest + 1 - rise
     inside = inside.clamp(0, 1)
     depth = (inside * nearest).sqrt() - lean
     outwards = torch.acos(inside.sqrt()) / RIGHT_ANGLE
     return depth / nearest, outwards.clamp(TINY, 1)
-
-
-def _turned(flat: Tensor, depth: Tensor, axis: Tensor, angle: Tensor) -> Tensor:
-    """Return where (N,K,2) points at places (N,K,2) and depths (N,K) go about an axis (N,2)."""
-    across = torch.stack([axis[:, 1], -axis[:, 0]], -1)
-    way = depth * angle.sin()
-    along = flat @ axis[..., None]
-    along = along * axis[:, None]
-    bent = along + (flat - along) * angle.cos()[..., None]
-    shift = way[..., None] * across[:, None]
-    return bent + shift
 
 
 @functools.lru_cache(maxsize=4)

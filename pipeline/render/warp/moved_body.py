@@ -21,6 +21,7 @@ from pipeline.render.warp.maps import looked_up, per_frame
 
 # head heights around eyes and lips within which the fields of their two edges differ
 FACE_ROOM = 0.35
+CELLS_AROUND = 2  # of the grid: the mouth's maps look one cell aside
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,17 @@ class MovedBody:
         places = in_texture(both, aspect, layers.room)
         middle = places.mean(1)
         self._maps = torch.cat([middle, found.agree], 1)
-        inside = mouth(found.reference, found.target, found.nodes, found.unit, found.head_ratio)
-        slits = [places.flatten(1, 2), inside.depth, inside.outside, inside.paint]
-        self._slits = torch.cat(slits, 1)
-        self._teeth = inside.teeth
         self._pixels = _pixels(found.unit, size)
         faces = _face_boxes(found, size, aspect)
         firsts = range(0, len(faces), self._frames)
         self._faces = [_around(faces[first : first + self._frames]) for first in firsts]
+        self._cells = _cells(_around(faces), size, found.nodes.shape[1:])
+        nodes = self._cells.of(found.nodes)
+        inside = mouth(found.reference, found.target, nodes, found.unit, found.head_ratio)
+        self._teeth = inside.teeth
+        fields = self._cells.of(places).flatten(1, 2)
+        maps = [fields, inside.depth, inside.outside, inside.paint]
+        self._slits = torch.cat(maps, 1)
         reach = per_frame(layers.body_reach, self._frames)
         there = looked_up(reach, middle)[:, 0] > 0
         self._boxes = _boxes(there, size)
@@ -97,7 +101,7 @@ class MovedBody:
         if face is None:
             body = looked_up(texture, places)
         else:
-            slits = self._enlarged(self._slits[rows], face)
+            slits = self._enlarged(self._slits[rows], face, self._cells)
             window = face.inside(box)
             window.of(places)[:] = self._on_one_side(slits)
             body = looked_up(texture, places)
@@ -131,11 +135,39 @@ class MovedBody:
         window[:, 4:] *= 1 - amount
         return amount
 
-    def _enlarged(self, maps: Tensor, box: Box) -> Tensor:
-        """Return the window `box` of maps (n, C, h, w) at the picture's size."""
+    def _enlarged(self, maps: Tensor, box: Box, cells: Box | None = None) -> Tensor:
+        """Return the window `box` of maps (n, C, h, w) at the picture's size.
+
+        `cells`: the window of the grid that the maps span, if not all of it.
+        """
         where = self._pixels[:, box.top : box.bottom, box.left : box.right]
+        if cells is not None:
+            height, width = self._maps.shape[2:]
+            x = _of_part(where[..., 0], width, cells.left, cells.right)
+            y = _of_part(where[..., 1], height, cells.top, cells.bottom)
+            where = torch.stack([x, y], -1)
         where = where.expand(len(maps), -1, -1, -1)
         return F.grid_sample(maps, where, padding_mode="border", align_corners=True)
+
+
+def _of_part(places: Tensor, count: int, first: int, stop: int) -> Tensor:
+    """Return places, -1 to 1 on a line of `count` nodes, as such on its part first..stop."""
+    at = (places + 1) * ((count - 1) / 2)
+    return (at - first) * (2 / (stop - 1 - first)) - 1
+
+
+def _cells(box: Box | None, size: tuple[int, int], grid: tuple[int, int]) -> Box:
+    """Return the window of a grid (h, w) that a window of a picture (H, W) is enlarged from."""
+    if box is None:
+        return Box(0, 2, 0, 2)
+    height, width = grid
+    rows = (height - 1) / (size[0] - 1)
+    columns = (width - 1) / (size[1] - 1)
+    top = int(box.top * rows) - CELLS_AROUND
+    bottom = int(box.bottom * rows) + 2 + CELLS_AROUND
+    left = int(box.left * columns) - CELLS_AROUND
+    right = int(box.right * columns) + 2 + CELLS_AROUND
+    return Box.within(grid, (top, bottom), (left, right)) or Box(0, 2, 0, 2)
 
 
 def _pixels(like: Tensor, size: tuple[int, int]) -> Tensor:
