@@ -176,7 +176,8 @@ def _piece_maps(maps: _ArmMaps, bone: int, unit: float) -> PieceMaps:
         after = maps.near[bone + 1] * maps.toward[bone + 1]
     main = blur(maps.owner == bone, EDGE_SIGMA_PX)
     hidden = _hidden(maps, bone, unit)
-    covers = [main, blur(hidden, EDGE_SIGMA_PX)]
+    # one outline of both: two soft edges side by side would leave a gap
+    covers = [blur((maps.owner == bone) | hidden, EDGE_SIGMA_PX)]
     if bone < HAND:
         covers.append(_lap_under_next(maps, bone, after))
     covers.append(_lap_over_previous(maps, bone) if bone > UPPER else maps.root)
@@ -215,8 +216,7 @@ def _whole_upper_arm(maps: _ArmMaps, unit: float) -> PieceMaps:
     distance, _ = segment_distance(maps.window.places(), start, end)
     covered = (maps.owner > UPPER) & (maps.whole > 0.5)
     covered &= distance < ELBOW_HEAD_HEIGHTS * unit
-    covers = [main, blur(covered, EDGE_SIGMA_PX), maps.root]
-    cover = np.maximum.reduce(covers)
+    cover = np.maximum(blur(is_upper | covered, EDGE_SIGMA_PX), maps.root)
     return PieceMaps(
         alpha=maps.layer * cover,
         color=_colors(maps, main, maps.own & is_upper),

@@ -51,6 +51,7 @@ LEAST_SEED_PX = 0.6  # a figure of a few pixels has seeds, too: what its bones c
 ARM_PARTS = slice(Part.R_UPPER_ARM, Part.R_THIGH)
 LEG_PARTS = slice(Part.R_THIGH, None)
 LIMB_PARTS = slice(Part.R_UPPER_ARM, None)
+UPPER_ARMS = [Part.R_UPPER_ARM, Part.L_UPPER_ARM]
 HAND_PARTS = [Part.R_HAND, Part.L_HAND]
 
 
@@ -219,4 +220,7 @@ def _settle(priors: Priors) -> None:
     seeds[Part.TORSO] &= ~seeds[Part.HEAD]
     others = [part for part in Part if part not in HAND_PARTS]
     seeds[others] &= ~seeds[HAND_PARTS].any(0)
+    # an upper arm behind a hand says nothing where fingers may be
+    by_hand = np.isfinite(distances[HAND_PARTS]).any(0)
+    seeds[UPPER_ARMS] &= ~by_hand
     seeds &= seeds.sum(0) < 2

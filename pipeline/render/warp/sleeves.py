@@ -1,10 +1,13 @@
 """Lend pixels of the upper arm to a forearm that points at the camera in the reference.
 
 Such a forearm shows too little of itself to be drawn at length. It borrows where both have the same
-colors, as under a sleeve or without one.
+colors, as under a sleeve or without one. Below a short sleeve it has the
+elbow's skin.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import torch
@@ -20,9 +23,14 @@ LIKE = 0.2  # distance of median colors (`features`) up to which they are one cl
 LENT = (0.38, 0.85)
 # of the upper arm's pixels: a forearm that shows less has no color of its own
 HARDLY_SHOWN = 0.08
+BANDS = np.linspace(0, 0.9, 13)  # shares of the upper arm from the elbow on
+STEP_BANDS = 2  # over which ...
+STEP = 0.6  # ... this share of the whole change lies; shading changes evenly
+MUCH_NEARER = 0.5  # share of the sleeve's distance to the hand's color (`features`)
+FEWEST_PIXELS = 12  # of a band, whose median is a color
 LENT_HEAD_HEIGHTS = 0.24  # half width of what is lent
 SOFT_HEAD_HEIGHTS = 0.06  # width of its edge
-UPPER, FORE = range(2)
+UPPER, FORE, HAND = range(3)
 
 
 def lent_pixels(
@@ -52,9 +60,11 @@ def lent_pixels(
     fore_length = np.linalg.norm(hand_root - elbow)
     if fore_length >= SHORT * upper_length or fore.sum() >= upper.sum():
         return None
+    lending = _below_sleeve(window, upper, own & (owner == HAND), shoulder, elbow)
     if fore.sum() > HARDLY_SHOWN * upper.sum():
+        is_bare = lending is not None  # skin at length is better than one color of skin
         apart = np.linalg.norm(_median_features(window, upper) - _median_features(window, fore))
-        if apart >= LIKE:
+        if is_bare or apart >= LIKE:
             return None
     start, end = (elbow + share * (shoulder - elbow) for share in LENT)
     distance, _ = segment_distance(window.places(), start, end)
@@ -62,9 +72,57 @@ def lent_pixels(
     alpha = window.alpha * np.clip(0.5 - beyond / SOFT_HEAD_HEIGHTS, 0, 1)
     ones = np.ones_like(alpha)
     zeros = np.zeros_like(alpha)
-    color = fill_from(window.color, upper)
+    color = fill_from(window.color, upper if lending is None else lending)
     maps = PieceMaps(alpha, color, known=ones, before=ones, after=zeros, partner=zeros)
     return maps, np.stack([start, end])
+
+
+def _below_sleeve(
+    window: Cutout,
+    upper: np.ndarray,
+    hand: np.ndarray,
+    shoulder: np.ndarray,
+    elbow: np.ndarray,
+) -> np.ndarray | None:
+    """Return the bare pixels (H, W) bool of an upper arm, None where no short sleeve ends on it.
+
+    A sleeve ends where the color steps to one that is much nearer to the hand's.
+
+    Args:
+        window: the cutout around the arm.
+        upper: (H, W) bool, pixels that show the upper arm alone.
+        hand: (H, W) bool, pixels that show the hand alone.
+        shoulder: (2,) pixels.
+        elbow: (2,) pixels.
+    """
+    _, from_elbow = segment_distance(window.places(), elbow, shoulder)
+    bands = _band_features(window, upper, from_elbow)
+    if len(bands) <= STEP_BANDS or hand.sum() < FEWEST_PIXELS:
+        return None
+    third = max(1, len(bands) // 3)
+    bare = np.median(bands[:third], 0)
+    sleeve = np.median(bands[-third:], 0)
+    skin = _median_features(window, hand)
+    if np.linalg.norm(bare - skin) >= MUCH_NEARER * np.linalg.norm(sleeve - skin):
+        return None
+    along = (bands - sleeve) @ (bare - sleeve) / np.sum((bare - sleeve) ** 2)
+    steps = along[:-STEP_BANDS] - along[STEP_BANDS:]
+    if steps.max() < STEP:
+        return None
+    seen = features(torch.from_numpy(window.color), dim=-1).numpy()
+    to_bare = np.linalg.norm(seen - bare, axis=-1)
+    to_sleeve = np.linalg.norm(seen - sleeve, axis=-1)
+    return upper & (to_bare < to_sleeve)
+
+
+def _band_features(window: Cutout, upper: np.ndarray, from_elbow: np.ndarray) -> np.ndarray:
+    """Return the median features (n, 3) of bands across the upper arm, from the elbow up."""
+    found = []
+    for first, last in itertools.pairwise(BANDS):
+        band = upper & (from_elbow > first) & (from_elbow <= last)
+        if band.sum() >= FEWEST_PIXELS:
+            found.append(_median_features(window, band))
+    return np.array(found)
 
 
 def _median_features(window: Cutout, region: np.ndarray) -> np.ndarray:

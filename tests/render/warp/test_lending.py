@@ -8,7 +8,7 @@ from pipeline.render.warp.anatomy import Part
 from pipeline.render.warp.cutout import Cutout
 from pipeline.render.warp.pieces import PieceMaps
 from pipeline.render.warp.skinning import Piece
-from pipeline.render.warp.sleeves import FORE, LENT, UPPER, lent_pixels
+from pipeline.render.warp.sleeves import FORE, HAND, LENT, UPPER, lent_pixels
 from tests.helpers.clothed_person import BODY, SIZE, SKIN, SLEEVE, clothed
 
 UNIT = 40.0
@@ -18,7 +18,11 @@ UPPER_PLACE = (slice(24, 36), slice(4, 60))
 
 
 def lent(
-    color: tuple[float, ...], length_px: int = 16, hand_from_px: int = 80
+    color: tuple[float, ...],
+    length_px: int = 16,
+    hand_from_px: int = 80,
+    bare_from_px: int = 60,
+    shade: float = 0.0,
 ) -> tuple[PieceMaps, np.ndarray] | None:
     """What a level sleeve lends to a forearm of a color that goes on from it.
 
@@ -26,6 +30,8 @@ def lent(
         color: of the forearm.
         length_px: of its bone; as much of it is seen.
         hand_from_px: column from which on the hand lies over it.
+        bare_from_px: column at which the sleeve ends; the arm is skin from there to the elbow.
+        shade: share of its light that the sleeve loses evenly down to the elbow.
     """
     picture = np.full((60, 140, 3), 0.9, np.float32)
     own = np.zeros(picture.shape[:2], bool)
@@ -35,8 +41,13 @@ def lent(
     for place, cloth in ((UPPER_PLACE, SLEEVE), (fore_place, color)):
         picture[place] = cloth
         own[place] = True
+    picture[24:36, 4:60] *= np.linspace(1, 1 - shade, 56, dtype=np.float32)[:, None]
+    picture[24:36, bare_from_px:60] = SKIN
     shares = np.zeros((len(Part), *own.shape), np.float32)
     shares[Part.R_UPPER_ARM] = 1
+    owner[:, hand_from_px:] = HAND
+    picture[24:36, hand_from_px : hand_from_px + 10] = SKIN
+    own[24:36, hand_from_px : hand_from_px + 10] = True
     window = Cutout(picture, own.astype(np.float32), shares)
     hand = np.zeros(own.shape, bool)
     hand[:, hand_from_px:] = True
@@ -55,6 +66,22 @@ def test_a_bare_or_a_long_forearm_does_not(color: tuple[float, ...], length_px: 
 
 def test_a_forearm_behind_its_hand_has_no_color_of_its_own() -> None:
     assert lent(SKIN, hand_from_px=62) is not None
+
+
+def test_below_a_short_sleeve_the_elbow_lends_its_skin() -> None:
+    maps, _ = lent(SKIN, hand_from_px=62, bare_from_px=42)
+    color = maps.color[maps.alpha > 0.5]
+    np.testing.assert_allclose(color, np.broadcast_to(SKIN, color.shape), atol=1e-2)
+
+
+def test_a_bare_forearm_of_some_length_keeps_its_own_skin() -> None:
+    assert lent(SKIN, hand_from_px=80, bare_from_px=42) is None
+
+
+def test_a_shaded_sleeve_lends_all_its_colors() -> None:
+    maps, _ = lent(DARKER, shade=0.5)
+    light = maps.color[30].sum(-1)
+    assert light[20] > 1.2 * light[42]
 
 
 def test_what_is_lent_lies_along_the_upper_arm_and_has_its_color() -> None:

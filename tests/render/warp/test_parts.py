@@ -9,7 +9,12 @@ from pipeline.render.warp.anatomy import Part
 from pipeline.render.warp.limb_widths import half_widths
 from pipeline.render.warp.part_map import cut_parts
 from pipeline.render.warp.part_priors import expect
-from pipeline.render.warp.part_shapes import bones_of, polygon_distance, segment_distance
+from pipeline.render.warp.part_shapes import (
+    bones_of,
+    hand_distance,
+    polygon_distance,
+    segment_distance,
+)
 from pipeline.render.warp.part_stability import part_stability
 from tests.helpers.cut_out_person import TROUSERS, Drawn, drawn_person, moved
 
@@ -64,6 +69,20 @@ def test_what_only_a_hand_holds_goes_with_it(drawn: Drawn):
     picture[skirt] = TROUSERS
     shares = cut_parts(picture, mask, drawn.anatomy)
     assert shares[Part.R_UPPER_ARM : Part.R_THIGH, 145:165, 75:85].max() < 0.1
+
+
+def test_a_bone_behind_a_hand_claims_no_fingers(drawn: Drawn):
+    arm = drawn.anatomy.arms[0]
+    before_elbow = arm.hand + (arm.elbow - arm.hand.mean(0))  # the hand lies over the elbow
+    over = replace(arm, hand=before_elbow.astype(np.float32))
+    anatomy = replace(drawn.anatomy, arms=(over, drawn.anatomy.arms[1]))
+    seeds = expect(drawn.picture, drawn.mask, anatomy).seeds
+    height, width = drawn.mask.shape
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    places = np.stack([x, y], -1) + 0.5
+    by_fingers = hand_distance(places, over.hand) < 0.1 * anatomy.unit
+    assert seeds[arm.first].any()
+    assert not seeds[arm.first][by_fingers].any()
 
 
 def test_a_pixel_is_the_seed_of_one_part_at_most(drawn: Drawn):

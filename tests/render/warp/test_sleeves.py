@@ -105,3 +105,14 @@ def test_an_arm_takes_no_skirt_along() -> None:
     apart = (out.image[0, 0] - torch.tensor(SHIRT)[:, None, None]).abs().amax(0)
     assert (apart[70:112, :40] < 0.1).sum() < 24
     assert (color_at(out, 47, 160) - torch.tensor(SHIRT)).abs().max() < 0.05
+
+
+def test_what_a_forearm_hides_of_the_upper_arm_joins_it_without_a_gap() -> None:
+    image, mask = painted(CUFF)
+    short = warp.Points.of(pose(((38, 104), (90, 104))))  # the forearms lie over the elbows
+    layers = warp.plates(image, short, mask)
+    upper = next(limb for limb in layers.limbs[0] if limb.row == 0).pieces[0]
+    top, left, *_ = [round(side * image.shape[2]) for side in upper.window]
+    alpha = upper.texture[0, 3]
+    column = alpha[84 - top : 108 - top, 37 - left]
+    assert column.min() > 0.9
