@@ -21,6 +21,7 @@ from pipeline.render.warp.cutout import (
     smooth_within,
     soft_cut,
 )
+from pipeline.render.warp.hidden_outline import outline_beside
 from pipeline.render.warp.part_shapes import segment_distance
 from pipeline.render.warp.pieces import PieceMaps, make_piece
 from pipeline.render.warp.skinning import Piece
@@ -29,6 +30,8 @@ from pipeline.render.warp.skinning import Piece
 ROOT_HEAD_HEIGHTS = 0.34
 ROOT_SHARE = 0.35
 TRUNK_LAP_PX = 2
+ARM_SHARE = 0.4  # share of an arm from which on a place is taken to be hidden by it
+FRINGE_PX = 2  # around it, where colors mix
 # head heights by which the two legs overlap at their seam
 SEAM_HEAD_HEIGHTS = 0.05
 # head heights over which the motions of torso, thigh, shin and of both legs mix
@@ -115,19 +118,23 @@ def _maps(window: Cutout, leg: Leg, other: Leg | None, anatomy: Anatomy) -> _Leg
     root = beside & (along < ROOT_SHARE)
     root &= is_mine | (window.owners == TRUNK)
     # legs go on a little below the trunk: two soft edges side by side would show the background
-    legs = soft_cut(grow(window.owners == LEGS, TRUNK_LAP_PX))
+    is_leg = window.owners == LEGS
+    under_trunk = grow(is_leg, TRUNK_LAP_PX) & (window.owners == TRUNK)
+    legs = soft_cut(is_leg | under_trunk)
     outline = legs * soft_cut(is_mine)
     seam = outline
     if leg.first == Part.R_THIGH:
         # the leg that is drawn first goes on below the other one
         seam = legs * _widened(is_mine, unit)
     joined = root * soft_cut(torso + mine)
-    joined = np.maximum(joined, beside & (arms > 0.4))
+    hidden = grow(arms > ARM_SHARE, FRINGE_PX)
+    joined = np.maximum(joined, beside * _behind_arms(window, hidden))
     layer = np.maximum(np.maximum(outline, seam), joined)
     layer = alpha * layer
     own = shrink(outline * alpha > OPAQUE)
     own |= root & (alpha > 0.95) & (arms < 0.1)
     own |= (seam > OPAQUE) & (alpha > 0.95)
+    own &= ~hidden  # the edge of a hand has some of its color
     inside = places[..., 1] < anatomy.size[0]
     known = inside & ((seam > 0.01) | (own & root))
     region = layer > 0.3
@@ -146,6 +153,17 @@ def _maps(window: Cutout, leg: Leg, other: Leg | None, anatomy: Anatomy) -> _Leg
         hip=hip,
         knee=knee,
     )
+
+
+def _behind_arms(window: Cutout, hidden: np.ndarray) -> np.ndarray:
+    """Return how far (H, W) the body goes on behind arms (H, W) bool that hide it."""
+    body = (window.owners == LEGS) | (window.owners == TRUNK)
+    visible = window.alpha * (body & ~hidden)
+    hole = hidden & (window.alpha > 0.05)
+    if not hole.any():
+        return np.zeros_like(window.alpha)
+    guessed = outline_beside(visible, hole) > 0.5
+    return hole * soft_cut(guessed)
 
 
 def _thigh(maps: _LegMaps, unit: float) -> PieceMaps:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import sparse
-from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
 from pipeline.render.warp.anatomy import Anatomy, Part
@@ -31,12 +28,12 @@ from pipeline.render.warp.cutout import (
     shrink,
 )
 from pipeline.render.warp.fill import Fill
+from pipeline.render.warp.hidden_outline import outline_beside
 from pipeline.render.warp.maps import blurred, crisp, enlarge, extended, push_pull
 
 ARM_SHARE = 0.4  # share of an arm from which on a place is taken to be hidden by it
 # picture heights over which the outline that an arm hides is smoothed
 SMOOTH_PICTURE_HEIGHTS = 0.01
-OUTLINE_ROWS = 256  # of the grid on which the hidden outline is guessed
 # share from which on a place behind an arm is the body's
 HIDDEN = 0.45
 # of the guess by the outline beside the arm; the rest is by the torso's points
@@ -163,61 +160,13 @@ def _hidden_outline(
     It is the harmonic function between the trunk (1) and all else (0) beside the hole, drawn
     towards the torso's points.
     """
-    height, width = visible.shape
+    height = len(visible)
     top = margins[0]
     inside = distances[:, :, top : top + height]
     nearest = inside.amin(1, keepdim=True)
     by_points = 0.5 - nearest / 0.1
     by_points = by_points.clamp(0, 1)
-    rows = min(OUTLINE_ROWS, height)
-    columns = max(2, round(width * rows / height))
-    small = _small(visible, (columns, rows))
-    unknown = _small(hole, (columns, rows)) > 0.05
-    found = harmonic(small > 0.5, unknown)
-    beside = F.interpolate(planes(found), (height, width), mode="bilinear", align_corners=False)
+    beside = planes(outline_beside(visible, hole))
     beside = blurred(beside, round(SMOOTH_PICTURE_HEIGHTS * height))
     mixed = GUESS_SHARE * beside + (1 - GUESS_SHARE) * by_points
     return crisp(mixed, HIDDEN, height)
-
-
-def _small(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a map (H, W) at a size (w, h), area-averaged."""
-    return cv2.resize(maps.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-
-
-def harmonic(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """Return known values (H, W), and on `unknown` (H, W) bool the solution of Laplace's equation.
-
-    Nothing flows through the picture's border.
-    """
-    values = known.astype(np.float32)
-    count = int(unknown.sum())
-    if not count:
-        return values
-    index = np.full(known.shape, -1)
-    index[unknown] = np.arange(count)
-    rows, columns = np.nonzero(unknown)
-    right = np.zeros(count)
-    degree = np.full(count, 1e-6)
-    starts = []
-    ends = []
-    for down, across in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        row = rows + down
-        column = columns + across
-        inside = (row >= 0) & (row < known.shape[0])
-        inside &= (column >= 0) & (column < known.shape[1])
-        place = (row * inside, column * inside)  # any place where there is none
-        neighbor = index[place]
-        degree += inside
-        fixed = inside & (neighbor < 0)
-        right[fixed] += values[place][fixed]
-        free = inside & (neighbor >= 0)
-        starts.append(np.flatnonzero(free))
-        ends.append(neighbor[free])
-    start = np.concatenate(starts)
-    end = np.concatenate(ends)
-    ones = np.ones(len(start))
-    links = sparse.coo_matrix((ones, (start, end)), (count, count))
-    laplacian = sparse.diags(degree) - links
-    values[unknown] = spsolve(laplacian.tocsc(), right)
-    return values

@@ -198,3 +198,19 @@ def test_only_a_leg_without_a_foot_goes_on_below_the_picture(has_feet: bool) -> 
     expected = WALL if has_feet else TROUSERS
     assert unlike(bottom, expected).median() < 0.1
     assert SIZE[0] - 16 < low[10, 1] + 14
+
+
+def test_a_hand_beside_a_thigh_leaves_neither_skin_nor_its_outline_there() -> None:
+    body = np.array(BODY, float)
+    body[list(ARMS["right"].joints[1:])] = (44, 82), (47, 108)  # it covers the trousers' edge
+    plates = clothed(body).layers()
+    leg = next(limb for limb in plates.limbs[0] if limb.row == LEG_ROWS[0])
+    thigh = leg.pieces[0]
+    alpha = thigh.texture[0, 3]
+    is_solid = alpha > 0.9
+    color = thigh.texture[0, :3] / alpha.clamp_min(0.1)
+    assert unlike(color, SKIN)[is_solid].min() > 0.2
+    left = round(thigh.window[1] * SIZE[0])
+    top = round(thigh.window[0] * SIZE[0])
+    beside = alpha[108 - top : 116 - top, : 45 - left]  # where the hand alone was
+    assert beside.max() < 0.5

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.render import warp
 from pipeline.render.warp.cutout import grow
-from pipeline.render.warp.trunk import harmonic
+from pipeline.render.warp.hidden_outline import harmonic
 from tests.helpers.clothed_person import BODY, CLOSE, SHIRT, SIZE, WALL, Clothed, close, clothed
 
 # ---- the harmonic function
