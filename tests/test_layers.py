@@ -56,6 +56,9 @@ ONLY = {
     "gradio": ("pipeline/studio/app/page.py", "pipeline/studio/app/events.py"),
     "spaces": ("pipeline/studio/app/zerogpu.py",),
     "ray": ("pipeline/studio/batch.py",),
+    "onnxruntime": ("pipeline/analysis/detectors/onnx.py",),
+    "onnx": ("pipeline/analysis/detectors/conversion/",),
+    "tflite": ("pipeline/analysis/detectors/conversion/",),
     "argparse": (
         "pipeline/studio/cli/",
         "pipeline/studio/app/__init__.py",

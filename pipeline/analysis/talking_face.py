@@ -148,10 +148,9 @@ def _locate_head(reference: Pose, picture: np.ndarray | None) -> face_mesh.Head:
     """Locate the reference's head in space by the mesh in its picture, else by its 68 points."""
     mesh = None
     if picture is not None:
-        try:
-            mesh = detect_face_mesh(picture, reference.face)
-        except InputError as error:  # mediapipe is not installed; another detector gave the points
-            log.warning("the reference's face mesh is guessed from its 68 points: %s", error)
+        mesh = detect_face_mesh(picture, reference.face)
+        if mesh is None:
+            log.warning("the reference's face mesh is guessed from its 68 points")
     if mesh is None:
         mesh = face_mesh.from_face68(reference.face.xy[0], reference.size, geometry())
     square = face_mesh.square(mesh, reference.size)

@@ -13,7 +13,6 @@ from pipeline.media import read_video
 from pipeline.motion import retarget, timing
 from pipeline.values import Detection, Pose
 
-pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
 pytestmark = pytest.mark.slow
 
 LARGEST_MOVE = (

@@ -77,7 +77,8 @@ class Runtime:
         self.opened: list[tuple[str, SimpleNamespace, list[str]]] = []
 
     def SessionOptions(self) -> SimpleNamespace:
-        return SimpleNamespace()
+        entries: dict[str, str] = {}
+        return SimpleNamespace(entries=entries, add_session_config_entry=entries.__setitem__)
 
     def get_available_providers(self) -> list[str]:
         return self.available

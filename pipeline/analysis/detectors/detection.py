@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -33,18 +33,17 @@ NO_FACE = (
 )
 
 
+Seen = TypeVar("Seen", bound="Sighting")  # a sighting of a detector's own kind
+
+
 @dataclass(frozen=True)
 class Sighting:
-    """One person in one frame, in fractions of the picture.
-
-    `rect` is where to look in the next frame.
-    """
+    """One person in one frame, in fractions of the picture."""
 
     body: np.ndarray  # (18,3) x, y, score
     hands: np.ndarray  # (42,3), left hand first
     face: np.ndarray  # (68,3)
     mask: np.ndarray | None = None  # (H,W) float32
-    rect: Any = None
 
     def box(self) -> tuple[float, float, float, float]:
         """Return x0, y0, x1, y1 of the visible body points; zeros where none is visible."""
@@ -115,7 +114,7 @@ def center_distance(a: Sighting, b: Sighting) -> float:
     return float(np.linalg.norm(a.center() - b.center()))
 
 
-def prediction_error(track: dict[int, Sighting], frame: int, person: Sighting) -> float:
+def prediction_error(track: dict[int, Seen], frame: int, person: Sighting) -> float:
     """Return the distance between a person in `frame` and the place that a track predicts.
 
     The prediction extrapolates the mean velocity of the last TREND_FRAMES frames, for at most as

@@ -45,6 +45,9 @@ OPENPOSE = (0, 17, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 ALL_POINTS = [*OPENPOSE, *range(len(OPENPOSE), POINTS + 1)]
 FACE_FROM = 24  # after 6 points of the feet, which no picture shows
 HANDS_FROM = FACE_FROM + FACE
+REMEDY = (
+    "delete it and run `python -m pipeline models --download dwpose`, or set `detector` to holistic"
+)
 
 
 class DWPose:
@@ -60,10 +63,10 @@ class DWPose:
         files = registry.located("dwpose")
         detector_input = (3, SQUARE_PX, SQUARE_PX)
         detector_outputs = ((CELLS, 5 + CLASSES),)
-        self._detector = Network(files["detector"], detector_input, detector_outputs)
+        self._detector = Network(files["detector"], detector_input, detector_outputs, REMEDY)
         pose_input = (3, CROP_HEIGHT, CROP_WIDTH)
         pose_outputs = ((POINTS, CROP_WIDTH * BINS), (POINTS, CROP_HEIGHT * BINS))
-        self._pose = Network(files["pose"], pose_input, pose_outputs)
+        self._pose = Network(files["pose"], pose_input, pose_outputs, REMEDY)
         self.version = f"1-{self._detector.mark}-{self._pose.mark}"
 
     def image(self, image: np.ndarray) -> Detection:

@@ -1,14 +1,13 @@
-"""The offline default: MediaPipe's holistic models for every person of a picture or clip."""
+"""The offline default: MediaPipe's holistic networks for every person of a picture or clip."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from typing import Any
 
 import numpy as np
 
-from pipeline.analysis.detectors import skeleton_check
+from pipeline.analysis.detectors import onnx, skeleton_check
 from pipeline.analysis.detectors.detection import (
     NO_FRAMES,
     NO_PERSON,
@@ -23,10 +22,10 @@ from pipeline.analysis.detectors.detection import (
     rank,
     shrink,
 )
-from pipeline.analysis.detectors.mediapipe_graphs import Follower, Locator, Region, mediapipe
 from pipeline.analysis.detectors.missing_hands import add_missing_hands
+from pipeline.analysis.detectors.people import FollowedPerson, Follower, Locator
 from pipeline.analysis.detectors.person_mask import to_edges
-from pipeline.analysis.detectors.stderr import quiet
+from pipeline.analysis.detectors.regions import Region
 from pipeline.values import Detection, InputError, Pose, Video
 
 # Longer pictures are shrunk first; full HD is not, since shrinking costs as much as it saves.
@@ -50,13 +49,13 @@ log = logging.getLogger(__name__)
 
 
 class Holistic:
-    """Pose, hands, face and person mask by MediaPipe 0.10.21; no state is kept between calls."""
+    """Pose, hands, face and person mask by MediaPipe's networks; calls leave no state behind."""
 
     name = "holistic"
-    version = "4"
+    version = "5"
 
     def __init__(self) -> None:
-        mediapipe()
+        onnx.runtime()
 
     def image(self, image: np.ndarray) -> Detection:
         """Detect all people of a picture (H,W,3) uint8, largest first.
@@ -66,13 +65,11 @@ class Holistic:
         check(image)
         size = picture_size(image)
         small = shrink(image, MAX_SIDE_PX)
-        with quiet():
-            people = _find_everyone(small)
+        people = _find_everyone(small)
         if not people:
             raise InputError(NO_PERSON)
         people.sort(key=Sighting.area, reverse=True)
-        with quiet():
-            people[0] = add_missing_hands(small, people[0])
+        people[0] = add_missing_hands(small, people[0])
         poses = tuple(pose([person], 1.0, size) for person in people)
         coarse_masks = [person.mask for person in people if person.mask is not None]
         masks = tuple(to_edges(image, mask) for mask in coarse_masks)
@@ -86,26 +83,22 @@ class Holistic:
         crowd = _Crowd(video.fps)
         done = 0
         size = None
-        try:
-            for chunk in video.chunks():
-                size = picture_size(chunk)
-                if done == 0 and skeleton_check.is_skeleton_clip(chunk):
-                    return Detection((), (), (skeleton_check.CLIP_SENTENCE,))
-                for frame in chunk:
-                    with quiet():
-                        crowd.follow(shrink(frame, MAX_SIDE_PX))
-                    done += 1
-                    if done % REPORT_EVERY == 0:
-                        yield done
-        finally:
-            crowd.close()
+        for chunk in video.chunks():
+            size = picture_size(chunk)
+            if done == 0 and skeleton_check.is_skeleton_clip(chunk):
+                return Detection((), (), (skeleton_check.CLIP_SENTENCE,))
+            for frame in chunk:
+                crowd.follow(shrink(frame, MAX_SIDE_PX))
+                done += 1
+                if done % REPORT_EVERY == 0:
+                    yield done
         if size is None:
             raise InputError(NO_FRAMES)
         poses = crowd.poses(size)
         return Detection(poses, (), clip_notes(poses))
 
 
-def _find_everyone(image: np.ndarray) -> list[Sighting]:
+def _find_everyone(image: np.ndarray) -> list[FollowedPerson]:
     """Find each person of a picture once, with mask."""
     locator = Locator()
     follower = Follower(want_mask=True)
@@ -114,62 +107,55 @@ def _find_everyone(image: np.ndarray) -> list[Sighting]:
         (locator.around_faces, ANY_INSIDE),
         (locator.in_tiles, MAX_INSIDE),
     )
-    people: list[Sighting] = []
-    try:
-        for search, most_inside in searches:
-            for region in search(image):
-                person = _look_twice(follower, image, region, people)
-                if person is not None and not _is_known(person, people, most_inside):
-                    people.append(person)
-    finally:
-        locator.close()
-        follower.close()
+    people: list[FollowedPerson] = []
+    for search, most_inside in searches:
+        for region in search(image):
+            person = _look_twice(follower, image, region, people)
+            if person is not None and not _is_known(person, people, most_inside):
+                people.append(person)
     return people
 
 
 def _look_twice(
-    follower: Follower, image: np.ndarray, region: Region, people: list[Sighting]
-) -> Sighting | None:
+    follower: Follower, image: np.ndarray, region: Region, people: list[FollowedPerson]
+) -> FollowedPerson | None:
     """Look for a person in a region that no known person covers; None where there is none.
 
     A second look, into the region that the first one gives, is sharper.
     """
-    size = picture_size(image)
-    if any(_is_same_place(region, person.rect, size) for person in people):
+    if any(_is_same_place(region, person.next_region) for person in people):
         return None
-    first = follower.see(image, region.rect(size))
+    first = follower.see(image, region)
     if first is None:
         return None
-    second = follower.see(image, first.rect)
+    second = follower.see(image, first.next_region)
     return first if second is None else second
 
 
-def _is_known(person: Sighting, people: list[Sighting], most_inside: float) -> bool:
+def _is_known(person: FollowedPerson, people: list[FollowedPerson], most_inside: float) -> bool:
     """Tell whether a person is one of `people`, or lies inside one by more than `most_inside`."""
     return any(
         person.is_same_person(other) or person.share_inside(other) > most_inside for other in people
     )
 
 
-def _is_same_place(region: Region, rect: Any, size: tuple[int, int]) -> bool:
-    """Tell whether a region and a NormalizedRect cover the same person; `size` is the picture's."""
-    height, width = size
-    rect_side = rect.width * width
-    distance = np.hypot(region.x - rect.x_center * width, region.y - rect.y_center * height)
-    larger = max(rect_side, region.side)
-    smaller = min(rect_side, region.side)
+def _is_same_place(one: Region, other: Region) -> bool:
+    """Tell whether two regions cover the same person."""
+    distance = np.hypot(one.x - other.x, one.y - other.y)
+    larger = max(one.side, other.side)
+    smaller = min(one.side, other.side)
     return bool(distance < SAME_PLACE * larger and larger < SAME_SIZE * smaller)
 
 
 class _Track:
-    """One person through a clip: the person's graph, and what it saw by frame number."""
+    """One person through a clip: who looks at the person, and what was seen by frame number."""
 
     def __init__(self, fps: float) -> None:
         self.follower = Follower(fps)
-        self.seen: dict[int, Sighting] = {}
-        self.rect: Any | None = None  # where to look in the next frame; None = out of sight
+        self.seen: dict[int, FollowedPerson] = {}
+        self.region: Region | None = None  # where to look in the next frame; None = out of sight
 
-    def last(self) -> Sighting:
+    def last(self) -> FollowedPerson:
         """Return the newest sighting."""
         return self.seen[max(self.seen)]
 
@@ -181,21 +167,21 @@ class _Crowd:
         self.fps = fps
         self.tracks: list[_Track] = []
         self.frames = 0
-        self._locator: Locator | None = None  # both are made when first needed
-        self._explorer: Follower | None = None
+        self._locator = Locator()
+        self._explorer = Follower()  # looks into regions where nobody is followed yet
 
     def follow(self, image: np.ndarray) -> None:
         """Look at the next frame: where people were before, and from time to time for others."""
         for track in self.tracks:
-            if track.rect is not None:
-                self._look(track, image, track.rect)
+            if track.region is not None:
+                self._look(track, image, track.region)
         self._end_doubles()
         if not self._in_sight() or self.frames % LOOK_EVERY == 0:
-            for region in self._get_locator().people(image):
+            for region in self._locator.people(image):
                 self._explore(region, image, ANY_INSIDE)
         interval = SEARCH_EVERY if self._in_sight() else LOOK_EVERY
         if self.frames % interval == 0:
-            for region in self._get_locator().anywhere(image):
+            for region in self._locator.anywhere(image):
                 self._explore(region, image, MAX_INSIDE)
         self.frames += 1
 
@@ -203,30 +189,12 @@ class _Crowd:
         """Return one pose per person who is seen long enough, largest first; see `rank`."""
         return rank([track.seen for track in self.tracks], self.frames, self.fps, size)
 
-    def close(self) -> None:
-        """Free all graphs."""
-        followers = [track.follower for track in self.tracks]
-        for graph in (self._locator, self._explorer, *followers):
-            if graph is not None:
-                graph.close()
-
-    def _get_locator(self) -> Locator:
-        if self._locator is None:
-            self._locator = Locator()
-        return self._locator
-
-    def _get_explorer(self) -> Follower:
-        """Return the graph that looks into regions where nobody is followed yet."""
-        if self._explorer is None:
-            self._explorer = Follower()
-        return self._explorer
-
-    def _look(self, track: _Track, image: np.ndarray, rect: Any) -> None:
-        sighting = track.follower.see(image, rect)
+    def _look(self, track: _Track, image: np.ndarray, region: Region) -> None:
+        sighting = track.follower.see(image, region)
         if sighting is None:
-            track.rect = None
+            track.region = None
             return
-        track.rect = sighting.rect
+        track.region = sighting.next_region
         track.seen[self.frames] = sighting
 
     def _end_doubles(self) -> None:
@@ -237,7 +205,7 @@ class _Crowd:
         ranked = sorted(self._in_sight(), key=self._claim)
         for i, track in enumerate(ranked):
             if any(self._is_double(track, better) for better in ranked[:i]):
-                track.rect = None
+                track.region = None
                 del track.seen[self.frames]
 
     def _claim(self, track: _Track) -> tuple[int, int]:
@@ -246,26 +214,25 @@ class _Crowd:
         return round(error / ERROR_STEP), -len(track.seen)
 
     def _is_double(self, track: _Track, better: _Track) -> bool:
-        if better.rect is None:
+        if better.region is None:
             return False
         return track.last().is_same_person(better.last(), DOUBLE_DIAGONALS)
 
     def _in_sight(self) -> list[_Track]:
-        return [track for track in self.tracks if track.rect is not None]
+        return [track for track in self.tracks if track.region is not None]
 
     def _explore(self, region: Region, image: np.ndarray, most_inside: float) -> None:
         """Look into a region where nobody is followed.
 
         Give its person to a lost track or a new one.
         """
-        size = picture_size(image)
         tracks = self._in_sight()
         if len(tracks) >= MAX_PEOPLE:
             return
-        if any(_is_same_place(region, track.rect, size) for track in tracks):
-            return
-        person = self._get_explorer().see(image, region.rect(size))
         known = [track.last() for track in tracks]
+        if any(_is_same_place(region, person.next_region) for person in known):
+            return
+        person = self._explorer.see(image, region)
         if person is None or _is_known(person, known, most_inside):
             return
         track = self._lost_track(person)
@@ -273,17 +240,16 @@ class _Crowd:
             track = _Track(self.fps)
             self.tracks.append(track)
             log.info("person %d appears in frame %d", len(self.tracks), self.frames)
-        self._look(track, image, person.rect)
+        self._look(track, image, person.next_region)
         if not track.seen:
-            track.follower.close()
             self.tracks.remove(track)
 
-    def _lost_track(self, person: Sighting) -> _Track | None:
+    def _lost_track(self, person: FollowedPerson) -> _Track | None:
         """Return the track that lost a person nearest to this one, or None.
 
         While nobody is in sight any distance is near enough.
         """
-        lost = [track for track in self.tracks if track.rect is None]
+        lost = [track for track in self.tracks if track.region is None]
         if not lost:
             return None
         distances = [center_distance(track.last(), person) for track in lost]

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.analysis.detectors.detection import Sighting, picture_size, pose
-from pipeline.analysis.detectors.mediapipe_graphs import Follower, Region
+from pipeline.analysis.detectors.people import FollowedPerson, Follower
+from pipeline.analysis.detectors.regions import Region
 from pipeline.motion.keypoints import ARMS, NECK, NOSE, ArmRows, complex_pixels, head_height
 from pipeline.values import VISIBLE
 
@@ -22,20 +23,17 @@ NEAR_HEADS = 0.35  # a hand that begins further from the first look's wrist is a
 SAME_HEADS = 0.2  # two hands whose middles are nearer than that are one
 
 
-def add_missing_hands(image: np.ndarray, person: Sighting) -> Sighting:
+def add_missing_hands(image: np.ndarray, person: FollowedPerson) -> FollowedPerson:
     """Return the person of a picture (H,W,3) with hands that closer looks find added."""
     hands = person.hands.copy()
     missing = [arm for arm in ARMS.values() if _lacks_hand(person, arm)]
     if not missing:
         return person
     follower = Follower()
-    try:
-        for arm in missing:
-            found = _look(follower, image, person, arm)
-            if found is not None:
-                hands[arm.hand] = found
-    finally:
-        follower.close()
+    for arm in missing:
+        found = _look(follower, image, person, arm)
+        if found is not None:
+            hands[arm.hand] = found
     return replace(person, hands=hands)
 
 
@@ -53,7 +51,7 @@ def _look(
     unit = float(head_height(pose([person], 1.0, size))[0])
     wrist = complex_pixels(person.body[arm.joints[-1], :2], size)
     for region in _regions(person, arm, unit, size):
-        seen = follower.see(image, region.rect(size))
+        seen = follower.see(image, region)
         if seen is None:
             continue
         hand = seen.hands[arm.hand]
@@ -101,4 +99,4 @@ def _regions(
     side = extent + 2 * ROOM_HEADS * unit
     x, y = (low + high) / 2
     for scale in LOOKS:
-        yield Region(x, y, scale * side, 0.0)
+        yield Region(x, y, scale * side)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import media
+from pipeline.analysis.detectors.face_mesh import FaceMesh
 from pipeline.values import Audio, Keypoints
 
 MESH_POINTS = 468
@@ -30,28 +31,22 @@ def mesh(video: Path) -> tuple[np.ndarray, float, tuple[int, int]]:
 
     Points are NaN in frames without a face.
     """
-    from mediapipe.python.solutions.face_mesh import FaceMesh
-
     clip = media.read_video(video)
+    finder = FaceMesh()
+    missing = np.full((MESH_POINTS, 3), np.nan)
     rows = []
     size = (0, 0)
-    with FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True) as finder:
-        for chunk in clip.chunks():
-            for frame in chunk:
-                size = frame.shape[:2]
-                faces = finder.process(np.ascontiguousarray(frame)).multi_face_landmarks
-                rows.append(_mesh_pixels(faces, size))
+    for chunk in clip.chunks():
+        height, width = chunk.shape[1:3]
+        size = (height, width)
+        for frame in chunk:
+            points = finder.see(frame)
+            if points is None:
+                rows.append(missing)
+            else:
+                without_irises = points[:MESH_POINTS]
+                rows.append(without_irises)
     return np.stack(rows), clip.fps, size
-
-
-def _mesh_pixels(faces: list | None, size: tuple[int, int]) -> np.ndarray:
-    """Return the first face's points (468, 3) in pixels, NaN without a face."""
-    if not faces:
-        return np.full((MESH_POINTS, 3), np.nan)
-    height, width = size
-    points = faces[0].landmark[:MESH_POINTS]
-    xyz = np.array([(point.x, point.y, point.z) for point in points])
-    return xyz.reshape(-1, 3) * np.array([width, height, width])
 
 
 def true_gap(points: np.ndarray) -> np.ndarray:

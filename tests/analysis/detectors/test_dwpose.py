@@ -250,6 +250,8 @@ def test_files_are_opened_late_with_the_asked_threads_and_cuda_where_it_is(
     assert [name for name, _, _ in runtime.opened] == list(FILES.values())
     asked = [(onnx.CUDA, onnx.CUDA_OPTIONS), onnx.CPU]
     assert all(o.intra_op_num_threads == 3 and p == asked for _, o, p in runtime.opened)
+    for _, options, _ in runtime.opened:
+        assert options.entries["session.intra_op.allow_spinning"] == "0"
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert onnx.threads() == 0
 

@@ -162,5 +162,5 @@ def test_without_the_files_every_command_names_the_download(
 def test_without_onnxruntime_the_remedy_is_named(folder, monkeypatch) -> None:
     put(folder)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ValueError, match=r"needs onnxruntime.*pip install -r requirements\.txt"):
+    with pytest.raises(ValueError, match=r"need onnxruntime.*pip install -r requirements\.txt"):
         detectors.load("dwpose")

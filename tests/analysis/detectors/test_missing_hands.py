@@ -1,18 +1,16 @@
 """Closer looks for hands: which hands are searched, and which finds are taken."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-import pytest
 
 from pipeline.analysis.detectors import missing_hands
 from pipeline.analysis.detectors.detection import Sighting
 from pipeline.analysis.detectors.missing_hands import add_missing_hands
+from pipeline.analysis.detectors.regions import Region
 from pipeline.motion.keypoints import LEFT_HAND, R_WRIST, RIGHT_HAND
 from tests.helpers.stick_person import figure
 
-pytest.importorskip("mediapipe", reason="mediapipe 0.10.21 has no wheel for this Python")
 PICTURE = np.zeros((128, 96, 3), np.uint8)
 
 
@@ -34,15 +32,11 @@ class Follower:
     """Sees what it is told to see, and counts its looks."""
 
     answers: list[Sighting | None]
-    rects: list[Any] = field(default_factory=list)
-    closed: bool = False
+    regions: list[Region] = field(default_factory=list)
 
-    def see(self, image: np.ndarray, rect: Any) -> Sighting | None:
-        self.rects.append(rect)
-        return self.answers[len(self.rects) - 1]
-
-    def close(self) -> None:
-        self.closed = True
+    def see(self, image: np.ndarray, region: Region) -> Sighting | None:
+        self.regions.append(region)
+        return self.answers[len(self.regions) - 1]
 
 
 def search(monkeypatch, person: Sighting, answers: list[Sighting | None]) -> tuple:
@@ -58,13 +52,14 @@ def test_a_missing_hand_at_its_wrist_is_added(monkeypatch) -> None:
     found, follower = search(monkeypatch, lacking, [None, whole])
     assert np.array_equal(found.hands, whole.hands) and found.body is lacking.body
     assert not lacking.hands[RIGHT_HAND].any()
-    assert follower.closed and len(follower.rects) == 2
-    small, large = follower.rects
-    wrist = lacking.body[R_WRIST]
-    for rect in (small, large):
-        assert abs(rect.x_center - wrist[0]) < rect.width / 2
-        assert abs(rect.y_center - wrist[1]) < rect.height / 2
-    assert large.width > small.width
+    assert len(follower.regions) == 2
+    small, large = follower.regions
+    height, width = PICTURE.shape[:2]
+    x, y = lacking.body[R_WRIST, :2] * (width, height)
+    for region in (small, large):
+        assert abs(region.x - x) < region.side / 2
+        assert abs(region.y - y) < region.side / 2
+    assert large.side > small.side
 
 
 def test_hands_that_are_seen_or_have_no_arm_are_not_searched(monkeypatch) -> None:
@@ -73,7 +68,7 @@ def test_hands_that_are_seen_or_have_no_arm_are_not_searched(monkeypatch) -> Non
     lacking.body[R_WRIST, 2] = 0
     for person in (whole, lacking):
         found, follower = search(monkeypatch, person, [])
-        assert found is person and not follower.rects
+        assert found is person and not follower.regions
 
 
 def test_another_hand_is_not_taken(monkeypatch) -> None:
@@ -81,7 +76,7 @@ def test_another_hand_is_not_taken(monkeypatch) -> None:
     lacking = without_right_hand(whole)
     far = replace(whole, hands=whole.hands + (0.2, 0, 0))
     found, follower = search(monkeypatch, lacking, [far, lacking])
-    assert not found.hands[RIGHT_HAND].any() and follower.closed
+    assert not found.hands[RIGHT_HAND].any()
     at_left = sighting()
     at_left.body[R_WRIST] = at_left.body[7]  # the wrists cross
     at_left = without_right_hand(at_left)

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.analysis.detectors import holistic, tracking
 from pipeline.analysis.detectors.detection import Sighting, prediction_error
-from pipeline.analysis.detectors.mediapipe_graphs import Region
+from pipeline.analysis.detectors.people import FollowedPerson
+from pipeline.analysis.detectors.regions import Region
 from pipeline.evaluation.alignment.planted import ADULT, Dance, Person, pose_of, standing
 from pipeline.motion import retarget, smoothing, timing
 from pipeline.motion.keypoints import MIRROR_BODY
@@ -24,14 +25,19 @@ def adult(frames: int = 100) -> Pose:
     return pose_of(Person(ADULT, 560, (256, 720), (768, 512)), calm)
 
 
-def sighting(x: float, height: float = 0.6) -> Sighting:
+def sighting(x: float, height: float = 0.6) -> FollowedPerson:
     """A standing person around x, whose region is their place."""
     body = np.ones((18, 3))
     shape = adult(1).body.xy[0]
     shape = (shape - shape.mean(0)) / np.ptp(shape[:, 1])
     body[:, :2] = shape * height * (0.5, 1) + (x, 0.5)
-    rect = SimpleNamespace(x_center=x, y_center=0.5, width=0.3, height=0.3 * SIZE[1] / SIZE[0])
-    return Sighting(body, np.zeros((42, 3)), np.zeros((68, 3)), None, rect)
+    region = Region(x * SIZE[1], 0.5 * SIZE[0], 0.3 * SIZE[1])
+    return FollowedPerson(body, np.zeros((42, 3)), np.zeros((68, 3)), next_region=region)
+
+
+def place(region: Region) -> float:
+    """The region's place along the picture's width."""
+    return region.x / SIZE[1]
 
 
 def places(pose: Pose) -> np.ndarray:
@@ -73,24 +79,24 @@ class World:
     def __init__(self, ways: list, hides: float = 0.05) -> None:
         self.ways, self.hides, self.now = ways, hides, 0
 
-    def seen(self) -> list[Sighting]:
+    def seen(self) -> list[FollowedPerson]:
         """People in sight, front first; those behind somebody are not."""
-        found: list[Sighting] = []
+        found: list[FollowedPerson] = []
         for way in self.ways:
             x = way(self.now)
-            if x is not None and all(abs(x - other.rect.x_center) > self.hides for other in found):
+            if x is not None and all(abs(x - place(o.next_region)) > self.hides for o in found):
                 found.append(sighting(x))
         return found
 
-    def see(self, image, rect) -> Sighting | None:
-        near = [s for s in self.seen() if abs(s.rect.x_center - rect.x_center) < 0.08]
-        return min(near, key=lambda s: abs(s.rect.x_center - rect.x_center), default=None)
+    def see(self, image, region) -> FollowedPerson | None:
+        def distance(person: FollowedPerson) -> float:
+            return abs(place(person.next_region) - place(region))
+
+        near = [person for person in self.seen() if distance(person) < 0.08]
+        return min(near, key=distance, default=None)
 
     def people(self, image) -> list[Region]:
-        return [
-            Region(s.rect.x_center * SIZE[1], 0.5 * SIZE[0], 0.3 * SIZE[1], 0.0)
-            for s in self.seen()
-        ]
+        return [person.next_region for person in self.seen()]
 
 
 @pytest.fixture
@@ -99,17 +105,10 @@ def follow(monkeypatch):
 
     def run(ways: list, frames: int = FRAMES) -> tuple[Pose, ...]:
         world = World(ways)
-        follower = SimpleNamespace(see=world.see, close=lambda: None)
-        locator = SimpleNamespace(
-            people=world.people, anywhere=lambda image: [], close=lambda: None
-        )
+        follower = SimpleNamespace(see=world.see)
+        locator = SimpleNamespace(people=world.people, anywhere=lambda image: [])
         monkeypatch.setattr(holistic, "Follower", lambda *a: follower)
         monkeypatch.setattr(holistic, "Locator", lambda: locator)
-        monkeypatch.setattr(
-            Region,
-            "rect",
-            lambda self, size: SimpleNamespace(x_center=self.x / SIZE[1], y_center=0.5),
-        )
         crowd = holistic._Crowd(25.0)
         for world.now in range(frames):
             crowd.follow(np.zeros((*SIZE, 3), np.uint8))
