@@ -2,7 +2,11 @@
 
 import sys
 
-from pipeline.studio.app import main
+from pipeline import check_interpreter
+
+check_interpreter()  # before anything that an old Python cannot read
+
+from pipeline.studio.app import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,12 @@
 """The public Python interface: what `from pipeline import ...` offers."""
 
+import ast
+import json
+import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +34,90 @@ def test_the_old_name_of_the_loader_still_works_and_says_what_to_use():
 def test_other_names_are_refused_as_python_does():
     with pytest.raises(AttributeError, match="no attribute 'nonesuch'"):
         pipeline.nonesuch  # noqa: B018
+
+
+def requirements(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_the_wheel_needs_what_the_checkout_needs(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["dependencies"] == requirements(root / "requirements.txt")
+    assert project["version"] == pipeline.__version__
+
+
+@pytest.mark.parametrize("name", ["app.py", "pipeline/__init__.py", "pipeline/__main__.py"])
+def test_old_pythons_can_read_the_files_that_refuse_them(root, name):
+    text = (root / name).read_text(encoding="utf-8")
+    ast.parse(text, feature_version=(3, 6))
+    assert "from __future__ import annotations" not in text  # unknown to Python 3.6
+    assert text.index("check_interpreter") < text.find("pipeline.studio") or name.endswith(
+        "init__.py"
+    )
+
+
+def test_an_old_python_gets_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 18, "final", 0))
+    with pytest.raises(SystemExit) as stop:
+        pipeline.check_interpreter()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert "needs Python 3.11 or newer" in said and "is Python 3.9" in said
+
+
+def test_missing_packages_are_named_with_the_remedy(monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "NEEDED_PACKAGES", ("numpy", "no_such_package"))
+    with pytest.raises(SystemExit):
+        pipeline.check_interpreter()
+    said = capsys.readouterr().err
+    assert "lacks no_such_package" in said and "pip install -r requirements.txt" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("start", [["app.py"], ["-m", "pipeline"]])
+def test_a_python_without_packages_gets_one_sentence(root, start):
+    """-S leaves site-packages out, so that no package is found."""
+    done = subprocess.run([sys.executable, "-S", *start], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: APV Studio lacks") and done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def installed(root, tmp_path_factory) -> Path:
+    """The folder into which a wheel of this checkout is installed, its packages apart."""
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "-q"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "-w", str(folder / "wheel")]
+    subprocess.run([*pip, *build, str(root)], check=True)
+    (wheel,) = (folder / "wheel").glob("apv_studio-*.whl")
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True
+    )
+    return folder / "site"
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_works_from_another_folder(installed, tmp_path):
+    """Its command makes a draft from the assets and the networks that it carries."""
+    shipped = installed / "pipeline" / "shipped"
+    environment = {**os.environ, "PYTHONPATH": str(installed), "APV_CACHE": str(tmp_path / "cache")}
+    inputs = ["--reference", str(shipped / "assets" / "reference" / "half_jacket.png")]
+    inputs += ["--audio", str(shipped / "assets" / "speech" / "accents_no.wav")]
+    command = [str(installed / "bin" / "apv-studio"), "preview", *inputs, "--output", "out.mp4"]
+    done = subprocess.run(
+        [*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["frames"] > 0
+    assert (tmp_path / "out.mp4").stat().st_size > 1000
+    assert not (installed / "tests").exists() and not (installed / "assets").exists()
+
+
+@pytest.mark.slow
+def test_the_installed_command_starts_the_page(installed, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [str(installed / "bin" / "apv-studio"), "app", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "--port" in done.stdout

@@ -11,10 +11,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import ROOT
 from pipeline.values import InputError
 
-PROTOCOLS = ROOT / "pipeline" / "evaluation" / "protocols"
+PROTOCOLS = Path(__file__).resolve().parent / "protocols"
 CLIPS = PROTOCOLS / "reenact_clips.tsv"
 PHOTOS = PROTOCOLS / "photos.tsv"
 HALVES = ("tuning", "held")

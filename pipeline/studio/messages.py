@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Mapping
 
@@ -20,3 +22,9 @@ def describe_bug(error: Exception, log: str) -> str:
     first_line = str(error).partition("\n")[0]
     what = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return f"internal error: {what}; please report it with {log}"
+
+
+def quiet_libraries() -> None:
+    """Silence what libraries print at import on machines without CUDA; see requirements.txt."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("xformers").setLevel(logging.ERROR)

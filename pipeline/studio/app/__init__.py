@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline import InputError
-from pipeline.studio.cli import quiet_libraries
-from pipeline.studio.messages import describe_bug
+from pipeline.studio.messages import describe_bug, quiet_libraries
 
 log = logging.getLogger("pipeline")
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
 from pipeline import InputError
 from pipeline.studio.cli.parser import TRAINERS, build_parser
-from pipeline.studio.messages import describe_bug, name_options
+from pipeline.studio.messages import describe_bug, name_options, quiet_libraries
 from pipeline.studio.request import FLAGS
 
 log = logging.getLogger("pipeline")
@@ -56,7 +55,11 @@ def run(argv: Sequence[str] | None) -> int:
 
 
 def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
-    """Run training, evaluation or the bench, which parse their own arguments."""
+    """Run training, evaluation, the bench or the page, which parse their own arguments."""
+    if command == "app":
+        from pipeline.studio import app
+
+        return app.main(rest)
     if command == "bench":
         from pipeline.evaluation import bench
 
@@ -75,11 +78,3 @@ def delegate(command: str, what: str | None, rest: Sequence[str]) -> int:
 def complain(sentence: str) -> None:
     """Print a sentence on stderr."""
     print(sentence, file=sys.stderr)
-
-
-def quiet_libraries() -> None:
-    """Silence what libraries print at import on machines without CUDA; see requirements.txt."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("xformers").setLevel(logging.ERROR)

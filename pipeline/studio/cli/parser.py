@@ -12,7 +12,7 @@ from pipeline.studio.option_rows import Option, options_of
 from pipeline.studio.request import FLAGS, TABLES
 
 DESCRIPTION = (
-    "The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench`."
+    "The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench|app`."
 )
 TRAINERS = {
     "audio2pose": "train_audio2pose",
@@ -99,6 +99,7 @@ def build_parser() -> Parser:
     train.add_argument("what", nargs="?", choices=tuple(TRAINERS))
     commands.add_parser("evaluate", help="metrics", add_help=False).add_argument("what", nargs="?")
     commands.add_parser("bench", help="speed and memory on this machine", add_help=False)
+    commands.add_parser("app", help="the browser demo", add_help=False)
     return parser
 
 

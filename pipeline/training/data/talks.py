@@ -342,7 +342,8 @@ def held_out() -> Bank:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "held.npz"
-        paths = [str(ROOT)]
+        holder = Path(__file__).resolve().parents[3]  # the folder that holds the package
+        paths = [str(holder)]
         if os.environ.get("PYTHONPATH"):
             paths.append(os.environ["PYTHONPATH"])
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
