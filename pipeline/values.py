@@ -170,7 +170,9 @@ class Pose:
 
 def _pose_from(file: np.lib.npyio.NpzFile) -> Pose:
     """Check declared sizes before decoding an array, then bounds and finiteness."""
-    declared_bytes = sum(info.file_size for info in file.zip.infolist())
+    archive = file.zip
+    assert archive is not None  # the file is open
+    declared_bytes = sum(info.file_size for info in archive.infolist())
     bytes_per_frame = (BODY + HANDS + FACE) * 3 * 8
     if declared_bytes > MAX_POSE_FRAMES * bytes_per_frame:
         raise InputError("it is larger than an hour of poses")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pipeline
+from tests.helpers import check_wheels
 
 
 def test_importing_the_package_imports_nothing_heavy(root):
@@ -121,3 +122,11 @@ def test_the_installed_command_starts_the_page(installed, tmp_path):
     command = [str(installed / "bin" / "apv-studio"), "app", "--help"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "--port" in done.stdout
+
+
+@pytest.mark.hub
+def test_python_3_14_installs_from_wheels_on_four_platforms(capsys):
+    pytest.importorskip("uv")
+    assert check_wheels.main(["3.14"]) == 0
+    table = capsys.readouterr().out
+    assert "Windows x86-64" in table and "none" not in table

@@ -47,7 +47,7 @@ def is_skeleton(image: np.ndarray) -> bool:
     counts = np.bincount(bins, minlength=HUE_BINS)
     needed = HUE_SHARE * pure.sum()
     hues = np.count_nonzero(counts > needed)
-    return hues >= MIN_HUES
+    return bool(hues >= MIN_HUES)
 
 
 def is_skeleton_clip(chunk: np.ndarray) -> bool:

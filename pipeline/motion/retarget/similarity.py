@@ -62,7 +62,7 @@ def published_fit(people: Sequence[Pose], reference: Pose) -> tuple[np.ndarray, 
         )
     rows = []
     for frame in frames_with_one:
-        alone = int(present[:, frame].argmax())
+        alone = int(np.argmax(present[:, frame]))
         rows.append(people[alone].body.xy[frame, points])
     places = np.stack(rows)
     goals = np.broadcast_to(reference.body.xy[0, points], places.shape)

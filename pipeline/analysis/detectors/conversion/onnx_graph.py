@@ -7,7 +7,15 @@ kept channels first; input and outputs of the file stay channels last.
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    checker,
+    helper,
+    numpy_helper,
+)
 
 from pipeline.analysis.detectors.conversion.tflite_file import TfliteFile
 
@@ -33,7 +41,11 @@ class OnnxGraph:
     def add(self, kind: str, inputs: list[str], **attributes: Attribute) -> str:
         """Add a node with one output; return the output's name."""
         name = f"{kind.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        node = helper.make_node(kind, inputs, [name])
+        for key, value in sorted(attributes.items()):
+            attribute = helper.make_attribute(key, value)
+            node.attribute.append(attribute)
+        self._nodes.append(node)
         return name
 
     def add_constant(self, values: np.ndarray) -> str:
@@ -100,7 +112,7 @@ class OnnxGraph:
         checker.check_model(model)
         return model
 
-    def _described(self, name: str, tensor: int) -> object:
+    def _described(self, name: str, tensor: int) -> ValueInfoProto:
         """Return the declaration of an input or output, any number of pictures first."""
-        shape = ["N", *self.file.shape(tensor)[1:]]
+        shape: list[str | int | None] = ["N", *self.file.shape(tensor)[1:]]
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
