@@ -34,8 +34,10 @@ _FACE68 = (
     "61 39 37 0 267 269 291 321,405 314 17 84 91,181 "  # outer lip
     "78 82 13 312 308 317 14 87"  # inner lip
 )
-# 68 groups of mesh points, each averaged
+# 68 groups of one or two mesh points, each averaged
 IBUG = tuple(tuple(int(i) for i in group.split(",")) for group in _FACE68.split())
+FIRST_OF_IBUG = np.array([group[0] for group in IBUG])
+LAST_OF_IBUG = np.array([group[-1] for group in IBUG])  # the first again where there is one
 # Lids from the outer to the inner corner, the person's right eye first
 UPPER_LIDS = np.array([246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398])
 LOWER_LIDS = np.array([7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382])
@@ -79,8 +81,9 @@ class Head:
 def face68(mesh: np.ndarray) -> np.ndarray:
     """Return the 68 iBUG points (...,68,c) of mesh points (...,468 or more,c); two points are
     averaged."""
-    points = [mesh[..., list(group), :].mean(-2) for group in IBUG]
-    return np.stack(points, -2)
+    first = mesh[..., FIRST_OF_IBUG, :]
+    last = mesh[..., LAST_OF_IBUG, :]
+    return (first + last) / 2
 
 
 def square(landmarks: np.ndarray, size: tuple[int, int]) -> Crop:

@@ -61,9 +61,9 @@ def side_of(name: str) -> int:
     return side
 
 
-def run(name: str, picture: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the outputs of a network for one picture."""
-    results = network(name).run([picture])
+def run(name: str, picture: np.ndarray, count: int | None = None) -> tuple[np.ndarray, ...]:
+    """Return the first `count` outputs of a network for one picture, all by default."""
+    results = network(name).run([picture], count)
     return next(results)
 
 

@@ -57,11 +57,16 @@ class Network:
         facts = self._file_facts()
         return f"{facts.st_size}.{facts.st_mtime_ns}"
 
-    def run(self, pictures: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the outputs of each picture, in order; hold as many pictures as one call takes."""
+    def run(
+        self, pictures: Iterable[np.ndarray], count: int | None = None
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield the outputs of each picture, in order; hold as many pictures as one call takes.
+
+        count: of the outputs that are wanted, the first ones; all by default.
+        """
         waiting = iter(pictures)
         while batch := list(islice(waiting, self.at_once)):
-            yield from self._call(batch)
+            yield from self._call(batch, count)
 
     @cached_property
     def at_once(self) -> int:
@@ -69,7 +74,7 @@ class Network:
         made_for = self._session.get_inputs()[0].shape[0]
         return made_for if isinstance(made_for, int) else AT_ONCE[provider()]
 
-    def _call(self, batch: list[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+    def _call(self, batch: list[np.ndarray], count: int | None) -> Iterator[tuple[np.ndarray, ...]]:
         """Run one batch, filled with black pictures where the file is made for a larger one."""
         declared = self._session.get_inputs()[0]
         batch_size = declared.shape[0] if isinstance(declared.shape[0], int) else len(batch)
@@ -77,16 +82,23 @@ class Network:
         filling = [black] * (batch_size - len(batch))
         pictures = np.stack([*batch, *filling])
         try:
-            results = self._session.run(None, {declared.name: pictures})
+            results = self._session.run(self._names(count), {declared.name: pictures})
         except errors() as error:
             raise self._broken(f"fails on a picture ({_short(error)})") from error
-        for result, shape in zip(results, self.outputs, strict=True):
+        for result, shape in zip(results, self.outputs[:count], strict=True):
             if result.shape != (batch_size, *shape):
                 raise self._broken(
                     f"gave an output of shape {result.shape} instead of (N, {_text(shape)})"
                 )
         wanted = [result[: len(batch)] for result in results]
         return zip(*wanted, strict=True)
+
+    def _names(self, count: int | None) -> list[str] | None:
+        """Return the names of the first outputs; None = all."""
+        if count is None:
+            return None
+        declared = self._session.get_outputs()[:count]
+        return [output.name for output in declared]
 
     @cached_property
     def _session(self) -> Any:

@@ -30,6 +30,7 @@ MIN_WRIST = 0.1  # visibility of a wrist whose hand is searched
 LOOK_SECONDS = 1 / 30  # between two looks, whatever the clip's rate: MediaPipe's Python interface
 POSE_POINTS = 39  # the body's 33, two that place the next look, four that are not used
 POSE_NUMBERS = 5  # x, y, z, visibility, presence
+WITHOUT_MASK = 3  # outputs of the pose network before the features that make a mask
 # Of the circle that places the next look; pictures that are seen once are filtered, too.
 CIRCLE_FILTER = {"least_cutoff_hz": 0.01, "speed_gain": 10.0, "speed_cutoff_hz": 1.0}
 LEAST_CIRCLE_PX = 1e-6
@@ -63,7 +64,10 @@ class PersonLooks:
         """Look into a region of a picture (H,W,3); None where no person is there."""
         side = holistic_networks.side_of("pose_landmark_full")
         picture = region.crop(image, side)
-        numbers, presence, heat, features = holistic_networks.run("pose_landmark_full", picture)
+        count = None if self._want_mask else WITHOUT_MASK
+        numbers, presence, heat, *features = holistic_networks.run(
+            "pose_landmark_full", picture, count
+        )
         if presence[0] <= MIN_POSE:
             self._forget()
             return None
@@ -81,7 +85,7 @@ class PersonLooks:
         next_region = landmark_regions.person(center, rim)
         cut_out = None
         if self._want_mask:
-            mask = holistic_networks.person_mask(features)
+            mask = holistic_networks.person_mask(*features)
             cut_out = region.mask_in_picture(mask, picture_size(image))
         return PersonPoints(pose, self._left, self._right, self._face, next_region, cut_out)
 

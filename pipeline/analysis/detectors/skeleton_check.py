@@ -46,8 +46,9 @@ def is_skeleton(image: np.ndarray) -> bool:
     bins = hue * HUE_BINS // OPENCV_HUES
     counts = np.bincount(bins, minlength=HUE_BINS)
     needed = HUE_SHARE * pure.sum()
-    hues = np.count_nonzero(counts > needed)
-    return bool(hues >= MIN_HUES)
+    common = counts > needed
+    hues = int(np.count_nonzero(common))
+    return hues >= MIN_HUES
 
 
 def is_skeleton_clip(chunk: np.ndarray) -> bool:
