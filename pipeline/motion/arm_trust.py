@@ -178,7 +178,8 @@ class _Arm:
     """One arm in pixels x + iy; `hand` (21,), or (GUESSED_POINTS,) from wrist to fingertips
     where it is guessed.
 
-    score: the least of shoulder, elbow and wrist.
+    score: the least of shoulder, elbow and wrist; an elbow beyond the picture's edge does not count
+    where the hand is seen.
     """
 
     shoulder: complex
@@ -269,8 +270,15 @@ def _arm(reference: Pose, rows: ArmRows, unit: float) -> _Arm:
         direction = forearm / max(abs(forearm), 1e-9)
         along = np.linspace(0, HAND_LENGTH * unit, GUESSED_POINTS)
         hand = wrist + along * direction
-    score = float(reference.body.score[0, joints].min())
-    return _Arm(shoulder, elbow, wrist, hand, hand_seen, score)
+    scores = reference.body.score[0, joints]
+    if hand_seen and _is_beyond(reference.body.xy[0, joints[1]]):
+        scores = scores[[0, 2]]
+    return _Arm(shoulder, elbow, wrist, hand, hand_seen, float(scores.min()))
+
+
+def _is_beyond(place: np.ndarray) -> bool:
+    """Tell whether a place (2,), in fractions, lies outside the picture."""
+    return bool(((place < 0) | (place > 1)).any())
 
 
 def _worst(canvas: _Canvas, arm: _Arm, other: _Arm) -> Trust:
@@ -312,7 +320,8 @@ def _on_person(canvas: _Canvas, arm: _Arm) -> float:
     along = np.linspace(0, 1, BONE_POINTS)
     upper_arm = arm.shoulder + along * (arm.elbow - arm.shoulder)
     forearm = arm.elbow + along * (arm.wrist - arm.elbow)
-    least = min(canvas.near_person(bone) for bone in (upper_arm, forearm))
+    inside = [bone[canvas.inside(bone)] for bone in (upper_arm, forearm)]
+    least = min(canvas.near_person(bone) for bone in inside if len(bone))
     share = _ramp(least, BONE_ON_PERSON)
     if arm.hand_seen:
         hand = canvas.near_person(arm.hand)

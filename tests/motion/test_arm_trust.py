@@ -78,6 +78,21 @@ def test_an_arm_is_trusted_with_its_joints_and_hand() -> None:
     assert shares(replace(one, hands=Keypoints(one.hands.xy, some))) == (1, 1)
 
 
+def test_an_arm_that_leaves_the_picture_is_trusted_by_its_hand() -> None:
+    """A detector carries the elbow on beyond the edge, without a score."""
+    one = figure(1)
+    shoulder, _, wrist = keypoints.R_ARM
+    outside = {shoulder: (0.1, 0.4), 3: (-0.1, 0.55), wrist: (0.1, 0.6)}
+    score = one.body.score.copy()
+    score[0, 3] = 0
+    cut = placed(replace(one, body=Keypoints(one.body.xy, score)), outside)
+    mask = arms_only(cut, 0.2 * unit())
+    assert shares(cut)[0] == shares(cut, mask)[0] == 1
+    assert judge(without(cut, [3]))["right"].fault is arm_trust.CUT_OFF
+    inside = placed(cut, {3: (0.1, 0.55)})
+    assert judge(inside)["right"].fault is arm_trust.CUT_OFF
+
+
 def test_doubtful_joints_lower_the_share_smoothly() -> None:
     one = figure(1)
     found = []
