@@ -270,15 +270,20 @@ def _arm(reference: Pose, rows: ArmRows, unit: float) -> _Arm:
         direction = forearm / max(abs(forearm), 1e-9)
         along = np.linspace(0, HAND_LENGTH * unit, GUESSED_POINTS)
         hand = wrist + along * direction
-    scores = reference.body.score[0, joints]
-    if hand_seen and _is_beyond(reference.body.xy[0, joints[1]]):
-        scores = scores[[0, 2]]
-    return _Arm(shoulder, elbow, wrist, hand, hand_seen, float(scores.min()))
+    elbow_score = reference.body.score[0, joints[1]]
+    if hand_seen and _is_beyond(elbow, reference.size):
+        elbow_score = 1.0
+    ends_score = reference.body.score[0, joints[::2]].min()
+    score = float(min(ends_score, elbow_score))
+    return _Arm(shoulder, elbow, wrist, hand, hand_seen, score)
 
 
-def _is_beyond(place: np.ndarray) -> bool:
-    """Tell whether a place (2,), in fractions, lies outside the picture."""
-    return bool(((place < 0) | (place > 1)).any())
+def _is_beyond(place: complex, size: tuple[int, int]) -> bool:
+    """Tell whether a place in pixels lies outside a picture of `size` (H,W)."""
+    height, width = size
+    inside_width = 0 <= place.real <= width
+    inside_height = 0 <= place.imag <= height
+    return not (inside_width and inside_height)
 
 
 def _worst(canvas: _Canvas, arm: _Arm, other: _Arm) -> Trust:
@@ -320,8 +325,12 @@ def _on_person(canvas: _Canvas, arm: _Arm) -> float:
     along = np.linspace(0, 1, BONE_POINTS)
     upper_arm = arm.shoulder + along * (arm.elbow - arm.shoulder)
     forearm = arm.elbow + along * (arm.wrist - arm.elbow)
-    inside = [bone[canvas.inside(bone)] for bone in (upper_arm, forearm)]
-    least = min(canvas.near_person(bone) for bone in inside if len(bone))
+    shares = []
+    for bone in (upper_arm, forearm):
+        inside = bone[canvas.inside(bone)]
+        if len(inside):
+            shares.append(canvas.near_person(inside))
+    least = min(shares, default=0.0)
     share = _ramp(least, BONE_ON_PERSON)
     if arm.hand_seen:
         hand = canvas.near_person(arm.hand)
