@@ -12,6 +12,7 @@ Darabi and others, "Image melding", 2012).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +71,21 @@ class _Level:
         whole_patch = self.inside == torch.arange(len(self.inside), device=known.device)
         self.wanted = wanted.flatten() & whole_patch
         self.aim(_trust(known).to(color.dtype))
+
+    @cached_property
+    def votes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Unknown cells (n,); the (n,k) cells whose patches hold them, h w outside the picture; the
+        steps (k,) from there."""
+        h, w = self.size
+        hole = (~self.known).flatten().nonzero()[:, 0]
+        reach = torch.arange(-RADIUS, RADIUS + 1, device=hole.device)
+        down = reach.repeat_interleave(len(reach))
+        across = reach.repeat(len(reach))
+        row = (hole // w)[:, None] - down
+        column = (hole % w)[:, None] - across
+        inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
+        voters = torch.where(inside, row * w + column, h * w)
+        return hole, voters, down * w + across
 
     def aim(self, trust: Tensor, near: Tensor | None = None) -> None:
         """Looks for patches around wanted cells, those of `near` (h,w) only, by what `trust` (h,w)
@@ -166,11 +182,9 @@ def _wider(mask: Tensor, cells: int) -> Tensor:
 def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
     """As `_search`, but every source is tried: sum w (s - t)^2 as two products of matrices."""
     patches = _patches(level.color)
-    w = level.size[1]
     sources = patches[level.sources]
     colors = len(level.color)
     squares = sources.square().unflatten(1, (colors, -1)).sum(1).T
-    spots = torch.stack([level.sources // w, level.sources % w], 1).to(patches.dtype)
     best = []
     distance = []
     for rows in torch.arange(len(level.targets), device=places.device).split(ATONCE):
@@ -179,13 +193,20 @@ def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
         mine = patches[targets]
         once = weights[:, : len(squares)]  # the same for every color
         apart = torch.addmm(once @ squares, weights * mine, sources.T, alpha=-2)
-        here = torch.stack([targets // w, targets % w], 1).to(patches.dtype)
-        far = torch.cdist(here, spots, compute_mode="donot_use_mm_for_euclid_dist")
-        cost = torch.add(apart, far, alpha=FAR / max(level.size))
+        cost = torch.add(apart, _away(level, targets), alpha=FAR / max(level.size))
         pick = cost.argmin(1)
         best.append(level.sources[pick])
         distance.append(apart.gather(1, pick[:, None])[:, 0] + (weights * mine.square()).sum(1))
     return _found(level, places, torch.cat(best), torch.cat(distance).clamp_min(0))
+
+
+def _away(level: _Level, targets: Tensor) -> Tensor:
+    """(n,m) how many cells each of m sources is away from the targets (n,)."""
+    w = level.size[1]
+    targets = targets[:, None]
+    down = (targets // w - level.sources // w).to(level.color.dtype)
+    across = (targets % w - level.sources % w).to(level.color.dtype)
+    return down.square_().addcmul_(across, across).sqrt_()
 
 
 def _pyramid(
@@ -302,25 +323,18 @@ def _better(
 def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:
     """(3,h,w) what is known; every other cell's mean over what the patches around it would copy to
     it, near patches count more."""
-    h, w = level.size
     weight = level.trust
     if distance is not None:
         middle = distance[level.targets].median().clamp_min(1e-6)
         weight = weight * torch.exp(-distance / (SHARP * middle)).clamp_min(1e-6)
     colors = level.color.flatten(1).T.contiguous()
-    hole = (~level.known).flatten().nonzero()[:, 0]
-    row = hole // w
-    column = hole % w
-    total = colors.new_zeros(len(hole), colors.shape[1])
-    count = colors.new_zeros(len(hole), 1)
-    for dy in range(-RADIUS, RADIUS + 1):
-        for dx in range(-RADIUS, RADIUS + 1):
-            inside = (row >= dy) & (row < h + dy) & (column >= dx) & (column < w + dx)
-            voter = torch.where(inside, hole - dy * w - dx, hole)
-            source = (places[voter] + dy * w + dx).clamp_(0, h * w - 1)
-            share = torch.where(inside, weight[voter], 0)[:, None]
-            total += colors.index_select(0, source) * share
-            count += share
+    hole, voters, steps = level.votes
+    shape = voters.shape
+    source = torch.cat([places, places[:1]]).index_select(0, voters.flatten()).view(shape)
+    source = source.add_(steps).clamp_(0, len(colors) - 1)
+    share = torch.cat([weight, weight.new_zeros(1)]).index_select(0, voters.flatten()).view(shape)
+    total = F.embedding_bag(source, colors, mode="sum", per_sample_weights=share)
+    count = share.sum(1, keepdim=True)
     voted = colors.index_copy(0, hole, total / count.clamp_min(1e-12))
     return voted.T.reshape(level.color.shape)
 
@@ -332,12 +346,9 @@ def _copied(color: Tensor, level: _Level, places: Tensor, known: Tensor, needed:
     pixels = color.flatten(1).T.contiguous()
     parts = [_offsets(rows, level, places, pixels, known.shape) for rows in hole.split(PIXELS)]
     offsets, shares = (torch.cat(part) for part in zip(*parts, strict=True))
-    at = hole[:, 0] * known.shape[1] + hole[:, 1]
-    filled = pixels.index_copy(0, at, seams.copy_pixels(pixels, hole, offsets, shares, known.shape))
-    pull, beside = seams.measure_pull(filled, pixels, hole, offsets, shares, known)
+    copies = seams.Copies(pixels, hole, offsets, shares, known.shape)
     length = SCREEN * min(known.shape)
-    filled[at] = (filled[at] + seams.solve_membrane(pull, *beside, 1 / length**2)).clamp(0, 1)
-    return filled.T.reshape(color.shape)
+    return seams.joined(color, known, copies, 1 / length**2)
 
 
 def _offsets(

@@ -2,7 +2,7 @@
 gradients.
 
 After Pérez, Gangnet and Blake, "Poisson image editing" (2003), and Darabi and others, "Image
-melding" (2012).
+melding" (2012). Maps span the hole's window with a margin of one pixel.
 """
 
 from __future__ import annotations
@@ -13,83 +13,152 @@ from torch import Tensor
 
 EDGE = 0.15  # of a step in color between copies that is closed no more
 TURNS = 40  # of conjugate gradients
+STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # to the neighbors, rows first
 
 
-def copy_pixels(
-    pixels: Tensor, at: Tensor, offsets: Tensor, shares: Tensor, size: tuple[int, int]
-) -> Tensor:
-    """(n,3) what comes from pixels (H W,3) to the places `at` (n,2) by each one's offsets and
-    shares."""
-    total = _copies(pixels, at, offsets[:, 0], size)
-    mixed = (shares[:, 0] < 1).nonzero()[:, 0]  # the others copy from one place
-    at = at[mixed]
-    offsets = offsets[mixed]
-    shares = shares[mixed]
-    blend = total[mixed] * shares[:, :1]
-    for k in range(1, offsets.shape[1]):
-        blend += _copies(pixels, at, offsets[:, k], size) * shares[:, k, None]
-    return total.index_copy(0, mixed, blend)
+class Copies:
+    """What n places (n,2) of a picture copy from its pixels (H W,3).
+
+    offsets (n,k,2): from where, relative to them; shares (n,k): of each of these sources. A place
+    whose first share is 1 copies from the first one alone.
+    """
+
+    def __init__(
+        self, pixels: Tensor, hole: Tensor, offsets: Tensor, shares: Tensor, size: tuple[int, int]
+    ) -> None:
+        self.pixels = pixels
+        self.size = size
+        self.rows, self.columns = hole.unbind(-1)
+        down, across = offsets.unbind(-1)
+        self._first = (self.rows + down[:, 0], self.columns + across[:, 0])
+        self._mixed = (shares[:, 0] < 1).nonzero()[:, 0]
+        self._shares = shares[self._mixed]
+        row = self.rows[self._mixed, None] + down[self._mixed]
+        column = self.columns[self._mixed, None] + across[self._mixed]
+        self._all = (row, column)
+
+    def beside(self, step: tuple[int, int]) -> Tensor:
+        """(n,3) what their sources show a step of pixels (down, across) further."""
+        alone = self.pixels.index_select(0, self._index(self._first, step))
+        index = self._index(self._all, step)
+        mixed = F.embedding_bag(index, self.pixels, mode="sum", per_sample_weights=self._shares)
+        return alone.index_copy(0, self._mixed, mixed)
+
+    def _index(self, places: tuple[Tensor, Tensor], step: tuple[int, int]) -> Tensor:
+        """Rows among the pixels, a step beside places; what lies outside takes the edge."""
+        height, width = self.size
+        row = (places[0] + step[0]).clamp_(0, height - 1)
+        column = (places[1] + step[1]).clamp_(0, width - 1)
+        return row * width + column
 
 
-def _copies(pixels: Tensor, at: Tensor, offset: Tensor, size: tuple[int, int]) -> Tensor:
-    """(n,3) the pixels (H W,3) at places `at` (n,2) plus an offset (n,2) each."""
-    row, column = ((at[:, i] + offset[:, i]).clamp_(0, size[i] - 1) for i in (0, 1))
-    return pixels.index_select(0, row * size[1] + column)
+class _Window:
+    """The window of a hole, with one pixel around it."""
+
+    def __init__(self, copies: Copies) -> None:
+        self.top = int(copies.rows.min()) - 1
+        self.left = int(copies.columns.min()) - 1
+        self.height = int(copies.rows.max()) + 2 - self.top
+        self.width = int(copies.columns.max()) + 2 - self.left
+        self._index = (copies.rows - self.top) * self.width + copies.columns - self.left
+
+    def spread(self, values: Tensor) -> Tensor:
+        """(C,h,w) the values (n,C) of the hole, 0 beside it."""
+        maps = values.new_zeros(values.shape[1], self.height * self.width)
+        maps = maps.index_copy_(1, self._index, values.T)
+        return maps.unflatten(1, (self.height, self.width))
+
+    def cut(self, maps: Tensor) -> Tensor:
+        """(C,h,w) of maps (C,H,W), 0 outside the picture."""
+        height, width = maps.shape[1:]
+        bottom = self.top + self.height - height
+        right = self.left + self.width - width
+        return F.pad(maps, (-self.left, right, -self.top, bottom))
+
+    def values(self, maps: Tensor) -> Tensor:
+        """(C,n) of maps (C,h,w) in the hole."""
+        return maps.flatten(1).index_select(1, self._index)
+
+
+def joined(color: Tensor, known: Tensor, copies: Copies, screen: float) -> Tensor:
+    """Return the picture (3,H,W) with its hole filled by copies whose steps are closed.
+
+    known (H,W) bool; screen: how fast the colors that close a step fade, per square pixel.
+    """
+    window = _Window(copies)
+    own = copies.beside((0, 0))
+    hole = window.spread(torch.ones_like(own[:, :1]))
+    there = torch.maximum(window.cut(known[None].to(own.dtype)), hole)
+    filled = torch.lerp(window.cut(color), window.spread(own), hole)
+    pull, count = measure_pull(filled, hole, there, copies, window)
+    closed = solve_membrane(pull, hole, count + screen)
+    values = window.values(filled + closed).clamp_(0, 1)
+    at = copies.rows * color.shape[2] + copies.columns
+    return color.flatten(1).index_copy(1, at, values).view_as(color)
+
+
+def _moved(maps: Tensor, step: tuple[int, int]) -> Tensor:
+    """(C,h,w) what maps show a step (down, across) beside each pixel; around the edge the other
+    side."""
+    return maps.roll((-step[0], -step[1]), (1, 2))
 
 
 def measure_pull(
-    filled: Tensor, pixels: Tensor, hole: Tensor, offsets: Tensor, shares: Tensor, known: Tensor
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """(n,3) by how much neighbours differ from what a pixel's source shows next to it, and who they
-    are.
+    filled: Tensor, hole: Tensor, there: Tensor, copies: Copies, window: _Window
+) -> tuple[Tensor, Tensor]:
+    """(3,h,w) by how much neighbors differ from what a pixel's source shows next to it; (1,h,w) how
+    many neighbors there are.
 
-    Neighbours (4,n) are indices into the hole's n pixels, n where known or none; `count` (n,1)
-    those that are there. A difference above EDGE is taken for an edge between two things, which
-    stays.
+    hole, there (1,h,w): 1 in the hole, 1 where anything is shown. A difference above EDGE is taken
+    for an edge between two things, which stays.
     """
-    (height, width), n = known.shape, len(hole)
-    flat = hole[:, 0] * width + hole[:, 1]
-    index = torch.full((height * width,), n, device=hole.device)
-    index[flat] = torch.arange(n, device=hole.device)
-    mates = []
     steps = []
-    count = 0
-    for step in ((0, 1), (1, 0), (0, -1), (-1, 0)):
-        there = hole + hole.new_tensor(step)
-        inside = ((there >= 0) & (there < hole.new_tensor([height, width]))).all(1)
-        other = torch.where(inside, there[:, 0] * width + there[:, 1], flat)
-        mates.append(torch.where(inside, index[other], n))
-        there_too = (inside & ((mates[-1] < n) | known.flatten()[other]))[:, None].to(filled.dtype)
-        count = count + there_too
-        steps.append(
-            (filled[other] - copy_pixels(pixels, there, offsets, shares, known.shape)) * there_too
-        )
-    pull = torch.zeros_like(steps[0])
-    for k, (mate, step) in enumerate(zip(mates, steps, strict=True)):
-        back = F.pad(steps[(k + 2) % 4], (0, 0, 0, 1))[
-            mate
-        ]  # the same two pixels, seen from the other one
-        step = torch.where((mate < n)[:, None], (step - back) / 2, step)
-        pull += step * torch.exp(-step.square().sum(1, keepdim=True) / EDGE**2)
-    return pull, (torch.stack(mates), count)
+    count = torch.zeros_like(hole)
+    for step in STEPS:
+        is_there = _moved(there, step) * hole
+        count += is_there
+        shown = window.spread(copies.beside(step))
+        steps.append((_moved(filled, step) - shown) * is_there)
+    pull = torch.zeros_like(filled)
+    for index, step in enumerate(STEPS):
+        own = steps[index]
+        back = _moved(steps[index - 2], step)  # the same two pixels, seen from the other one
+        both = _moved(hole, step)
+        mean = torch.lerp(own, (own - back) / 2, both)
+        square = mean.square().sum(0, keepdim=True)
+        pull += mean * torch.exp(-square / EDGE**2)
+    return pull * hole, count
 
 
-def solve_membrane(pull: Tensor, mates: Tensor, count: Tensor, screen: float) -> Tensor:
-    """(n,3) x of (count + screen) x - sum of neighbours' x = pull, 0 outside, by conjugate
-    gradients."""
-    diagonal = count + screen
+def solve_membrane(pull: Tensor, hole: Tensor, diagonal: Tensor) -> Tensor:
+    """(3,h,w) x of diagonal x - sum of neighbors' x = pull in the hole, 0 beside it, by conjugate
+    gradients.
+
+    pull (3,h,w) is 0 beside the hole; hole, diagonal (1,h,w); the window's margin is no hole.
+    """
     x = torch.zeros_like(pull)
-    rest = pull
-    along = step = rest / diagonal
-    power = (rest * step).sum(0)
+    rest = pull.clone()
+    step = rest / diagonal
+    along = step.clone()
+    power = _dot(rest, step)
     for _ in range(TURNS):
-        padded = F.pad(along, (0, 0, 0, 1))
-        applied = diagonal * along - sum(padded.index_select(0, mate) for mate in mates)
-        length = power / (along * applied).sum(0).clamp_min(1e-12)
-        x = x + length * along
-        rest = rest - length * applied
-        step = rest / diagonal
+        applied = diagonal * along
+        applied[:, 1:] -= along[:, :-1]
+        applied[:, :-1] -= along[:, 1:]
+        applied[:, :, 1:] -= along[:, :, :-1]
+        applied[:, :, :-1] -= along[:, :, 1:]
+        applied *= hole
+        length = power / _dot(along, applied).clamp_min(1e-12)
+        x += length * along
+        rest -= length * applied
+        step = torch.div(rest, diagonal, out=step)
         before = power
-        power = (rest * step).sum(0)
-        along = step + power / before.clamp_min(1e-12) * along
+        power = _dot(rest, step)
+        along *= power / before.clamp_min(1e-12)
+        along += step
     return x
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """(3,1,1) of maps (3,h,w)."""
+    return (first * second).sum((1, 2), keepdim=True)
