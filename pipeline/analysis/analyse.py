@@ -111,6 +111,7 @@ def analyse(
     if driving is None:
         rng = np.random.default_rng((options.seed, BEATS_STREAM))
         pose = beats.pose_free(reference, talking_face.points, head, prosody, rng, options.gestures)
+        warnings += retarget.small_face_notes(retarget.nominal_face_height(pose))
     else:
         tracked = yield from driving.people(fps, frames, options.detector)
         pose, report = align(tracked, reference, talking_face.points, options)

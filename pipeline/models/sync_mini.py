@@ -102,7 +102,10 @@ class SyncMini(ModelMixin, ConfigMixin):
         sound = sound_windows(audio, len(opening))
         mouth = mouth_windows(opening, truth)
         sound_points, mouth_points = self(sound, mouth)
-        distances = torch.cdist(sound_points, mouth_points)  # rows: the sound's frames
+        # Rows are the sound's frames. By products, as by default, small distances are lost.
+        distances = torch.cdist(
+            sound_points, mouth_points, compute_mode="donot_use_mm_for_euclid_dist"
+        )
         offsets = range(-MAX_OFFSET, MAX_OFFSET + 1)
         means = np.array([float(distances.diagonal(offset).mean()) for offset in offsets])
         best = int(means.argmin())

@@ -16,7 +16,12 @@ import numpy as np
 from pipeline.motion.retarget import bones, proportions, report, similarity
 from pipeline.motion.retarget.bones import FRAMINGS
 from pipeline.motion.retarget.fit import Fit
-from pipeline.motion.retarget.report import AlignmentRecord, Report
+from pipeline.motion.retarget.report import (
+    AlignmentRecord,
+    Report,
+    nominal_face_height,
+    small_face_notes,
+)
 from pipeline.values import InputError, Keypoints, Pose
 
 __all__ = [
@@ -27,8 +32,10 @@ __all__ = [
     "Person",
     "Report",
     "choose",
+    "nominal_face_height",
     "parse_person",
     "retarget",
+    "small_face_notes",
 ]
 
 METHODS = ("bones", "similar", "published")

@@ -131,10 +131,25 @@ class Report:
         return tuple(lines)
 
 
+def nominal_face_height(pose: Pose) -> float:
+    """Return the face's height in pixels if the picture were as large as 512x768; 0 = no face."""
+    height, width = pose.size
+    return face_height(pose) * (NOMINAL_AREA_PX / (height * width)) ** 0.5
+
+
+def small_face_notes(height: float) -> list[str]:
+    """Say that a face of `height` pixels at 512x768 is too small for visible lips, where it is."""
+    if not 0 < height < READABLE_FACE_PX:
+        return []
+    return [
+        f"The face will be about {height:.0f} pixels high at 512x768, too small for visible lips "
+        f"({READABLE_FACE_PX} or more); use a reference image taken from closer."
+    ]
+
+
 def examine(pose: Pose, reference: Pose, source: Pose, record: AlignmentRecord) -> Report:
     """Measure how well a `pose`, aligned from `source`, fits the reference."""
-    nominal = (NOMINAL_AREA_PX / (reference.size[0] * reference.size[1])) ** 0.5
-    height = face_height(pose) * nominal
+    height = nominal_face_height(pose)
     faceless = is_missing(pose.face)
     handless = ~pose.hands.visible.any(1)
     footless = ~pose.body.visible[:, ANKLES].any(1)
@@ -230,12 +245,7 @@ def _alignment_warnings(report: Report) -> list[str]:
         )
     if report.handless >= MENTION_SHARE:
         notes.append(f"No hands were found in {report.handless:.0%} of the frames.")
-    if 0 < report.face_height < READABLE_FACE_PX:
-        notes.append(
-            f"The face will be about {report.face_height:.0f} pixels high at 512x768, too small "
-            f"for readable lips ({READABLE_FACE_PX} or more); use a reference image taken from "
-            "closer."
-        )
+    notes += small_face_notes(report.face_height)
     if not 1 / GREAT_SCALE <= report.scale <= GREAT_SCALE:
         notes.append(
             f"The driving person was scaled by {report.scale:.2f} to fit the reference; pose "

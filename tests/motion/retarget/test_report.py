@@ -84,7 +84,7 @@ def test_lips_are_judged_by_the_height_of_the_face() -> None:
     near, far = adult(1, 2400, (256, 2700)), adult(1, 300, (256, 700))
     assert retarget.retarget([adult()], near)[1].lips == "good"
     report = retarget.retarget([adult()], far)[1]
-    assert report.lips == "none" and any("readable lips" in note for note in report.warnings)
+    assert report.lips == "none" and any("visible lips" in note for note in report.warnings)
 
 
 def test_a_person_is_chosen_by_number_or_by_a_point() -> None:

@@ -149,7 +149,7 @@ def test_the_report_says_what_a_user_must_know() -> None:
     out, report = retarget.retarget([driving], reference)
     assert report.faceless == pytest.approx(0.2) and report.handless == pytest.approx(0.5)
     text = " ".join(report.warnings)
-    for part in ("20%", "50%", "readable lips", "scaled by 2.5", "outside the frame"):
+    for part in ("20%", "50%", "visible lips", "scaled by 2.5", "outside the frame"):
         assert part in text
     assert all(note.endswith(".") and "\n" not in note for note in report.warnings)
     assert json.loads(json.dumps(report.to_dict()))["people"] == 1
