@@ -19,6 +19,7 @@ from pipeline.media.frame_times import (
     shown_pictures,
     shrunk_size,
 )
+from pipeline.media.image import is_picture
 from pipeline.values import InputError
 
 MAX_FRAME_SECONDS = 10.0  # a longer stay on screen is a broken clock
@@ -70,7 +71,8 @@ def pictures(
 def _refuse_still(path: str | Path, kind: str, stream: av.VideoStream) -> None:
     """Raise InputError if FFmpeg opened a still picture."""
     one_page = kind == "apng" and stream.frames == 1
-    if one_page or kind == "image2" or kind.endswith("_pipe"):
+    is_photo = "mp4" in kind and is_picture(path)  # HEIC and AVIF have the container of MP4
+    if one_page or is_photo or kind == "image2" or kind.endswith("_pipe"):
         raise InputError(
             f"video {path} is a still picture; give a video file, or use it as the reference image"
         )
@@ -122,9 +124,20 @@ class _Turn:
     flip: bool = False
 
 
+# By degrees to the left, where only these are known
+TURNS = {
+    90: _Turn(swap_axes=True, flip=True),
+    180: _Turn(mirror=True, flip=True),
+    270: _Turn(swap_axes=True, mirror=True),
+}
+
+
 def _display_turn(frame: av.VideoFrame) -> _Turn:
     """Return what the frame's rotation tag asks for."""
-    data = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+    try:
+        data = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+    except ValueError:  # data of a kind that PyAV has no name for, such as a camera's Exif
+        return TURNS.get(frame.rotation % 360, _Turn())
     if data is None:
         return _Turn()
     matrix = np.frombuffer(bytes(data), np.int32)

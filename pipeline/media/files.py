@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,15 @@ import av
 from pipeline.values import InputError
 
 log = logging.getLogger(__name__)
+
+# Pictures that belong to a stream or to the file: covers, previews, depth and layers
+ATTACHED = (
+    av.stream.Disposition.attached_pic
+    | av.stream.Disposition.timed_thumbnails
+    | av.stream.Disposition.still_image
+    | av.stream.Disposition.dependent
+)
+COUNTED_PACKETS = 2000  # enough to meet a second frame of each stream that moves
 
 
 def checked_file(path: str | Path, what: str) -> Path:
@@ -113,9 +124,30 @@ def decoded(
 
 
 def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """Return the first moving picture, leaving out an album cover."""
-    cover = av.stream.Disposition.attached_pic
-    for stream in container.streams.video:
-        if not stream.disposition & cover:
-            return stream
-    return None
+    """Return the moving picture, leaving out album covers, previews and stills.
+
+    Of several, the one that the file calls its default; then the largest.
+    """
+    streams = [s for s in container.streams.video if not s.disposition & ATTACHED]
+    if len(streams) < 2:
+        return streams[0] if streams else None
+    moving = _moving_streams(container.name)
+
+    def rank(stream: av.VideoStream) -> tuple[bool, bool, int]:
+        is_default = bool(stream.disposition & av.stream.Disposition.default)
+        return stream.index in moving, is_default, stream.width * stream.height
+
+    return max(streams, key=rank)
+
+
+def _moving_streams(path: str) -> set[int]:
+    """Return the indices of the streams that hold more than one frame.
+
+    What a file states about its frames is often missing, so that packets are counted.
+    """
+    counts: Counter[int] = Counter()
+    with opened(path, "video") as container:
+        packets = (packet for packet in container.demux(container.streams.video) if packet.size)
+        for packet in itertools.islice(packets, COUNTED_PACKETS):
+            counts[packet.stream_index] += 1
+    return {index for index, count in counts.items() if count > 1}

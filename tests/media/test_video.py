@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline import media
+from pipeline.media import ffmpeg_video
 from pipeline.media.ffmpeg_video import timed_frames
 from tests.helpers.media_files import disc, frames_of, save_clip
 
@@ -65,6 +66,55 @@ def test_the_rotation_tag_turns_the_frames(tmp_path, rotation):
     assert read.shape == turned.shape and np.abs(read.astype(int) - turned).mean() < 6
     facts = media.probe(tmp_path / "a.mp4")
     assert (facts.height, facts.width) == turned.shape[1:3]
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_a_turn_is_known_where_the_frame_carries_data_without_a_name(tmp_path, rotation):
+    save_clip(tmp_path / "a.mp4", disc(1), rotation=rotation)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        frame = next(container.decode(video=0))
+
+    class PhotoFrame:  # as FFmpeg decodes a JPEG with Exif
+        rotation = frame.rotation
+
+        @property
+        def side_data(self):
+            raise ValueError("31 is not a valid Type")
+
+    assert ffmpeg_video._display_turn(PhotoFrame()) == ffmpeg_video._display_turn(frame)
+
+
+def save_streams(path, clips: list[np.ndarray], default: int | None = None) -> None:
+    """Write clips as the streams of one file; a clip of one frame stands for a thumbnail."""
+    with av.open(str(path), "w") as out:
+        streams = []
+        for number, clip in enumerate(clips):
+            stream = out.add_stream("mjpeg" if len(clip) == 1 else "libx264", rate=25)
+            stream.height, stream.width = clip.shape[1:3]
+            stream.pix_fmt = "yuvj444p" if len(clip) == 1 else "yuv444p"
+            stream.disposition = (
+                av.stream.Disposition.default if number == default else av.stream.Disposition(0)
+            )
+            streams.append(stream)
+        for clip, stream in zip(clips, streams, strict=True):
+            for picture in clip:
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov"])
+@pytest.mark.parametrize("default", [None, 0, 1])
+def test_a_thumbnail_before_the_moving_picture_is_not_taken(tmp_path, name, default):
+    save_streams(tmp_path / name, [disc(1, (200, 200)), disc(9)], default)
+    assert media.probe(tmp_path / name).height == 96
+    assert len(frames_of(tmp_path / name)) == 9
+
+
+@pytest.mark.parametrize(("default", "height"), [(0, 64), (1, 96), (None, 96)])
+def test_of_two_moving_pictures_the_default_or_the_larger_is_taken(tmp_path, default, height):
+    save_streams(tmp_path / "a.mkv", [disc(9, (64, 64)), disc(9)], default)
+    assert media.probe(tmp_path / "a.mkv").height == height
 
 
 def test_pixels_are_made_square(tmp_path):
