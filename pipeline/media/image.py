@@ -7,14 +7,32 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipeline.media.color_profiles import to_srgb
 from pipeline.media.files import checked_file
 from pipeline.values import InputError
 
 MIN_SIDE = 64
 MAX_PIXELS = 64e6
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "MPO",  # a JPEG with more pictures behind the first: previews, depth, the other eye
+    "HEIF",  # HEIC, what an iPhone takes
+    "WEBP",
+    "BMP",
+    "TIFF",
+    "GIF",
+    "AVIF",
+    "JPEG2000",
+    "PPM",
+    "TGA",
+    "ICO",
+)
+# Only in these further pictures are moments in time; elsewhere they are pages, previews, depths
+ANIMATED_FORMATS = ("PNG", "WEBP", "GIF", "AVIF")
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # Whatever Pillow raises for a damaged file
 BROKEN = (
@@ -33,7 +51,7 @@ FRACTION_SLACK = 1e-3  # resampling leaves fractions a little below 0 or above 1
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Return a picture file as (H, W, 3) uint8 RGB, turned as its EXIF says, alpha on white."""
+    """Return a picture file as (H, W, 3) uint8 sRGB, turned as its EXIF says, alpha on white."""
     source = checked_file(path, "picture")
     name = f"picture {path}"
     try:
@@ -46,7 +64,7 @@ def read_image(path: str | Path) -> np.ndarray:
         raise
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{name} is not a picture; give a PNG, JPEG, WebP, BMP, TIFF or GIF"
+            f"{name} is not a picture; give a PNG, JPEG, HEIC, WebP, BMP, TIFF or GIF"
         ) from error
     except BROKEN as error:
         raise InputError(f"{name} is damaged ({error}); export it again as PNG or JPEG") from error
@@ -59,7 +77,8 @@ def is_picture(path: str | Path) -> bool:
     source = checked_file(path, "file")
     try:
         with Image.open(source, formats=_formats()) as image:
-            return getattr(image, "n_frames", 1) == 1
+            has_one = getattr(image, "n_frames", 1) == 1
+            return has_one or image.format not in ANIMATED_FORMATS
     except BROKEN:
         return False
 
@@ -90,8 +109,10 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
 
 
 def _formats() -> list[str]:
-    """Return the formats to read of those that this Pillow has."""
+    """Return the formats to read of those that this Pillow has; HEIF is an addition to it."""
     Image.init()
+    if "HEIF" not in Image.OPEN:
+        pillow_heif.register_heif_opener(thumbnails=False)
     return [name for name in FORMATS if name in Image.OPEN]
 
 
@@ -110,7 +131,10 @@ def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
     """Return (H, W, 3) uint8; deep modes go through numpy: Pillow would clip some to 255."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
-        return _three_channels(_to_bytes(np.asarray(image), name))
+        gray = Image.fromarray(_to_bytes(np.asarray(image), name))
+        gray.info = image.info
+        image = gray
+    image = to_srgb(image)
     mode = "RGBA" if image.has_transparency_data else "RGB"
     return _three_channels(np.asarray(image.convert(mode)))
 
