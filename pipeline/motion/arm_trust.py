@@ -89,7 +89,8 @@ LOOSE_HAND = Fault("{its} hand{s} {were} found apart from the wrist{s}", "use a 
 TOUCHING_HANDS = Fault("one hand hides the other", "use a picture with the hands apart")
 CROSSED = Fault("one forearm hides the other", "use a picture in which the arms do not cross")
 UNSTABLE = Fault(
-    "{its} outline{s} {are} not clear", "use a picture whose background differs from the clothes"
+    "{its} outline{s} {are} not clear",
+    "use a picture whose background differs from the clothes, with nothing before the arm{s}",
 )
 
 # The words of a sentence for one arm and for both.
@@ -145,6 +146,11 @@ def combine(trust: Trust, stability: float) -> Trust:
     """
     share = _ramp(stability, STABILITY)
     return trust if share >= trust.share else Trust(share, UNSTABLE)
+
+
+def rests(stability: float) -> bool:
+    """Tell whether an arm whose part map has this stability is not to move at all."""
+    return _ramp(stability, STABILITY) == 0
 
 
 def sentences(trusts: dict[str, Trust]) -> list[str]:

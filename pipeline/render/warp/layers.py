@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.motion.arm_trust import rests
 from pipeline.motion.keypoints import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER
 from pipeline.render.warp.alpha import refine_alpha
-from pipeline.render.warp.anatomy import Anatomy, locate
+from pipeline.render.warp.anatomy import Anatomy, Part, locate
 from pipeline.render.warp.arms import cut_arm
 from pipeline.render.warp.cutout import Cutout, blur, bones_of_hand, grow
 from pipeline.render.warp.distances import (
@@ -43,7 +44,7 @@ from pipeline.render.warp.islands import join_islands
 from pipeline.render.warp.legs import cut_leg
 from pipeline.render.warp.maps import enlarge, grown, push_pull
 from pipeline.render.warp.part_map import cut_parts
-from pipeline.render.warp.part_stability import part_stability
+from pipeline.render.warp.part_stability import part_stability, upper_arms_shown
 from pipeline.render.warp.skinning import Piece
 from pipeline.render.warp.tones import nose_features
 from pipeline.render.warp.trunk import TrunkShape, complete_trunk
@@ -104,7 +105,8 @@ class Plates:
         up: (B, 2) unit vectors towards the crowns.
         room: picture heights above and below the image that body and shares span as well.
         stability: (B, 2) how far the right and the left arm's part stays the same when points and
-            outline are a little off; 1 where no mask is known or there is no such arm.
+            outline are a little off, at most the share of the upper arm that is shown; 1 where no
+            mask is known or there is no such arm.
     """
 
     image: Tensor
@@ -196,14 +198,15 @@ def plates(
         anatomy = locate(pose, unit, head, up, row, size)
         one = slice(row, row + 1)
         cutout = _cut_out(image[row], mask[row, 0], anatomy)
+        if is_photo:
+            stability[row] = _arm_stability(image[row], cutout, anatomy)
+            cutout, anatomy = _without_resting_arms(cutout, anatomy, stability[row].tolist())
         shape = TrunkShape(trunk[one, :1].cpu(), trunk[one, 1:].cpu(), frame.margins)
         person = torch.maximum(mask[one], torch.from_numpy(cutout.alpha).to(mask)[None, None])
         backgrounds.append(_background(image[one], person, fill))
         picture = image[one].cpu()
         bodies.append(complete_trunk(cutout, picture, anatomy, shape, skin[one].cpu(), fill))
         limbs.append(_cut_limbs(cutout, anatomy, frame, image.device))
-        if is_photo:
-            stability[row] = _arm_stability(picture[0], cutout.alpha, anatomy)
     return Plates(
         image=image,
         background=torch.cat(backgrounds),
@@ -262,12 +265,32 @@ def _cut_out(image: Tensor, mask: Tensor, anatomy: Anatomy) -> Cutout:
     return Cutout(color, alpha, shares)
 
 
-def _arm_stability(picture: Tensor, alpha: np.ndarray, anatomy: Anatomy) -> Tensor:
-    """Return (2,) the stability of the right and the left arm's part, 1 where there is none."""
-    colors = np.ascontiguousarray(picture.permute(1, 2, 0).float().numpy())
-    measured = part_stability(colors, alpha, anatomy)[: len(anatomy.arms)]
+def _arm_stability(picture: Tensor, cutout: Cutout, anatomy: Anatomy) -> Tensor:
+    """Return (2,) the stability of the right and the left arm's part, 1 where there is none.
+
+    It is no higher than the share of the upper arm that the picture shows.
+    """
+    colors = np.ascontiguousarray(picture.permute(1, 2, 0).cpu().float().numpy())
+    measured = part_stability(colors, cutout.alpha, anatomy)[: len(anatomy.arms)]
+    measured = np.minimum(measured, upper_arms_shown(cutout.shares, anatomy))
     is_cut = [arm is not None for arm in anatomy.arms]
     return torch.from_numpy(np.where(is_cut, measured, 1.0)).float()
+
+
+def _without_resting_arms(
+    cutout: Cutout, anatomy: Anatomy, stability: list[float]
+) -> tuple[Cutout, Anatomy]:
+    """Leave arms that are not to move in the body, as the photo shows them."""
+    shares = cutout.shares.copy()
+    arms = list(anatomy.arms)
+    for side, arm in enumerate(anatomy.arms):
+        if arm is not None and rests(stability[side]):
+            parts = slice(arm.first, arm.first + 3)
+            shares[Part.TORSO] += shares[parts].sum(0)
+            shares[parts] = 0
+            arms[side] = None
+    right, left = arms
+    return replace(cutout, shares=shares), replace(anatomy, arms=(right, left))
 
 
 def _cut_limbs(

@@ -20,6 +20,7 @@ ROWS = 128  # of the picture that is cut
 POINT_NOISE = 0.02  # head heights, standard deviation
 OUTLINE_NOISE_PX = 2  # of the full picture
 JITTERS = 4
+BONE_SHARES = np.linspace(0.25, 0.9, 40)  # of an upper arm: between shoulder and elbow
 ARM_PARTS = 3
 LEG_PARTS = 2
 
@@ -109,3 +110,30 @@ def _moved(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
         arms=(moved_arm(right_arm), moved_arm(left_arm)),
         legs=(moved_leg(right_leg), moved_leg(left_leg)),
     )
+
+
+def upper_arms_shown(shares: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+    """Return (2,) how much of the right and the left upper arm's bone shows that arm's own part.
+
+    The rest of it lies behind a hand, a thing that is held, or the body; 1 where there is no arm.
+
+    Args:
+        shares: (12,H,W) of the parts.
+        anatomy: the person's points in pixels of the picture.
+    """
+    parts = shares.argmax(0)
+    height, width = parts.shape
+    shown = []
+    for arm in anatomy.arms:
+        if arm is None:
+            shown.append(1.0)
+            continue
+        places = arm.shoulder + BONE_SHARES[:, None] * (arm.elbow - arm.shoulder)
+        x, y = np.floor(places).astype(int).T
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        if not inside.any():
+            shown.append(1.0)
+            continue
+        found = parts[y[inside], x[inside]] == arm.first
+        shown.append(float(found.mean()))
+    return np.array(shown)

@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from pipeline.motion.keypoints import ARMS
 from pipeline.motion.partial_arms import without_arm
 from pipeline.render import warp
-from pipeline.render.warp.layers import LEG_ROWS
+from pipeline.render.warp import layers
+from pipeline.render.warp.layers import ARM_ROWS, LEG_ROWS
 from pipeline.values import Pose
 from tests.helpers.clothed_person import (
     BODY,
@@ -179,8 +181,8 @@ def test_a_lifted_leg_leaves_the_other_one_whole(plates: warp.Plates) -> None:
 
 def test_a_leg_has_a_shin_only_where_its_foot_is_seen(drawn: Clothed, plates: warp.Plates) -> None:
     cut_off = replace(drawn, pose=without_feet(drawn.pose)).layers()
-    for layers, count in ((plates, 2), (cut_off, 1)):
-        legs = [limb for limb in layers.limbs[0] if limb.row in LEG_ROWS]
+    for cut, count in ((plates, 2), (cut_off, 1)):
+        legs = [limb for limb in cut.limbs[0] if limb.row in LEG_ROWS]
         assert [len(leg.pieces) for leg in legs] == [count, count]
 
 
@@ -214,3 +216,17 @@ def test_a_hand_beside_a_thigh_leaves_neither_skin_nor_its_outline_there() -> No
     top = round(thigh.window[0] * SIZE[0])
     beside = alpha[108 - top : 116 - top, : 45 - left]  # where the hand alone was
     assert beside.max() < 0.5
+
+
+def test_an_arm_whose_part_is_not_clear_stays_in_the_body(
+    drawn: Clothed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = (2 * SIZE[0], 2 * SIZE[1])  # rows from which on a picture is a photo
+    image = F.interpolate(drawn.image, size, mode="bilinear")
+    mask = F.interpolate(drawn.mask, size, mode="bilinear")
+    unclear_right = np.array([0.2, 0.9, 0.9, 0.9])
+    monkeypatch.setattr(layers, "part_stability", lambda *_: unclear_right)
+    plates = warp.plates(image, warp.Points.of(drawn.pose), mask)
+    assert [limb.row for limb in plates.limbs[0] if limb.row in ARM_ROWS] == [ARM_ROWS[1]]
+    still = shown(plates, drawn.pose)
+    assert (still - image[0]).abs().max() < 1 / 255

@@ -15,7 +15,7 @@ from pipeline.render.warp.part_shapes import (
     polygon_distance,
     segment_distance,
 )
-from pipeline.render.warp.part_stability import part_stability
+from pipeline.render.warp.part_stability import part_stability, upper_arms_shown
 from tests.helpers.cut_out_person import TROUSERS, Drawn, drawn_person, moved
 
 
@@ -143,3 +143,18 @@ def test_a_clear_limb_is_stable_and_an_absent_one_is_not(drawn: Drawn):
     )
     absent = replace(drawn.anatomy, arms=(None, drawn.anatomy.arms[1]))
     assert part_stability(drawn.picture, drawn.mask, absent)[0] == 0
+
+
+def test_an_upper_arm_behind_a_thing_is_not_shown(drawn: Drawn):
+    shares = cut_parts(drawn.picture, drawn.mask, drawn.anatomy)
+    assert upper_arms_shown(shares, drawn.anatomy).min() > 0.9
+    arm = drawn.anatomy.arms[0]
+    middle = (arm.shoulder + arm.elbow) / 2
+    top = round(middle[1] - 0.35 * abs(arm.elbow[1] - arm.shoulder[1]))
+    bottom = round(middle[1] + 0.35 * abs(arm.elbow[1] - arm.shoulder[1]))
+    shares[:, top:bottom] = 0
+    shares[Part.TORSO, top:bottom] = 1
+    right, left = upper_arms_shown(shares, drawn.anatomy)
+    assert right < 0.2
+    gone = replace(drawn.anatomy, arms=(None, drawn.anatomy.arms[1]))
+    assert upper_arms_shown(shares, gone)[0] == 1
