@@ -4,11 +4,18 @@ Pillow decodes pictures, imageio (with Pillow) animated GIF and WebP, PyAV (FFmp
 whatever the file's name says. Every failure is an InputError of one sentence.
 """
 
-from pipeline.media.audio import MAX_AUDIO_SECONDS, MIN_AUDIO_SECONDS, read_audio, write_audio
+from pipeline.media.audio import (
+    MAX_AUDIO_SECONDS,
+    MIN_AUDIO_SECONDS,
+    read_audio,
+    read_track,
+    write_audio,
+)
 from pipeline.media.files import content_hash
 from pipeline.media.frame_times import MAX_FPS, MAX_VIDEO_SECONDS, MAX_VIDEO_SIDE, Probe
 from pipeline.media.image import MAX_PIXELS, MIN_SIDE, is_picture, read_image, to_picture
 from pipeline.media.settings import read_settings
+from pipeline.media.sound_track import SoundTrack, choose_track
 from pipeline.media.video import probe, read_video
 from pipeline.media.video_writer import VideoWriter
 from pipeline.media.writer_base import FrameWriter
@@ -24,7 +31,9 @@ __all__ = [
     "MIN_SIDE",
     "FrameWriter",
     "Probe",
+    "SoundTrack",
     "VideoWriter",
+    "choose_track",
     "content_hash",
     "is_picture",
     "is_silent",
@@ -34,6 +43,7 @@ __all__ = [
     "read_audio",
     "read_image",
     "read_settings",
+    "read_track",
     "read_video",
     "to_picture",
     "write_audio",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -10,6 +9,7 @@ import numpy as np
 import soundfile
 
 from pipeline.media.files import decoded, opened, picture_stream
+from pipeline.media.sound_track import SoundTrack, channel_blocks, choose_track, mixed
 from pipeline.values import Audio, InputError
 
 MIN_AUDIO_SECONDS = 0.1
@@ -21,21 +21,27 @@ GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3", "amr", "dts"}
 
 
 def read_audio(path: str | Path, rate: int = 16000) -> Audio:
-    """Return the sound of a file, mono at `rate` Hz; a video's begins with its first frame."""
+    """Return the sound of a file, mono at `rate` Hz; a video's begins with its first frame.
+
+    Of several tracks it is the one that `choose_track` chooses.
+    """
+    return read_track(choose_track(path), rate)
+
+
+def read_track(track: SoundTrack, rate: int = 16000) -> Audio:
+    """Return a sound track, mono at `rate` Hz; a video's begins with its first frame."""
+    path = track.path
     limit = MAX_AUDIO_SECONDS + SLACK_SECONDS
     blocks: list[np.ndarray] = []
     count = 0
     with opened(path, "audio file") as container:
-        stream = container.streams.best("audio")
-        if stream is None:
-            raise InputError(
-                f"audio file {path} has no sound in it; give speech as WAV, MP3, FLAC, OGG or M4A"
-            )
+        stream = container.streams[track.index]
         stated = _stated_seconds(container)
         if stated is not None and stated > limit:
             raise _too_long(path, f"{stated:.0f} s")
         lead = _lead_seconds(container, stream)
-        for block in _mono_blocks(decoded(container, stream, path), rate):
+        for channels in channel_blocks(decoded(container, stream, path), rate):
+            block = mixed(channels, track.channel)
             if not np.isfinite(block).all():
                 raise InputError(
                     f"audio file {path} holds samples that are not numbers; "
@@ -93,29 +99,3 @@ def _lead_seconds(container: av.container.InputContainer, sound: av.AudioStream)
     first_picture = picture.start_time * picture.time_base
     lead = float(first_sample - first_picture)
     return lead if abs(lead) < MAX_LEAD_SECONDS else 0.0
-
-
-def _mono_blocks(frames: Iterator[av.AudioFrame], rate: int) -> Iterator[np.ndarray]:
-    """Yield (n,) float32 at `rate`; a file may change its sample format on the way."""
-    resampler = None
-    layout = None
-    for frame in frames:
-        frame_layout = (frame.format.name, frame.layout.name, frame.rate)
-        if layout != frame_layout:
-            if resampler is not None:
-                yield from _resampled(resampler, None)
-            layout = frame_layout
-            resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
-        frame.pts = None  # gaps in the clock would make the resampler stretch the sound
-        yield from _resampled(resampler, frame)
-    if resampler is not None:
-        yield from _resampled(resampler, None)
-
-
-def _resampled(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[np.ndarray]:
-    """Yield (n,) float32 of a frame, or of what the resampler still holds for None.
-
-    The mean over the channels is taken here: FFmpeg's own mix is 3 dB too loud.
-    """
-    for part in resampler.resample(frame):
-        yield part.to_ndarray().mean(axis=0)

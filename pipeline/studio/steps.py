@@ -39,12 +39,14 @@ class Inputs:
         audio: the speech.
         size: (H, W) of the output.
         driving: the driving clip or pose, or None for generated gestures.
+        notes: sentences for the user on how the files were read.
     """
 
     picture: np.ndarray
     audio: Audio
     size: tuple[int, int]
     driving: Driving | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def load(request: Request, settings: ModelSettings) -> Inputs:
     size = output_size(
         picture.shape[:2], settings.area, settings.multiple, request.height, request.width
     )
-    audio = media.read_audio(request.audio)
+    track = media.choose_track(request.audio)
+    audio = media.read_track(track)
     driving = None if request.driving is None else open_driving(request.driving)
     cropped = crop_around_person(picture, size, request.detector)
-    return Inputs(cropped, audio, size, driving)
+    return Inputs(cropped, audio, size, driving, track.notes)
 
 
 def analyse(
@@ -90,9 +93,8 @@ def analyse(
     work = analyse_inputs(network, inputs.picture, inputs.audio, inputs.driving, options)
     analysis = yield from work
     sentence = expectation(settings.condition, analysis.motion, inputs.size)
-    if sentence is None:
-        return analysis
-    return replace(analysis, warnings=(*analysis.warnings, sentence))
+    expected = () if sentence is None else (sentence,)
+    return replace(analysis, warnings=(*inputs.notes, *analysis.warnings, *expected))
 
 
 def _given_accents(request: Request, audio: Audio) -> np.ndarray | None:

@@ -38,3 +38,20 @@ def babble(seconds: float, seed: int = 0) -> Audio:
         (0.1 * (buzz + 0.1 * noise) * np.maximum(0, np.sin(2 * np.pi * 2 * t))).astype(np.float32),
         RATE,
     )
+
+
+def applause(seconds: float, people: int, seed: int = 0, rate: int = 16000) -> np.ndarray:
+    """Return (n,) the clapping of `people`: decaying bursts of noise, three to four a second."""
+    rng = np.random.default_rng(seed)
+    sound = np.zeros(round(seconds * rate) + rate)
+    for _ in range(people):
+        pace = rng.uniform(3, 4)
+        loudness = rng.uniform(0.3, 1)
+        color = rng.uniform(0, 0.8)
+        for clap in range(int(seconds * pace)):
+            burst = rng.normal(size=600) * np.exp(-np.arange(600) / 120)
+            burst[1:] -= color * burst[:-1]
+            start = round((clap + rng.uniform(0, 0.2)) / pace * rate)
+            sound[start : start + 600] += loudness * burst
+    sound = sound[: round(seconds * rate)]
+    return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
