@@ -19,9 +19,11 @@ from pipeline.media.frame_times import (
     shown_pictures,
     shrunk_size,
 )
+from pipeline.media.hdr import ToneMapper, is_hdr
 from pipeline.media.image import is_picture
 from pipeline.values import InputError
 
+ROUNDING_PX = 1  # by which one shape's size may differ after rounding
 MAX_FRAME_SECONDS = 10.0  # a longer stay on screen is a broken clock
 
 
@@ -52,14 +54,21 @@ def probe(path: str | Path) -> Probe:
 def pictures(
     path: str | Path, fps: float, max_side: int | None, limit: int | None
 ) -> Iterator[np.ndarray]:
-    """Yield (H, W, 3) RGB at `fps`, all of the first frame's size; see `shown_pictures`."""
+    """Yield (H, W, 3) RGB at `fps`, all of the first frame's size; see `shown_pictures`.
+
+    A frame of another shape, as of a phone that was turned, keeps its own between black bars.
+    """
     size: tuple[int, int] | None = None
+    tone_mapper = ToneMapper()
 
     def to_picture(frame: av.VideoFrame) -> np.ndarray:
         nonlocal size
         if size is None:
             size = _shown_size(stream, frame, max_side)
-        return _rgb(frame, size)
+        shape = _shown_size(stream, frame, None)
+        inner = _inner_size(shape, size)
+        pixels = _rgb(frame, inner, tone_mapper)
+        return _between_bars(pixels, size)
 
     with opened(path, "video") as container:
         stream = picture_stream(container)
@@ -87,7 +96,8 @@ def _stated_rate(stream: av.VideoStream) -> float:
 def _stated_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float:
     """Return the length that the file states, or 0."""
     if stream.duration:
-        return float(stream.duration * stream.time_base)
+        seconds = stream.duration * stream.time_base
+        return float(seconds)
     return float((container.duration or 0) / av.time_base)
 
 
@@ -99,7 +109,8 @@ def _walked_seconds(path: str | Path, fps: float) -> float:
         times = [pts for pts in packets if pts is not None]
         if not times:
             return len(packets) / fps
-        span = (max(times) - min(times)) * stream.time_base
+        ticks = max(times) - min(times)
+        span = ticks * stream.time_base
         return float(span) + 1 / fps
 
 
@@ -177,16 +188,21 @@ def _frame_seconds(frame: av.VideoFrame) -> float:
     """Return how long a frame says it lasts; 0 for raw streams, which do not know it."""
     if frame.time is None or not frame.duration:
         return 0.0
-    return float(frame.duration * frame.time_base)
+    seconds = frame.duration * frame.time_base
+    return float(seconds)
 
 
-def _rgb(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+def _rgb(frame: av.VideoFrame, size: tuple[int, int], tone_mapper: ToneMapper) -> np.ndarray:
     """Return (H, W, 3) uint8 of `size` (width, height) as shown; shrinking averages areas."""
     turn = _display_turn(frame)
     width, height = size[::-1] if turn.swap_axes else size
     shrinks = width < frame.width or height < frame.height
     method = "AREA" if shrinks else "BICUBIC"
-    pixels = frame.reformat(width, height, "rgb24", interpolation=method).to_ndarray()
+    if is_hdr(frame):
+        pixels = tone_mapper.show(frame, (width, height), method)
+    else:
+        resized = frame.reformat(width, height, "rgb24", interpolation=method)
+        pixels = resized.to_ndarray()
     if turn.swap_axes:
         pixels = pixels.transpose(1, 0, 2)
     if turn.flip:
@@ -194,3 +210,27 @@ def _rgb(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
     if turn.mirror:
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def _inner_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size of the aspect of `shape` inside `size`, all (width, height)."""
+    across = size[0] / shape[0]
+    down = size[1] / shape[1]
+    scale = min(across, down)
+    width = max(1, round(shape[0] * scale))
+    height = max(1, round(shape[1] * scale))
+    bars = size[0] - width + size[1] - height
+    return size if bars <= ROUNDING_PX else (width, height)
+
+
+def _between_bars(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the picture in the middle of a black one of `size` (width, height)."""
+    width, height = size
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    rows, columns = pixels.shape[:2]
+    top = (height - rows) // 2
+    left = (width - columns) // 2
+    whole = np.zeros((height, width, 3), np.uint8)
+    whole[top : top + rows, left : left + columns] = pixels
+    return whole

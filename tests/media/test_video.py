@@ -122,6 +122,35 @@ def test_pixels_are_made_square(tmp_path):
     assert frames_of(tmp_path / "a.mp4").shape == (3, 96, 192, 3)
 
 
+@pytest.mark.parametrize("sizes", [((96, 128), (128, 96)), ((128, 96), (96, 128))])
+def test_frames_of_another_shape_keep_their_aspect_between_bars(tmp_path, sizes):
+    parts = []
+    for size in sizes:
+        save_clip(tmp_path / "part.ts", disc(5, size), container="mpegts")
+        parts.append((tmp_path / "part.ts").read_bytes())
+    (tmp_path / "turned.ts").write_bytes(b"".join(parts))
+    frames = frames_of(tmp_path / "turned.ts", fps=25)
+    assert frames.shape[1:3] == sizes[0] and len(frames) > 6
+    last = frames[-1].astype(int)
+    shown = last.sum(-1) > 60
+    rows = np.flatnonzero(shown.any(1))
+    columns = np.flatnonzero(shown.any(0))
+    height = np.ptp(rows) + 1
+    width = np.ptp(columns) + 1
+    assert abs(height / width - sizes[1][0] / sizes[1][1]) < 0.06
+    assert max(height / sizes[0][0], width / sizes[0][1]) > 0.97
+
+
+def test_frames_of_another_size_and_the_same_shape_fill_the_picture(tmp_path):
+    parts = []
+    for size in ((96, 128), (192, 256)):
+        save_clip(tmp_path / "part.ts", disc(5, size), container="mpegts")
+        parts.append((tmp_path / "part.ts").read_bytes())
+    (tmp_path / "grown.ts").write_bytes(b"".join(parts))
+    last = frames_of(tmp_path / "grown.ts", fps=25)[-1]
+    assert last.shape == (96, 128, 3) and (last.astype(int).sum(-1) > 60).mean() > 0.98
+
+
 def test_frames_are_shrunk_by_area(tmp_path):
     clip = np.zeros((2, 128, 256, 3), np.uint8)
     clip[:, :, ::2] = 255  # one pixel stripes: their mean, not one of the two
