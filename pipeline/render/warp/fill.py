@@ -203,10 +203,12 @@ def _nearest(level: _Level, places: Tensor) -> tuple[Tensor, Tensor]:
 def _away(level: _Level, targets: Tensor) -> Tensor:
     """(n,m) how many cells each of m sources is away from the targets (n,)."""
     w = level.size[1]
-    targets = targets[:, None]
-    down = (targets // w - level.sources // w).to(level.color.dtype)
-    across = (targets % w - level.sources % w).to(level.color.dtype)
-    return down.square_().addcmul_(across, across).sqrt_()
+    dtype = level.color.dtype
+    here = torch.stack([targets // w, targets % w], 1).to(dtype)
+    there = torch.stack([level.sources // w, level.sources % w]).to(dtype)
+    own = here.square().sum(1, keepdim=True)
+    squares = torch.addmm(there.square().sum(0) + own, here, there, alpha=-2)  # whole numbers
+    return squares.clamp_min_(0).sqrt_()
 
 
 def _pyramid(
@@ -255,22 +257,17 @@ def _finer(coarse: _Level, places: Tensor, level: _Level, generator: torch.Gener
 def _search(level: _Level, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Better source cells for all target cells, and their patches' distances, both (h w,)."""
     h, w = level.size
-    colors = len(level.color)
-    patches = _patches(level.color).unflatten(1, (colors, -1)).transpose(0, 1).contiguous()
     targets = level.targets
-    mine = patches[:, targets]
+    race = _Race(level)
     best = places[targets]
-    weights = level.weights[:, : mine.shape[2]]
-    distance = ((patches[:, best] - mine).square() * weights).sum((0, 2))
+    distance = race.distances(best)
     steps = (1, -1, w, -w)
     for sweep in range(SWEEPS):
         jump = 2 ** (SWEEPS - 1 - sweep)
         for step in steps:
             neighbour = (targets - step * jump).clamp(0, h * w - 1)
             places = places.index_copy(0, targets, best)
-            best, distance = _better(
-                level, patches, mine, best, distance, places[neighbour] + step * jump
-            )
+            best, distance = race.better(best, distance, places[neighbour] + step * jump)
         radius = max(h, w)
         while radius >= 1:
             shift = torch.randint(
@@ -280,9 +277,44 @@ def _search(level: _Level, places: Tensor, generator: torch.Generator) -> tuple[
             column = best % w + shift[1]
             inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
             candidate = torch.where(inside, row * w + column, best)
-            best, distance = _better(level, patches, mine, best, distance, candidate)
+            best, distance = race.better(best, distance, candidate)
             radius //= 3
     return _found(level, places, best, distance)
+
+
+class _Race:
+    """Source cells that compete for a level's targets, by every other cell of their patches."""
+
+    def __init__(self, level: _Level) -> None:
+        area = (2 * RADIUS + 1) ** 2
+        columns = F.unfold(level.color[None], 2 * RADIUS + 1, padding=RADIUS)[0]
+        columns = columns.unflatten(0, (-1, area))[:, ::2]
+        self._usable = level.usable
+        self._patches = columns.transpose(1, 2).contiguous()
+        self._mine = self._patches[:, level.targets]
+        self._weights = level.weights[:, :area:2].contiguous()
+
+    def distances(self, cells: Tensor) -> Tensor:
+        """(n,) how far the patches around cells (n,) are from those of the n targets."""
+        apart = self._patches[:, cells] - self._mine
+        return (apart.square_() * self._weights).sum((0, 2))
+
+    def better(self, best: Tensor, distance: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
+        """The candidate cells (n,) where they are usable and their patches nearer.
+
+        Most are too far in one color already: the next colors are compared for the others alone.
+        """
+        candidate = candidate.clamp(0, len(self._usable) - 1)
+        rows = (self._usable[candidate] & (candidate != best)).nonzero()[:, 0]
+        apart = distance.new_zeros(len(rows))
+        for theirs, own in zip(self._patches, self._mine, strict=True):
+            step = theirs.index_select(0, candidate[rows]) - own.index_select(0, rows)
+            step = step.square_().mul_(self._weights.index_select(0, rows))
+            apart = apart + step.sum(1)
+            nearer = apart < distance[rows]
+            rows = rows[nearer]
+            apart = apart[nearer]
+        return best.index_copy(0, rows, candidate[rows]), distance.index_copy(0, rows, apart)
 
 
 def _found(level: _Level, places: Tensor, best: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
@@ -298,26 +330,6 @@ def _bordered(level: _Level, places: Tensor) -> Tensor:
     there = places[level.inside]
     row = (there // w + own // w - level.inside // w).clamp(0, h - 1)
     return row * w + (there % w + own % w - level.inside % w).clamp(0, w - 1)
-
-
-def _better(
-    level: _Level, patches: Tensor, mine: Tensor, best: Tensor, distance: Tensor, candidate: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The candidate cells (n,) where they are usable and their patches nearer.
-
-    Most are too far in one color already: the next colors are compared for the others alone.
-    """
-    candidate = candidate.clamp(0, level.usable.numel() - 1)
-    rows = (level.usable[candidate] & (candidate != best)).nonzero()[:, 0]
-    weights = level.weights[:, : mine.shape[2]]
-    apart = distance.new_zeros(len(rows))
-    for theirs, own in zip(patches, mine, strict=True):
-        step = theirs.index_select(0, candidate[rows]) - own.index_select(0, rows)
-        apart = apart + step.square_().mul_(weights.index_select(0, rows)).sum(1)
-        nearer = apart < distance[rows]
-        rows = rows[nearer]
-        apart = apart[nearer]
-    return best.index_copy(0, rows, candidate[rows]), distance.index_copy(0, rows, apart)
 
 
 def _voted(level: _Level, places: Tensor, distance: Tensor | None) -> Tensor:

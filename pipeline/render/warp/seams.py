@@ -30,12 +30,12 @@ class Copies:
         self.size = size
         self.rows, self.columns = hole.unbind(-1)
         down, across = offsets.unbind(-1)
-        self._first = (self.rows + down[:, 0], self.columns + across[:, 0])
+        rows = self.rows.int()[:, None] + down
+        columns = self.columns.int()[:, None] + across
         self._mixed = (shares[:, 0] < 1).nonzero()[:, 0]
         self._shares = shares[self._mixed]
-        row = self.rows[self._mixed, None] + down[self._mixed]
-        column = self.columns[self._mixed, None] + across[self._mixed]
-        self._all = (row, column)
+        self._first = (rows[:, 0], columns[:, 0])
+        self._all = (rows[self._mixed], columns[self._mixed])
 
     def beside(self, step: tuple[int, int]) -> Tensor:
         """(n,3) what their sources show a step of pixels (down, across) further."""
