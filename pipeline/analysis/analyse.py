@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.analysis.driving import Driving, DrivingPose
+from pipeline.analysis.driving import Driving, DrivingPose, DrivingVideo
 from pipeline.analysis.framing import detect_reference
 from pipeline.analysis.talking_face import SpeechNetwork, predict_face
 from pipeline.motion import fda, retarget, timing
@@ -118,6 +118,8 @@ def analyse(
         # The report already contains a detector's notes, but not the notes on a pose file.
         if report is None or isinstance(driving, DrivingPose):
             warnings += tracked.notes
+        if isinstance(driving, DrivingVideo):
+            warnings += driving.notes
         if report is not None:
             warnings += report.warnings
         people = tracked.people

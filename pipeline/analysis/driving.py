@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import media
-from pipeline.analysis import detectors
+from pipeline.analysis import detectors, upright
 from pipeline.analysis.detectors import cache
 from pipeline.analysis.progress import count_frames
 from pipeline.media import pose_files
@@ -54,10 +54,16 @@ class DrivingFrames:
 
 @dataclass(frozen=True)
 class DrivingVideo:
-    """A video file of `seconds`."""
+    """A video file of `seconds`, to be turned by so many quarters to the left."""
 
     path: str | Path
     seconds: float
+    turns: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user on how the clip is read."""
+        return upright.note(self.turns)
 
     def people(
         self, fps: float, frames: int, detector: str
@@ -70,7 +76,10 @@ class DrivingVideo:
         clip_frames = max(1, math.ceil(self.seconds * fps))
         frames = min(frames, clip_frames)
         key = f"{media.content_hash(self.path)}-{fps!r}-{frames}"
+        if self.turns:
+            key = f"{key}-turned-{self.turns}"
         video = media.read_video(self.path, fps=fps, seconds=frames / fps)
+        video = upright.turned(video, self.turns)
         work = cache.video(detectors.load(detector), video, key)
         detection = yield from count_frames(work, DETECT_STAGE, frames)
         return _at_rate(detection, fps)
@@ -80,7 +89,7 @@ class DrivingVideo:
     ) -> Iterator[np.ndarray]:
         """Yield the first `frames` frames (H,W,3) uint8 at `fps`, at most `longest_side` pixels."""
         video = media.read_video(self.path, fps, longest_side, frames / fps)
-        for chunk in video.chunks():
+        for chunk in upright.turned(video, self.turns).chunks():
             yield from chunk
 
 
@@ -88,15 +97,22 @@ Driving = DrivingPose | DrivingFrames | DrivingVideo
 DrivingSource = str | Path | Pose | Video
 
 
-def open_driving(source: DrivingSource) -> Driving:
-    """Resolve a path, a pose or frames in memory to what drives the body."""
+def open_driving(source: DrivingSource, detector: str | None = None) -> Driving:
+    """Resolve a path, a pose or frames in memory to what drives the body.
+
+    With a detector's name, a video file whose people lie on their side is turned upright.
+    """
     if isinstance(source, Pose):
         return DrivingPose(Detection((source,)))
     if isinstance(source, Video):
         return DrivingFrames(source)
     if pose_files.is_pose(source):
         return DrivingPose(pose_files.read(source))
-    return DrivingVideo(source, media.probe(source).seconds)
+    seconds = media.probe(source).seconds
+    turns = 0
+    if detector is not None:
+        turns = upright.quarter_turns(source, seconds, detector)
+    return DrivingVideo(source, seconds, turns)
 
 
 def _at_rate(detection: Detection, fps: float) -> Detection:

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.analysis import detectors
 from pipeline.analysis.detectors import cache
 from pipeline.analysis.detectors.detection import picture_size
+from pipeline.analysis.wide_pictures import detect_in_windows, is_wide
 from pipeline.values import Detection, InputError
 
 MIN_SIDE_PX = 64
@@ -21,13 +22,21 @@ NO_FACE = (
 def detect_reference(picture: np.ndarray, detector: str) -> Detection:
     """Detect all people in the reference image (H,W,3), largest first, with masks.
 
-    Refuse it without a face.
+    Very wide and tall pictures are looked at from close, too. Refuse a picture without a face.
     """
-    detection = cache.image(detectors.load(detector), picture)
+    loaded = detectors.load(detector)
+    try:
+        detection = cache.image(loaded, picture)
+    except InputError:
+        if not is_wide(picture):
+            raise
+        return detect_in_windows(picture, loaded)
     person = detection.people[0]
-    if not person.face.visible.any():
-        raise InputError(NO_FACE)
-    return detection
+    if person.face.visible.any():
+        return detection
+    if is_wide(picture):
+        return detect_in_windows(picture, loaded)
+    raise InputError(NO_FACE)
 
 
 def crop_around_person(picture: np.ndarray, size: tuple[int, int], detector: str) -> np.ndarray:

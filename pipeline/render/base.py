@@ -83,7 +83,7 @@ class AudioPosePipeline(DiffusionPipeline):
         options: AnalysisOptions,
     ) -> Generator[Progress, None, Analysis]:
         speech = audio if isinstance(audio, Audio) else media.read_audio(audio)
-        source = None if driving is None else open_driving(driving)
+        source = None if driving is None else open_driving(driving, options.detector)
         return (yield from analyse(self.audio2pose, picture, speech, source, options))
 
     def analysis_options(self, splice: str | None = None, **options: Any) -> AnalysisOptions:

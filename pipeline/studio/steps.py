@@ -67,7 +67,9 @@ def load(request: Request, settings: ModelSettings) -> Inputs:
     )
     track = media.choose_track(request.audio)
     audio = media.read_track(track)
-    driving = None if request.driving is None else open_driving(request.driving)
+    driving = None
+    if request.driving is not None:
+        driving = open_driving(request.driving, request.detector)
     cropped = crop_around_person(picture, size, request.detector)
     return Inputs(cropped, audio, size, driving, track.notes)
 
