@@ -23,7 +23,6 @@ from pipeline.render.warp.cutout import (
     box_of_region,
     fill_from,
     ramp,
-    shrink,
     smooth_within,
     soft_cut,
 )
@@ -123,7 +122,7 @@ def _maps(window: Cutout, arm: Arm, anatomy: Anatomy) -> _ArmMaps:
     outline = window.outline(GROUP_OF_ARM[arm.first])
     shoulder = root * soft_cut(torso + whole)
     layer = alpha * np.maximum(outline, shoulder)
-    own = shrink(outline * alpha > OPAQUE)
+    own = outline * alpha > OPAQUE
     own |= root & (shoulder * alpha > OPAQUE)
     owner = shares.argmax(0)
     owner[root & (torso > whole)] = UPPER

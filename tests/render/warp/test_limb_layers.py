@@ -142,6 +142,18 @@ def test_a_hand_without_points_goes_with_its_forearm(drawn: Clothed) -> None:
     assert unlike(picture, SKIN)[y - 1 : y + 2, x - 1 : x + 2].max() < 0.15
 
 
+def test_a_slim_hand_keeps_its_color() -> None:
+    """A pixel of its rim was taken off; of a hand three pixels wide nothing was left but black."""
+    plates = clothed(scale=0.35).layers()
+    hands = [limb.pieces[-1] for limb in plates.limbs[0] if limb.row in ARM_ROWS]
+    assert [hand.bone for hand in hands] == [2, 2]
+    for hand in hands:
+        alpha = hand.texture[0, 3]
+        is_shown = alpha > 0.5
+        colors = hand.texture[0, :3, is_shown] / alpha[is_shown]
+        assert (colors.mean(1) - torch.tensor(SKIN)).abs().max() < 0.05
+
+
 def test_either_hand_lies_over_the_other_arm(one_cloth: warp.Plates) -> None:
     """The left arm once was over all of the right one."""
     for side, other in (("right", "left"), ("left", "right")):
