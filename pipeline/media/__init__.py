@@ -19,7 +19,7 @@ from pipeline.media.sound_track import SoundTrack, choose_track
 from pipeline.media.video import probe, read_video
 from pipeline.media.video_writer import VideoWriter
 from pipeline.media.writer_base import FrameWriter
-from pipeline.media.writers import is_silent, names_folder, open_writer, write_video
+from pipeline.media.writers import check_ending, is_silent, names_folder, open_writer, write_video
 
 __all__ = [
     "MAX_AUDIO_SECONDS",
@@ -33,6 +33,7 @@ __all__ = [
     "Probe",
     "SoundTrack",
     "VideoWriter",
+    "check_ending",
     "choose_track",
     "content_hash",
     "is_picture",

@@ -39,7 +39,7 @@ def read_track(track: SoundTrack, rate: int = 16000) -> Audio:
         stated = _stated_seconds(container)
         if stated is not None and stated > limit:
             raise _too_long(path, f"{stated:.0f} s")
-        lead = _lead_seconds(container, stream)
+        lead = lead_seconds(container, stream)
         for channels in channel_blocks(decoded(container, stream, path), rate):
             block = mixed(channels, track.channel)
             if not np.isfinite(block).all():
@@ -90,7 +90,7 @@ def _stated_seconds(container: av.container.InputContainer) -> float | None:
     return container.duration / av.time_base
 
 
-def _lead_seconds(container: av.container.InputContainer, sound: av.AudioStream) -> float:
+def lead_seconds(container: av.container.InputContainer, sound: av.AudioStream) -> float:
     """Return the time from the first picture to the first sample; 0 without a moving picture."""
     picture = picture_stream(container)
     if picture is None or picture.start_time is None or sound.start_time is None:

@@ -40,7 +40,8 @@ def _read_comment(path: str | Path) -> str | bytes | None:
         return frame_folder.first_text(path, COMMENT_KEY)
     if not animation.is_animation(path):
         with opened(path, "video") as container:
-            return container.metadata.get(COMMENT_KEY)
+            tags = container.metadata  # Matroska and WebM write their names in capitals
+            return tags.get(COMMENT_KEY) or tags.get(COMMENT_KEY.upper())
     try:
         with Image.open(path, formats=["GIF", "WEBP"]) as image:
             return image.info.get(COMMENT_KEY) or image.getexif().get(EXIF_DESCRIPTION)

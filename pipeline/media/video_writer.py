@@ -1,4 +1,4 @@
-"""MP4, writing: H.264 and AAC, picture and sound equally long, settings in its `comment` tag."""
+"""Video files, writing: picture and sound equally long, settings in the `comment` tag."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import av
 import cv2
 import numpy as np
 
+from pipeline.media.containers import VP9, Container, container_of
 from pipeline.media.settings import COMMENT_KEY, to_comment
+from pipeline.media.sound_track import SoundTrack
+from pipeline.media.sound_writer import SoundWriter, open_sound
 from pipeline.media.writer_base import FileWriter
 from pipeline.values import Audio
 
 # Threads of the encoder; fixed, because the bytes are the same only for the same number of threads
 THREADS = 2
-AAC_HZ = 48000
-AAC_BITS_PER_SECOND = 96_000
-# A block lasts 21 ms: players that play the last one whole stay within one frame of the picture.
-AAC_BLOCK_SAMPLES = 1024
+# x264's preset for videos that are looked at once, and what is as fast in VP9
+FASTEST = "ultrafast"
+VP9_SPEEDS = {True: {"deadline": "realtime", "cpu-used": "8"}, False: {"cpu-used": "4"}}
+VP9_CRF_OFFSET = 10  # VP9 counts to 63
 # FFmpeg's numbers for colors: the smpte170m matrix; bt709 primaries and transfer, which sRGB shares
 BT601 = 6
 BT709 = 1
@@ -32,13 +35,13 @@ CHROMA = np.array(
 
 
 class VideoWriter(FileWriter):
-    """Writes an MP4 as its frames come; sound is cut or filled with silence to their length.
+    """Writes a video as its frames come; sound is cut or filled with silence to their length.
 
     Args:
-        path: name of the file.
+        path: name of the file; its ending decides the container, see `containers`.
         fps: frames a second.
         size: (H, W) of the frames; odd sizes get their last row or column repeated.
-        audio: sound from the first frame on.
+        audio: sound from the first frame on; a track of a file keeps its rate and channels.
         settings: plain JSON values to keep in the file.
         preset: of x264: "ultrafast" for previews.
         crf: of x264: 0 is lossless, 51 the worst.
@@ -49,34 +52,35 @@ class VideoWriter(FileWriter):
         path: str | Path,
         fps: float,
         size: tuple[int, int],
-        audio: Audio | None = None,
+        audio: Audio | SoundTrack | None = None,
         settings: dict | None = None,
         *,
         preset: str = "medium",
         crf: int = 18,
     ) -> None:
         super().__init__(path, fps, size)
+        container = container_of(path)
         self._rate = Fraction(fps).limit_denominator(1001)
-        self._sent_samples = 0
-        self._audio = None if audio is None else _at_aac_rate(audio)
         self._stack = contextlib.ExitStack()
+        self._sound: SoundWriter | None = None
         comment = None if settings is None else to_comment(settings)
         with self._sentences():
             self._create_part()
             # bitexact: no date, no library versions
             options = {"movflags": "+faststart", "fflags": "+bitexact"}
             self._out = self._stack.enter_context(
-                av.open(f"file:{self._part}", "w", format="mp4", options=options)
+                av.open(f"file:{self._part}", "w", format=container.format, options=options)
             )
             if comment is not None:
                 self._out.metadata[COMMENT_KEY] = comment
-            self._picture = self._add_picture(preset, crf)
-            self._sound = None if self._audio is None else self._add_sound(self._audio)
+            options = _picture_options(container, preset, crf)
+            self._picture = self._add_picture(container.picture, options)
+            if audio is not None:
+                self._sound = open_sound(self._out, container, audio, self._stack)
 
-    def _add_picture(self, preset: str, crf: int) -> av.VideoStream:
-        """Add the H.264 stream."""
-        options = {"preset": preset, "crf": str(crf)}
-        stream = self._out.add_stream("libx264", rate=self._rate, options=options)
+    def _add_picture(self, encoder: str, options: dict[str, str]) -> av.VideoStream:
+        """Add the stream of frames."""
+        stream = self._out.add_stream(encoder, rate=self._rate, options=options)
         height, width = _even(self.size)
         codec = stream.codec_context
         codec.width = width
@@ -91,13 +95,6 @@ class VideoWriter(FileWriter):
         codec.flags |= av.codec.context.Flags.bitexact
         return stream
 
-    def _add_sound(self, audio: Audio) -> av.AudioStream:
-        """Add the AAC stream."""
-        stream = self._out.add_stream("aac", rate=audio.rate, layout="mono")
-        stream.codec_context.bit_rate = AAC_BITS_PER_SECOND
-        stream.codec_context.flags |= av.codec.context.Flags.bitexact
-        return stream
-
     def _append(self, frames: np.ndarray) -> None:
         """Encode the frames, and the sound up to their end."""
         for frame in frames:
@@ -106,31 +103,16 @@ class VideoWriter(FileWriter):
             planes.time_base = 1 / self._rate
             self._out.mux(self._picture.encode(planes))
             self.frames += 1
-        self._send_sound(AAC_BLOCK_SAMPLES)
+        self._send_sound()
 
-    def _send_sound(self, multiple: int) -> None:
-        """Encode the sound up to the end of the frames, in whole blocks of `multiple` samples."""
-        if self._sound is None or self._audio is None:
-            return
-        rate = self._audio.rate
-        until = round(self.frames * rate / self._rate) // multiple * multiple
-        for start in range(self._sent_samples, until, AAC_BLOCK_SAMPLES):
-            # silence where the sound is too short
-            block = np.zeros(min(AAC_BLOCK_SAMPLES, until - start), np.float32)
-            piece = self._audio.samples[start : start + len(block)]
-            block[: len(piece)] = piece
-            sound = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
-            sound.rate = rate
-            sound.pts = start
-            sound.time_base = Fraction(1, rate)
-            self._out.mux(self._sound.encode(sound))
-        self._sent_samples = max(self._sent_samples, until)
+    def _send_sound(self, is_end: bool = False) -> None:
+        """Write the sound up to the end of the frames."""
+        if self._sound is not None:
+            self._sound.write_until(self.frames / self._rate, is_end)
 
     def _finish(self) -> None:
-        self._send_sound(1)
+        self._send_sound(is_end=True)
         self._out.mux(self._picture.encode(None))
-        if self._sound is not None:
-            self._out.mux(self._sound.encode(None))
         self._stack.close()
         self._publish()
 
@@ -146,17 +128,12 @@ def _even(size: tuple[int, int]) -> tuple[int, int]:
     return height + height % 2, width + width % 2
 
 
-def _at_aac_rate(audio: Audio) -> Audio:
-    """Return the sound at the rate that is written."""
-    if audio.rate == AAC_HZ:
-        return audio
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=AAC_HZ)
-    samples = np.ascontiguousarray(audio.samples[None], np.float32)
-    frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
-    frame.rate = audio.rate
-    parts = [*resampler.resample(frame), *resampler.resample(None)]
-    pieces = [part.to_ndarray()[0] for part in parts]
-    return Audio(np.concatenate(pieces), AAC_HZ)
+def _picture_options(container: Container, preset: str, crf: int) -> dict[str, str]:
+    """Return the encoder's options; x264's are translated for VP9."""
+    if container.picture != VP9:
+        return {"preset": preset, "crf": str(crf)}
+    speed = VP9_SPEEDS[preset == FASTEST]
+    return {"crf": str(crf + VP9_CRF_OFFSET), "b": "0", "row-mt": "1", **speed}
 
 
 def _planes(frame: np.ndarray) -> np.ndarray:

@@ -18,6 +18,22 @@ from pipeline.media.frame_times import MAX_FPS, MAX_VIDEO_SIDE
 from pipeline.values import InputError
 
 
+def target_of(path: str | Path) -> Path:
+    """Return where the file goes that is to be written: links are followed, not replaced.
+
+    Refuse folders, pipes and devices.
+    """
+    try:
+        place = Path(path).resolve()
+        if place.is_dir():
+            raise InputError(f"output {path} is a folder; give the name of a file")
+        if place.exists() and not place.is_file():
+            raise InputError(f"output {path} is a pipe or a device; give the name of a file")
+    except (OSError, RuntimeError) as error:  # names that are too long; links in a circle
+        raise InputError(f"output {path} cannot be reached ({error}); check the path") from error
+    return place
+
+
 class FrameWriter(ABC):
     """Writes frames as they come; `with` keeps whatever was written, however it is left.
 
@@ -106,9 +122,8 @@ class FileWriter(FrameWriter):
 
     def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
         super().__init__(path, fps, size)
-        if self.path.is_dir():
-            raise InputError(f"output {path} is a folder; give the name of a file")
-        self._part = self.path.parent.absolute() / f".apv-{secrets.token_hex(8)}.part"
+        self._place = target_of(path)
+        self._part = self._place.parent / f".apv-{secrets.token_hex(8)}.part"
 
     def _create_part(self) -> None:
         """Create the hidden file now: encoders would find out only at the first frame."""
@@ -116,4 +131,4 @@ class FileWriter(FrameWriter):
 
     def _publish(self) -> None:
         """Put the finished file at `path`."""
-        os.replace(self._part, self.path)
+        os.replace(self._part, self._place)

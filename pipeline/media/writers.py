@@ -1,4 +1,4 @@
-"""The writer that fits an output's name: MP4, animated GIF or WebP, or a folder of PNG frames."""
+"""The writer that fits an output's name: a video, animated GIF or WebP, or a folder of frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 from pathlib import Path
 
 from pipeline.media.animation_writer import ANIMATIONS, AnimationWriter
+from pipeline.media.containers import container_of
 from pipeline.media.frame_folder_writer import FrameFolderWriter
+from pipeline.media.sound_track import SoundTrack
 from pipeline.media.video_writer import VideoWriter
 from pipeline.media.writer_base import FrameWriter
 from pipeline.values import Audio, InputError, Video
@@ -24,11 +26,17 @@ def is_silent(path: str | Path) -> bool:
     return names_folder(path) or Path(path).suffix.lower() in ANIMATIONS
 
 
+def check_ending(path: str | Path) -> None:
+    """Raise InputError where no video can be written under this name."""
+    if not is_silent(path):
+        container_of(path)
+
+
 def open_writer(
     path: str | Path,
     fps: float,
     size: tuple[int, int],
-    audio: Audio | None = None,
+    audio: Audio | SoundTrack | None = None,
     settings: dict | None = None,
     *,
     preset: str = "medium",
@@ -37,18 +45,18 @@ def open_writer(
     """Open the writer that the name asks for; a warning says where sound is left out.
 
     Args:
-        path: a name that ends in `.gif`, `.webp` or `/` (a folder of PNG frames); else an MP4.
+        path: a name that ends in `/` (a folder of PNG frames) or in what `check_ending` takes.
         fps: frames a second.
         size: (H, W) of the frames.
-        audio: sound for the MP4.
+        audio: sound, where the format holds any.
         settings: plain JSON values to keep in the file.
-        preset: of the MP4's encoder, "ultrafast" for previews.
+        preset: of the encoder, "ultrafast" for previews.
         expected_frames: how many frames will come, where known.
     """
     if not is_silent(path):
         return VideoWriter(path, fps, size, audio, settings, preset=preset)
     if audio is not None:
-        log.warning("%s has no sound: only .mp4 holds sound", path)
+        log.warning("%s has no sound: its format holds none", path)
     if names_folder(path):
         return FrameFolderWriter(path, fps, size, settings)
     return AnimationWriter(path, fps, size, settings, expected_frames=expected_frames)

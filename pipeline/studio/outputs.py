@@ -31,7 +31,11 @@ FASTEST = "ultrafast"  # the encoder's preset: these videos are looked at once
 
 
 def write_skeleton(
-    motion: Motion, audio: Audio, size: tuple[int, int], path: str, style: str = "preview"
+    motion: Motion,
+    audio: Audio | media.SoundTrack,
+    size: tuple[int, int],
+    path: str,
+    style: str = "preview",
 ) -> None:
     """Write the drawn pose with its sound; `pose_files.write_skeleton` keeps the pose, too."""
     pose_files.draw_video(motion.pose, path, size, style, audio)
@@ -59,7 +63,7 @@ def _writer(inputs: Inputs, motion: Motion, path: str) -> FrameWriter:
         path,
         motion.pose.fps,
         inputs.size,
-        inputs.audio,
+        inputs.heard,
         preset=FASTEST,
         expected_frames=len(motion),
     )
@@ -80,7 +84,7 @@ def excerpt(inputs: Inputs, motion: Motion, seconds: float = 2.0) -> tuple[Input
     height, width = inputs.size
     scale = max(EXCERPT_SCALE, SMALLEST_SIDE_PX / min(height, width))
     size = (_even(height * scale), _even(width * scale))
-    return replace(inputs, audio=audio, size=size), part
+    return replace(inputs, audio=audio, sound=None, size=size), part
 
 
 def _even(length: float) -> int:
@@ -138,7 +142,7 @@ def write_comparison(
     skeletons = skeleton.stream(motion.pose[:total], size)
     sources = _sources(request, inputs, len(motion), size)
     with media.open_writer(
-        path, motion.pose.fps, (height, 3 * width), inputs.audio, preset=FASTEST
+        path, motion.pose.fps, (height, 3 * width), inputs.heard, preset=FASTEST
     ) as writer:
         for pictures in zip(sources, skeletons, _frames(result), strict=False):
             panels = [_panel(picture, size) for picture in pictures]

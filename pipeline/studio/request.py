@@ -298,7 +298,8 @@ class OutputFiles:
     # fmt: off
     output: str = option(
         metavar="OUT.mp4", label="Output",
-        help="the video; of preview: the skeleton video; .gif, .webp and FRAMES/ have no sound")
+        help="the video (.mp4, .mov, .mkv, .webm); of preview: the skeleton video; .gif, .webp and "
+        "FRAMES/ have no sound")
     skeleton: str | None = option(
         None, metavar="SKEL.mp4", commands=GENERATE, label="Skeleton",
         help="also write the skeleton that was rendered")

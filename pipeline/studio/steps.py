@@ -39,6 +39,7 @@ class Inputs:
         audio: the speech.
         size: (H, W) of the output.
         driving: the driving clip or pose, or None for generated gestures.
+        sound: the track of the user's file, which the result keeps as it is.
         notes: sentences for the user on how the files were read.
     """
 
@@ -46,7 +47,13 @@ class Inputs:
     audio: Audio
     size: tuple[int, int]
     driving: Driving | None = None
+    sound: media.SoundTrack | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def heard(self) -> Audio | media.SoundTrack:
+        """What is heard beside the frames: the user's own sound, where it is known."""
+        return self.audio if self.sound is None else self.sound
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def load(request: Request, settings: ModelSettings) -> Inputs:
     if request.driving is not None:
         driving = open_driving(request.driving, request.detector)
     cropped = crop_around_person(picture, size, request.detector)
-    return Inputs(cropped, audio, size, driving, track.notes)
+    return Inputs(cropped, audio, size, driving, track, track.notes)
 
 
 def analyse(
@@ -148,7 +155,7 @@ def generate(
     )
     settings = replace(request, height=height, width=width).settings()
     with media.open_writer(
-        path, motion.pose.fps, inputs.size, inputs.audio, settings, expected_frames=len(motion)
+        path, motion.pose.fps, inputs.size, inputs.heard, settings, expected_frames=len(motion)
     ) as writer:
         try:
             for step in work:

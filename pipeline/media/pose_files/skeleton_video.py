@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import __version__, media
+from pipeline.media.containers import CONTAINERS
 from pipeline.motion import skeleton
 from pipeline.values import Audio, Pose
 
@@ -22,7 +23,7 @@ def draw_video(
     path: str | Path,
     size: tuple[int, int],
     style: str = "preview",
-    audio: Audio | None = None,
+    audio: Audio | media.SoundTrack | None = None,
     settings: dict | None = None,
 ) -> None:
     """Write the drawn pose, drawing the next frames while the last ones are encoded.
@@ -32,7 +33,7 @@ def draw_video(
         path: what to write; see `media.open_writer`.
         size: (H, W) of the drawing.
         style: of the drawing; see `skeleton.draw`.
-        audio: sound for an MP4.
+        audio: sound, where the format holds any.
         settings: plain JSON values to keep in the file.
     """
     frames = skeleton.stream(pose, size, style)
@@ -56,7 +57,7 @@ def write_skeleton(
     path: str | Path,
     size: tuple[int, int],
     style: str = "preview",
-    audio: Audio | None = None,
+    audio: Audio | media.SoundTrack | None = None,
 ) -> str | None:
     """Write a skeleton video and keep its pose as NAME.npz beside it, where `find` looks.
 
@@ -85,7 +86,8 @@ def find(path: str | Path) -> Path | None:
     """Return the pose file beside a skeleton video while both still belong together, or None."""
     video = Path(path)
     beside = video.with_suffix(".npz")
-    if video.suffix.lower() != ".mp4" or not (video.is_file() and beside.is_file()):
+    is_video = video.suffix.lower() in CONTAINERS
+    if not (is_video and video.is_file() and beside.is_file()):
         return None
     try:
         settings = media.read_settings(video) or {}

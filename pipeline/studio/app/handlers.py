@@ -179,7 +179,7 @@ def tune(visit: Visit, **shown: Any) -> Iterator[Update]:
     request, motion = tuned(visit, shown)
     inputs = visit.need_analysis().inputs
     path = visit.new_file("skeleton")
-    outputs.write_skeleton(motion, inputs.audio, inputs.size, path)
+    outputs.write_skeleton(motion, inputs.heard, inputs.size, path)
     strongest = int(np.argmax(motion.intensity))
     picture = charts.overlay(inputs.picture, motion.pose, strongest, inputs.size)
     seconds = time.perf_counter() - start

@@ -20,6 +20,7 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
     files = OutputFiles.of(vars(args))
     check_outputs(
         outputs=(files.output, files.skeleton, files.accents_out),
+        videos=(files.output, files.skeleton),
         inputs=(request.reference, request.audio, request.driving, request.accents),
     )
     meter = stage_meter(args.json)

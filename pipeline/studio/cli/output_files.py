@@ -14,6 +14,7 @@ from pipeline.values import InputError
 def check_outputs(
     outputs: Sequence[str | None],
     inputs: Sequence[str | None],
+    videos: Sequence[str | None] = (),
     may_be_folder: Callable[[str], bool] = media.names_folder,
 ) -> None:
     """Raise InputError where an output cannot be written, or would replace what is needed.
@@ -21,6 +22,7 @@ def check_outputs(
     Args:
         outputs: the files that the command writes; None is left out.
         inputs: the files that the command reads; None is left out.
+        videos: those of the outputs whose ending must be a video's.
         may_be_folder: says whether an output of this name may be a folder.
     """
     input_paths = {Path(path).resolve() for path in inputs if path}
@@ -47,3 +49,6 @@ def check_outputs(
             raise InputError(
                 f"{path} cannot be written: it is a folder, or its folder is read-only"
             )
+    for video in videos:
+        if video:
+            media.check_ending(video)

@@ -22,6 +22,7 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
     files = OutputFiles.of(vars(args))
     check_outputs(
         outputs=(files.output, files.draft, files.overlay, files.pose_out, files.accents_out),
+        videos=(files.output, files.draft, files.overlay),
         inputs=(request.reference, request.audio, request.driving, request.accents),
     )
     meter = stage_meter(args.json)

@@ -45,7 +45,7 @@ def analyse(
 
 def write_skeleton(motion: Motion, inputs: Inputs, path: str) -> None:
     """Write the skeleton video and, beside it, the pose that `--driving` finds again."""
-    note = pose_files.write_skeleton(motion.pose, path, inputs.size, audio=inputs.audio)
+    note = pose_files.write_skeleton(motion.pose, path, inputs.size, audio=inputs.heard)
     if note:
         complain(f"note: {note}")
 
