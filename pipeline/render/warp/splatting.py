@@ -43,13 +43,18 @@ class Lattice:
     rows: int
     columns: int
     corners: list[tuple[int, int]]
+    sizes: list[tuple[int, int]]
     height: int
     shrunk: list[bool]
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of what it spans, in pixels."""
-        return (self.rows - 1) * self.spacing + 1, (self.columns - 1) * self.spacing + 1
+    def places(self, frames: slice) -> tuple[int, int]:
+        """Rows and columns that are enough for some of the frames."""
+        rows, columns = zip(*self.sizes[frames], strict=True)
+        return max(rows), max(columns)
+
+    def pixels(self, rows: int, columns: int) -> tuple[int, int]:
+        """Height and width of what so many rows and columns span."""
+        return (rows - 1) * self.spacing + 1, (columns - 1) * self.spacing + 1
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,10 @@ class MovedPiece:
         frames = self.frames[here]
         if not frames:
             return
-        size = self.lattice.size
-        back = F.interpolate(self.back[here], size, mode="bilinear", align_corners=True)
+        height, width = self.lattice.places(here)
+        back = self.back[here, :, :height, :width]
+        size = self.lattice.pixels(height, width)
+        back = F.interpolate(back, size, mode="bilinear", align_corners=True)
         drawn = _sampled(self.piece, back, self.lattice.shrunk[here])
         corners = self.lattice.corners[here]
         for frame, layer, corner in zip(frames, drawn, corners, strict=True):
@@ -179,7 +186,7 @@ def _lattice(
     frames = []
     corners = []
     shrunk = []
-    height = width = 1
+    sizes = []
     for frame, (left, top, right, bottom, here, area) in enumerate(known.tolist()):  # the one sync
         top = math.floor(max(top, 0))
         left = math.floor(max(left, 0))
@@ -189,11 +196,12 @@ def _lattice(
             frames.append(frame)
             corners.append((top, left))
             shrunk.append(area < SHRUNK)
-            height = max(height, bottom - top)
-            width = max(width, right - left)
-    rows = math.ceil(height / spacing) + 1
-    columns = math.ceil(width / spacing) + 1
-    return frames, Lattice(spacing, rows, columns, corners, size[0], shrunk)
+            rows = math.ceil((bottom - top) / spacing) + 1 + CLOSE
+            columns = math.ceil((right - left) / spacing) + 1 + CLOSE
+            sizes.append((rows, columns))
+    rows = max((rows for rows, _ in sizes), default=1)
+    columns = max((columns for _, columns in sizes), default=1)
+    return frames, Lattice(spacing, rows, columns, corners, sizes, size[0], shrunk)
 
 
 def _spread(points: Tensor) -> Tensor:
