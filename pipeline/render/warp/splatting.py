@@ -48,9 +48,9 @@ class Lattice:
     shrunk: list[bool]
 
     def places(self, frames: slice) -> tuple[int, int]:
-        """Rows and columns that are enough for some of the frames."""
+        """Rows and columns that are enough for some of the frames, with what closes their holes."""
         rows, columns = zip(*self.sizes[frames], strict=True)
-        return max(rows), max(columns)
+        return min(max(rows) + CLOSE, self.rows), min(max(columns) + CLOSE, self.columns)
 
     def pixels(self, rows: int, columns: int) -> tuple[int, int]:
         """Height and width of what so many rows and columns span."""
@@ -196,8 +196,8 @@ def _lattice(
             frames.append(frame)
             corners.append((top, left))
             shrunk.append(area < SHRUNK)
-            rows = math.ceil((bottom - top) / spacing) + 1 + CLOSE
-            columns = math.ceil((right - left) / spacing) + 1 + CLOSE
+            rows = math.ceil((bottom - top) / spacing) + 1
+            columns = math.ceil((right - left) / spacing) + 1
             sizes.append((rows, columns))
     rows = max((rows for rows, _ in sizes), default=1)
     columns = max((columns for _, columns in sizes), default=1)
