@@ -82,7 +82,7 @@ def plates(
     (B,1,H,W).
 
     What lies behind the person and behind the arms is filled smoothly, or by `fill`
-    (`warp.textured`: 1.5 s per picture of 512x768 on one core, once).
+    (`warp.textured`: 3 s per picture of 512x768 on one busy core, once).
 
     With the person's mask the plates have clean edges; without it the outline comes from the key
     points.
