@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.analysis import covered_mouth
 from pipeline.analysis.driving import Driving, DrivingPose, DrivingVideo
 from pipeline.analysis.framing import detect_reference
 from pipeline.analysis.talking_face import SpeechNetwork, predict_face
@@ -14,12 +15,18 @@ from pipeline.motion import fda, retarget, timing
 from pipeline.motion.accents import edit
 from pipeline.motion.gestures import beats
 from pipeline.motion.gestures.head import draw_head_motion
+from pipeline.motion.keypoints import CHIN, NOSE_ROOT
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.prosody import analyse as analyse_prosody
 from pipeline.values import Audio, Detection, InputError, Keypoints, Motion, Pose, Progress
 
 MAX_FPS = 60.0
 MAX_OFFSET_MS = 1000.0
+# Of the face's height from the nose's root to the chin: a mouth that opens by less hears no speech
+STILL_MOUTH = 0.01
+INNER_LIP_TOP = 62
+INNER_LIP_BOTTOM = 66
+TINY = 1e-6
 SILENT_RMS = 1e-3  # -60 dBFS; below it the speech is called silent
 # Second part of the seed of the gestures; it keeps their random numbers apart from the head's.
 BEATS_STREAM = 1
@@ -105,7 +112,8 @@ def analyse(
     delayed_audio = delay_audio(audio, options.audio_offset)
     talking_face = predict_face(network, delayed_audio, reference, head, options.amplitude, picture)
     yield Progress("audio2pose", frames, frames)
-    warnings = [*detection.notes, *_silence_warnings(audio)]
+    warnings = [*detection.notes, *covered_mouth.notes(picture, reference)]
+    warnings += _sound_warnings(audio, talking_face.points, options.amplitude)
     report = None
     people: tuple[Pose, ...] = ()
     if driving is None:
@@ -115,13 +123,7 @@ def analyse(
     else:
         tracked = yield from driving.people(fps, frames, options.detector)
         pose, report = align(tracked, reference, talking_face.points, options)
-        # The report already contains a detector's notes, but not the notes on a pose file.
-        if report is None or isinstance(driving, DrivingPose):
-            warnings += tracked.notes
-        if isinstance(driving, DrivingVideo):
-            warnings += driving.notes
-        if report is not None:
-            warnings += report.warnings
+        warnings += _driving_warnings(driving, tracked, report)
         people = tracked.people
     motion = Motion(
         pose,
@@ -174,11 +176,44 @@ def delay_audio(audio: Audio, milliseconds: float) -> Audio:
     return replace(audio, samples=earlier)
 
 
-def _silence_warnings(audio: Audio) -> list[str]:
-    """Say that the speech is silent, where it is."""
+def _driving_warnings(
+    driving: Driving, tracked: Detection, report: retarget.Report | None
+) -> list[str]:
+    """Return what a user must know about the clip that drives, and how it was aligned."""
+    warnings: list[str] = []
+    # The report already contains a detector's notes, but not the notes on a pose file.
+    if report is None or isinstance(driving, DrivingPose):
+        warnings += tracked.notes
+    if isinstance(driving, DrivingVideo):
+        warnings += driving.notes
+    if report is not None:
+        warnings += report.warnings
+    return warnings
+
+
+def _sound_warnings(audio: Audio, face: Keypoints, amplitude: float) -> list[str]:
+    """Say that the speech is silent, or that no speech is heard in it, where it is so.
+
+    Args:
+        audio: the speech.
+        face: (T,68) the face that the network predicted.
+        amplitude: factor on the mouth's movement.
+    """
     power = np.mean(np.square(audio.samples, dtype=np.float64))
-    if float(np.sqrt(power)) >= SILENT_RMS:
-        return []
-    return [
-        "the speech is silent (below -60 dBFS): the mouth stays shut and the slider acts on nothing"
-    ]
+    if float(np.sqrt(power)) < SILENT_RMS:
+        return [
+            "the speech is silent (below -60 dBFS): the mouth stays shut and the slider acts on "
+            "nothing"
+        ]
+    if amplitude > 0 and _mouth_range(face) < STILL_MOUTH:
+        return ["no voice is heard in the sound (music, applause or noise?): the mouth stays shut"]
+    return []
+
+
+def _mouth_range(face: Keypoints) -> float:
+    """Return how far the inner lips (T,68) open and shut, in face heights."""
+    gap = face.xy[:, INNER_LIP_TOP, 1] - face.xy[:, INNER_LIP_BOTTOM, 1]
+    height = face.xy[:, NOSE_ROOT, 1] - face.xy[:, CHIN, 1]
+    opening = gap / np.minimum(height, -TINY)
+    low, high = np.percentile(opening, (2, 98))
+    return float(high - low)

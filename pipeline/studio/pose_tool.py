@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import media
-from pipeline.analysis import detectors
+from pipeline.analysis import detectors, upright
 from pipeline.analysis.progress import finish
 from pipeline.media import pose_files
 from pipeline.motion import pose_edits, timing
@@ -60,9 +60,11 @@ def _detect(path: str, fps: float | None, detector: str) -> Detection:
     if media.is_picture(path):
         picture = media.read_image(path)
         return detectors.load(detector).image(picture)
+    turns = upright.quarter_turns(path, media.probe(path).seconds, detector)
     video = media.read_video(path, fps=fps)
-    work = detectors.load(detector).video(video)
-    return finish(work)
+    work = detectors.load(detector).video(upright.turned(video, turns))
+    detection = finish(work)
+    return replace(detection, notes=(*upright.note(turns), *detection.notes))
 
 
 def apply(pose: Pose, edits: Edits, detector: str = "holistic") -> Pose:

@@ -5,12 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline import ROOT, media
 from pipeline.analysis import analyse as analysis
 from pipeline.analysis.progress import finish
+from pipeline.analysis.talking_face import SpeechNetwork, predict_face
+from pipeline.motion.gestures.head import draw_head_motion
+from pipeline.motion.prosody import analyse as analyse_prosody
+from pipeline.render.load import load_speech_network
+from pipeline.training.data.speech.music import music
 from pipeline.values import Audio, Detection, Keypoints, Pose
 from tests.helpers.stick_person import figure
 from tests.helpers.tiny import portrait, speech, tiny_pipeline
+from tests.helpers.voices import applause
 
+RATE = 16000
+
+NO_VOICE = "no voice is heard"
 SMALL_LIPS = "too small for visible lips"
 
 
@@ -41,3 +51,35 @@ def test_a_face_that_is_too_small_for_visible_lips_is_told_without_a_driving_cli
     near = warnings_on(monkeypatch, figure(1), speech(0.5), picture)
     far = warnings_on(monkeypatch, shrunk(figure(1), 0.2), speech(0.5), picture)
     assert SMALL_LIPS not in near and SMALL_LIPS in far
+
+
+def test_music_and_applause_are_told_and_speech_is_not() -> None:
+    network = load_speech_network("mini", "own", "cpu")
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=2 * RATE)
+    question = media.read_audio(ROOT / "assets/speech/question.wav").samples[: 2 * RATE]
+    bed = music(rng, 2 * RATE)
+    sounds = {
+        "speech": question,
+        "speech over music": question + 0.02 * bed,
+        "music": 0.1 * bed,
+        "applause": applause(2.0, 20),
+        "noise": 0.1 * noise,
+    }
+    told = []
+    for name, samples in sounds.items():
+        audio = Audio(samples.astype(np.float32), RATE)
+        face = predicted_face(network, audio)
+        if any(NO_VOICE in note for note in analysis._sound_warnings(audio, face, 1.0)):
+            told.append(name)
+        assert analysis._sound_warnings(audio, face, 0.0) == []
+    assert told == ["music", "applause", "noise"]
+
+
+def predicted_face(network: SpeechNetwork, audio: Audio) -> Keypoints:
+    reference = figure(1)
+    frames = audio.frames(25)
+    prosody = analyse_prosody(audio, 25)
+    head = draw_head_motion(prosody, frames, 25, np.random.default_rng(0))
+    picture = np.zeros((*reference.size, 3), np.uint8)
+    return predict_face(network, audio, reference, head, 1.0, picture).points

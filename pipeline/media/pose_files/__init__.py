@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.media import frame_folder
+from pipeline.media.containers import CONTAINERS
 from pipeline.media.files import checked_file
 from pipeline.media.pose_files import echomimic, openpose, skeleton_video
 from pipeline.media.pose_files.skeleton_video import draw_video, write_skeleton
@@ -17,7 +18,7 @@ from pipeline.values import Detection, InputError, Pose
 __all__ = ["check_target", "draw_video", "is_pose", "read", "write", "write_skeleton"]
 
 # What `write` writes, by the name's ending; none = a folder
-KINDS = (".npz", ".json", ".mp4", "")
+KINDS = (".npz", ".json", *CONTAINERS, "")
 
 
 def is_pose(path: str | Path) -> bool:
@@ -59,21 +60,22 @@ def check_target(path: str | Path) -> None:
     kind = target.suffix.lower()
     if kind not in KINDS:
         raise InputError(
-            f"{path}: {kind} is no ending of a pose; use .npz, .json, .mp4 or a folder"
+            f"{path}: {kind} is no ending of a pose; "
+            f"use .npz, .json, a folder or, for a drawing, {', '.join(CONTAINERS)}"
         )
     if not kind:
         openpose.check_folder(target)
 
 
 def write(pose: Pose, path: str | Path, style: str = "openpose") -> str | None:
-    """Write `.npz`, `.json` (one list), `.mp4` (a skeleton in `style`) or a folder of JSON frames.
+    """Write `.npz`, `.json` (one list), a video (a skeleton in `style`) or a folder of JSON frames.
 
     Return a sentence for the user, or None.
     """
     check_target(path)
     target = Path(path)
     kind = target.suffix.lower()
-    if kind == ".mp4":
+    if kind in CONTAINERS:
         return write_skeleton(pose, target, pose.size, style)
     if kind == ".npz":
         pose.save(target)

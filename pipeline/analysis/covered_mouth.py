@@ -1,0 +1,116 @@
+"""Tell that the mouth of the reference image is covered: by a mask or a scarf, or by a hand."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipeline.motion.keypoints import CHIN, NOSE_ROOT
+from pipeline.values import Pose
+
+OUTER_LIPS = tuple(range(48, 60))
+INNER_LIPS = tuple(range(60, 68))
+BELOW_LIPS = (6, 7, 8, 9, 10, 56, 57, 58)
+# Skin that neither a mask nor a scarf reaches; glasses or hair may lie over one of both
+BETWEEN_BROWS = (21, 22, 42, 39)
+BROWS = (19, 24, 42, 39)  # and the eyes' inner corners
+FOREHEAD_FACE_HEIGHTS = 0.3  # how far these are lifted to lie on the forehead
+LEAST_FACE_PX = 20  # from the nose's root to the chin: smaller faces have too few pixels of lips
+# In steps of CIELAB's a and b. Lips differ from the chin by 6 to 27 in 20 photographs, the chin
+# from the forehead by 0 to 9; under a mask by 0 and by 15 and more.
+LIKE_CHIN = 5.0
+UNLIKE_SKIN = 8.0
+REACH = 0.25  # of the mouth's width, around the mouth: hand points so near lie over it
+LEAST_HAND_POINTS = 3
+
+COVERED = (
+    "the mouth is covered in the reference image (a mask or a scarf?): it would open in the cloth; "
+    "use a picture that shows the mouth"
+)
+HAND = (
+    "a hand lies over the mouth in the reference image: it would move with the lips; "
+    "use a picture that shows the mouth"
+)
+
+
+def notes(picture: np.ndarray, reference: Pose) -> list[str]:
+    """Return sentences for the user on what covers the mouth, if anything does.
+
+    Args:
+        picture: (H,W,3) uint8, the reference image.
+        reference: its person, one frame.
+    """
+    height, width = picture.shape[:2]
+    size = np.array([width, height])
+    face = reference.face.xy[0] * size
+    down = face[CHIN] - face[NOSE_ROOT]
+    is_large = np.linalg.norm(down) >= LEAST_FACE_PX
+    if not (is_large and reference.face.visible.all()):
+        return []
+    if _under_cloth(picture, face):
+        return [COVERED]
+    is_seen = reference.hands.visible
+    hands = reference.hands.xy[is_seen] * size
+    if _under_hand(hands, face):
+        return [HAND]
+    return []
+
+
+def _under_cloth(picture: np.ndarray, face: np.ndarray) -> bool:
+    """Tell whether lips and chin have one color, and the skin above has another."""
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
+    lips = _filled(lab, face, OUTER_LIPS)
+    opening = _filled(lab, face, INNER_LIPS)
+    below = _filled(lab, face, BELOW_LIPS)
+    lip = _mean_color(lab, lips & ~opening)
+    chin = _mean_color(lab, below & ~lips)
+    if _distance(lip, chin) >= LIKE_CHIN:
+        return False
+    down = face[CHIN] - face[NOSE_ROOT]
+    lifted = face - FOREHEAD_FACE_HEIGHTS * down
+    between = _filled(lab, face, BETWEEN_BROWS)
+    forehead = _filled(lab, lifted, BROWS)
+    for area in (between, forehead):
+        skin = _mean_color(lab, area)
+        if _distance(chin, skin) <= UNLIKE_SKIN:
+            return False
+    return True
+
+
+def _distance(color: np.ndarray, other: np.ndarray) -> float:
+    """Return how far two colors (2,), a and b, are apart."""
+    difference = color - other
+    return float(np.linalg.norm(difference))
+
+
+def _mean_color(lab: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return (2,) the mean a and b of the pixels inside (H,W) bool."""
+    colors = lab[inside]
+    if len(colors) == 0:  # outside the picture
+        return np.zeros(2)
+    mean = colors.mean(axis=0)
+    return mean[1:]
+
+
+def _filled(picture: np.ndarray, face: np.ndarray, points: tuple[int, ...]) -> np.ndarray:
+    """Return (H,W) bool: the pixels inside the outline of some points of the face."""
+    inside = np.zeros(picture.shape[:2], np.uint8)
+    corners = face[list(points)]
+    corners = corners.round()
+    corners = corners.astype(np.int32)
+    cv2.fillPoly(inside, [corners], 1)
+    return inside == 1
+
+
+def _under_hand(hands: np.ndarray, face: np.ndarray) -> bool:
+    """Tell whether points of a hand (n,2) lie over the lips."""
+    lips = face[list(OUTER_LIPS)]
+    low = lips.min(axis=0)
+    high = lips.max(axis=0)
+    across = high[0] - low[0]
+    reach = REACH * across
+    after = hands > low - reach
+    before = hands < high + reach
+    inside = after & before
+    count = inside.all(axis=1).sum()
+    return bool(count >= LEAST_HAND_POINTS)
