@@ -30,6 +30,14 @@ class Container:
     sound: str
     copied: frozenset[str]
 
+    @property
+    def options(self) -> dict[str, str]:
+        """FFmpeg's options: no date and no library versions; the index before the content."""
+        options = {"fflags": "+bitexact"}
+        if self.format in ("mp4", "mov"):
+            options["movflags"] = "+faststart"
+        return options
+
 
 MP4 = Container("mp4", H264, AAC, frozenset({"aac", "mp3", "alac", "opus", "flac"}))
 CONTAINERS = {

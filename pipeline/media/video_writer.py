@@ -66,8 +66,7 @@ class VideoWriter(FileWriter):
         comment = None if settings is None else to_comment(settings)
         with self._sentences():
             self._create_part()
-            # bitexact: no date, no library versions
-            options = {"movflags": "+faststart", "fflags": "+bitexact"}
+            options = container.options
             self._out = self._stack.enter_context(
                 av.open(f"file:{self._part}", "w", format=container.format, options=options)
             )

@@ -17,10 +17,11 @@ FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".we
 
 @pytest.mark.parametrize("ending", CONTAINERS)
 @pytest.mark.parametrize("preset", ["medium", "ultrafast"])
-def test_each_container_holds_frames_sound_and_settings(tmp_path, ending, preset) -> None:
+def test_each_container_holds_frames_sound_and_settings(tmp_path, caplog, ending, preset) -> None:
     path = tmp_path / f"a{ending}"
     clip = disc(12)
     media.write_video(path, Video(clip, 25.0, tone(0.48)), {"seed": 3}, preset=preset)
+    assert caplog.messages == []
     with av.open(str(path)) as container:
         assert FORMATS[ending] in container.format.name
         assert len(container.streams.audio) == 1
