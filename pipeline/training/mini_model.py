@@ -41,7 +41,7 @@ PLAIN_BLOCK = "{}BlockSpatioTemporal"
 # Gain of the first layer for the noisy latents: at one step they are noise alone.
 NOISE_GAIN = 0.2
 # Applied shares of the repair: valid pixels elsewhere, face, mouth; holes.
-KEEP = (0.34, 0.8, 1.0, 0.5)
+KEEP = (0.0, 0.8, 1.0, 0.0)
 # Norms of the rows of Audio2Pose's heads in a new audio projection: the mouth's parameters lead.
 PARAMETERS_GAIN = 2.0
 VISEMES_GAIN = 0.5
