@@ -82,7 +82,7 @@ class Keypoints:
 
     def all_seen(self, points: Sequence[int] | np.ndarray) -> np.ndarray:
         """(T,) bool: the frames in which all of some points are visible."""
-        return self.visible[:, list(points)].all(1)
+        return np.all(self.visible[:, list(points)], 1)
 
     @staticmethod
     def missing(frames: int, points: int) -> Keypoints:

@@ -117,12 +117,12 @@ def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid"
         taken = taken & np.isin(np.arange(FACE), LIPS_JAW)
     else:
         placed, good = _place_by_box(face, pose, box, limit)
-    seen = (pose.face.score > 0).any(1)
+    seen = np.any(pose.face.score > 0, 1)
     driving, _ = bridge(pose.face.xy, seen, limit)
     score, known = bridge(pose.face.score, seen, limit)
     # A frame without a prediction keeps its driving face. One with a prediction but without a
     # usable map has no face.
-    predicted = face.visible.any(1)
+    predicted = np.any(face.visible, 1)
     shown = known & (good | ~predicted)
     score = np.where(shown[:, None], score, 0.0)
     replaced = taken & good[:, None]
@@ -143,7 +143,7 @@ def minimum_box(xy: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndar
     counted = shared[..., None]
     low = np.where(counted, xy, np.inf).min(1)
     high = np.where(counted, xy, -np.inf).max(1)
-    some = shared.any(1)[:, None]
+    some = np.any(shared, 1)[:, None]
     return np.where(some, low, 0.0), np.where(some, high, 0.0)
 
 
@@ -230,7 +230,7 @@ def _map_boxes(source: Keypoints, target: Keypoints, subset: np.ndarray, sigma: 
     target_side = target_high - target_low
     source_wide = source_side > MIN_SIDE
     target_wide = target_side > MIN_SIDE
-    good = (shared.sum(1) >= MIN_POINTS) & source_wide.all(1) & target_wide.all(1)
+    good = (shared.sum(1) >= MIN_POINTS) & np.all(source_wide, 1) & np.all(target_wide, 1)
     trusted = good[:, None]
     ratio = target_side / np.where(source_wide, source_side, 1.0)
     ratio = np.where(trusted, ratio, 1.0)
@@ -325,7 +325,7 @@ def _place_by_eyes(
 
 def _eye_line(xy: np.ndarray, face: Keypoints) -> np.ndarray:
     """Return the angle (T,) of the line through both eyes, 0 where they are not all visible."""
-    eyes_seen = face.visible[:, RIGHT_EYE.start : LEFT_EYE.stop].all(1)
+    eyes_seen = np.all(face.visible[:, RIGHT_EYE.start : LEFT_EYE.stop], 1)
     line = xy[:, LEFT_EYE].mean(1) - xy[:, RIGHT_EYE].mean(1)
     angle = np.arctan2(line[:, 1], line[:, 0])
     return np.where(eyes_seen, angle, 0.0)

@@ -161,14 +161,14 @@ def _full_length(bone: np.ndarray, seen: np.ndarray) -> float:
 def _shoulder_line(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     """Right to left shoulder (T,) complex in pixels, and where both are seen (T,) bool."""
     body = complex_pixels(pose.body.xy, pose.size)
-    seen = pose.body.visible[:, SHOULDERS].all(1)
+    seen = np.all(pose.body.visible[:, SHOULDERS], 1)
     return body[:, L_SHOULDER] - body[:, R_SHOULDER], seen
 
 
 def _trunk(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     """Middle of the hips to neck (T,) complex in pixels, and where all three are seen (T,) bool."""
     body = complex_pixels(pose.body.xy, pose.size)
-    seen = pose.body.visible[:, [NECK, *HIPS]].all(1)
+    seen = np.all(pose.body.visible[:, [NECK, *HIPS]], 1)
     return body[:, NECK] - body[:, HIPS].mean(1), seen
 
 

@@ -107,8 +107,8 @@ def _source_of(pose: Pose) -> Source:
     mid_hip_seen = pose.body.all_seen(HIPS)[:, None]
     body = np.concatenate([body, mid_hip], 1)
     seen = np.concatenate([pose.body.visible, mid_hip_seen], 1)
-    shown = seen.any(0)
-    interrupted = shown & ~seen.all(0)
+    shown = np.any(seen, 0)
+    interrupted = shown & ~np.all(seen, 0)
     for k in np.flatnonzero(interrupted):
         body[:, k], _ = bridge(body[:, k], seen[:, k], len(pose))
     if not shown[MID_HIP] and shown[list(HIPS)].any():  # one hip alone stands for both

@@ -151,8 +151,8 @@ def examine(pose: Pose, reference: Pose, source: Pose, record: AlignmentRecord) 
     """Measure how well a `pose`, aligned from `source`, fits the reference."""
     height = nominal_face_height(pose)
     faceless = is_missing(pose.face)
-    handless = ~pose.hands.visible.any(1)
-    footless = ~pose.body.visible[:, ANKLES].any(1)
+    handless = ~np.any(pose.hands.visible, 1)
+    footless = ~np.any(pose.body.visible[:, ANKLES], 1)
     turned = turned_away(source)
     report = Report(
         scale=record.scale,

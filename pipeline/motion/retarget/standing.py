@@ -26,7 +26,7 @@ def _feet_share(pose: Pose) -> float:
     heights = pose.body.xy[:, ANKLES, 1]
     in_picture = heights <= 1 + proportions.INSIDE
     shown = in_picture & pose.body.visible[:, ANKLES]
-    return float(shown.any(1).mean())
+    return float(np.any(shown, 1).mean())
 
 
 def neck_path(
@@ -55,7 +55,7 @@ def neck_path(
     weight = _foot_weights(source, seen)
     weighted = weight[..., None] * stand
     excess = weighted.sum(1) - path
-    excess, _ = bridge(excess, seen.any(1), len(excess))
+    excess, _ = bridge(excess, np.any(seen, 1), len(excess))
     return path + excess, True
 
 
@@ -84,8 +84,8 @@ def offset_to(goal: Pose, moved: Pose, frames: np.ndarray, on_feet: bool) -> tup
         on_feet: whether its feet shall stand on the goal's ground line.
     """
     rows = moved[frames] if len(frames) else moved
-    goal_seen = goal.body.visible.any(0)
-    shared = rows.body.visible.any(0) & goal_seen
+    goal_seen = np.any(goal.body.visible, 0)
+    shared = np.any(rows.body.visible, 0) & goal_seen
     if not shared[NECK]:
         return _loose_offset(goal, rows)
     offset = _step(goal.body, rows.body, NECK, goal.pixel_scale)
@@ -106,11 +106,11 @@ def offset_to(goal: Pose, moved: Pose, frames: np.ndarray, on_feet: bool) -> tup
 def _loose_offset(goal: Pose, moved: Pose) -> tuple[np.ndarray, str]:
     """Measure the offset of people without a shared neck: by eyes and nose, else by the shared
     joints."""
-    face_shared = moved.face.visible.any(0) & goal.face.visible.any(0)
+    face_shared = np.any(moved.face.visible, 0) & np.any(goal.face.visible, 0)
     face_points = EYES_NOSE[face_shared[EYES_NOSE]]
     if len(face_points):
         return _mean_step(goal.face, moved.face, face_points, goal.pixel_scale), "face"
-    joints_shared = moved.body.visible.any(0) & goal.body.visible.any(0)
+    joints_shared = np.any(moved.body.visible, 0) & np.any(goal.body.visible, 0)
     joints = np.flatnonzero(joints_shared)
     if len(joints):
         return _mean_step(goal.body, moved.body, joints, goal.pixel_scale), "joints"
@@ -136,7 +136,7 @@ def _ground(pose: Pose) -> float:
     seen = pose.body.visible[:, ANKLES]
     height = np.where(seen, pose.body.xy[:, ANKLES, 1], -np.inf)
     lower = height.max(1)
-    standing = seen.any(1)
+    standing = np.any(seen, 1)
     return float(np.median(lower[standing]))
 
 

@@ -59,7 +59,7 @@ def _frames(mesh: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
     canvas = np.empty((CANVAS_PX, CANVAS_PX, 3), np.uint8)
     picture = np.empty((height, width, 3), np.uint8)
     with np.errstate(invalid="ignore"):
-        inside = ((mesh >= 0) & (mesh <= 1)).all(2)
+        inside = np.all((mesh >= 0) & (mesh <= 1), 2)
         fractions = np.nan_to_num(np.clip(mesh, 0, 1))
     pixels = np.minimum(np.floor(fractions * CANVAS_PX), CANVAS_PX - 1).astype(int).tolist()
     for t, points in enumerate(pixels):
