@@ -49,7 +49,7 @@ def quarter_turns(path: str | Path, seconds: float, detector: str) -> int:
     if not known:
         return 0
     counts = np.bincount(known, minlength=4)
-    most = int(counts.argmax())
+    most = int(np.argmax(counts))
     share = counts[most] / len(turns)
     return most if share >= LEAST_SHARE else 0
 
