@@ -124,13 +124,8 @@ def _hand(image: np.ndarray, pose: np.ndarray, before: np.ndarray | None) -> np.
         again = landmark_regions.hand_again(before)
         if landmark_regions.is_kept(again, before, region, landmark_regions.HAND_TOLERANCE):
             region = again
-    side = holistic_networks.side_of("hand_landmark_full")
-    picture = region.crop(image, side)
-    numbers, presence, *_ = holistic_networks.run("hand_landmark_full", picture)
-    if presence[0] <= MIN_HAND:
-        return None
-    points = numbers.reshape(HAND_POINTS, 3)
-    return region.to_picture(points[:, :2] / side)
+    points, presence = _look(image, region, "hand_landmark_full", HAND_POINTS)
+    return None if presence[0] <= MIN_HAND else points
 
 
 def _face(image: np.ndarray, pose: np.ndarray, before: np.ndarray | None) -> np.ndarray | None:
@@ -147,13 +142,19 @@ def _face(image: np.ndarray, pose: np.ndarray, before: np.ndarray | None) -> np.
         again = landmark_regions.face_again(before)
         if landmark_regions.is_kept(again, before, region, landmark_regions.FACE_TOLERANCE):
             region = again
-    side = holistic_networks.side_of("face_landmark")
+    points, presence = _look(image, region, "face_landmark", FACE_POINTS)
+    return None if sigmoid(presence).item() <= MIN_FACE else points
+
+
+def _look(
+    image: np.ndarray, region: Region, network: str, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points (count,2) that a network sees in a region, and its word on presence."""
+    side = holistic_networks.side_of(network)
     picture = region.crop(image, side)
-    numbers, presence = holistic_networks.run("face_landmark", picture)
-    if sigmoid(presence).item() <= MIN_FACE:
-        return None
-    points = numbers.reshape(FACE_POINTS, 3)
-    return region.to_picture(points[:, :2] / side)
+    numbers, presence, *_ = holistic_networks.run(network, picture)
+    points = numbers.reshape(count, 3)
+    return region.to_picture(points[:, :2] / side), presence
 
 
 def refined(places: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -53,6 +53,35 @@ def lent_pixels(
         hand: (H, W) bool, around the bones of the hand, whose color says nothing of the forearm.
         unit: head height in pixels.
     """
+    lender = _lender(window, owner, own, joints, hand)
+    if lender is None:
+        return None
+    shoulder, elbow, _ = joints
+    source = elbow + np.array(LENT)[:, None] * (shoulder - elbow)
+    distance, _ = segment_distance(window.places(), *source)
+    beyond = distance / unit - LENT_HEAD_HEIGHTS
+    edge = 0.5 - beyond / SOFT_HEAD_HEIGHTS
+    alpha = window.alpha * edge.clip(0, 1)
+    ones = np.ones_like(alpha)
+    zeros = np.zeros_like(alpha)
+    maps = PieceMaps(
+        alpha=alpha,
+        color=fill_from(window.color, lender),
+        known=ones,
+        before=ones,
+        after=zeros,
+        partner=zeros,
+    )
+    return maps, source
+
+
+def _lender(
+    window: Cutout, owner: np.ndarray, own: np.ndarray, joints: np.ndarray, hand: np.ndarray
+) -> np.ndarray | None:
+    """Return the upper arm's pixels (H, W) bool that lend, None where the forearm needs none.
+
+    The arguments are those of `lent_pixels`.
+    """
     shoulder, elbow, hand_root = joints
     upper = own & (owner == UPPER)
     fore = own & (owner == FORE) & ~hand
@@ -60,21 +89,15 @@ def lent_pixels(
     fore_length = np.linalg.norm(hand_root - elbow)
     if fore_length >= SHORT * upper_length or fore.sum() >= upper.sum():
         return None
-    lending = _below_sleeve(window, upper, own & (owner == HAND), shoulder, elbow)
-    if fore.sum() > HARDLY_SHOWN * upper.sum():
-        is_bare = lending is not None  # skin at length is better than one color of skin
-        apart = np.linalg.norm(_median_features(window, upper) - _median_features(window, fore))
-        if is_bare or apart >= LIKE:
-            return None
-    start, end = (elbow + share * (shoulder - elbow) for share in LENT)
-    distance, _ = segment_distance(window.places(), start, end)
-    beyond = distance / unit - LENT_HEAD_HEIGHTS
-    alpha = window.alpha * np.clip(0.5 - beyond / SOFT_HEAD_HEIGHTS, 0, 1)
-    ones = np.ones_like(alpha)
-    zeros = np.zeros_like(alpha)
-    color = fill_from(window.color, upper if lending is None else lending)
-    maps = PieceMaps(alpha, color, known=ones, before=ones, after=zeros, partner=zeros)
-    return maps, np.stack([start, end])
+    bare = _below_sleeve(window, upper, own & (owner == HAND), shoulder, elbow)
+    if fore.sum() <= HARDLY_SHOWN * upper.sum():
+        return upper if bare is None else bare
+    if bare is not None:
+        return None  # its own skin, stretched, is better than one color of skin
+    upper_color = _median_features(window, upper)
+    fore_color = _median_features(window, fore)
+    is_alike = np.linalg.norm(upper_color - fore_color) < LIKE
+    return upper if is_alike else None
 
 
 def _below_sleeve(
@@ -103,9 +126,12 @@ def _below_sleeve(
     bare = np.median(bands[:third], 0)
     sleeve = np.median(bands[-third:], 0)
     skin = _median_features(window, hand)
-    if np.linalg.norm(bare - skin) >= MUCH_NEARER * np.linalg.norm(sleeve - skin):
+    bare_to_skin = np.linalg.norm(bare - skin)
+    sleeve_to_skin = np.linalg.norm(sleeve - skin)
+    if bare_to_skin >= MUCH_NEARER * sleeve_to_skin:
         return None
-    along = (bands - sleeve) @ (bare - sleeve) / np.sum((bare - sleeve) ** 2)
+    change = bare - sleeve
+    along = (bands - sleeve) @ change / (change @ change)
     steps = along[:-STEP_BANDS] - along[STEP_BANDS:]
     if steps.max() < STEP:
         return None
