@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.analysis import detectors
+from pipeline.analysis.close_portraits import leave_out_guessed_bodies
 from pipeline.analysis.detectors import cache
 from pipeline.analysis.detectors.detection import picture_size
 from pipeline.analysis.wide_pictures import detect_in_windows, is_wide
@@ -22,7 +23,8 @@ NO_FACE = (
 def detect_reference(picture: np.ndarray, detector: str) -> Detection:
     """Detect all people in the reference image (H,W,3), largest first, with masks.
 
-    Very wide and tall pictures are looked at from close, too. Refuse a picture without a face.
+    Very wide and tall pictures are looked at from close, too. Close portraits have a head alone.
+    Refuse a picture without a face.
     """
     loaded = detectors.load(detector)
     try:
@@ -33,7 +35,7 @@ def detect_reference(picture: np.ndarray, detector: str) -> Detection:
         return detect_in_windows(picture, loaded)
     person = detection.people[0]
     if person.face.visible.any():
-        return detection
+        return leave_out_guessed_bodies(detection)
     if is_wide(picture):
         return detect_in_windows(picture, loaded)
     raise InputError(NO_FACE)

@@ -107,6 +107,7 @@ def retarget(
             f"The {names} of the two people differ too much to be believed; held at a factor of "
             "two."
         )
+    notes += _head_notes(fit)
     record = AlignmentRecord(
         people=len(people),
         chosen=chosen,
@@ -134,6 +135,22 @@ def _check(people: Sequence[Pose], reference: Pose, method: str, framing: str) -
             f"framing {framing!r} does not go with retargeting by {method}; choose reference, "
             "or driving with bones"
         )
+
+
+def _head_notes(fit: Fit) -> list[str]:
+    """Say where the head was kept inside the picture, or as large as the picture's edge needs."""
+    notes = []
+    if fit.held is not None and fit.held.any():
+        notes.append(
+            f"The driving head would leave the picture in {fit.held.mean():.0%} of the frames; the "
+            "body is moved with it there so that it stays inside."
+        )
+    if fit.grown is not None and fit.grown.any():
+        notes.append(
+            f"The driving person is further away in {fit.grown.mean():.0%} of the frames; the "
+            "picture cuts the body off, so it stays as large as it is."
+        )
+    return notes
 
 
 def _align_as_published(pose: Pose, people: Sequence[Pose], reference: Pose) -> _Aligned:

@@ -4,7 +4,8 @@ reference's.
 All in pixels. Every point hangs on the neck through a chain of bones, each scaled by its own ratio;
 the head and the hands are scaled as one piece. Then the body is put down: where feet are seen, the
 lower foot follows the driver's, scaled by the ratio of leg lengths, onto the reference's ground
-line; otherwise the neck does.
+line; otherwise the face comes to where the reference has its own. In the reference's framing the
+head's size and place are those of the reference's face, whatever it shows of a body.
 """
 
 from __future__ import annotations
@@ -38,7 +39,16 @@ from pipeline.motion.keypoints import (
 )
 from pipeline.motion.retarget import proportions
 from pipeline.motion.retarget.fit import Fit, Gains, Parts, Source, pose_of, shifted
-from pipeline.motion.retarget.standing import both_stand, contained, neck_path, offset_to
+from pipeline.motion.retarget.head_room import hold_head, keep_size
+from pipeline.motion.retarget.nearness import head_sizes, nearness
+from pipeline.motion.retarget.standing import (
+    both_stand,
+    contained,
+    face_offset,
+    neck_path,
+    offset_to,
+    shows_feet,
+)
 from pipeline.values import BODY, InputError, Pose
 
 MID_HIP = BODY  # an added point between the hips, behind the 18 of the layout
@@ -92,10 +102,21 @@ def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[P
     placed = shifted(parts, root)
     unplaced_pose = pose_of(placed, pose, reference.size)
     offset, anchor = offset_to(goal, unplaced_pose, goal_frames, on_feet)
+    by_face = face_offset(goal, unplaced_pose, goal_frames)
+    if framing == "reference" and not on_feet and by_face is not None:
+        offset = by_face
+        anchor = "face"
     if not anchor:
         return replace(pose, size=reference.size), Fit(1.0, np.zeros(2), ratios)
+    result = pose_of(shifted(placed, offset), pose, reference.size)
     fit = Fit(gains.scale, offset, ratios, corrected, limited, anchor)
-    return pose_of(shifted(placed, offset), pose, reference.size), fit
+    if framing == "driving":
+        return result, fit
+    grown = np.zeros(len(pose), bool)
+    if not shows_feet(reference):
+        result, grown = keep_size(result, head_sizes(result, reference))
+    result, held = hold_head(result, reference)
+    return result, replace(fit, held=held, grown=grown)
 
 
 # ---- the skeleton in pixels, without gaps
@@ -160,19 +181,20 @@ def _hang_parts(
 ) -> Parts:
     """Hang head, face and hands on the chain; all relative to the neck.
 
-    The head gets the reference's face size and, but for the driver's posture, its height over the
-    neck.
+    The head gets the size of the reference's face and, but for the driver's posture, its place over
+    the neck.
     zoom: how much smaller than in the reference the person shall be. alike: frames where both stand
     alike.
     """
-    gain = gains.of("face")
+    height_gain = gains.of("face")
+    width_gain = gains.bones.get("face width", height_gain)
+    gain = np.array([width_gain, height_gain])
     neck = source.body[:, None, NECK]
     head = gain * (source.body[:, HEAD_POINTS] - neck)
     face = gain * (source.face - neck)
     step = _head_step(source.pose, face, reference, zoom, alike)
-    if step is not None:
-        head = head + (0.0, step)
-        face = face + (0.0, step)
+    head = head + step
+    face = face + step
     body = chain[:, :BODY].copy()
     body[:, HEAD_POINTS] = head
     return Parts(body, _hands(source, chain, gains), face)
@@ -180,8 +202,9 @@ def _hang_parts(
 
 def _head_step(
     pose: Pose, face: np.ndarray, reference: Pose, zoom: float, alike: np.ndarray
-) -> float | None:
-    """Measure how far the head is to sink, in pixels, to the reference's height over the neck."""
+) -> np.ndarray:
+    """Measure how far (T,1,2) the head is to move, in pixels, to the reference's place over the
+    neck; the way grows with a driver who comes closer."""
     both_seen = pose.body.visible[:, NECK] & pose.face.visible[:, NOSE_ROOT]
     standing_alike = np.isin(np.arange(len(pose)), alike)
     rows = both_seen & standing_alike
@@ -189,15 +212,19 @@ def _head_step(
         rows = both_seen
     reference_seen = reference.body.visible[0, NECK] and reference.face.visible[0, NOSE_ROOT]
     if not (rows.any() and reference_seen):
-        return None
-    height = zoom * reference.size[0]
-    neck = reference.body.xy[0, NECK, 1]
-    nose_root = reference.face.xy[0, NOSE_ROOT, 1]
-    chin = reference.face.xy[0, CHIN, 1]
-    goal = (nose_root - neck) * height
-    limit = POSTURE * abs(chin - nose_root) * height
-    now = np.median(face[rows, NOSE_ROOT, 1])
-    return np.clip(goal - now, -limit, limit)
+        return np.zeros((1, 1, 2))
+    size = nearness(pose)[:, None]
+    size = size / np.median(size[rows])
+    pixels = zoom * reference.pixel_scale
+    neck = reference.body.xy[0, NECK] * pixels
+    nose_root = reference.face.xy[0, NOSE_ROOT] * pixels
+    chin = reference.face.xy[0, CHIN] * pixels
+    goal = nose_root - neck
+    limit = POSTURE * abs(chin[1] - nose_root[1])
+    places = face[:, NOSE_ROOT] / size
+    now = np.median(places[rows], axis=0)
+    step = size * np.clip(goal - now, -limit, limit)
+    return step[:, None]
 
 
 def _hands(source: Source, chain: np.ndarray, gains: Gains) -> np.ndarray:

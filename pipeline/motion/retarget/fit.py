@@ -19,6 +19,8 @@ class Fit:
     believed.
     anchor: what places the body: "ground", "neck and hips", "neck", "joints", "face" or "" for
     nothing.
+    held, grown: (T,) bool, frames in which the head would have left the picture, and in which the
+    body would have been smaller than the picture's edge allows; None where nobody looked.
     """
 
     scale: float
@@ -27,6 +29,8 @@ class Fit:
     corrected: tuple[str, ...] = ()
     limited: tuple[str, ...] = ()
     anchor: str = ""
+    held: np.ndarray | None = None
+    grown: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from pipeline.motion.keypoints import (
     THIGHS,
     UPPER_ARMS,
 )
+from pipeline.motion.retarget.face_size import face_ratio
+from pipeline.motion.retarget.nearness import nearness
 from pipeline.values import Pose
 
 # Bone: its pairs of body points, one for each side of the body.
@@ -57,6 +59,7 @@ INSIDE = 0.05  # of the picture: joints further outside it are guesses and measu
 MIN_LENGTH_PX = 1.0
 SAME_SHAPE = 0.03  # mean distance over body radius under which two bodies stand alike
 SAME_JOINTS = 6  # that both must show
+FACE_SIDES = ("face", "face width")
 MAX_DEVIATION = 2.0  # bone ratios further than this factor from the body's scale are not believed
 
 
@@ -65,19 +68,43 @@ def lengths(pose: Pose, frames: np.ndarray | None = None) -> dict[str, float]:
 
     Joints far outside the picture measure only bones that no frame shows inside.
     """
-    if frames is not None:
+    size: np.ndarray | float = 1.0  # lengths as the frames show them
+    if frames is None:
+        size = nearness(pose)
+    else:
         pose = pose[frames]
     seen = pose.body.visible
-    above = pose.body.xy > -INSIDE
-    below = pose.body.xy < 1 + INSIDE
-    in_picture = (above & below).all(2)
-    measured = spans(pose, seen)
-    measured.update(spans(pose, seen & in_picture))
+    measured = spans(pose, seen, size)
+    measured.update(spans(pose, seen & _in_picture(pose), size))
     return measured
 
 
-def spans(pose: Pose, seen: np.ndarray) -> dict[str, float]:
-    """Measure bones as `lengths` does, from the body points that are `seen` (T,18) bool."""
+def shown_lengths(reference: Pose) -> dict[str, float]:
+    """Measure the bones that a picture shows, in pixels.
+
+    Joints far outside it are a detector's guess, which must not scale anybody. They count only
+    where nothing else is left.
+    """
+    seen = reference.body.visible
+    measured = spans(reference, seen & _in_picture(reference))
+    return measured or lengths(reference)
+
+
+def _in_picture(pose: Pose) -> np.ndarray:
+    """Tell which body points (T,18) lie in the picture, or nearly so."""
+    above = pose.body.xy > -INSIDE
+    below = pose.body.xy < 1 + INSIDE
+    return np.all(above & below, 2)
+
+
+def spans(pose: Pose, seen: np.ndarray, size: np.ndarray | float = 1.0) -> dict[str, float]:
+    """Measure bones as `lengths` does.
+
+    Args:
+        pose: T frames.
+        seen: (T,18) bool, the body points that count.
+        size: (T,) how large the person is in each frame, or one number; lengths are divided by it.
+    """
     body = pose.body.xy * pose.pixel_scale
     face = pose.face.xy * pose.pixel_scale
     middle_of_hips = body[:, HIPS].mean(1)
@@ -86,15 +113,15 @@ def spans(pose: Pose, seen: np.ndarray) -> dict[str, float]:
     profile = np.linalg.norm(face[:, CHIN] - face[:, NOSE_ROOT], axis=1)
     profile_seen = pose.face.all_seen((NOSE_ROOT, CHIN))
     measured = {
-        "torso": _percentile(torso[torso_seen], FULL_LENGTH_PERCENTILE),
-        "face": _percentile(profile[profile_seen], FACE_PERCENTILE),
+        "torso": _percentile((torso / size)[torso_seen], FULL_LENGTH_PERCENTILE),
+        "face": _percentile((profile / size)[profile_seen], FACE_PERCENTILE),
     }
     for name, sides in SEGMENTS.items():
         start, stop = np.array(sides).T
         both = seen[:, start] & seen[:, stop]
         span = np.linalg.norm(body[:, stop] - body[:, start], axis=2)
         span = np.where(both, span, 0.0)
-        longer = span.max(1)
+        longer = span.max(1) / size
         known = both.any(1)
         measured[name] = _percentile(longer[known], FULL_LENGTH_PERCENTILE)
     return {name: length for name, length in measured.items() if length > MIN_LENGTH_PX}
@@ -196,36 +223,53 @@ def ratios(
     frames: those in which both stand alike; there visible lengths are compared as they are.
     """
     names: tuple[str, ...] = ()
+    goal = shown_lengths(reference)
     if len(frames):
-        goal = lengths(reference)
         source = lengths(pose, frames)
     else:
-        goal, names = corrected(lengths(reference))
+        goal, names = corrected(goal)
         source, _ = corrected(lengths(pose))
-    shared = [name for name in goal if name in source]
-    return {name: goal[name] / source[name] for name in shared}, names
+    shared = [name for name in goal if name in source and name != "face"]
+    compared = {name: goal[name] / source[name] for name in shared}
+    face = face_ratio(pose, reference, frames)
+    if face is not None:
+        compared["face"] = face.height
+        compared["face width"] = face.width
+    return compared, names
 
 
 def body_scale(bone_ratios: dict[str, float]) -> float | None:
     """Choose one scale for what has no ratio of its own: the trunk's, the face breaking a tie, or
-    None."""
+    None.
+
+    It lies within a factor of two of the face's.
+    """
     if not bone_ratios:
         return None
     votes = ("shoulders", "shoulders", "torso", "torso", "face")
     names = [name for name in votes if name in bone_ratios]
     values = [bone_ratios[name] for name in names or bone_ratios]
-    return float(np.median(values))
+    scale = float(np.median(values))
+    face = bone_ratios.get("face", scale)
+    return float(np.clip(scale, face / MAX_DEVIATION, face * MAX_DEVIATION))
 
 
 def believable(
     bone_ratios: dict[str, float], scale: float
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Limit the ratios to a factor of two around the body's scale, and name those that changed."""
+    """Limit the bones' ratios to a factor of two around the body's scale, and name those that
+    changed.
+
+    The face is never limited: it is what both people show best.
+    """
     low = scale / MAX_DEVIATION
     high = scale * MAX_DEVIATION
     limited = {}
     changed = []
     for name, ratio in bone_ratios.items():
+        if name in FACE_SIDES:
+            limited[name] = ratio
+            continue
         limited[name] = float(np.clip(ratio, low, high))
         if limited[name] != ratio:
             changed.append(name)

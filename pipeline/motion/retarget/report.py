@@ -20,6 +20,7 @@ from pipeline.motion.retarget.measures import (
     spans,
     turned_away,
 )
+from pipeline.motion.retarget.nearness import size_range
 from pipeline.values import Pose
 
 READABLE_FACE_PX = 60  # of face height; below it lips are a few pixels and cannot be read
@@ -37,6 +38,7 @@ SMALL_FACE = 0.05
 YAW_APART_DEG = 30.0
 BODY_APART_DEG = 45.0
 GREAT_SCALE = 2.0
+SAME_HEAD = 1.15  # factor on the reference's height of the head up to which nothing is said
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Report:
     (a hand at the face), outside: shares of frames; *_seconds: when. face_height: pixels at
     512x768, which make the lips "good", "fair", "poor" or "none". driving_face: height over the
     clip's picture. people: how many were found; chosen: index of the one taken, why: the reason.
+    head_sizes: the smallest and largest height of the head over the reference's.
     yaw, facing: degrees of head and body (driving, reference), None where unknown. corrected: bones
     of the reference that point at the camera.
     """
@@ -91,6 +94,7 @@ class Report:
     covered: float = 0.0
     driving_face: float = 0.0
     outside: float = 0.0
+    head_sizes: tuple[float, float] = (1.0, 1.0)
     lips: str = "none"
     yaw: tuple[float | None, float | None] = (None, None)
     facing: tuple[float | None, float | None] = (None, None)
@@ -101,7 +105,7 @@ class Report:
         values = asdict(self)
         for name in ("turned_seconds", "faceless_seconds"):
             values[name] = [list(span) for span in values[name]]
-        for name in ("offset", "warnings", "yaw", "facing", "corrected"):
+        for name in ("offset", "warnings", "head_sizes", "yaw", "facing", "corrected"):
             values[name] = list(values[name])
         return values | {"summary": list(self.summary())}
 
@@ -175,6 +179,7 @@ def examine(pose: Pose, reference: Pose, source: Pose, record: AlignmentRecord) 
         covered=_share(covered(source), pose),
         driving_face=face_height(source) / source.size[0],
         outside=outside(pose, reference),
+        head_sizes=size_range(pose, reference),
         lips=lips_quality(height),
         yaw=(_median(head_yaw(source)), _median(head_yaw(reference))),
         facing=(_median(body_facing(source)), _median(body_facing(reference))),
@@ -251,6 +256,7 @@ def _alignment_warnings(report: Report) -> list[str]:
             f"The driving person was scaled by {report.scale:.2f} to fit the reference; pose "
             "errors grow or details vanish, a clip framed like the reference works better."
         )
+    notes += _head_size_notes(report)
     if report.outside > 0:
         tip = ""
         if report.framing == "reference":
@@ -258,6 +264,18 @@ def _alignment_warnings(report: Report) -> list[str]:
         share = _percent(report.outside)
         notes.append(f"Part of the skeleton is outside the frame in {share} of the frames{tip}.")
     return notes
+
+
+def _head_size_notes(report: Report) -> list[str]:
+    """Say that the driver comes closer or goes away, in the framing of the reference."""
+    low, high = report.head_sizes
+    steady = low >= 1 / SAME_HEAD and high <= SAME_HEAD
+    if report.framing != "reference" or steady:
+        return []
+    return [
+        f"The driving person comes closer or goes away: the head is {low:.2f} to {high:.2f} times "
+        "as high as in the reference."
+    ]
 
 
 def _orientation_warnings(report: Report) -> list[str]:

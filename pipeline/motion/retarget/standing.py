@@ -1,4 +1,4 @@
-"""Where a retargeted body stands: on the ground line by its feet, else by its neck."""
+"""Where a retargeted body stands: on the ground line by its feet, else by its face or its neck."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ MIN_LEG_PX = 1.0
 
 def both_stand(pose: Pose, reference: Pose) -> bool:
     """Tell whether both people show feet to stand on, in the picture."""
-    return _feet_share(pose) >= FEET_SHARE and _feet_share(reference) == 1
+    return _feet_share(pose) >= FEET_SHARE and shows_feet(reference)
+
+
+def shows_feet(reference: Pose) -> bool:
+    """Tell whether a picture shows a foot of its person."""
+    return _feet_share(reference) == 1
 
 
 def _feet_share(pose: Pose) -> float:
@@ -103,13 +108,23 @@ def offset_to(goal: Pose, moved: Pose, frames: np.ndarray, on_feet: bool) -> tup
     return offset, anchor
 
 
+def face_offset(goal: Pose, moved: Pose, frames: np.ndarray) -> np.ndarray | None:
+    """Measure how far to move a pose, (2,) pixels, so that eyes and nose come to the goal's; None
+    where one of both shows none. The arguments are those of `offset_to`."""
+    rows = moved[frames] if len(frames) else moved
+    face_shared = np.any(rows.face.visible, 0) & np.any(goal.face.visible, 0)
+    face_points = EYES_NOSE[face_shared[EYES_NOSE]]
+    if not len(face_points):
+        return None
+    return _mean_step(goal.face, rows.face, face_points, goal.pixel_scale)
+
+
 def _loose_offset(goal: Pose, moved: Pose) -> tuple[np.ndarray, str]:
     """Measure the offset of people without a shared neck: by eyes and nose, else by the shared
     joints."""
-    face_shared = np.any(moved.face.visible, 0) & np.any(goal.face.visible, 0)
-    face_points = EYES_NOSE[face_shared[EYES_NOSE]]
-    if len(face_points):
-        return _mean_step(goal.face, moved.face, face_points, goal.pixel_scale), "face"
+    by_face = face_offset(goal, moved, np.zeros(0, int))
+    if by_face is not None:
+        return by_face, "face"
     joints_shared = np.any(moved.body.visible, 0) & np.any(goal.body.visible, 0)
     joints = np.flatnonzero(joints_shared)
     if len(joints):

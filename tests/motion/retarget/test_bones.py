@@ -124,7 +124,7 @@ def test_joint_angles_stay_the_drivers_and_hands_stay_on_their_wrists() -> None:
         assert np.abs(after[:, wrist] - out.hands.xy[:, root] * whole).max() < 1e-6
 
 
-def test_a_half_body_is_anchored_on_its_neck_and_what_leaves_the_frame_is_said() -> None:
+def test_a_half_body_is_anchored_on_its_face_and_what_leaves_the_frame_is_said() -> None:
     person = Person(ADULT, 1050, (256, 1200), (768, 512))
     reference = without(planted.pose_of(person, planted.standing()), LEGS)
     calm = planted.Dance(*(v[:1].repeat(30, 0) for v in vars(planted.standing()).values()))
@@ -133,7 +133,7 @@ def test_a_half_body_is_anchored_on_its_neck_and_what_leaves_the_frame_is_said()
     assert np.abs(np.median(out.body.xy[:, 1], 0) - reference.body.xy[0, 1]).max() < 0.01
     shown = reference.body.visible[0]
     inside = ((out.body.xy >= 0) & (out.body.xy <= 1)).all(2)[:, shown].all()
-    assert inside and report.outside == 0 and report.anchor == "neck and hips"
+    assert inside and report.outside == 0 and report.anchor == "face"
     out, report = retarget.retarget([tall()], reference)
     assert ((out.body.xy < 0) | (out.body.xy > 1)).any(2)[:, shown].any()
     assert report.outside > 0.5 and any("outside the frame" in note for note in report.warnings)
@@ -208,7 +208,7 @@ def test_a_talking_head_without_shoulders_lands_on_the_face() -> None:
     for driving in (tall(), without(tall(), everything, hands=False)):
         out, report = retarget.retarget([driving], reference)
         assert np.abs(np.median(out.face.xy, 0) - reference.face.xy[0])[27:48].max() < 0.01
-        assert report.anchor == "face" and report.bone_ratios.keys() == {"face"}
+        assert report.anchor == "face" and report.bone_ratios.keys() == {"face", "face width"}
     out, report = retarget.retarget([without(tall(), everything, hands=False)], child()[1])
     assert report.anchor == "face" and report.footless == 1
 

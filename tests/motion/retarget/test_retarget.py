@@ -83,7 +83,7 @@ def test_the_same_person_elsewhere_comes_back_to_its_place(size, scale) -> None:
         assert np.abs(getattr(out, name).xy - getattr(reference, name).xy).max() < 1e-9
         assert np.array_equal(getattr(out, name).score, getattr(driving, name).score)
     assert report.scale == pytest.approx(size[0] / (scale * 384))
-    assert list(report.bone_ratios.values()) == pytest.approx([1 / scale] * 8)
+    assert list(report.bone_ratios.values()) == pytest.approx([1 / scale] * 9)
 
 
 def test_a_big_head_gets_the_reference_face_size_and_stays_on_its_neck() -> None:

@@ -1,0 +1,74 @@
+"""A head alone has no body, whatever a detector guesses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.analysis.close_portraits import HEAD_ALONE, leave_out_guessed_bodies
+from pipeline.evaluation.alignment import planted
+from pipeline.evaluation.alignment.planted import ADULT, Person
+from pipeline.motion.keypoints import CORE_POINTS, HEAD_POINTS, HIPS, NOSE_ROOT, SHOULDERS
+from pipeline.values import Detection, Keypoints, Pose
+
+
+def portrait() -> Pose:
+    person = Person(ADULT, 2600, (256, 2500), (512, 512))
+    return planted.pose_of(person, planted.standing())
+
+
+def with_points_at(pose: Pose, points: tuple[int, ...], place: np.ndarray) -> Pose:
+    """Move some body points to one place, as a detector does that finds a body in a face."""
+    xy = pose.body.xy.copy()
+    xy[:, list(points)] = place
+    return replace(pose, body=Keypoints(xy, pose.body.score))
+
+
+def turned(pose: Pose, degrees: float) -> Pose:
+    """Turn a pose in its square picture about the middle."""
+    turn = np.radians(degrees)
+    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+
+    def around(points: Keypoints) -> Keypoints:
+        return Keypoints((points.xy - 0.5) @ matrix + 0.5, points.score)
+
+    return replace(pose, body=around(pose.body), hands=around(pose.hands), face=around(pose.face))
+
+
+@pytest.mark.parametrize("degrees", [0, 40, -60])
+@pytest.mark.parametrize("points", [CORE_POINTS, SHOULDERS, HIPS])
+def test_a_trunk_in_the_face_is_left_out_with_a_note(points, degrees) -> None:
+    pose = portrait()
+    guessed = turned(with_points_at(pose, points, pose.face.xy[0, NOSE_ROOT]), degrees)
+    found = leave_out_guessed_bodies(Detection((guessed,), notes=("kept",)))
+    (person,) = found.people
+    assert found.notes == ("kept", HEAD_ALONE)
+    assert np.flatnonzero(person.body.score[0]).tolist() == sorted(HEAD_POINTS)
+    assert not person.hands.score.any() and np.array_equal(person.face.xy, guessed.face.xy)
+
+
+@pytest.mark.parametrize("degrees", [0, 40, -60])
+def test_a_body_below_its_face_is_kept(degrees) -> None:
+    detection = Detection((turned(portrait(), degrees),))
+    assert leave_out_guessed_bodies(detection).people[0] is detection.people[0]
+    assert leave_out_guessed_bodies(detection).notes == ()
+
+
+def test_joints_that_are_not_seen_and_faces_that_are_not_seen_tell_nothing() -> None:
+    pose = portrait()
+    guessed = with_points_at(pose, HIPS, pose.face.xy[0, NOSE_ROOT])
+    guessed.body.score[:, list(HIPS)] = 0
+    faceless = replace(
+        with_points_at(pose, HIPS, pose.face.xy[0, NOSE_ROOT]), face=Keypoints.missing(1, 68)
+    )
+    for person in (guessed, faceless):
+        assert leave_out_guessed_bodies(Detection((person,))).people[0] is person
+
+
+def test_only_the_first_person_is_told() -> None:
+    pose = portrait()
+    guessed = with_points_at(pose, HIPS, pose.face.xy[0, NOSE_ROOT])
+    found = leave_out_guessed_bodies(Detection((pose, guessed)))
+    assert found.notes == () and not found.people[1].hands.score.any()
