@@ -11,10 +11,11 @@ from pipeline.analysis import covered_mouth
 from pipeline.analysis.driving import Driving, DrivingPose, DrivingVideo
 from pipeline.analysis.framing import detect_reference
 from pipeline.analysis.talking_face import SpeechNetwork, predict_face
-from pipeline.motion import fda, retarget, timing
+from pipeline.motion import absence, fda, retarget, timing
 from pipeline.motion.accents import edit
+from pipeline.motion.false_faces import without_false_faces
 from pipeline.motion.gestures import beats
-from pipeline.motion.gestures.head import draw_head_motion
+from pipeline.motion.gestures.head import draw_head_motion, talking_head
 from pipeline.motion.keypoints import CHIN, NOSE_ROOT
 from pipeline.motion.prosody import Prosody
 from pipeline.motion.prosody import analyse as analyse_prosody
@@ -122,7 +123,8 @@ def analyse(
         warnings += retarget.small_face_notes(retarget.nominal_face_height(pose))
     else:
         tracked = yield from driving.people(fps, frames, options.detector)
-        pose, report = align(tracked, reference, talking_face.points, options)
+        rest = talking_head(reference, talking_face.points, head, fps)
+        pose, report = align(tracked, reference, talking_face.points, rest, options)
         warnings += _driving_warnings(driving, tracked, report)
         people = tracked.people
     motion = Motion(
@@ -140,19 +142,22 @@ def analyse(
 
 
 def align(
-    tracked: Detection, reference: Pose, face: Keypoints, options: AnalysisOptions
+    tracked: Detection, reference: Pose, face: Keypoints, rest: Pose, options: AnalysisOptions
 ) -> tuple[Pose, retarget.Report | None]:
     """Put the driving body on the reference's, as long as `face` (T,68), and splice the face in.
 
-    Return the pose and the alignment report; an empty pose and no report where nobody drives.
+    Return the pose and the alignment report; no report where nobody drives. Where the driver or the
+    driving face is missing the pose eases to `rest` (T frames), the reference that talks by itself.
     """
     frames = len(face)
     if not tracked.people:
-        return Pose.empty(frames, reference.fps, reference.size), None
-    people = [timing.fill_gaps(person) for person in tracked.people]
+        return rest, None
+    believed = [without_false_faces(person) for person in tracked.people]
+    people = [timing.fill_gaps(person) for person in believed]
     aligned, report = retarget.retarget(people, reference, *options.alignment)
     fitted = timing.fit_length(aligned, frames, options.length)
-    return fda.splice(fitted, face, options.splice, options.box), report
+    spliced = fda.splice(fitted, face, options.splice, options.box)
+    return absence.ease(spliced, rest, report.zoom), report
 
 
 def delay_audio(audio: Audio, milliseconds: float) -> Audio:

@@ -22,7 +22,7 @@ class ArmPlaces:
 
 
 @dataclass(frozen=True)
-class _Chain:
+class Chain:
     """The parts of an arm, each as seen from the one before: upper_arm, forearm (T,1), hand (T,21).
 
     The upper arm is in pixels of the picture; the forearm as if the upper arm pointed along x, the
@@ -34,14 +34,14 @@ class _Chain:
     hand: np.ndarray
 
     @staticmethod
-    def of(arm: ArmPlaces) -> _Chain:
+    def of(arm: ArmPlaces) -> Chain:
         upper_arm = arm.elbow - arm.shoulder
         forearm = arm.wrist - arm.elbow
         hand = arm.hand - arm.wrist
-        return _Chain(
+        return Chain(
             upper_arm=upper_arm,
-            forearm=forearm / _direction(upper_arm),
-            hand=hand / _direction(forearm),
+            forearm=forearm / direction(upper_arm),
+            hand=hand / direction(forearm),
         )
 
 
@@ -59,11 +59,11 @@ def between(rest: ArmPlaces, driven: ArmPlaces, share: float, hand_seen: np.ndar
         hand_seen: (21,) which points of the resting hand are known. Without its middle finger's
             root the driven hand is carried along by the forearm.
     """
-    rest_chain = _Chain.of(rest)
-    driven_chain = _Chain.of(driven)
+    rest_chain = Chain.of(rest)
+    driven_chain = Chain.of(driven)
     upper_arm = _mixed(rest_chain.upper_arm, driven_chain.upper_arm, share)
     forearm = _mixed(rest_chain.forearm, driven_chain.forearm, share)
-    forearm = forearm * _direction(upper_arm)
+    forearm = forearm * direction(upper_arm)
     hand = driven_chain.hand
     if hand_seen[MIDDLE_ROOT]:
         hand = _mixed_hand(rest_chain.hand, hand, share, hand_seen)
@@ -73,7 +73,7 @@ def between(rest: ArmPlaces, driven: ArmPlaces, share: float, hand_seen: np.ndar
         shoulder=driven.shoulder,
         elbow=elbow,
         wrist=wrist,
-        hand=wrist + hand * _direction(forearm),
+        hand=wrist + hand * direction(forearm),
     )
 
 
@@ -87,22 +87,22 @@ def _mixed_hand(
     palm = slice(MIDDLE_ROOT, MIDDLE_ROOT + 1)
     rest_palm = rest[:, palm]
     driven_palm = driven[:, palm]
-    rest_shape = rest / _direction(rest_palm)
-    driven_shape = driven / _direction(driven_palm)
+    rest_shape = rest / direction(rest_palm)
+    driven_shape = driven / direction(driven_palm)
     shares = np.where(hand_seen, share, 1.0)
     shape = (1 - shares) * rest_shape + shares * driven_shape
     mixed_palm = _mixed(rest_palm, driven_palm, share)
-    return shape * _direction(mixed_palm)
+    return shape * direction(mixed_palm)
 
 
 def _mixed(rest: np.ndarray, driven: np.ndarray, share: float) -> np.ndarray:
     """Mix two bones (T,1): lengths and directions apart."""
     length = (1 - share) * abs(rest) + share * abs(driven)
-    direction = (1 - share) * _direction(rest) + share * _direction(driven)
-    return length * _direction(direction)
+    mean = (1 - share) * direction(rest) + share * direction(driven)
+    return length * direction(mean)
 
 
-def _direction(bone: np.ndarray) -> np.ndarray:
+def direction(bone: np.ndarray) -> np.ndarray:
     """Return the unit vectors of bones (T,1); 1 for one without length."""
     length = abs(bone)
     has_length = length > LEAST_LENGTH_PX

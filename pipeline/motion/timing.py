@@ -71,7 +71,7 @@ def fit_length(pose: Pose, frames: int, how: str = "pingpong") -> Pose:
         return _interpolate(pose, source_frames)
     if len(pose) > 1 and how == "loop":
         ending, restart, weight = _loop_frames(len(pose), frames, pose.fps)
-        return _mix(pose[ending], pose[restart], weight)
+        return mix(pose[ending], pose[restart], weight)
     return pose[source_frames.astype(int)]
 
 
@@ -127,10 +127,10 @@ def _interpolate(pose: Pose, source_frames: np.ndarray) -> Pose:
     low = np.clip(whole, 0, last)
     high = np.minimum(low + 1, last)
     weight = np.clip(source_frames - low, 0, 1)
-    return _mix(pose[low], pose[high], weight)
+    return mix(pose[low], pose[high], weight)
 
 
-def _mix(one: Pose, other: Pose, weight: np.ndarray) -> Pose:
+def mix(one: Pose, other: Pose, weight: np.ndarray) -> Pose:
     """Blend two poses, weight (T,) for `other`; where only one shows a point, the nearer one
     decides."""
     return replace(

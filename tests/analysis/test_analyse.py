@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import ROOT, media
 from pipeline.analysis import analyse as analysis
+from pipeline.analysis.driving import DrivingPose
 from pipeline.analysis.progress import finish
 from pipeline.analysis.talking_face import SpeechNetwork, predict_face
 from pipeline.motion.gestures.head import draw_head_motion
@@ -83,3 +84,42 @@ def predicted_face(network: SpeechNetwork, audio: Audio) -> Keypoints:
     head = draw_head_motion(prosody, frames, 25, np.random.default_rng(0))
     picture = np.zeros((*reference.size, 3), np.uint8)
     return predict_face(network, audio, reference, head, 1.0, picture).points
+
+
+def driven_by(monkeypatch: pytest.MonkeyPatch, *people: Pose) -> analysis.Analysis:
+    """Analyze two seconds of speech with given driving people; the reference is `figure`."""
+    monkeypatch.setattr(
+        analysis, "detect_reference", lambda picture, detector: Detection((figure(1),))
+    )
+    network = load_speech_network("mini", "own", "cpu")
+    question = media.read_audio(ROOT / "assets/speech/question.wav").samples[: 2 * RATE]
+    driving = DrivingPose(Detection(people))
+    options = analysis.AnalysisOptions()
+    return finish(analysis.analyse(network, portrait(), Audio(question, RATE), driving, options))
+
+
+def opening(pose: Pose) -> np.ndarray:
+    """The gap of the inner lips in heights of the face, per frame; 0 without a face."""
+    face = pose.face.xy
+    gap = np.abs(face[:, 66, 1] - face[:, 62, 1])
+    height = np.abs(face[:, 8, 1] - face[:, 27, 1])
+    return np.where(pose.face.visible.all(1), gap / height, 0)
+
+
+def test_the_reference_speaks_when_the_driver_or_the_drivers_face_is_missing(monkeypatch) -> None:
+    whole = figure(50)
+    headless = Keypoints(whole.face.xy, np.zeros_like(whole.face.score))
+    late = Keypoints(whole.body.xy, whole.body.score.copy())
+    late.score[:25] = 0
+    late_face = Keypoints(whole.face.xy, whole.face.score.copy())
+    late_face.score[:25] = 0
+    without_head = driven_by(monkeypatch, replace(whole, face=headless))
+    walks_in = driven_by(monkeypatch, replace(whole, body=late, face=late_face))
+    nobody = driven_by(monkeypatch)
+    expected = opening(nobody.motion.pose)
+    assert np.ptp(expected) > 0.05 and expected.min() > 0
+    assert np.allclose(opening(without_head.motion.pose), expected, atol=1e-3)
+    measured = opening(walks_in.motion.pose)
+    assert np.allclose(measured[:15], expected[:15], atol=1e-3) and measured.min() > 0
+    assert any("face is missing in 100%" in note for note in without_head.warnings)
+    assert any("person is missing in 50%" in note for note in walks_in.warnings)

@@ -24,9 +24,7 @@ NO_PERSON = (
     "use one that shows a person from the head to at least the shoulders"
 )
 NO_FRAMES = "the driving clip has no frames; give a clip that plays"
-NO_PERSON_CLIP = (
-    "no person found in the clip: its skeleton stays black, so the body is not driven by it"
-)
+NO_PERSON_CLIP = "no person found in the clip: it drives nothing"
 NO_FACE = (
     "the person's face is not visible in the picture (turned away, covered or too small), "
     "so the mouth cannot be moved in its place"

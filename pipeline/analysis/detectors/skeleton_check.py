@@ -12,7 +12,7 @@ SENTENCE = (
     "is an already drawn skeleton, not a picture of a person; give the original photo or clip, "
     "or pass the key points as a pose file (.npz)"
 )
-CLIP_SENTENCE = f"the driving clip {SENTENCE}; the skeleton stays black"
+CLIP_SENTENCE = f"the driving clip {SENTENCE}; it drives nothing"
 BLACK_LEVEL = 24  # of 255, of the brightest channel of a black pixel, with room for video noise
 # Skeletons measured 0.93 and more; night scenes measured below 0.7 at this level of black.
 BLACK_SHARE = 0.7

@@ -120,6 +120,7 @@ def retarget(
         corrected=fit.corrected,
         anchor=fit.anchor,
         notes=tuple(notes),
+        zoom=_zoom(fit, framing),
     )
     result = _blank_missing(aligned.pose)
     return result, report.examine(result, reference, pose, record)
@@ -169,6 +170,15 @@ def _align(pose: Pose, reference: Pose, method: str, framing: str) -> _Aligned:
         aligned, fit = similarity.transfer(pose, reference)
     scale = fit.scale * pose.size[0] / reference.size[0] if fit.anchor else 1.0
     return _Aligned(aligned, fit, scale, fit.offset / reference.pixel_scale)
+
+
+def _zoom(fit: Fit, framing: str) -> float:
+    """Return how large the person is in the picture over the reference; the reference's framing
+    keeps its size."""
+    scale = proportions.body_scale(fit.ratios)
+    if framing == "reference" or scale is None:
+        return 1.0
+    return fit.scale / scale
 
 
 def _blank_missing(pose: Pose) -> Pose:

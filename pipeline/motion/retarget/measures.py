@@ -35,6 +35,7 @@ MIN_SHOULDERS = 0.05  # of the torso: narrower shoulders have no left and right
 # it.
 AT_FACE = 0.15
 AT_FACE_POINTS = 5
+HEAD_OVER_NECK = 0.6  # of the nose, in shoulder widths: .4 to .9 in 20 clips
 WHOLE_FACE = 0.8  # share of the 68 points that a face's height is measured with
 
 
@@ -82,8 +83,9 @@ def body_facing(pose: Pose) -> np.ndarray:
 def turned_away(pose: Pose) -> np.ndarray:
     """Tell in which frames (T,) bool the person turns away from the camera.
 
-    There is no face, and the shoulders are seen from behind, or the head in profile or not at all.
-    In profile or further round the nose lies beside both eyes, not between them.
+    There is no face, and the shoulders are seen from behind, or the head in profile or not at all
+    though the picture has room for it. In profile or further round the nose lies beside both eyes,
+    not between them.
     """
     height, width = pose.size
     x = pose.body.xy[..., 0]
@@ -97,7 +99,12 @@ def turned_away(pose: Pose) -> np.ndarray:
     left_of_eyes = nose > eyes.max(1)
     head_seen = pose.body.visible[:, [NOSE, *EYES]]
     profile = head_seen.all(1) & (right_of_eyes | left_of_eyes)
+    neck = y[:, NECK] * height
+    widths = np.abs(shoulders)
+    head_place = neck - HEAD_OVER_NECK * widths
+    has_room = head_place > 0
     no_head = ~head_seen.any(1)
+    no_head &= has_room
     away = from_behind | no_head | profile
     shoulders_seen = pose.body.all_seen(SHOULDERS)
     return shoulders_seen & is_missing(pose.face) & away

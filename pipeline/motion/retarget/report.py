@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from pipeline.motion.absence import is_absent
 from pipeline.motion.fda import is_missing
 from pipeline.motion.keypoints import ANKLES
 from pipeline.motion.retarget.measures import (
@@ -57,6 +58,7 @@ class AlignmentRecord:
     corrected: tuple[str, ...]
     anchor: str
     notes: tuple[str, ...]
+    zoom: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,9 @@ class Report:
 
     scale: of heights as fractions of the picture, 1 = unchanged. offset: (x, y) fractions.
     bone_ratios:
-    reference over driving length in pixels, by bone. faceless, handless, footless, turned, covered
-    (a hand at the face), outside: shares of frames; *_seconds: when. face_height: pixels at
+    reference over driving length in pixels, by bone. absent, faceless (though the person is there),
+    handless, footless, turned, covered (a hand at the face), outside: shares of frames; *_seconds:
+    when. zoom: the person's size over the reference's. face_height: pixels at
     512x768, which make the lips "good", "fair", "poor" or "none". driving_face: height over the
     clip's picture. people: how many were found; chosen: index of the one taken, why: the reason.
     head_sizes: the smallest and largest height of the head over the reference's.
@@ -91,6 +94,9 @@ class Report:
     turned: float = 0.0
     turned_seconds: tuple[tuple[float, float], ...] = ()
     faceless_seconds: tuple[tuple[float, float], ...] = ()
+    absent: float = 0.0
+    absent_seconds: tuple[tuple[float, float], ...] = ()
+    zoom: float = 1.0
     covered: float = 0.0
     driving_face: float = 0.0
     outside: float = 0.0
@@ -103,7 +109,7 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """Convert to plain values for JSON."""
         values = asdict(self)
-        for name in ("turned_seconds", "faceless_seconds"):
+        for name in ("turned_seconds", "faceless_seconds", "absent_seconds"):
             values[name] = [list(span) for span in values[name]]
         for name in ("offset", "warnings", "head_sizes", "yaw", "facing", "corrected"):
             values[name] = list(values[name])
@@ -120,9 +126,10 @@ class Report:
             f"{self.anchor or 'nothing'}: scale {self.scale:.2f}, moved by {x:+.2f} of the width "
             f"and {y:+.2f} of the height.",
             f"Bone lengths, reference over driving, in pixels: {bones}.",
-            f"Frames without a face {self.faceless:.0%}, without hands {self.handless:.0%}, "
-            f"without feet {self.footless:.0%}, turned away {self.turned:.0%}, with a hand at the "
-            f"face {self.covered:.0%}, leaving the picture {self.outside:.0%}.",
+            f"Frames without the person {self.absent:.0%}, without a face {self.faceless:.0%}, "
+            f"without hands {self.handless:.0%}, without feet {self.footless:.0%}, turned away "
+            f"{self.turned:.0%}, with a hand at the face {self.covered:.0%}, leaving the picture "
+            f"{self.outside:.0%}.",
             f"The face is {self.face_height:.0f} pixels high at 512x768: lips {self.lips}. In the "
             f"clip it takes {self.driving_face:.0%} of the picture's height.",
         ]
@@ -154,8 +161,9 @@ def small_face_notes(height: float) -> list[str]:
 def examine(pose: Pose, reference: Pose, source: Pose, record: AlignmentRecord) -> Report:
     """Measure how well a `pose`, aligned from `source`, fits the reference."""
     height = nominal_face_height(pose)
-    faceless = is_missing(pose.face)
-    handless = ~np.any(pose.hands.visible, 1)
+    absent = is_absent(source)
+    faceless = is_missing(pose.face) & ~absent
+    handless = ~np.any(pose.hands.visible, 1) & ~absent
     footless = ~np.any(pose.body.visible[:, ANKLES], 1)
     turned = turned_away(source)
     report = Report(
@@ -176,6 +184,9 @@ def examine(pose: Pose, reference: Pose, source: Pose, record: AlignmentRecord) 
         turned=_share(turned, pose),
         turned_seconds=spans(turned, source.fps),
         faceless_seconds=spans(faceless, pose.fps),
+        absent=_share(absent, pose),
+        absent_seconds=spans(absent, source.fps),
+        zoom=record.zoom,
         covered=_share(covered(source), pose),
         driving_face=face_height(source) / source.size[0],
         outside=outside(pose, reference),
@@ -186,7 +197,7 @@ def examine(pose: Pose, reference: Pose, source: Pose, record: AlignmentRecord) 
         corrected=record.corrected,
     )
     if not pose.body.visible.any():
-        found = ["The driving clip shows no person, so its skeleton is black."]
+        found = ["The driving clip shows no person; the reference rests and speaks."]
     else:
         found = [*_alignment_warnings(report), *_orientation_warnings(report)]
         if left_right_swapped(source):
@@ -233,10 +244,16 @@ def _alignment_warnings(report: Report) -> list[str]:
         notes.append(
             f"The reference's {names} look foreshortened; their full length is an estimate."
         )
+    if report.absent > 0:
+        notes.append(
+            f"The driving person is missing in {_percent(report.absent)} of the frames "
+            f"({_times(report.absent_seconds)}); the body rests there, and the head speaks."
+        )
     if report.faceless > 0:
         notes.append(
             f"The driving face is missing in {_percent(report.faceless)} of the frames "
-            f"({_times(report.faceless_seconds)}); lips stay still there."
+            f"({_times(report.faceless_seconds)}); there the head faces the camera as in the "
+            "reference, and speaks."
         )
     if report.covered >= MENTION_SHARE:
         notes.append(

@@ -159,7 +159,7 @@ def test_the_report_says_what_a_user_must_know() -> None:
 
 def test_an_empty_clip_stays_empty_and_says_so() -> None:
     out, report = retarget.retarget([Pose.empty(4, 25, (64, 48))], still_person())
-    assert len(out) == 4 and not out.body.score.any() and report.faceless == 1
+    assert len(out) == 4 and not out.body.score.any() and report.absent == 1
     assert any("no person" in note for note in report.warnings)
     with pytest.raises(ValueError, match="at least one"):
         retarget.retarget([], still_person())
