@@ -8,7 +8,9 @@ it):
 values <- motion <- media <- models <- analysis <- render <- training <- evaluation <- studio
 """
 
+import importlib.metadata
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ __version__ = "0.1.0"
 OLDEST_PYTHON = (3, 11)
 # Of requirements.txt, what the first half, the second half and the page import first.
 NEEDED_PACKAGES = ("numpy", "cv2", "scipy", "onnxruntime", "torch", "diffusers", "gradio")
+# Libraries of ours import these at their own import, where they are there; nothing needs them but
+# the openpose detector and faster attention.
+OPTIONAL_PACKAGES = ("torchvision", "torchaudio", "xformers")
+# What PyTorch's own wheels write behind their version; others write a commit there.
+KNOWN_BUILD = r"\+(cpu|xpu|cu\d+|rocm[\d.]+)$"
 
 
 def _find_root() -> Path:
@@ -53,6 +60,61 @@ def check_interpreter() -> None:
         names = ", ".join(missing)
         remedy = f"run `{sys.executable} -m pip install -r requirements.txt`"
         _stop(f"lacks {names} in {sys.executable}; {remedy}")
+    leave_out_other_builds()
+
+
+def leave_out_other_builds() -> None:
+    """Leave out packages that were built for another torch than the installed one, with a sentence.
+
+    Their import fails, and diffusers and transformers, which try it, fail with it.
+    """
+    torch = _written_version("torch")
+    if torch is None:
+        return
+    for name in OPTIONAL_PACKAGES:
+        found = _written_version(name)
+        if found is None or _fits(name, found, torch):
+            continue
+        sys.modules[name] = None  # type: ignore[assignment]  # as if it were not installed
+        print(
+            f"note: {name} {found} was built for another torch than {torch} and is left out; "
+            f"run `{sys.executable} -m pip uninstall {name}`, or install the build that fits",
+            file=sys.stderr,
+        )
+
+
+def _written_version(name: str) -> Any:
+    """Return the version of a package as its file version.py has it, build included, or None."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        return None
+    file = Path(spec.origin).with_name("version.py")
+    if not file.is_file():
+        return None
+    text = file.read_text(encoding="utf-8", errors="replace")
+    match = re.search(r"^__version__\s*=\s*['\"](.+?)['\"]", text, re.MULTILINE)
+    return None if match is None else match[1]
+
+
+def _fits(name: str, version: str, torch: str) -> bool:
+    """Tell whether a package was built for the installed torch.
+
+    Builds are told apart by what follows the plus ("cpu", "cu130"), releases by the requirement.
+    """
+    build = re.search(KNOWN_BUILD, version)
+    torch_build = re.search(KNOWN_BUILD, torch)
+    if build and torch_build and build[0] != torch_build[0]:
+        return False
+    release = re.match(r"[\d.]+", torch)
+    try:
+        requirements = importlib.metadata.requires(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        return True
+    for requirement in requirements:
+        pinned = re.match(r"torch\s*\(?==\s*([\d.]+)", requirement)
+        if pinned and release and pinned[1] != release[0]:
+            return False
+    return True
 
 
 def _stop(reason: str) -> None:
@@ -67,6 +129,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import warnings
 
+    leave_out_other_builds()
     module = importlib.import_module("pipeline.render.load")
     if name == "load":
         return module.load

@@ -84,6 +84,74 @@ def test_a_python_without_packages_gets_one_sentence(root, start):
     assert done.stderr.startswith("error: APV Studio lacks") and done.stderr.count("\n") == 1
 
 
+def stand_in(folder: Path, name: str, version: str, torch: str = "") -> Path:
+    """Make a package that cannot be imported, as one that was built for another torch."""
+    package = folder / name
+    package.mkdir(parents=True)
+    fault = 'raise RuntimeError("operator torchvision::nms does not exist")'
+    (package / "__init__.py").write_text(fault)
+    (package / "version.py").write_text(f"__version__ = '{version}'\ncuda = None\n")
+    release = version.partition("+")[0]
+    facts = folder / f"{name}-{release}.dist-info"
+    facts.mkdir()
+    needs = f"Requires-Dist: torch{torch}\n" if torch else ""
+    (facts / "METADATA").write_text(f"Name: {name}\nVersion: {release}\n{needs}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "version, torch, installed_torch, fits",
+    [
+        ("0.28.0+cu130", "==2.13.0", "2.13.0+cpu", False),
+        ("0.28.0+cu130", "==2.13.0", "2.13.0+cu130", True),
+        ("0.28.0+cpu", " (==2.13.0)", "2.13.0+cu130", False),
+        ("0.27.0+cpu", "==2.12.0", "2.13.0+cpu", False),
+        ("0.28.0", "==2.13.0", "2.13.0", True),
+        ("0.24.0a0+98f8b375", "==2.9.0a0+50eac811", "2.9.0a0+50eac811.nv25.09", True),
+        ("0.0.35", ">=2.8", "2.13.0+cpu", True),
+        ("0.28.0+cpu", "", "2.13.0+cpu", True),
+    ],
+)
+def test_builds_for_another_torch_are_told(
+    tmp_path, monkeypatch, capsys, version, torch, installed_torch, fits
+):
+    monkeypatch.syspath_prepend(str(stand_in(tmp_path, "torchvision", version, torch)))
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    monkeypatch.setattr(pipeline, "OPTIONAL_PACKAGES", ("torchvision", "no_such_package"))
+    written = pipeline._written_version
+    versions = {"torch": installed_torch}
+    monkeypatch.setattr(
+        pipeline, "_written_version", lambda name: versions.get(name) or written(name)
+    )
+    pipeline.leave_out_other_builds()
+    said = capsys.readouterr().err
+    assert (sys.modules.get("torchvision", "tried") is None) == (not fits)
+    if fits:
+        assert said == ""
+    else:
+        assert version in said and installed_torch in said and said.count("\n") == 1
+        assert "pip uninstall torchvision" in said
+    sys.modules.pop("torchvision", None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-c", "from pipeline import load; load('mini', device='cpu')"],
+        ["-m", "pipeline", "models", "--json"],
+    ],
+)
+def test_a_torchvision_of_another_build_breaks_nothing(root, tmp_path, words):
+    """Without this the import of diffusers ends in a traceback."""
+    folder = stand_in(tmp_path, "torchvision", "0.28.0+rocm6.4", "==2.13.0")
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=root, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert "note: torchvision 0.28.0+rocm6.4" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.fixture(scope="module")
 def installed(root, tmp_path_factory) -> Path:
     """The folder into which a wheel of this checkout is installed, its packages apart."""

@@ -70,6 +70,9 @@ TREE = (  # parent, child, bone; from the neck outwards
 FRAMINGS = ("reference", "driving")
 # Share of the nose's height over the chin: a head further from its place is bowed, not built so.
 POSTURE = 0.5
+# The same share: a head that stands higher over the ground than the picture's belongs to a driver
+# who stands where the reference sits.
+RISE = 1.0
 
 
 def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[Pose, Fit]:
@@ -103,9 +106,11 @@ def transfer(pose: Pose, reference: Pose, framing: str = "reference") -> tuple[P
     unplaced_pose = pose_of(placed, pose, reference.size)
     offset, anchor = offset_to(goal, unplaced_pose, goal_frames, on_feet)
     by_face = face_offset(goal, unplaced_pose, goal_frames)
-    if framing == "reference" and not on_feet and by_face is not None:
-        offset = by_face
-        anchor = "face"
+    if framing == "reference" and by_face is not None:
+        rise = by_face[1] - offset[1]
+        if not on_feet or rise > RISE * _nose_to_chin(reference):
+            offset = by_face
+            anchor = "face"
     if not anchor:
         return replace(pose, size=reference.size), Fit(1.0, np.zeros(2), ratios)
     result = pose_of(shifted(placed, offset), pose, reference.size)
@@ -218,13 +223,20 @@ def _head_step(
     pixels = zoom * reference.pixel_scale
     neck = reference.body.xy[0, NECK] * pixels
     nose_root = reference.face.xy[0, NOSE_ROOT] * pixels
-    chin = reference.face.xy[0, CHIN] * pixels
     goal = nose_root - neck
-    limit = POSTURE * abs(chin[1] - nose_root[1])
+    limit = POSTURE * zoom * _nose_to_chin(reference)
     places = face[:, NOSE_ROOT] / size
     now = np.median(places[rows], axis=0)
     step = size * np.clip(goal - now, -limit, limit)
     return step[:, None]
+
+
+def _nose_to_chin(reference: Pose) -> float:
+    """Measure the nose's root over the chin in the reference picture, in pixels."""
+    _, heights = reference.face.xy[0].T
+    share = heights[CHIN] - heights[NOSE_ROOT]
+    picture_height, _ = reference.size
+    return abs(float(share)) * picture_height
 
 
 def _hands(source: Source, chain: np.ndarray, gains: Gains) -> np.ndarray:

@@ -150,6 +150,15 @@ def test_a_driver_who_walks_up_to_the_camera_is_told(reference: Pose) -> None:
     assert ("cuts the body off" in told) == (not whole)
 
 
+def test_a_standing_driver_leaves_the_head_of_somebody_who_sits_where_it_is() -> None:
+    sits = replace(planted.standing(), knees=np.array([75.0]))
+    seated = planted.pose_of(FULL_BODY, sits)
+    out, report = retarget.retarget([dancer(FULL_BODY)], seated)
+    assert report.anchor == "face" and misplaced(out, seated) < 0.02
+    out, report = retarget.retarget([planted.pose_of(FULL_BODY, sits)], still(FULL_BODY))
+    assert report.anchor == "ground"  # a driver who sits sits on the reference's ground
+
+
 def test_bones_of_somebody_who_walks_are_compared_as_if_they_had_stayed() -> None:
     driving = planted.without_joints(dancer(HALF_BODY_DRIVER), LEGS)
     hips_in_half = driving.body.score.copy()
