@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -265,11 +265,21 @@ class Video:
 
 
 @dataclass(frozen=True)
+class ResumePoint:
+    """Where a render goes on after its first `frames` frames: a backbone's own arrays and
+    numbers."""
+
+    frames: int
+    arrays: Mapping[str, np.ndarray]
+    numbers: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step of the work: `step` of `total` in `stage`.
 
     frames: finished pictures (t,H,W,3) uint8, in order. preview: (H,W,3) an estimate of a frame
-    that is not finished.
+    that is not finished. resume_point: what a render needs to go on after `frames`.
     """
 
     stage: str
@@ -277,3 +287,4 @@ class Progress:
     total: int
     frames: np.ndarray | None = None
     preview: np.ndarray | None = None
+    resume_point: ResumePoint | None = None

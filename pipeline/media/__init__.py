@@ -14,12 +14,22 @@ from pipeline.media.audio import (
 from pipeline.media.files import content_hash
 from pipeline.media.frame_times import MAX_FPS, MAX_VIDEO_SECONDS, MAX_VIDEO_SIDE, Probe
 from pipeline.media.image import MAX_PIXELS, MIN_SIDE, is_picture, read_image, to_picture
+from pipeline.media.resumable_writer import ResumableWriter, notes_path
+from pipeline.media.segment_writer import Content
 from pipeline.media.settings import read_settings
 from pipeline.media.sound_track import SoundTrack, choose_track
+from pipeline.media.unfinished import Extent
 from pipeline.media.video import probe, read_video
 from pipeline.media.video_writer import VideoWriter
 from pipeline.media.writer_base import FrameWriter
-from pipeline.media.writers import check_ending, is_silent, names_folder, open_writer, write_video
+from pipeline.media.writers import (
+    check_ending,
+    is_silent,
+    names_folder,
+    open_render_writer,
+    open_writer,
+    write_video,
+)
 
 __all__ = [
     "MAX_AUDIO_SECONDS",
@@ -29,8 +39,11 @@ __all__ = [
     "MAX_VIDEO_SIDE",
     "MIN_AUDIO_SECONDS",
     "MIN_SIDE",
+    "Content",
+    "Extent",
     "FrameWriter",
     "Probe",
+    "ResumableWriter",
     "SoundTrack",
     "VideoWriter",
     "check_ending",
@@ -39,6 +52,8 @@ __all__ = [
     "is_picture",
     "is_silent",
     "names_folder",
+    "notes_path",
+    "open_render_writer",
     "open_writer",
     "probe",
     "read_audio",

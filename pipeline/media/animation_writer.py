@@ -95,7 +95,7 @@ class AnimationWriter(FileWriter):
             self._file.images_to_write.clear()  # closing writes what is there
         with contextlib.suppress(OSError, ValueError):
             self._stack.close()
-        self._part.unlink(missing_ok=True)
+        self._discard_part()
 
     def _duration_ms(self, frame: int) -> int:
         """Return how long a frame lasts in the format's steps, so that rounding does not add up."""

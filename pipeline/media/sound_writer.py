@@ -6,7 +6,8 @@ Sound goes in as the frames come, so that a run that breaks off leaves both equa
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
@@ -78,7 +79,16 @@ class CopiedSound:
 
 
 class EncodedSound:
-    """Encodes samples; silence fills up where they end before the frames."""
+    """Encodes samples; silence fills up where they end before the frames.
+
+    Args:
+        out: the video; its stream of sound is `stream`.
+        encoder: FFmpeg's name of the encoder.
+        blocks: (channels, n) samples.
+        rate: of the samples, in Hz.
+        channels: how many there are.
+        send: takes the packets.
+    """
 
     def __init__(
         self,
@@ -87,15 +97,16 @@ class EncodedSound:
         blocks: Iterator[np.ndarray],
         rate: int,
         channels: int,
+        send: Callable[[list[av.Packet]], None],
     ) -> None:
-        self._out = out
+        self._send = send
         self._blocks = blocks
         self._rate = rate
         self._layout = LAYOUTS[channels]
         self._waiting = np.zeros((channels, 0), np.float32)
         self._sent_samples = 0
-        self._stream = out.add_stream(encoder, rate=rate, layout=self._layout)
-        codec = self._stream.codec_context
+        self.stream = out.add_stream(encoder, rate=rate, layout=self._layout)
+        codec = self.stream.codec_context
         codec.bit_rate = BITS_PER_SECOND * channels
         codec.flags |= av.codec.context.Flags.bitexact
 
@@ -108,7 +119,7 @@ class EncodedSound:
             count = min(BLOCK_SAMPLES, until - self._sent_samples)
             self._encode(self._take(count))
         if is_end:
-            self._out.mux(self._stream.encode(None))
+            self._send(self.stream.encode(None))
 
     def _take(self, count: int) -> np.ndarray:
         """Return (channels, count) the next samples; silence after the last one."""
@@ -130,7 +141,7 @@ class EncodedSound:
         frame.pts = self._sent_samples
         frame.time_base = Fraction(1, self._rate)
         self._sent_samples += samples.shape[1]
-        self._out.mux(self._stream.encode(frame))
+        self._send(self.stream.encode(frame))
 
 
 def open_sound(
@@ -147,21 +158,44 @@ def open_sound(
         sound: samples, or a track of the user's file, which is kept as it is where it can be.
         stack: closes the user's file.
     """
-    if isinstance(sound, Audio):
-        rate = _encoder_rate(container.sound, USUAL_HZ)
-        return EncodedSound(out, container.sound, _mono_blocks(sound, rate), rate, channels=1)
-    with opened(sound.path, "audio file") as source:
-        stream = source.streams[sound.index]
-        codec = stream.codec_context.codec.canonical_name  # not that of one of its decoders
-        given_rate = stream.codec_context.sample_rate
-        channels = stream.codec_context.channels
-    if codec in container.copied:
+    if isinstance(sound, SoundTrack) and _sound_facts(sound).codec in container.copied:
         return CopiedSound(out, sound, stack)
-    rate = _encoder_rate(container.sound, given_rate)
-    if channels not in LAYOUTS:
-        channels = 2
+    return encode_sound(out, container.sound, sound, stack, out.mux)
+
+
+def encode_sound(
+    out: av.container.OutputContainer,
+    encoder: str,
+    sound: Audio | SoundTrack,
+    stack: contextlib.ExitStack,
+    send: Callable[[list[av.Packet]], None],
+) -> EncodedSound:
+    """Add a stream of encoded sound to a video; `send` takes its packets, `stack` closes files."""
+    if isinstance(sound, Audio):
+        rate = _encoder_rate(encoder, USUAL_HZ)
+        return EncodedSound(out, encoder, _mono_blocks(sound, rate), rate, 1, send)
+    facts = _sound_facts(sound)
+    rate = _encoder_rate(encoder, facts.rate)
+    channels = facts.channels if facts.channels in LAYOUTS else 2
     blocks = stack.enter_context(contextlib.closing(_track_blocks(sound, rate, channels)))
-    return EncodedSound(out, container.sound, blocks, rate, channels)
+    return EncodedSound(out, encoder, blocks, rate, channels, send)
+
+
+@dataclass(frozen=True)
+class SoundFacts:
+    """What a file says about a track: its codec, its rate in Hz and its number of channels."""
+
+    codec: str
+    rate: int
+    channels: int
+
+
+def _sound_facts(track: SoundTrack) -> SoundFacts:
+    """Read what a file says about a track."""
+    with opened(track.path, "audio file") as source:
+        codec = source.streams[track.index].codec_context
+        name = codec.codec.canonical_name  # not that of one of its decoders
+        return SoundFacts(name, codec.sample_rate, codec.channels)
 
 
 def _encoder_rate(encoder: str, rate: int) -> int:

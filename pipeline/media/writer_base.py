@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,11 @@ import av
 import numpy as np
 
 from pipeline.media.frame_times import MAX_FPS, MAX_VIDEO_SIDE
+from pipeline.media.safe_files import HiddenPart
 from pipeline.values import InputError
+
+# What a disk without room says, and one whose user has used up a quota
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def target_of(path: str | Path) -> Path:
@@ -81,6 +83,15 @@ class FrameWriter(ABC):
             self._finish()
         self._is_closed = True
 
+    def kept(self) -> str:
+        """Return half a sentence on where finished frames are, "" where there are none."""
+        return ""
+
+    @property
+    def _remedy(self) -> str:
+        """What to do where the disk is full."""
+        return "free some space"
+
     @abstractmethod
     def _append(self, frames: np.ndarray) -> None:
         """Write frames of the right shape and count them in `frames`."""
@@ -101,13 +112,19 @@ class FrameWriter(ABC):
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._is_closed = True
             self._discard()
-            if getattr(error, "errno", None) == errno.ENOSPC:
+            if isinstance(error, InputError):
+                raise
+            kept = self.kept()
+            if getattr(error, "errno", None) in FULL:
+                kept = f"{kept}; " if kept else ""
                 raise InputError(
-                    f"output {self.path} cannot be written: the disk is full; free some space"
+                    f"output {self.path} cannot be written: the disk is full; {kept}{self._remedy}"
                 ) from error
             reason = getattr(error, "strerror", None) or error
+            kept = f"; {kept}" if kept else ""
             raise InputError(
-                f"output {self.path} cannot be written ({reason}); choose a folder you may write to"
+                f"output {self.path} cannot be written ({reason}){kept}; "
+                "choose a folder you may write to"
             ) from error
 
     def __enter__(self) -> Self:
@@ -123,12 +140,17 @@ class FileWriter(FrameWriter):
     def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
         super().__init__(path, fps, size)
         self._place = target_of(path)
-        self._part = self._place.parent / f".apv-{secrets.token_hex(8)}.part"
+        self._hidden = HiddenPart(self._place)
+        self._part = self._hidden.path
 
     def _create_part(self) -> None:
         """Create the hidden file now: encoders would find out only at the first frame."""
-        self._part.open("xb").close()
+        self._hidden.create()
 
     def _publish(self) -> None:
         """Put the finished file at `path`."""
-        os.replace(self._part, self._place)
+        self._hidden.publish(self._place)
+
+    def _discard_part(self) -> None:
+        """Delete the hidden file."""
+        self._hidden.discard()

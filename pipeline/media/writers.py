@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.media.animation_writer import ANIMATIONS, AnimationWriter
 from pipeline.media.containers import container_of
 from pipeline.media.frame_folder_writer import FrameFolderWriter
+from pipeline.media.resumable_writer import ResumableWriter
+from pipeline.media.segment_writer import Content, SegmentWriter
 from pipeline.media.sound_track import SoundTrack
+from pipeline.media.unfinished import Extent
 from pipeline.media.video_writer import VideoWriter
 from pipeline.media.writer_base import FrameWriter
 from pipeline.values import Audio, InputError, Video
@@ -60,6 +64,51 @@ def open_writer(
     if names_folder(path):
         return FrameFolderWriter(path, fps, size, settings)
     return AnimationWriter(path, fps, size, settings, expected_frames=expected_frames)
+
+
+def open_render_writer(
+    path: str | Path,
+    fps: float,
+    size: tuple[int, int],
+    content: Content,
+    *,
+    expected_frames: int | None = None,
+    is_resumable: bool = False,
+    extent: Extent | None = None,
+) -> ResumableWriter:
+    """Open the writer of a render, which comes in segments; each is safe when it is written.
+
+    Args:
+        path: as for `open_writer`.
+        fps: frames a second.
+        size: (H, W) of the frames.
+        content: sound, where the format holds any, and settings to keep in the file.
+        expected_frames: how many frames will come, where known.
+        is_resumable: whether what a next run needs stays where the output is not complete.
+        extent: what is finished already, by an earlier run.
+    """
+    if is_silent(path) and content.audio is not None:
+        log.warning("%s has no sound: its format holds none", path)
+        content = replace(content, audio=None)
+    if names_folder(path):
+        return FrameFolderWriter(
+            path,
+            fps,
+            size,
+            content.settings,
+            expected_frames=expected_frames,
+            is_resumable=is_resumable,
+            extent=extent,
+        )
+    return SegmentWriter(
+        path,
+        fps,
+        size,
+        content,
+        expected_frames=expected_frames,
+        is_resumable=is_resumable,
+        extent=extent,
+    )
 
 
 def write_video(

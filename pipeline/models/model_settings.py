@@ -76,6 +76,10 @@ class SavedModel:
             return None
         return entry[0], entry[1]
 
+    def files(self) -> list[Path]:
+        """Return the files of the model."""
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
     @property
     def settings(self) -> ModelSettings:
         """The settings that the index holds."""
@@ -101,6 +105,10 @@ class PublishedModel:
         if self.model_set is not None:
             return registry.located(self.model_set.name)
         return dict(self.folder_paths)
+
+    def files(self) -> list[Path]:
+        """Return the files of the model; refuse a set that is not installed."""
+        return sorted(self.paths().values())
 
     @property
     def set_settings(self) -> dict[str, Any]:

@@ -314,6 +314,10 @@ class OutputFiles:
         help="also write the pose that is drawn")
     accents_out: str | None = option(
         None, metavar="FILE.json", label="Accents file", help="write the detected accents")
+    resume: str = option(
+        "off", choices=("off", "on"), switch="on", commands=GENERATE, label="Resume",
+        help="go on with the unfinished `output` of a run that broke off, with the same frames; "
+        "starts afresh where there is none")
     # fmt: on
 
     @classmethod

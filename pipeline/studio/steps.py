@@ -25,6 +25,7 @@ from pipeline.motion import retarget
 from pipeline.motion.refocus import Regions, refocus
 from pipeline.studio.accents_file import read_accents
 from pipeline.studio.request import Request
+from pipeline.studio.resume_notes import Record
 from pipeline.values import Audio, Motion, Progress
 
 Renderer = Callable[..., Generator[Progress, None, None]]
@@ -144,26 +145,67 @@ def generate(
     A closed or broken run leaves the finished part with its sound. `render` is a pipeline's
     `render`, or a wrapper that runs it on a ZeroGPU Space.
     """
+    with open_output(request, inputs, motion, path) as writer:
+        yield from render_into(writer, request, render, inputs, motion)
+
+
+def open_output(
+    request: Request, inputs: Inputs, motion: Motion, path: str, record: Record | None = None
+) -> media.ResumableWriter:
+    """Open the writer of a render; with a `record` a broken run can be gone on with."""
     height, width = inputs.size
+    settings = replace(request, height=height, width=width).settings()
+    earlier = None if record is None else record.earlier
+    return media.open_render_writer(
+        path,
+        motion.pose.fps,
+        inputs.size,
+        media.Content(inputs.heard, settings),
+        expected_frames=len(motion),
+        is_resumable=record is not None,
+        extent=None if earlier is None else earlier.extent,
+    )
+
+
+def render_into(
+    writer: media.ResumableWriter,
+    request: Request,
+    render: Renderer,
+    inputs: Inputs,
+    motion: Motion,
+    record: Record | None = None,
+) -> Iterator[Progress]:
+    """Render what is not finished yet into an open output.
+
+    Args:
+        writer: what `open_output` returned for the same request and record.
+        request: the choices of the user.
+        render: as for `generate`.
+        inputs: the inputs.
+        motion: the motion.
+        record: keeps what the next run needs to go on.
+    """
+    height, width = inputs.size
+    options = _render_options(request)
+    if record is not None and record.earlier is not None:
+        options["resume_from"] = record.earlier.point
     work = render(
         inputs.picture,
         motion,
         height=height,
         width=width,
         generator=torch.Generator().manual_seed(request.seed),
-        **_render_options(request),
+        **options,
     )
-    settings = replace(request, height=height, width=width).settings()
-    with media.open_writer(
-        path, motion.pose.fps, inputs.size, inputs.heard, settings, expected_frames=len(motion)
-    ) as writer:
-        try:
-            for step in work:
-                if step.frames is not None:
-                    writer.write(step.frames)
-                yield step
-        finally:
-            work.close()
+    try:
+        for step in work:
+            if step.frames is not None:
+                writer.write(step.frames)
+            if record is not None and step.resume_point is not None:
+                writer.checkpoint(record.notes(writer.extent, step.resume_point))
+            yield step
+    finally:
+        work.close()
 
 
 def _render_options(request: Request) -> dict[str, Any]:

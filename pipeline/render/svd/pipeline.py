@@ -31,7 +31,6 @@ from pipeline.models.windows import WindowLayout
 from pipeline.render.base import AudioPosePipeline, resolve_window_mode
 from pipeline.render.runtime.cost import Workload
 from pipeline.render.runtime.device import Placement
-from pipeline.render.runtime.out_of_memory import Attempt
 from pipeline.render.svd.conditions import ClipCondition, ImageCondition, reconfigure
 from pipeline.render.svd.denoising import (
     WINDOW_MODES,
@@ -40,10 +39,11 @@ from pipeline.render.svd.denoising import (
     denoise,
     take_held_rows,
 )
+from pipeline.render.svd.render_state import RenderState, first_state
 from pipeline.render.svd.still_reference import StillReference
 from pipeline.render.svd.warped_reference import WarpedReference
 from pipeline.render.tensors import to_frames
-from pipeline.values import InputError, Motion, Progress
+from pipeline.values import InputError, Motion, Progress, ResumePoint
 
 Callback = Callable[..., dict[str, Any] | None]
 
@@ -58,16 +58,6 @@ class RenderTask:
     steps: int
     generator: torch.Generator | None
     on_step: OnStep | None
-
-
-@dataclass(frozen=True)
-class RenderState:
-    """What is finished: frames and segments; and the latents (1,lead+overlap,C,h,w) to continue."""
-
-    attempt: Attempt
-    frames: int = 0
-    segments: int = 0
-    held: Tensor | None = None
 
 
 class AudioPoseSVDPipeline(AudioPosePipeline):
@@ -153,6 +143,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         schedule: str | None = None,
         conditioning: Mapping[str, float | str] | None = None,
         generator: torch.Generator | None = None,
+        resume_from: ResumePoint | None = None,
         callback_on_step_end: Callback | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
     ) -> Iterator[Progress]:
@@ -168,6 +159,7 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
             schedule: deprecated, the old name of `window_mode`.
             conditioning: values that replace those of the condition's configuration.
             generator: draws all noise.
+            resume_from: a `resume_point` of a render of the same inputs, options and seed.
             callback_on_step_end: as in diffusers; it may replace "latents", and knows no other.
         """
         # 1. check the options
@@ -186,20 +178,28 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         task = RenderTask(clip, len(motion), window_mode, steps, generator, on_step)
 
         # 3. render segment by segment, with less memory from where it runs out
-        state = RenderState(Attempt(layout))
+        state = first_state(resume_from, layout, clip, generator)
         try:
             while state.frames < task.frames:
-                out_of_memory = False
-                try:
-                    state = yield from self._render_segment(task, state)
-                except torch.OutOfMemoryError:
-                    out_of_memory = True
-                # outside the except clause, which keeps what the failed attempt held
-                if out_of_memory:
-                    state = self._with_less_memory(state)
-                    yield Progress(state.attempt.note, state.frames, task.frames)
+                state = yield from self._try_segment(task, state)
         finally:
             self.maybe_free_model_hooks()
+
+    def _try_segment(
+        self, task: RenderTask, state: RenderState
+    ) -> Generator[Progress, None, RenderState]:
+        """Render the next segment; return the state after it.
+
+        Where the memory runs out, that is the state from which it is tried again with less.
+        """
+        try:
+            return (yield from self._render_segment(task, state))
+        except torch.OutOfMemoryError:
+            pass
+        # outside the except clause, which keeps what the failed attempt held
+        state = self._with_less_memory(state)
+        yield Progress(state.attempt.note, state.frames, task.frames)
+        return state
 
     def _with_less_memory(self, state: RenderState) -> RenderState:
         """Return the state from which the failed segment is tried again with less memory."""
@@ -245,9 +245,11 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
 
         # 3. decode
         frames = to_frames(clip.frames(latents, conditions, shared))
-        yield Progress("decode", stop, task.frames, frames=frames)
         held = take_held_rows(latents, layout)
-        return RenderState(state.attempt, stop, state.segments + 1, held)
+        after = RenderState(state.attempt, stop, state.segments + 1, held)
+        point = after.point(task.generator)
+        yield Progress("decode", stop, task.frames, frames=frames, resume_point=point)
+        return after
 
     @property
     def denoiser(self) -> Denoiser:

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -247,6 +248,7 @@ def generate(visit: Visit, finished: FinishedVideo | None, **shown: Any) -> Iter
     last_sent = 0.0
     renderer = functools.partial(render, request.model)
     work = steps.generate(request, renderer, inputs, motion, path)
+    result = FinishedVideo(visit, request, inputs, motion, path)
     try:
         for step in work:
             if step.frames is not None:
@@ -257,6 +259,10 @@ def generate(visit: Visit, finished: FinishedVideo | None, **shown: Any) -> Iter
                 yield _progress(step, start)
             if visit.stop.is_set():
                 break
+    except Exception:
+        if Path(path).exists():  # the finished part, which can be downloaded
+            yield _finished(result, "Broken off, the finished part is kept")
+        raise
     finally:
         work.close()
     if not frames:
@@ -266,15 +272,18 @@ def generate(visit: Visit, finished: FinishedVideo | None, **shown: Any) -> Iter
         return
     seconds = time.perf_counter() - start
     outcome = "Done" if frames == len(motion) else "Cancelled, the finished part is kept"
-    text = (
-        f"<b>{outcome}</b>: {frames} of {len(motion)} frames in {seconds:.1f} s on {device}, "
-        f"attention {pipe.attention_backend}."
-    )
-    yield {
-        "finished": FinishedVideo(visit, request, inputs, motion, path),
-        "status": line(text),
+    attention = f"attention {pipe.attention_backend}"
+    facts = f"{frames} of {len(motion)} frames in {seconds:.1f} s on {device}, {attention}."
+    yield _finished(result, outcome, f": {facts}")
+
+
+def _finished(video: FinishedVideo, outcome: str, facts: str = "") -> Update:
+    """Show a video with what came of the work."""
+    return {
+        "finished": video,
+        "status": line(f"<b>{outcome}</b>{facts}"),
         "preview": None,
-        "result": path,
+        "result": video.path,
     }
 
 

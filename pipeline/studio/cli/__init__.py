@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline import InputError
+from pipeline.studio.cli.interrupts import INTERRUPTED, interrupts
 from pipeline.studio.cli.parser import TRAINERS, build_parser
 from pipeline.studio.messages import describe_bug, name_options, quiet_libraries
 from pipeline.studio.request import FLAGS
@@ -28,8 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         complain(f"error: {name_options(str(error), FLAGS)}")
         return USERS_FAULT
-    except KeyboardInterrupt:
-        complain("error: interrupted; frames that were finished are kept in the output")
+    except KeyboardInterrupt as interrupt:
+        reason = name_options(str(interrupt), FLAGS)
+        complain(f"error: {reason or INTERRUPTED}")
         return USERS_FAULT
     except Exception as error:  # a bug; nothing else catches it
         log.exception("the command failed")
@@ -48,7 +50,8 @@ def run(argv: Sequence[str] | None) -> int:
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     command = importlib.import_module(f"pipeline.studio.cli.{args.command}")
-    facts = command.main(args)
+    with interrupts():
+        facts = command.main(args)
     if args.json:
         print(json.dumps(facts))
     return DONE

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Any
 
+from pipeline import media
 from pipeline.render import load
 from pipeline.render.runtime import cost
 from pipeline.render.runtime.device import Placement
 from pipeline.studio import steps
+from pipeline.studio.cli.interrupts import INTERRUPTED
 from pipeline.studio.cli.output_files import check_outputs
 from pipeline.studio.cli.shared_steps import analyse, complain, facts, stage_meter, write_skeleton
-from pipeline.studio.request import Machine, OutputFiles, Request
+from pipeline.studio.request import FLAGS, Machine, OutputFiles, Request
+from pipeline.studio.resume_notes import Record, motion_identity, open_record
 
 
 def main(args: argparse.Namespace) -> dict[str, Any]:
@@ -23,6 +27,7 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
         videos=(files.output, files.skeleton),
         inputs=(request.reference, request.audio, request.driving, request.accents),
     )
+    record = _open_record(request, files)
     meter = stage_meter(args.json)
     placement = _placement(Machine.of(vars(args)))
     pipe = load.load(request.model, how=placement, audio2pose=request.audio2pose)
@@ -33,10 +38,12 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
     if files.skeleton:
         write_skeleton(motion, run.inputs, files.skeleton)
         meter.lap("skeleton video")
+    record = record.joined(motion_identity(run.inputs.picture, motion, pipe.placed))
+    frames_left = len(motion) - record.finished_frames
     estimate = cost.estimate(
         pipe,
         run.inputs.size,
-        len(motion),
+        max(1, frames_left),
         steps=request.steps,
         window=request.window,
         overlap=request.overlap,
@@ -44,9 +51,44 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
         conditioning=request.conditioning(),
     )
     complain(f"estimate: {estimate.sentence()}")
-    work = steps.generate(run.request, pipe.render, run.inputs, motion, files.output)
-    meter.drain(work)
-    return {**facts(files.output, run, pipe.placed, meter), "estimate": estimate.to_dict()}
+    writer = steps.open_output(run.request, run.inputs, motion, files.output, record)
+    work = steps.render_into(writer, run.request, pipe.render, run.inputs, motion, record)
+    try:
+        with writer, contextlib.closing(work):
+            meter.drain(work)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_interruption(writer)) from None
+    return {
+        **facts(files.output, run, pipe.placed, meter),
+        "estimate": estimate.to_dict(),
+        "resumed_frames": record.finished_frames,
+    }
+
+
+def _open_record(request: Request, files: OutputFiles) -> Record:
+    """Return the record of the run; say what becomes of an earlier run's unfinished output."""
+    is_resumed = files.resume == "on"
+    record = open_record(request, files.output, is_resumed)
+    if record.earlier is not None:
+        complain(f"resume: {record.finished_frames} frames are finished; the run goes on from them")
+    elif is_resumed:
+        complain(f"note: {files.output} has no unfinished part; the run starts afresh")
+    elif media.notes_path(files.output).exists():
+        complain(
+            f"note: the unfinished part of {files.output} is replaced as soon as frames are "
+            f"finished; {FLAGS['resume']} would go on with it"
+        )
+    return record
+
+
+def _interruption(writer: media.ResumableWriter) -> str:
+    """Say what an interruption leaves."""
+    kept = writer.kept()
+    if not kept:
+        return f"{INTERRUPTED} before a frame was finished; nothing was written"
+    if writer.is_complete:
+        return f"{INTERRUPTED}; {kept}"
+    return f"{INTERRUPTED}; {kept}; `resume` goes on from there"
 
 
 def _placement(machine: Machine) -> Placement:

@@ -1,0 +1,73 @@
+"""What the writers of a render do beside writing: a run that breaks off can be gone on with."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.media.safe_files import beside, write_durably
+from pipeline.media.unfinished import Extent
+from pipeline.media.writer_base import FrameWriter
+
+NOTES_ENDING = ".unfinished.safetensors"
+
+
+class ResumableWriter(FrameWriter):
+    """Writes segments: each `write` adds one, and is finished when it returns.
+
+    Attributes:
+        expected_frames: how many frames the output has when it is complete; None = as many as come.
+        is_resumable: whether what a next run needs stays where the output is not complete.
+    """
+
+    expected_frames: int | None = None
+    is_resumable: bool = False
+
+    @property
+    @abstractmethod
+    def extent(self) -> Extent:
+        """How far the output is finished."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all frames are there."""
+        return self.expected_frames is None or self.frames >= self.expected_frames
+
+    def checkpoint(self, notes: bytes) -> None:
+        """Keep the notes with which a next run goes on after the frames that are finished."""
+        with self._sentences():
+            self._settle()
+            place = self._output_place
+            write_durably(notes_path(self.path), notes, place)
+
+    def write(self, frames: np.ndarray) -> None:
+        """Add a segment (t, H, W, 3) uint8; the first one makes notes of an earlier run void."""
+        if self.frames == 0:
+            with self._sentences():
+                self._forget_notes()
+        super().write(frames)
+
+    @property
+    def _remedy(self) -> str:
+        if self.is_resumable and self.frames:
+            return "free some space and go on with `resume`"
+        return super()._remedy
+
+    @property
+    @abstractmethod
+    def _output_place(self) -> Path:
+        """The output, links followed."""
+
+    def _settle(self) -> None:
+        """Bring the finished frames to the disk."""
+
+    def _forget_notes(self) -> None:
+        """Delete the notes."""
+        notes_path(self.path).unlink(missing_ok=True)
+
+
+def notes_path(output: str | Path) -> Path:
+    """Return where the notes of an output are."""
+    return beside(Path(output).resolve(), NOTES_ENDING)
