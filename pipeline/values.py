@@ -9,6 +9,9 @@ Pictures are RGB uint8 of shape (H, W, 3). Nothing here opens a file except `Pos
 
 from __future__ import annotations
 
+import lzma
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,8 +28,8 @@ HANDS = 42  # the left hand's 21 points, then the right hand's
 FACE = 68  # iBUG's face points
 VISIBLE = 0.3  # a point with a lower score is treated as missing (the published code's threshold)
 MAX_POSE_FRAMES = 60 * 60 * 30  # one hour at 30 fps: a pose file that claims more is refused unread
-# What numpy and zipfile raise on a file that is cut off, scrambled, encrypted or claims a giant
-# array
+# What numpy, zipfile and the unpackers raise on a file that is cut off, scrambled, encrypted or
+# claims a giant array
 DAMAGED: tuple[type[Exception], ...] = (
     OSError,
     KeyError,
@@ -35,8 +38,13 @@ DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
     RuntimeError,
     MemoryError,
+    ArithmeticError,
+    SyntaxError,
+    tokenize.TokenError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 
 
@@ -163,7 +171,7 @@ class Pose:
             raise InputError(f"pose file {path} does not exist") from None
         except DAMAGED as error:
             raise InputError(
-                f"{path} is not a pose file of this project ({error}); "
+                f"{path} is not a pose file of this project ({array_damage(error)}); "
                 "write one with `python -m pipeline pose`"
             ) from error
 
@@ -176,19 +184,54 @@ def _pose_from(file: np.lib.npyio.NpzFile) -> Pose:
     bytes_per_frame = (BODY + HANDS + FACE) * 3 * 8
     if declared_bytes > MAX_POSE_FRAMES * bytes_per_frame:
         raise InputError("it is larger than an hour of poses")
-    body = _keypoints_from(file, "body")
-    hands = _keypoints_from(file, "hands")
-    face = _keypoints_from(file, "face")
-    fps = float(file["fps"])
-    height, width = (int(side) for side in file["size"])
-    if not (0 < fps <= 1000 and 0 < height <= 65536 and 0 < width <= 65536):
-        raise InputError(f"fps {fps} or size {height}x{width} makes no sense")
-    return Pose(body, hands, face, fps, (height, width))
+    body = _keypoints_from(file, "body", BODY)
+    hands = _keypoints_from(file, "hands", HANDS)
+    face = _keypoints_from(file, "face", FACE)
+    lengths = (len(body), len(hands), len(face))
+    if len(set(lengths)) > 1:
+        raise InputError(f"body, hands and face have {lengths} frames, not as many as each other")
+    rate = numbers_from(file, "fps")
+    sides = numbers_from(file, "size")
+    if rate.size != 1 or sides.size != 2:
+        raise InputError("fps is not one number, or size is not height and width")
+    fps = rate.item()
+    height, width = sides.ravel().tolist()
+    if not (0 < fps <= 1000 and 1 <= height <= 65536 and 1 <= width <= 65536):
+        raise InputError(f"fps {fps:g} or size {height:g}x{width:g} makes no sense")
+    return Pose(body, hands, face, fps, (int(height), int(width)))
 
 
-def _keypoints_from(file: np.lib.npyio.NpzFile, name: str) -> Keypoints:
-    xy = np.asarray(file[f"{name}_xy"], np.float64)
-    score = np.asarray(file[f"{name}_score"], np.float64)
+def numbers_from(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    """Return an array of an archive as float64; raise InputError where it holds no numbers."""
+    if name not in file:
+        raise InputError(f"it has no array {name}")
+    values = file[name]
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{name} is no array")
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"{name} holds {values.dtype}, not numbers")
+    if values.ndim and len(values) > MAX_POSE_FRAMES:
+        raise InputError(f"{name} has {len(values)} frames, over an hour of poses")
+    return values.astype(np.float64)
+
+
+def array_damage(error: Exception) -> str:
+    """Say in plain words why an archive of arrays cannot be read."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, PermissionError):
+        return "it may not be opened"
+    return "it is damaged, or no archive of number arrays"
+
+
+def _keypoints_from(file: np.lib.npyio.NpzFile, name: str, count: int) -> Keypoints:
+    xy = numbers_from(file, f"{name}_xy")
+    score = numbers_from(file, f"{name}_score")
+    if xy.shape[1:] != (count, 2) or score.shape != xy.shape[:2]:
+        raise InputError(
+            f"{name}_xy has the shape {xy.shape} and {name}_score {score.shape}, "
+            f"not (T, {count}, 2) and (T, {count})"
+        )
     if not (np.isfinite(xy).all() and np.isfinite(score).all()):
         raise InputError(f"{name} holds numbers that are not finite")
     if score.size and (score.min() < 0 or score.max() > 1):

@@ -10,6 +10,7 @@ from pipeline.analysis.detectors import Detector, cache
 from pipeline.values import Detection, InputError, Keypoints, Pose
 
 LEAST_ASPECT = 2.0  # longer over shorter side, from which detectors lose people when they shrink
+MOST_ASPECT = 16.0  # beyond it dozens of windows would have to be looked at
 STEPS_PER_WINDOW = 2  # windows overlap by half, so that each person is whole in one of them
 TOO_SMALL = (
     "no person was found in this very wide or tall picture, also not from close; "
@@ -47,6 +48,12 @@ def detect_in_windows(picture: np.ndarray, detector: Detector) -> Detection:
 
     Refuse a picture (H,W,3) in which no window shows a face.
     """
+    height, width = picture.shape[:2]
+    if max(height, width) > MOST_ASPECT * min(height, width):
+        raise InputError(
+            f"the picture is a strip of {width}x{height} pixels and no person was found in it; "
+            "crop it to the person"
+        )
     found = []
     for corner in _corners(picture):
         found += _look(picture, corner, detector)

@@ -24,7 +24,7 @@ from pipeline.media.frame_times import (
     shown_pictures,
     shrunk_size,
 )
-from pipeline.media.image import BROKEN, MAX_PIXELS, on_white
+from pipeline.media.image import BROKEN, MAX_PIXELS, damage, on_white
 from pipeline.values import InputError
 
 log = logging.getLogger(__name__)
@@ -97,6 +97,6 @@ def _decoded_frames(path: str | Path) -> Iterator[np.ndarray]:
     except BROKEN as error:
         if count == 0:
             raise InputError(
-                f"video {path} cannot be decoded ({error}); export it again"
+                f"video {path} cannot be decoded ({damage(error)}); export it again"
             ) from error
         log.warning("%s is damaged: only its first %d frames could be decoded", path, count)

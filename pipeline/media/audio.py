@@ -40,7 +40,7 @@ def read_track(track: SoundTrack, rate: int = 16000) -> Audio:
         if stated is not None and stated > limit:
             raise _too_long(path, f"{stated:.0f} s")
         lead = lead_seconds(container, stream)
-        for channels in channel_blocks(decoded(container, stream, path), rate):
+        for channels in channel_blocks(decoded(container, stream, path), rate, path):
             block = mixed(channels, track.channel)
             if not np.isfinite(block).all():
                 raise InputError(

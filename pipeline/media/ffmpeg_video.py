@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.media.files import decoded, opened, picture_stream
+from pipeline.media.files import decoded, opened, packets_of, picture_stream
 from pipeline.media.frame_times import (
     MAX_FPS,
     USUAL_FPS,
@@ -33,7 +33,8 @@ def probe(path: str | Path) -> Probe:
         stream = picture_stream(container)
         if stream is None:
             raise InputError(
-                f"video {path} has no moving picture in it; give an MP4, MOV, WebM or GIF"
+                f"video {path} has no moving picture that can be decoded; "
+                "give an MP4, MOV, WebM or GIF"
             )
         _refuse_still(path, container.format.name, stream)
         fps = _stated_rate(stream)
@@ -94,21 +95,21 @@ def _stated_rate(stream: av.VideoStream) -> float:
 
 
 def _stated_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """Return the length that the file states, or 0."""
-    if stream.duration:
+    """Return the length that the file states, or 0; a negative one counts as none."""
+    if stream.duration and stream.duration > 0:
         seconds = stream.duration * stream.time_base
         return float(seconds)
-    return float((container.duration or 0) / av.time_base)
+    return max(0.0, (container.duration or 0) / av.time_base)
 
 
 def _walked_seconds(path: str | Path, fps: float) -> float:
     """Return the length by the packets' times, for files that state none (browser recordings)."""
     with opened(path, "video") as container:
         stream = picture_stream(container)
-        packets = [packet.pts for packet in container.demux(stream) if packet.size]
-        times = [pts for pts in packets if pts is not None]
+        stamps = [packet.pts for packet in packets_of(container, stream)]
+        times = [pts for pts in stamps if pts is not None]
         if not times:
-            return len(packets) / fps
+            return max(1, len(stamps)) / fps
         ticks = max(times) - min(times)
         span = ticks * stream.time_base
         return float(span) + 1 / fps

@@ -37,7 +37,8 @@ def checked_file(path: str | Path, what: str) -> Path:
         if not source.exists():
             raise InputError(f"{what} {path} does not exist; check the path")
         if not source.is_file():
-            raise InputError(f"{what} {path} is not a file; give the path of a file")
+            kind = "a folder" if source.is_dir() else "a device or a pipe"
+            raise InputError(f"{what} {path} is {kind}; give the path of a file")
         if source.stat().st_size == 0:
             raise InputError(f"{what} {path} is empty; give a file with content")
     except OSError as error:
@@ -83,16 +84,31 @@ def opened(path: str | Path, what: str) -> Iterator[av.container.InputContainer]
     with contextlib.ExitStack() as stack:
         try:
             handle = stack.enter_context(open(source, "rb"))
+        except OSError as error:
+            raise InputError(
+                f"{what} {path} cannot be read ({error.strerror}); check its permissions"
+            ) from error
+        try:
             options = {"protocol_whitelist": "none"}
             container = stack.enter_context(
                 av.open(handle, options=options, metadata_errors="replace")
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"{what} {path} cannot be read ({reason}); give a file that FFmpeg can play"
+                f"{what} {path} cannot be read (it is damaged, or of a kind that FFmpeg does not "
+                "know); give a file that plays"
             ) from error
         yield container
+
+
+def packets_of(
+    container: av.container.InputContainer, *streams: av.stream.Stream
+) -> Iterator[av.Packet]:
+    """Yield the packets with content; a file that breaks off ends there."""
+    with contextlib.suppress(av.error.FFmpegError, OSError):
+        for packet in container.demux(*streams):
+            if packet.size:
+                yield packet
 
 
 def decoded(
@@ -123,12 +139,21 @@ def decoded(
         )
 
 
+def can_decode(stream: av.stream.Stream) -> bool:
+    """Say whether FFmpeg has a decoder; a damaged header may name a codec that nobody knows."""
+    return stream.codec_context is not None
+
+
 def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
     """Return the moving picture, leaving out album covers, previews and stills.
 
     Of several, the one that the file calls its default; then the largest.
     """
-    streams = [s for s in container.streams.video if not s.disposition & ATTACHED]
+    streams = [
+        stream
+        for stream in container.streams.video
+        if can_decode(stream) and not stream.disposition & ATTACHED
+    ]
     if len(streams) < 2:
         return streams[0] if streams else None
     moving = _moving_streams(container.name)
@@ -147,7 +172,7 @@ def _moving_streams(path: str) -> set[int]:
     """
     counts: Counter[int] = Counter()
     with opened(path, "video") as container:
-        packets = (packet for packet in container.demux(container.streams.video) if packet.size)
+        packets = packets_of(container, *container.streams.video)
         for packet in itertools.islice(packets, COUNTED_PACKETS):
             counts[packet.stream_index] += 1
     return {index for index, count in counts.items() if count > 1}

@@ -46,7 +46,10 @@ BROKEN = (
     EOFError,
     IndexError,
     OverflowError,
+    RuntimeError,  # of the AVIF decoder
 )
+# Words by which decoders tell of files that end too early; the rest of what they say is for them
+ENDS_EARLY = ("truncated", "end of file", "not enough", "eof", "outside of file")
 FRACTION_SLACK = 1e-3  # resampling leaves fractions a little below 0 or above 1
 
 
@@ -67,7 +70,9 @@ def read_image(path: str | Path) -> np.ndarray:
             f"{name} is not a picture; give a PNG, JPEG, HEIC, WebP, BMP, TIFF or GIF"
         ) from error
     except BROKEN as error:
-        raise InputError(f"{name} is damaged ({error}); export it again as PNG or JPEG") from error
+        raise InputError(
+            f"{name} is damaged ({damage(error)}); export it again as PNG or JPEG"
+        ) from error
 
 
 def is_picture(path: str | Path) -> bool:
@@ -81,6 +86,16 @@ def is_picture(path: str | Path) -> bool:
             return has_one or image.format not in ANIMATED_FORMATS
     except BROKEN:
         return False
+
+
+def damage(error: Exception) -> str:
+    """Say in plain words what a decoder's error means."""
+    text = str(error).lower()
+    if any(word in text for word in ENDS_EARLY):
+        return "a part of it is missing"
+    if "not supported" in text or "unsupported" in text or "not implemented" in text:
+        return "it holds something that no decoder here knows"
+    return "its content makes no sense"
 
 
 def to_picture(image: str | Path | Image.Image | np.ndarray, name: str = "picture") -> np.ndarray:

@@ -9,10 +9,13 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.media.files import decoded, opened
+from pipeline.media.files import can_decode, decoded, opened
 from pipeline.motion.voice import voice_share
 from pipeline.values import Audio, InputError
 
+# Rates outside are a broken header: converting them takes minutes and gigabytes
+LOWEST_HZ = 1000
+HIGHEST_HZ = 768000
 PROBE_HZ = 16000
 PROBE_SECONDS = 120  # of each track that are listened to before one is chosen
 LEAST_VOICE = 0.3  # share of moments with a voice, from which a track holds speech
@@ -62,12 +65,15 @@ class _Probe:
 def choose_track(path: str | Path) -> SoundTrack:
     """Return the track with speech; among several of them, the one that players would play."""
     with opened(path, "audio file") as container:
-        streams = list(container.streams.audio)
-        best = container.streams.best("audio")
-        if best is None:
+        streams = [stream for stream in container.streams.audio if can_decode(stream)]
+        if not streams:
+            problem = "sound of an unknown kind" if container.streams.audio else "no sound"
             raise InputError(
-                f"audio file {path} has no sound in it; give speech as WAV, MP3, FLAC, OGG or M4A"
+                f"audio file {path} has {problem} in it; give speech as WAV, MP3, FLAC, OGG or M4A"
             )
+        best = container.streams.best("audio")
+        if best not in streams:
+            best = streams[0]
         if len(streams) == 1 and best.channels == 1:
             return SoundTrack(path, best.index)
         best_index = best.index
@@ -81,17 +87,44 @@ def choose_track(path: str | Path) -> SoundTrack:
     return SoundTrack(path, chosen.index, chosen.channel, tuple(_notes(chosen, probes)))
 
 
-def channel_blocks(frames: Iterator[av.AudioFrame], rate: int) -> Iterator[np.ndarray]:
-    """Yield (channels, n) float32 at `rate`; a file may change its sample format on the way."""
+def channel_blocks(
+    frames: Iterator[av.AudioFrame], rate: int, path: str | Path
+) -> Iterator[np.ndarray]:
+    """Yield (channels, n) float32 at `rate`; a file may change its sample format on the way.
+
+    Args:
+        frames: of the track.
+        rate: in Hz, of the result.
+        path: the file, for errors.
+    """
+    try:
+        yield from _converted(frames, rate, path)
+    except av.error.FFmpegError as error:
+        raise InputError(
+            f"audio file {path} is damaged: its sound cannot be converted; "
+            "export it again as 16-bit WAV"
+        ) from error
+
+
+def _converted(
+    frames: Iterator[av.AudioFrame], rate: int, path: str | Path
+) -> Iterator[np.ndarray]:
+    """Yield (channels, n) float32 at `rate`."""
     resampler = None
     layout = None
     for frame in frames:
         frame_layout = (frame.format.name, frame.layout.name, frame.rate)
+        if not LOWEST_HZ <= frame.rate <= HIGHEST_HZ:
+            raise InputError(
+                f"audio file {path} claims {frame.rate} samples a second, and {LOWEST_HZ} to "
+                f"{HIGHEST_HZ} can be read; export it again as WAV at 48000"
+            )
         if layout != frame_layout:
             if resampler is not None:
                 yield from _resampled(resampler, None)
             layout = frame_layout
-            resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate)
+            # samples side by side: PyAV crashes on planes of more than 8 channels
+            resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=rate)
         frame.pts = None  # gaps in the clock would make the resampler stretch the sound
         yield from _resampled(resampler, frame)
     if resampler is not None:
@@ -111,14 +144,15 @@ def mixed(block: np.ndarray, channel: int | None) -> np.ndarray:
 def _resampled(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[np.ndarray]:
     """Yield (channels, n) float32 of a frame, or of what the resampler still holds for None."""
     for part in resampler.resample(frame):
-        yield part.to_ndarray()
+        samples = part.to_ndarray()
+        yield samples.reshape(-1, part.layout.nb_channels).T
 
 
 def _probe(path: str | Path, number: int, index: int, name: str, is_best: bool) -> _Probe:
     """Listen to the first minutes of a track."""
     with opened(path, "audio file") as container:
         stream = container.streams[index]
-        blocks = _first_blocks(channel_blocks(decoded(container, stream, path), PROBE_HZ))
+        blocks = _first_blocks(channel_blocks(decoded(container, stream, path), PROBE_HZ, path))
         sound = np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0), np.float32)
     sound = np.nan_to_num(sound, posinf=0, neginf=0)
     channel = _heard_channel(sound)

@@ -6,6 +6,7 @@ Sound goes in as the frames come, so that a run that breaks off leaves both equa
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,19 +17,21 @@ import numpy as np
 
 from pipeline.media.audio import lead_seconds
 from pipeline.media.containers import Container
-from pipeline.media.files import decoded, opened
+from pipeline.media.files import decoded, opened, packets_of
 from pipeline.media.sound_track import SoundTrack, channel_blocks
 from pipeline.values import Audio
 
 # A block lasts 21 ms: players that play the last one whole stay within one frame of the picture.
 BLOCK_SAMPLES = 1024
 USUAL_HZ = 48000
+ENDLESS_SECONDS = Fraction(10**6)
 # Rates that the encoders take as they are
 RATES_HZ = {
     "aac": (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000),
     "libopus": (48000,),
 }
 BITS_PER_SECOND = 96_000  # of each channel
+LOUDEST = 8.0  # times full scale: encoders refuse what a damaged file of fractions holds beyond
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
@@ -50,7 +53,7 @@ class CopiedSound:
         lead = lead_seconds(source, stream)
         self._out = out
         self._stream = out.add_stream_from_template(stream)
-        self._packets = source.demux(stream)
+        self._packets = packets_of(source, stream)
         first_ticks = stream.start_time or 0
         self._shift_ticks = round(lead / stream.time_base) - first_ticks
         self._next: av.Packet | None = None
@@ -69,7 +72,7 @@ class CopiedSound:
     def _following(self) -> av.Packet | None:
         """Return the next packet that does not end before the first frame."""
         for packet in self._packets:
-            if packet.pts is None or packet.size == 0:
+            if packet.pts is None:
                 continue
             packet.pts += self._shift_ticks
             packet.dts = packet.pts
@@ -158,7 +161,7 @@ def open_sound(
         sound: samples, or a track of the user's file, which is kept as it is where it can be.
         stack: closes the user's file.
     """
-    if isinstance(sound, SoundTrack) and _sound_facts(sound).codec in container.copied:
+    if isinstance(sound, SoundTrack) and _can_copy(container, sound):
         return CopiedSound(out, sound, stack)
     return encode_sound(out, container.sound, sound, stack, out.mux)
 
@@ -198,6 +201,48 @@ def _sound_facts(track: SoundTrack) -> SoundFacts:
         return SoundFacts(name, codec.sample_rate, codec.channels)
 
 
+def _can_copy(container: Container, track: SoundTrack) -> bool:
+    """Say whether the packets fit into the container: a damaged file's may not."""
+    if _sound_facts(track).codec not in container.copied:
+        return False
+    with contextlib.ExitStack() as stack:
+        try:
+            trial = stack.enter_context(av.open(_Nowhere(), "w", format=container.format))
+            copy = CopiedSound(trial, track, stack)
+            copy.write_until(ENDLESS_SECONDS, is_end=True)
+        except (av.error.FFmpegError, ValueError):
+            return False
+    return True
+
+
+class _Nowhere(io.RawIOBase):
+    """A file that forgets what is written."""
+
+    def __init__(self) -> None:
+        self._place = 0
+        self._end = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        count = len(memoryview(data))
+        self._place += count
+        self._end = max(self._end, self._place)
+        return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        starts = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._end}
+        self._place = starts[whence] + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+
 def _encoder_rate(encoder: str, rate: int) -> int:
     """Return the rate in Hz if the encoder takes it, else the usual one."""
     return rate if rate in RATES_HZ[encoder] else USUAL_HZ
@@ -224,8 +269,9 @@ def _track_blocks(track: SoundTrack, rate: int, channels: int) -> Iterator[np.nd
         if shift > 0:
             yield np.zeros((channels, shift), np.float32)
         dropped = max(0, -shift)
-        for block in channel_blocks(decoded(source, stream, track.path), rate):
+        for block in channel_blocks(decoded(source, stream, track.path), rate, track.path):
             block = np.nan_to_num(_with_channels(block, channels))
+            block = np.clip(block, -LOUDEST, LOUDEST)
             yield block[:, dropped:]
             dropped = max(0, dropped - block.shape[1])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.media import json_text
 from pipeline.motion.accents import checked
 from pipeline.motion.prosody import Prosody
 from pipeline.values import Audio, InputError
@@ -17,6 +18,7 @@ MAX_MEGABYTES = MAX_BYTES >> 20
 DECIMALS = 3  # milliseconds
 END_SLACK_SECONDS = 0.01  # an accent at the rounded end of the speech counts
 KEYS = ("time", "strength")
+WANTED = 'give [{"time": seconds, "strength": 0 to 1}, ...]'
 SANE_NUMBER = 1e6  # a larger number is nonsense; NaN fails the comparison as well
 
 
@@ -57,11 +59,13 @@ def _read_json(path: str) -> Any:
             text = file.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
             return None
-        return json.loads(text.decode())
+        return json_text.parse(text)
     except FileNotFoundError:
         raise InputError("it does not exist; check the path") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"it is not readable JSON ({error})") from error
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror}); check the path") from error
+    except InputError as error:
+        raise InputError(f"it is not readable JSON ({error}); {WANTED}") from error
 
 
 def _is_accent(accent: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline import InputError
 from pipeline.studio.messages import name_options
 
+MAX_SHOWN = 60  # letters of a value in a sentence
 ALL_COMMANDS = ("generate", "preview")
 
 
@@ -90,18 +91,27 @@ class Option:
         """Raise InputError where the value is no choice or no number within the range."""
         if value is None and self.default is None:
             return  # left to the model
-        if self.choices and value not in self.choices:
+        if self.choices and not (isinstance(value, str) and value in self.choices):
             known = ", ".join(self.choices)
-            raise InputError(f"`{self.name}` is {value!r}; choose one of {known}")
+            raise InputError(f"`{self.name}` is {_shown(value)}; choose one of {known}")
         if self.low is None or self.high is None:
             if not isinstance(value, (str, PathLike)):
-                raise InputError(f"`{self.name}` is {value!r}; give a text")
+                raise InputError(f"`{self.name}` is {_shown(value)}; give a text")
             return
         number_types = (int,) if self.whole else (int, float)
         is_number = isinstance(value, number_types) and not isinstance(value, bool)
         if not (is_number and self.low <= value <= self.high):  # false for NaN, too
             wanted = f"a {self.number_word} from {self.low:g} to {self.high:g}"
-            raise InputError(f"`{self.name}` is {value!r}; give {wanted}")
+            raise InputError(f"`{self.name}` is {_shown(value)}; give {wanted}")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a sentence shows it: one short line."""
+    if isinstance(value, (str, bool, int, float)):
+        text = repr(value)
+    else:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def option(

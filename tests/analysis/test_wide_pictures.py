@@ -71,3 +71,17 @@ def test_a_long_picture_without_a_person_is_refused_with_a_way_out(tmp_path, mon
         framing.detect_reference(np.zeros((SIDE, LONG, 3), np.uint8), "planted")
     with pytest.raises(InputError, match="no person found"):
         framing.detect_reference(np.zeros((SIDE, SIDE, 3), np.uint8), "planted")
+
+
+def test_a_strip_is_not_looked_at_for_minutes(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("APV_CACHE", str(tmp_path))
+    detector = Detector()
+    looks = []
+    monkeypatch.setattr(
+        detector, "image", lambda image: looks.append(1) or Detector.image(detector, image)
+    )
+    monkeypatch.setattr(framing.detectors, "load", lambda name: detector)
+    strip = np.zeros((64000, 64, 3), np.uint8)
+    with pytest.raises(InputError, match="a strip of 64x64000 pixels .* crop it to the person"):
+        framing.detect_reference(strip, "planted")
+    assert len(looks) == 1

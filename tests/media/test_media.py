@@ -176,7 +176,7 @@ def test_missing_empty_and_wrong_files_get_a_sentence(tmp_path, read):
     (tmp_path / "text").write_text("hello " * 99)
     for name, sentence in [
         ("none", "does not exist"),
-        ("", "is not a file|holds no numbered pictures"),
+        ("", "is a folder|holds no numbered pictures"),
         ("empty", "is empty"),
         ("text", "is not a picture|cannot be read"),
     ]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from pipeline import ROOT
@@ -52,6 +53,28 @@ def test_the_table_and_the_parser_import_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"fda": np.array(["paper", "rigid"])}, "`fda` is a ndarray; choose one of paper, rigid"),
+        ({"fps": [25]}, "`fps` is a list; give a number from 1 to 60"),
+        ({"seed": 10**400}, r"`seed` is 1000*\.\.\.; give a whole number"),
+        ({"person": {"x": 1}}, "`person` is a dict; give a text"),
+        ({"height": "x" * 999}, "`height` is 'xxx*\\.\\.\\.; give a whole number"),
+    ],
+)
+def test_a_value_of_any_type_gets_a_short_sentence(changes: dict, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as caught:
+        Request(reference="a.png", audio="a.wav", **changes)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_word_that_fills_pages_gets_a_short_sentence() -> None:
+    with pytest.raises(InputError, match="9999") as caught:
+        parsed("preview", "--intensity", "9" * 5000)
+    assert len(str(caught.value)) < 400
 
 
 def test_choices_are_those_of_the_rooms_that_act_on_them() -> None:

@@ -17,6 +17,7 @@ from pipeline.values import Detection, InputError, Pose
 
 __all__ = ["check_target", "draw_video", "is_pose", "read", "write", "write_skeleton"]
 
+MAX_SECONDS = 3600.0  # longer than any speech; bounds the memory
 # What `write` writes, by the name's ending; none = a folder
 KINDS = (".npz", ".json", *CONTAINERS, "")
 
@@ -39,18 +40,34 @@ def read(path: str | Path, fps: float | None = None) -> Detection:
 
     `fps` counts where the file does not tell its own.
     """
-    source = Path(path)
+    detection = _read(Path(path), fps)
+    _check_length(detection.people[0], path)
+    return detection
+
+
+def _check_length(pose: Pose, path: str | Path) -> None:
+    """Raise InputError for a pose that its frame rate makes endless."""
+    seconds = len(pose) / pose.fps
+    if seconds > MAX_SECONDS:
+        raise InputError(
+            f"pose file {path} lasts {seconds:.3g} s, {len(pose)} frames at {pose.fps:.3g} a "
+            "second; give one of at most an hour, or correct its frame rate"
+        )
+
+
+def _read(source: Path, fps: float | None) -> Detection:
     if source.is_dir() or source.suffix.lower() == ".json":
         return openpose.read(source, fps)
     checked_file(source, "pose file")
     beside = source if source.suffix.lower() == ".npz" else skeleton_video.find(source)
     if beside is None:
         raise InputError(
-            f"{path} is not a pose file; give .npz, OpenPose JSON or a skeleton video with its .npz"
+            f"{source} is not a pose file; "
+            "give .npz, OpenPose JSON or a skeleton video with its .npz"
         )
     pose = echomimic.read(beside) if echomimic.is_one(beside) else Pose.load(beside)
     if not len(pose):
-        raise InputError(f"pose file {path} holds no frame; give one with frames")
+        raise InputError(f"pose file {source} holds no frame; give one with frames")
     return Detection((pose,))
 
 

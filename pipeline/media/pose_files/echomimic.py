@@ -7,7 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.values import BODY, DAMAGED, FACE, HANDS, MAX_POSE_FRAMES, InputError, Keypoints, Pose
+from pipeline.values import (
+    BODY,
+    DAMAGED,
+    FACE,
+    HANDS,
+    MAX_POSE_FRAMES,
+    InputError,
+    Keypoints,
+    Pose,
+    array_damage,
+    numbers_from,
+)
 
 NUMBERS_PER_POINT = 3
 BYTES_PER_NUMBER = 8
@@ -22,7 +33,7 @@ def is_one(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
             return "candidate.npy" in file.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except DAMAGED:
         return False
 
 
@@ -36,14 +47,14 @@ def read(path: Path) -> Pose:
             total = sum(info.file_size for info in file.zip.infolist())
             if total > MAX_BYTES:
                 raise InputError("it is larger than an hour of poses")
-            frames = len(file["candidate"])
+            frames = len(np.atleast_1d(numbers_from(file, "candidate")))
             body = _part(file, frames, "candidate", "body_score", BODY)
             hands = _part(file, frames, "hands", "hands_score", HANDS)
             face = _part(file, frames, "faces", "faces_score", FACE)
             return Pose(body, hands, face, fps=FPS, size=SIZE)
     except DAMAGED as error:
         raise InputError(
-            f"{path} does not hold the arrays of EchoMimicV2's poses ({error}); "
+            f"{path} does not hold the arrays of EchoMimicV2's poses ({array_damage(error)}); "
             "it needs candidate, hands, faces and their scores"
         ) from error
 
@@ -52,8 +63,15 @@ def _part(
     file: np.lib.npyio.NpzFile, frames: int, name: str, score_name: str, count: int
 ) -> Keypoints:
     """Return `count` key points of the arrays `name` and `score_name`."""
-    xy = np.asarray(file[name], np.float64).reshape(frames, count, 2)
-    score = np.asarray(file[score_name], np.float64).reshape(frames, count)
+    xy = numbers_from(file, name)
+    score = numbers_from(file, score_name)
+    if xy.size != frames * count * 2 or score.size != frames * count:
+        raise InputError(
+            f"{name} has the shape {xy.shape} and {score_name} {score.shape}, "
+            f"not {count} points in each of {frames} frames"
+        )
+    xy = xy.reshape(frames, count, 2)
+    score = score.reshape(frames, count)
     if not (np.isfinite(xy).all() and np.isfinite(score).all()):
         raise InputError(f"{name} holds numbers that are not finite")
     return Keypoints(xy, np.clip(score, 0, 1))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from pipeline.media import json_text
 from pipeline.media.files import checked_file
 from pipeline.motion.keypoints import LEFT_EYE, LEFT_HAND, NECK, RIGHT_EYE, RIGHT_HAND
 from pipeline.values import BODY, FACE, HANDS, Detection, InputError, Keypoints, Pose
@@ -130,10 +131,14 @@ def _json(path: Path, limit_bytes: int) -> Any:
             f"pose file {path} has {size / 1e6:.1f} MB; at most {limit_bytes / 1e6:.0f} MB are read"
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return json_text.parse(path.read_bytes())
+    except InputError as error:
         raise InputError(
-            f"{path} is not readable JSON ({error}); give OpenPose key points"
+            f"pose file {path} is not readable JSON ({error}); give OpenPose key points"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"pose file {path} cannot be read ({error.strerror}); check its permissions"
         ) from error
 
 

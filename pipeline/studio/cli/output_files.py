@@ -25,12 +25,12 @@ def check_outputs(
         videos: those of the outputs whose ending must be a video's.
         may_be_folder: says whether an output of this name may be a folder.
     """
-    input_paths = {Path(path).resolve() for path in inputs if path}
+    input_paths = {_resolved(path) for path in inputs if path}
     taken = set(input_paths)
     for path in outputs:
         if not path:
             continue
-        place = Path(path).resolve()
+        place = _resolved(path)
         if place in taken:
             raise InputError(
                 f"{path} is named twice, or is one of the inputs; give each output its own name"
@@ -40,7 +40,8 @@ def check_outputs(
             raise InputError(
                 f"{path} cannot be written: the folder {place.parent} does not exist; make it"
             )
-        if place.with_suffix(".npz") in input_paths and pose_files.is_pose(place):
+        beside = place.parent / f"{place.stem}.npz"
+        if beside in input_paths and pose_files.is_pose(place):
             raise InputError(f"{path} would put its pose over an input; give it another name")
         if place.exists() and not (place.is_file() or place.is_dir()):
             raise InputError(f"{path} cannot be written: it is no file; give another name")
@@ -52,3 +53,16 @@ def check_outputs(
     for video in videos:
         if video:
             media.check_ending(video)
+
+
+def _resolved(path: str) -> Path:
+    """Return where a path leads to; links that lead in a circle are refused."""
+    try:
+        place = Path(path).resolve()
+        place.exists()  # raises for a name over the system's limit
+        return place
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{path} cannot be reached (its name is too long, or its links lead in a circle); "
+            "check the path"
+        ) from error

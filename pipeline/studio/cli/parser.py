@@ -14,6 +14,7 @@ from pipeline.studio.request import FLAGS, TABLES
 DESCRIPTION = (
     "The command line: `python -m pipeline generate|preview|pose|models|train|evaluate|bench|app`."
 )
+MAX_MESSAGE = 300  # letters
 TRAINERS = {
     "audio2pose": "train_audio2pose",
     "video": "train_video",
@@ -27,7 +28,9 @@ class Parser(argparse.ArgumentParser):
     """Raise argument errors as one sentence, without the usage block."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise the message as the user's fault."""
+        """Raise the message as the user's fault, without the end of a word that fills pages."""
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[:MAX_MESSAGE]}..."
         raise InputError(f"{message}; see `{self.prog} --help`")
 
 
