@@ -41,12 +41,12 @@ def read_track(track: SoundTrack, rate: int = 16000) -> Audio:
             raise _too_long(path, f"{stated:.0f} s")
         lead = lead_seconds(container, stream)
         for channels in channel_blocks(decoded(container, stream, path), rate, path):
-            block = mixed(channels, track.channel)
-            if not np.isfinite(block).all():
+            if not np.isfinite(channels).all():
                 raise InputError(
                     f"audio file {path} holds samples that are not numbers; "
                     "export it again as 16-bit WAV"
                 )
+            block = mixed(channels, track.channel)
             blocks.append(block)
             count += len(block)
             if count > limit * rate:

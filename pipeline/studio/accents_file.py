@@ -41,7 +41,7 @@ def _read_table(path: str) -> np.ndarray:
     """Return the file's accents (N,2) as they are."""
     table = _read_json(path)
     if not isinstance(table, list):
-        raise InputError(f"it needs a list of accents, at most {MAX_MEGABYTES} MB")
+        raise InputError(f"it holds no list of at most {MAX_MEGABYTES} MB; {WANTED}")
     rows = []
     for number, accent in enumerate(table, 1):
         if not _is_accent(accent):

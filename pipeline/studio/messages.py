@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections.abc import Mapping
 
 
@@ -25,6 +26,7 @@ def describe_bug(error: Exception, log: str) -> str:
 
 
 def quiet_libraries() -> None:
-    """Silence what libraries print at import on machines without CUDA; see requirements.txt."""
+    """Silence what libraries print at import on machines without CUDA, and on damaged pictures."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong is said in our own words
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.getLogger("xformers").setLevel(logging.ERROR)

@@ -110,7 +110,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, (str, bool, int, float)):
         text = repr(value)
     else:
-        text = f"a {type(value).__name__}"
+        text = f"of the type {type(value).__name__}"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 

@@ -46,7 +46,7 @@ def read(path: str, fps: float | None = None, detector: str = "holistic") -> Det
     detection = _detect(path, fps, detector)
     if not detection.people:
         reason = " ".join(detection.notes) or "no person was found"
-        raise InputError(f"{path}: {reason}")
+        raise InputError(f"{path} gives no pose: {reason.rstrip('.')}; use one that shows a person")
     if fps is None or len(detection.people[0]) == 1:
         return detection
     people = [timing.resample(person, fps) for person in detection.people]

@@ -148,6 +148,15 @@ def test_packets_that_cannot_be_copied_are_encoded(tmp_path, name: str) -> None:
     assert abs(sound.seconds - 0.48) < 0.1 and np.abs(sound.samples).max() > 0.4
 
 
+def test_endless_samples_are_refused_without_a_warning_of_numpy(tmp_path, recwarn) -> None:
+    sound = np.stack([tone(0.5).samples, tone(0.5).samples])
+    sound[:, 100] = [np.inf, -np.inf]
+    path = tmp_path / "a.wav"
+    save_sound(path, sound, 16000, "pcm_f32le", "fltp", "stereo")
+    assert "not numbers" in sentence_of(media.read_audio, path)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 # ---- clips
 
 

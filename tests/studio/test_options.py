@@ -58,10 +58,13 @@ def test_the_table_and_the_parser_import_no_heavy_library() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"fda": np.array(["paper", "rigid"])}, "`fda` is a ndarray; choose one of paper, rigid"),
-        ({"fps": [25]}, "`fps` is a list; give a number from 1 to 60"),
+        (
+            {"fda": np.array(["paper", "rigid"])},
+            "`fda` is of the type ndarray; choose one of paper, rigid",
+        ),
+        ({"fps": [25]}, "`fps` is of the type list; give a number from 1 to 60"),
         ({"seed": 10**400}, r"`seed` is 1000*\.\.\.; give a whole number"),
-        ({"person": {"x": 1}}, "`person` is a dict; give a text"),
+        ({"person": {"x": 1}}, "`person` is of the type dict; give a text"),
         ({"height": "x" * 999}, "`height` is 'xxx*\\.\\.\\.; give a whole number"),
     ],
 )

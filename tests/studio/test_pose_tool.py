@@ -15,6 +15,7 @@ from pipeline.analysis.progress import finish
 from pipeline.media import pose_files
 from pipeline.models.audio2pose import Audio2Pose
 from pipeline.motion import pose_edits
+from pipeline.studio import pose_tool
 from pipeline.studio.cli import main
 from pipeline.values import Audio, Detection, Pose
 from tests.helpers.stick_person import figure
@@ -240,3 +241,13 @@ def test_the_mouth_is_shifted_and_nothing_else(root, milliseconds):
     assert lags[int(np.argmax(fit))] == milliseconds / 40 and max(fit) > 0.95
     assert np.array_equal(runs[0].pose.body.xy, runs[1].pose.body.xy)
     assert np.array_equal(runs[0].intensity, runs[1].intensity)
+
+
+def test_a_clip_without_people_names_itself_and_the_remedy(monkeypatch, tmp_path):
+    source = tmp_path / "empty.npz"
+    figure(3).save(source)
+    nobody = Detection((), notes=("the clip shows no person.",))
+    monkeypatch.setattr(pose_files, "read", lambda *_: nobody)
+    sentence = "empty.npz gives no pose: the clip shows no person; use one that shows a person"
+    with pytest.raises(ValueError, match=sentence):
+        pose_tool.read(str(source))

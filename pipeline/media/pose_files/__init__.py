@@ -50,7 +50,7 @@ def _check_length(pose: Pose, path: str | Path) -> None:
     seconds = len(pose) / pose.fps
     if seconds > MAX_SECONDS:
         raise InputError(
-            f"pose file {path} lasts {seconds:.3g} s, {len(pose)} frames at {pose.fps:.3g} a "
+            f"pose file {path} lasts {seconds:.6g} s, {len(pose)} frames at {pose.fps:.3g} a "
             "second; give one of at most an hour, or correct its frame rate"
         )
 

@@ -235,7 +235,7 @@ def _canvas(first: dict, frames: list[np.ndarray], path: Path) -> _Canvas:
             if not isinstance(side, int) or not 1 <= side <= MAX_SIDE_PX:
                 raise InputError(
                     f"{path} claims a picture of {width}x{height}; "
-                    f"give pixels from 1 to {MAX_SIDE_PX}"
+                    f"give whole numbers of pixels from 1 to {MAX_SIDE_PX}"
                 )
         return _Canvas((height, width))
     if _are_fractions(frames):

@@ -48,7 +48,8 @@ def check_outputs(
         is_wrong_folder = place.is_dir() and not may_be_folder(path)
         if is_wrong_folder or not os.access(place.parent, os.W_OK):
             raise InputError(
-                f"{path} cannot be written: it is a folder, or its folder is read-only"
+                f"{path} cannot be written: it is a folder, or its folder is read-only; "
+                "choose another place"
             )
     for video in videos:
         if video:
