@@ -62,7 +62,7 @@ def refine_alpha(
         _keep_hand(alpha, mask, area > 0)
     alpha = without_islands(alpha, anatomy.unit)
     mixed = (alpha > 0) & (alpha < 1)
-    person[mixed] = _unmixed(picture[mixed], alpha[mixed], person[mixed], behind[mixed])
+    person[mixed] = unmixed(picture[mixed], alpha[mixed], person[mixed], behind[mixed])
     is_whole = alpha >= 1
     person[is_whole] = picture[is_whole]
     return alpha, person
@@ -158,7 +158,7 @@ def _keep_hand(alpha: np.ndarray, mask: np.ndarray, area: np.ndarray) -> None:
         alpha[area] = np.maximum(alpha[area], mask[area])
 
 
-def _unmixed(
+def unmixed(
     picture: np.ndarray, alpha: np.ndarray, person: np.ndarray, behind: np.ndarray
 ) -> np.ndarray:
     """Correct the person's near colors (n,3) by what the picture shows beyond the mixture."""

@@ -40,6 +40,7 @@ from pipeline.render.warp.geometry import (
     head_unit,
     skeleton,
 )
+from pipeline.render.warp.hand_cut import cut_hands
 from pipeline.render.warp.islands import join_islands
 from pipeline.render.warp.legs import cut_leg
 from pipeline.render.warp.maps import enlarge, grown, push_pull
@@ -199,6 +200,7 @@ def plates(
         one = slice(row, row + 1)
         cutout = _cut_out(image[row], mask[row, 0], anatomy)
         if is_photo:
+            cutout = cut_hands(_colors(image[row]), cutout, anatomy)
             stability[row] = _arm_stability(image[row], cutout, anatomy)
             cutout, anatomy = _without_resting_arms(cutout, anatomy, stability[row].tolist())
         shape = TrunkShape(trunk[one, :1].cpu(), trunk[one, 1:].cpu(), frame.margins)
@@ -257,7 +259,7 @@ def _plan_frame(size: tuple[int, int]) -> _Frame:
 
 def _cut_out(image: Tensor, mask: Tensor, anatomy: Anatomy) -> Cutout:
     """Cut the person (3, H, W) with a mask (H, W) into parts."""
-    picture = np.ascontiguousarray(image.permute(1, 2, 0).cpu().float().numpy())
+    picture = _colors(image)
     soft_mask = mask.cpu().float().numpy()
     alpha, color = refine_alpha(picture, soft_mask, anatomy)
     torso = anatomy.body[[R_SHOULDER, L_SHOULDER, L_HIP, R_HIP]]
@@ -265,13 +267,17 @@ def _cut_out(image: Tensor, mask: Tensor, anatomy: Anatomy) -> Cutout:
     return Cutout(color, alpha, shares)
 
 
+def _colors(image: Tensor) -> np.ndarray:
+    """Return an image (3, H, W) as (H, W, 3) float32."""
+    return np.ascontiguousarray(image.permute(1, 2, 0).cpu().float().numpy())
+
+
 def _arm_stability(picture: Tensor, cutout: Cutout, anatomy: Anatomy) -> Tensor:
     """Return (2,) the stability of the right and the left arm's part, 1 where there is none.
 
     It is no higher than the share of the upper arm that the picture shows.
     """
-    colors = np.ascontiguousarray(picture.permute(1, 2, 0).cpu().float().numpy())
-    measured = part_stability(colors, cutout.alpha, anatomy)[: len(anatomy.arms)]
+    measured = part_stability(_colors(picture), cutout.alpha, anatomy)[: len(anatomy.arms)]
     measured = np.minimum(measured, upper_arms_shown(cutout.shares, anatomy))
     is_cut = [arm is not None for arm in anatomy.arms]
     return torch.from_numpy(np.where(is_cut, measured, 1.0)).float()

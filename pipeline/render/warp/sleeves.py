@@ -27,6 +27,8 @@ BANDS = np.linspace(0, 0.9, 13)  # shares of the upper arm from the elbow on
 STEP_BANDS = 2  # over which ...
 STEP = 0.6  # ... this share of the whole change lies; shading changes evenly
 MUCH_NEARER = 0.5  # share of the sleeve's distance to the hand's color (`features`)
+# of light in that distance: a palm is pale and lit, an arm below a sleeve is in its shadow
+SKIN_WEIGHTS = np.array([0.3, 1, 1])
 FEWEST_PIXELS = 12  # of a band, whose median is a color
 LENT_HEAD_HEIGHTS = 0.24  # half width of what is lent
 SOFT_HEAD_HEIGHTS = 0.06  # width of its edge
@@ -126,8 +128,8 @@ def _below_sleeve(
     bare = np.median(bands[:third], 0)
     sleeve = np.median(bands[-third:], 0)
     skin = _median_features(window, hand)
-    bare_to_skin = np.linalg.norm(bare - skin)
-    sleeve_to_skin = np.linalg.norm(sleeve - skin)
+    bare_to_skin = np.linalg.norm((bare - skin) * SKIN_WEIGHTS)
+    sleeve_to_skin = np.linalg.norm((sleeve - skin) * SKIN_WEIGHTS)
     if bare_to_skin >= MUCH_NEARER * sleeve_to_skin:
         return None
     change = bare - sleeve

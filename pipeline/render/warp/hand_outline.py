@@ -1,0 +1,211 @@
+"""The outline of a hand in a picture, as its 21 points and its own colors tell it.
+
+A segmenter's mask is too coarse for fingers: it closes the gaps between them, and holds a table's
+edge or loses a thumb. Points and colors together know better (Rother, Kolmogorov, Blake, "GrabCut:
+interactive foreground extraction using iterated graph cuts", SIGGRAPH 2004; OpenCV's code).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.render.warp.anatomy import Arm
+from pipeline.render.warp.part_shapes import (
+    Box,
+    box_around,
+    hand_distance,
+    polygon_distance,
+    segment_distance,
+)
+
+PALM = [0, 1, 5, 9, 13, 17]  # points around the palm
+# Lengths in head heights.
+MARGIN = 0.28  # of the window around the points: what a hand's surroundings look like
+CORE = 0.015  # from a bone; there is the hand, if its color is
+PALM_CORE = 0.03  # inside the palm
+LIKELY = 0.075  # from a bone or the palm: half a finger's width and a point's error
+REACH = 0.17  # beyond it is no hand
+WRIST = 0.05  # behind the hand's first point; what is farther there is the forearm's
+FORE_WIDTH = 0.16  # half width of a bare forearm, whose color is the hand's
+OTHER_CORE = 0.02  # from the bones of the other hand, which is not this one
+LIGHT_WEIGHT = 0.5  # lightness counts less than hue: a finger has a lit and a dark side
+FARTHEST_DEVIATIONS = 3.0  # of the core's colors from their median that are the hand's
+TO_DEVIATION = 1.5  # median absolute deviation to standard deviation, rounded
+LEAST_DEVIATION = 4.0  # Lab units
+NEAREST_PX = 1e-2  # two distances in float32 are the same
+ROUNDS = 3  # of GrabCut; more change nothing
+MOST_PX = 200  # longer side of the window that is cut; it costs some tenths of a second beyond
+FEWEST_PX = 24  # longer side of the points' box; a smaller hand has no fingers to cut
+# What an outline must fulfil, or the mask's word stands.
+AREA_RATIO = (0.4, 1.3)  # of the region's area to that within LIKELY
+CORE_SHARE = 0.7  # of the core's pixels that have the hand's color
+KEPT_SHARE = 0.8  # of them that the region holds
+LEAK_SHARE = 0.1  # of the region that may lie beyond LEAK
+LEAK = 0.11
+
+
+@dataclass(frozen=True)
+class HandOutline:
+    """Where a hand is in a window of a picture.
+
+    Args:
+        box: the window.
+        region: (h, w) bool, the hand.
+    """
+
+    box: Box
+    region: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Zones:
+    """A window (h, w) around a hand: head heights from it, and what lies on the forearm's side.
+
+    Args:
+        apart: distance to the bones or the palm, 0 inside the palm.
+        core: bool, on the bones and inside the palm.
+        forearm: bool, nearest to the hand's first point and on the elbow's side of it.
+        beside_forearm: distance to the forearm's bone.
+        behind: bool, on the elbow's side of the hand's first point.
+        other: bool, on the bones of the other hand.
+    """
+
+    apart: np.ndarray
+    core: np.ndarray
+    forearm: np.ndarray
+    beside_forearm: np.ndarray
+    behind: np.ndarray
+    other: np.ndarray
+
+
+def outline_hand(
+    picture: np.ndarray, arm: Arm, other: np.ndarray | None, unit: float
+) -> HandOutline | None:
+    """Return the outline of an arm's hand; None where points and colors do not agree on one.
+
+    Args:
+        picture: (H,W,3) float32 in [0, 1].
+        arm: the arm, in pixels of the picture.
+        other: (21,2) points of the other hand in pixels; None where it is not seen.
+        unit: head height in pixels.
+    """
+    hand = arm.hand
+    if hand is None or np.ptp(hand, axis=0).max() < FEWEST_PX:
+        return None
+    box = box_around(hand, MARGIN * unit, picture.shape[:2])
+    if box is None:
+        return None
+    zones = _zones(box.places, arm, hand, other, unit)
+    colors = np.ascontiguousarray(picture[box.rows, box.columns])
+    is_alike = _is_like_core(colors, zones.core)
+    if not zones.core.any() or is_alike[zones.core].mean() < CORE_SHARE:
+        return None
+    is_hand = _cut(colors, _guesses(zones, is_alike))
+    region = is_hand & (~zones.behind | (zones.apart < WRIST)) & ~zones.forearm
+    region = _touching(region, zones.core)
+    if not _is_plausible(region, zones):
+        return None
+    return HandOutline(box, region)
+
+
+def is_forearm(places: np.ndarray, arm: Arm) -> np.ndarray:
+    """(...) bool: which places (...,2) lie behind an arm's hand; its outline says nothing there."""
+    hand = arm.hand
+    if hand is None:
+        return np.ones(places.shape[:-1], bool)
+    from_root = np.linalg.norm(places - hand[0], axis=-1)
+    is_nearest_root = from_root - hand_distance(places, hand) < NEAREST_PX
+    return is_nearest_root & _is_behind(places, arm, hand)
+
+
+def _is_behind(places: np.ndarray, arm: Arm, hand: np.ndarray) -> np.ndarray:
+    """(...) bool: which places (...,2) lie on the elbow's side of a hand's first point."""
+    return (places - hand[0]) @ (arm.elbow - hand[0]) > 0
+
+
+def _zones(
+    places: np.ndarray, arm: Arm, hand: np.ndarray, other: np.ndarray | None, unit: float
+) -> _Zones:
+    """Measure the places (h,w,2) of a window around a hand (21,2)."""
+    from_bones = hand_distance(places, hand) / unit
+    palm = polygon_distance(places, hand[PALM]) / unit
+    from_forearm, _ = segment_distance(places, hand[0], arm.elbow)
+    is_other = np.zeros(places.shape[:2], bool)
+    if other is not None:
+        is_other = hand_distance(places, other) / unit < OTHER_CORE
+    return _Zones(
+        apart=np.minimum(from_bones, palm.clip(0)),
+        core=(from_bones < CORE) | (palm < -PALM_CORE),
+        forearm=is_forearm(places, arm),
+        beside_forearm=from_forearm / unit,
+        behind=_is_behind(places, arm, hand),
+        other=is_other,
+    )
+
+
+def _is_like_core(colors: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """(h,w) bool: which colors (h,w,3) are among those of the core (h,w) bool."""
+    if not core.any():
+        return core
+    lab = cv2.cvtColor(colors, cv2.COLOR_RGB2LAB)
+    median = np.median(lab[core], 0)
+    offset = np.abs(lab - median)
+    deviation = TO_DEVIATION * np.median(offset[core], 0) + LEAST_DEVIATION
+    weights = np.array([LIGHT_WEIGHT, 1, 1], np.float32)
+    return (weights * offset / deviation).max(-1) < FARTHEST_DEVIATIONS
+
+
+def _guesses(zones: _Zones, is_alike: np.ndarray) -> np.ndarray:
+    """(h,w) uint8: what each pixel is before the cut, in GrabCut's four words."""
+    guesses = np.full(is_alike.shape, cv2.GC_BGD, np.uint8)
+    guesses[zones.apart < REACH] = cv2.GC_PR_BGD
+    guesses[zones.apart < LIKELY] = cv2.GC_PR_FGD
+    # a bare forearm has the hand's color, a sleeve has not; both are cut off afterwards
+    guesses[zones.forearm] = cv2.GC_PR_BGD
+    guesses[zones.forearm & is_alike & (zones.beside_forearm < FORE_WIDTH)] = cv2.GC_PR_FGD
+    # bones may lie beside their fingers: then their color tells
+    guesses[zones.core] = cv2.GC_PR_BGD
+    guesses[zones.core & is_alike] = cv2.GC_FGD
+    guesses[zones.other & ~zones.core] = cv2.GC_BGD
+    return guesses
+
+
+def _cut(colors: np.ndarray, guesses: np.ndarray) -> np.ndarray:
+    """(h,w) bool: the hand among colors (h,w,3)."""
+    height, width = guesses.shape
+    factor = min(1.0, MOST_PX / max(height, width))
+    size = (max(2, round(width * factor)), max(2, round(height * factor)))
+    levels = (colors * 255).round().clip(0, 255).astype(np.uint8)
+    small = cv2.resize(levels, size, interpolation=cv2.INTER_AREA)
+    labels = cv2.resize(guesses, size, interpolation=cv2.INTER_NEAREST)
+    # what may be the hand's must be there; GrabCut fits no colors to nothing
+    if not (labels == cv2.GC_FGD).any():
+        return np.zeros(guesses.shape, bool)
+    cv2.setRNGSeed(0)  # the first colors are drawn by chance
+    models = [np.zeros((1, 65)), np.zeros((1, 65))]
+    cv2.grabCut(small, labels, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    is_hand = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    large = cv2.resize(is_hand.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return large > 0.5
+
+
+def _touching(region: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """Keep the pieces of a region (h,w) bool that touch the core (h,w) bool."""
+    _, pieces = cv2.connectedComponents(region.astype(np.uint8))
+    touched = np.unique(pieces[core & region])
+    return np.isin(pieces, touched) & region
+
+
+def _is_plausible(region: np.ndarray, zones: _Zones) -> bool:
+    """Whether a region (h,w) bool looks like the hand that the points describe."""
+    area = region.sum()
+    expected = (zones.apart < LIKELY) & ~zones.forearm
+    ratio = area / max(1, expected.sum())
+    low, high = AREA_RATIO
+    core = zones.core & ~zones.forearm
+    kept = region[core].mean() if core.any() else 0.0
+    leaked = (region & (zones.apart > LEAK)).sum()
+    return bool(low < ratio < high and kept > KEPT_SHARE and leaked < LEAK_SHARE * area)
