@@ -166,6 +166,7 @@ def _without_hand(window: _Window, hand: int) -> tuple[np.ndarray, np.ndarray]:
     is_background &= ~window.on_torso
     alpha[is_background] = 0
     _give_to_others(shares, lost & ~is_background, hand, is_body)
+    _continue_into_rim(window, alpha, shares)
     kept = is_thing | window.silent
     rest = np.where(kept, shares[hand], 0)
     shares[hand] = 0
@@ -173,6 +174,17 @@ def _without_hand(window: _Window, hand: int) -> tuple[np.ndarray, np.ndarray]:
     shares *= (1 - rest) / others.clip(1e-6)
     shares[hand] = np.where(others > 1e-6, rest, 1)
     return alpha, shares
+
+
+def _continue_into_rim(window: _Window, alpha: np.ndarray, shares: np.ndarray) -> None:
+    """Give the rim around a hand to what lies beyond it, in place: its own colors are mixed."""
+    wide = grow(window.region, RIM_PX)
+    rim = wide & ~window.region & ~window.silent
+    if wide.all() or not rim.any():
+        return
+    nearest = _nearest(~wide)[rim]
+    alpha[rim] = alpha.ravel()[nearest]
+    shares[:, rim] = shares.reshape(len(shares), -1)[:, nearest]
 
 
 def _give_to_others(shares: np.ndarray, given: np.ndarray, hand: int, is_body: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,11 @@ HIDDEN = 0.45
 GUESS_SHARE = 0.6
 # how far the edge's colors count beyond the picture, so that each column goes on in its own
 HINT = 0.05
+# outlines that the picture shows tell of one that an arm hides
+FARTHEST_OUTLINE = 0.3  # head heights from the points' shape; what is farther is a skirt or hair
+OUTLINE_SIGMA = 0.35  # head heights
+OFFSET_ROWS = 128  # of the grid on which they are averaged
+FEW_OUTLINE = 0.002  # share of that grid's pixels near by that counts as much as the points
 HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
 FAR = 1e3  # distance of a part that is not there
 
@@ -86,7 +92,9 @@ def complete_trunk(
     both = torch.cat([shape.head, shape.torso], 1)
     distances = enlarge(both, size)
     head, torso = distances.split(1, 1)
-    under = _hidden_outline(visible, hole, distances, margins)
+    inside = distances[:, :, top : top + height].amin(1)[0].numpy()
+    inside = inside - _outline_offset(cutout.alpha, visible, hole, inside, anatomy.unit)
+    under = _hidden_outline(visible, hole, inside)
     outline = planes(free) + under * planes(hole)
     alpha = extended(outline, margins)
     color = extended(planes(cutout.color), margins)
@@ -152,19 +160,42 @@ def _near_fingers(size: tuple[int, int], anatomy: Anatomy) -> np.ndarray:
     return near
 
 
-def _hidden_outline(
-    visible: np.ndarray, hole: np.ndarray, distances: Tensor, margins: tuple[int, int]
-) -> Tensor:
+def _outline_offset(
+    alpha: np.ndarray, visible: np.ndarray, hole: np.ndarray, distance: np.ndarray, unit: float
+) -> np.ndarray:
+    """Return how far (H, W), in head heights, the body's outline lies outside its points' shape.
+
+    Beside the arms the picture shows it: a waist is slimmer, a coat wider than shoulders and hips.
+
+    Args:
+        alpha: (H, W) of the person.
+        visible: (H, W) alpha of the body where nothing hides it.
+        hole: (H, W) share of what hides it.
+        distance: (H, W) head heights to the shape, negative inside.
+        unit: head height in pixels.
+    """
+    is_free = hole < 0.05
+    is_behind = (alpha < 0.1) & is_free
+    outline = (visible > 0.5) & is_free & grow(is_behind, 2)
+    outline &= np.abs(distance) < FARTHEST_OUTLINE
+    sigma_px = OUTLINE_SIGMA * unit
+    factor = OFFSET_ROWS / len(alpha)
+    size = (max(2, round(alpha.shape[1] * factor)), OFFSET_ROWS)
+    weights = cv2.resize(outline.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    weighted = cv2.resize(outline * distance, size, interpolation=cv2.INTER_AREA)
+    near = blur(weights, sigma_px * factor)
+    offset = blur(weighted, sigma_px * factor) / (near + FEW_OUTLINE)
+    return cv2.resize(offset, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _hidden_outline(visible: np.ndarray, hole: np.ndarray, distance: np.ndarray) -> Tensor:
     """Return the body's outline (1, 1, H, W) in the hole, as sharp as a mask's.
 
     It is the harmonic function between the trunk (1) and all else (0) beside the hole, drawn
-    towards the torso's points.
+    towards the torso's points, from which it is `distance` (H, W) head heights away.
     """
     height = len(visible)
-    top = margins[0]
-    inside = distances[:, :, top : top + height]
-    nearest = inside.amin(1, keepdim=True)
-    by_points = 0.5 - nearest / 0.1
+    by_points = 0.5 - planes(distance) / 0.1
     by_points = by_points.clamp(0, 1)
     beside = planes(outline_beside(visible, hole))
     beside = blurred(beside, round(SMOOTH_PICTURE_HEIGHTS * height))
