@@ -10,25 +10,21 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pipeline.render.warp.alpha import near_colors, unmixed
 from pipeline.render.warp.anatomy import Anatomy, Arm, Part
 from pipeline.render.warp.cutout import EDGE_SIGMA_PX, Cutout, blur, grow, shrink
 from pipeline.render.warp.hand_outline import HandOutline, is_forearm, outline_hand
 from pipeline.render.warp.part_shapes import Box, segment_distance, trunk_distance
-from pipeline.render.warp.scraps import (
-    COMMON,
-    FEWEST_SAMPLES,
-    LIGHT_WEIGHT,
-    color_samples,
-    samples_distance,
-)
+from pipeline.render.warp.scraps import COMMON, FEWEST_SAMPLES, LIGHT_WEIGHT
 
-AROUND = 0.15  # head heights beyond the outline's window that are looked at
+AROUND = 0.3  # head heights beyond the outline's window that are looked at
 PERSON = 0.9  # alpha from which on a pixel shows the person alone ...
 BEHIND = 0.1  # ... and up to which it shows the background alone
 OTHERS = 0.3  # share of the hand up to which a pixel is another part's
 COLOR_PX = 3  # side of the square over which the likeness of colors is averaged
+MOST_SAMPLES = 8192  # colors of body and background that others are compared with
 FOREIGN = 0.1  # distance (Lab over 100) from body and background of a thing that is held
 TORSO_PAD = 0.1  # head heights around shoulders and hips; behind a hand there is the body
 BONE = 0.08  # head heights from an arm's bone, within which there is that arm
@@ -209,9 +205,12 @@ def _color_distances(
     distances = []
     for area, count in ((is_body, 1), (is_behind, COMMON)):
         apart = np.full(area.shape, np.inf, np.float32)
-        samples = color_samples(lab[area])
+        samples = lab[area]
         if asked.any() and len(samples) >= FEWEST_SAMPLES:
-            apart[asked] = samples_distance(lab[asked], samples, count)
+            step = -(-len(samples) // MOST_SAMPLES)
+            tree = cKDTree(samples[::step])
+            nearest, _ = tree.query(lab[asked], k=[count])
+            apart[asked] = nearest[:, 0]
         distances.append(apart)
     to_body, to_behind = distances
     return to_body, to_behind

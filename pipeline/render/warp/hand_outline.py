@@ -42,6 +42,7 @@ FEWEST_PX = 24  # longer side of the points' box; a smaller hand has no fingers 
 # What an outline must fulfil, or the mask's word stands.
 AREA_RATIO = (0.4, 1.3)  # of the region's area to that within LIKELY
 CORE_SHARE = 0.7  # of the core's pixels that have the hand's color
+AROUND_SHARE = 0.7  # of the surroundings that may have it, too: a pocket is like its trousers
 KEPT_SHARE = 0.8  # of them that the region holds
 LEAK_SHARE = 0.1  # of the region that may lie beyond LEAK
 LEAK = 0.11
@@ -101,7 +102,7 @@ def outline_hand(
     zones = _zones(box.places, arm, hand, other, unit)
     colors = np.ascontiguousarray(picture[box.rows, box.columns])
     is_alike = _is_like_core(colors, zones.core)
-    if not zones.core.any() or is_alike[zones.core].mean() < CORE_SHARE:
+    if not _is_told_apart(zones, is_alike):
         return None
     is_hand = _cut(colors, _guesses(zones, is_alike))
     region = is_hand & (~zones.behind | (zones.apart < WRIST)) & ~zones.forearm
@@ -156,6 +157,15 @@ def _is_like_core(colors: np.ndarray, core: np.ndarray) -> np.ndarray:
     deviation = TO_DEVIATION * np.median(offset[core], 0) + LEAST_DEVIATION
     weights = np.array([LIGHT_WEIGHT, 1, 1], np.float32)
     return (weights * offset / deviation).max(-1) < FARTHEST_DEVIATIONS
+
+
+def _is_told_apart(zones: _Zones, is_alike: np.ndarray) -> bool:
+    """Whether the core has one color that its surroundings do not have."""
+    around = (zones.apart > LIKELY) & (zones.apart < REACH) & ~zones.forearm
+    if not (zones.core.any() and around.any()):
+        return False
+    in_core = is_alike[zones.core].mean()
+    return bool(in_core > CORE_SHARE and is_alike[around].mean() < AROUND_SHARE)
 
 
 def _guesses(zones: _Zones, is_alike: np.ndarray) -> np.ndarray:

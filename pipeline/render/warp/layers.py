@@ -200,9 +200,7 @@ def plates(
         one = slice(row, row + 1)
         cutout = _cut_out(image[row], mask[row, 0], anatomy)
         if is_photo:
-            cutout = cut_hands(_colors(image[row]), cutout, anatomy)
-            stability[row] = _arm_stability(image[row], cutout, anatomy)
-            cutout, anatomy = _without_resting_arms(cutout, anatomy, stability[row].tolist())
+            cutout, anatomy, stability[row] = _mend_photo(_colors(image[row]), cutout, anatomy)
         shape = TrunkShape(trunk[one, :1].cpu(), trunk[one, 1:].cpu(), frame.margins)
         person = torch.maximum(mask[one], torch.from_numpy(cutout.alpha).to(mask)[None, None])
         backgrounds.append(_background(image[one], person, fill))
@@ -272,12 +270,25 @@ def _colors(image: Tensor) -> np.ndarray:
     return np.ascontiguousarray(image.permute(1, 2, 0).cpu().float().numpy())
 
 
-def _arm_stability(picture: Tensor, cutout: Cutout, anatomy: Anatomy) -> Tensor:
+def _mend_photo(
+    picture: np.ndarray, cutout: Cutout, anatomy: Anatomy
+) -> tuple[Cutout, Anatomy, Tensor]:
+    """Cut the hands of a photo (H, W, 3) out, and leave arms that are not to move in the body.
+
+    Also return (2,) the stability of the right and the left arm.
+    """
+    cutout = cut_hands(picture, cutout, anatomy)
+    stability = _arm_stability(picture, cutout, anatomy)
+    cutout, anatomy = _without_resting_arms(cutout, anatomy, stability.tolist())
+    return cutout, anatomy, stability
+
+
+def _arm_stability(picture: np.ndarray, cutout: Cutout, anatomy: Anatomy) -> Tensor:
     """Return (2,) the stability of the right and the left arm's part, 1 where there is none.
 
     It is no higher than the share of the upper arm that the picture shows.
     """
-    measured = part_stability(_colors(picture), cutout.alpha, anatomy)[: len(anatomy.arms)]
+    measured = part_stability(picture, cutout.alpha, anatomy)[: len(anatomy.arms)]
     measured = np.minimum(measured, upper_arms_shown(cutout.shares, anatomy))
     is_cut = [arm is not None for arm in anatomy.arms]
     return torch.from_numpy(np.where(is_cut, measured, 1.0)).float()

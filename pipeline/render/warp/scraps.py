@@ -82,13 +82,13 @@ def _add_scraps(
     colors = lab[window]
     share = mask[window]
     is_person, may_be_scrap, is_near = _areas(box.places, _depth(share), arm, anatomy)
-    person = color_samples(colors[is_near & is_person & (share > PERSON)])
-    behind = color_samples(colors[is_near & (share < BEHIND)])
+    person = _samples(colors[is_near & is_person & (share > PERSON)])
+    behind = _samples(colors[is_near & (share < BEHIND)])
     if min(len(person), len(behind)) < FEWEST_SAMPLES:
         return
     asked = may_be_scrap & (share > BEHIND)
-    to_person = samples_distance(colors[asked], person, 1)
-    to_behind = samples_distance(colors[asked], behind, COMMON)
+    to_person = _distance(colors[asked], person, 1)
+    to_behind = _distance(colors[asked], behind, COMMON)
     asked[asked] = is_foreign = to_person > FOREIGN
     found = np.zeros(share.shape, np.uint8)
     found[asked] = (to_behind < NEARER * to_person)[is_foreign]
@@ -147,13 +147,13 @@ def _depth(mask: np.ndarray) -> np.ndarray:
     return depth[1:-1, 1:-1]
 
 
-def color_samples(colors: np.ndarray) -> np.ndarray:
+def _samples(colors: np.ndarray) -> np.ndarray:
     """Keep at most MOST_SAMPLES of colors (n,3), spread evenly."""
     step = -(-len(colors) // MOST_SAMPLES)
     return colors[:: max(1, step)]
 
 
-def samples_distance(colors: np.ndarray, samples: np.ndarray, count: int) -> np.ndarray:
+def _distance(colors: np.ndarray, samples: np.ndarray, count: int) -> np.ndarray:
     """(n,) distance of colors (n,3) to the last of the `count` nearest of samples (k,3)."""
     offsets = colors[:, None] - samples
     distances = np.linalg.norm(offsets, axis=-1)

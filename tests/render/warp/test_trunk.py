@@ -7,6 +7,7 @@ import torch
 from pipeline.render import warp
 from pipeline.render.warp.cutout import grow
 from pipeline.render.warp.hidden_outline import harmonic
+from pipeline.render.warp.trunk import _outline_offset
 from tests.helpers.clothed_person import BODY, CLOSE, SHIRT, SIZE, WALL, Clothed, close, clothed
 
 # ---- the harmonic function
@@ -83,3 +84,24 @@ def test_an_arm_that_moves_away_leaves_no_bump_of_wall(crossed: Clothed) -> None
     color = (body[:3] / body[3].clamp_min(1e-3))[:, 60:90]
     light = (color - torch.tensor(WALL)[:, None, None]).abs().amax(0) < 0.25
     assert not (light & (body[3, 60:90] > 0.5)).any()
+
+
+def test_a_waist_that_is_slimmer_than_the_points_say_is_so_behind_an_arm() -> None:
+    """The outline is seen above and below the arm, .1 head heights inside the points' shape."""
+    alpha = np.zeros((128, 128), np.float32)
+    alpha[:, :60] = 1
+    hole = np.zeros_like(alpha)
+    hole[50:70, 40:90] = 1
+    alpha[50:70, 40:90] = 1
+    columns = np.arange(128, dtype=np.float32) + 0.5
+    distance = np.broadcast_to((columns - 64) / 40, alpha.shape)
+    visible = alpha * (1 - hole)
+    offset = _outline_offset(alpha, visible, hole, distance, 40.0)
+    assert offset[60, 60] == pytest.approx(-0.1, abs=0.03)
+
+
+def test_where_no_outline_is_seen_the_points_stand() -> None:
+    alpha = np.ones((128, 128), np.float32)
+    hole = np.zeros_like(alpha)
+    distance = np.full_like(alpha, -0.2)
+    np.testing.assert_array_equal(_outline_offset(alpha, alpha, hole, distance, 40.0), 0)
