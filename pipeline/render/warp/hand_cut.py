@@ -93,6 +93,9 @@ def _cut_hand(
     silent = is_forearm(box.places, arm)
     on_torso = trunk_distance(box.places, anatomy) < TORSO_PAD
     shares = cutout.shares[:, rows, columns]
+    elsewhere = shares[OTHER_PARTS].sum(0)
+    sure = on_torso | (elsewhere > 0.5)
+    sure |= _on_bones(box.places, anatomy)
     window = _Window(
         picture=picture[rows, columns],
         alpha=cutout.alpha[rows, columns],
@@ -100,18 +103,19 @@ def _cut_hand(
         region=region,
         silent=silent,
         on_torso=on_torso,
-        sure=on_torso | _on_bones(box.places, anatomy) | (shares[OTHER_PARTS].sum(0) > 0.5),
+        sure=sure,
         band=max(1, round(len(picture) / BAND_ROWS)),
         unit=anatomy.unit,
     )
     hand = arm.first + 2
     alpha, shares = _without_hand(window, hand)
-    soft = blur(region, EDGE_SIGMA_PX) * ~(silent & ~region)
+    soft = blur(region, EDGE_SIGMA_PX)
+    soft[silent & ~region] = 0
     behind = _carried_inside(alpha, region)
     total = soft + (1 - soft) * behind
     hand_share = soft / total.clip(1e-6)
-    color = cutout.color[rows, columns]
-    color[:] = _colors(window, color, soft, hand_share)
+    old_color = cutout.color[rows, columns]
+    cutout.color[rows, columns] = _colors(window, old_color, soft, hand_share)
     cutout.alpha[rows, columns] = total
     shares *= 1 - hand_share
     shares[hand] += hand_share
@@ -147,17 +151,23 @@ def _without_hand(window: _Window, hand: int) -> tuple[np.ndarray, np.ndarray]:
     """Return alpha (h,w) and shares (12,h,w) of a window as if the hand were only its region."""
     alpha = window.alpha.copy()
     shares = window.shares.copy()
-    claimed = shares[hand] > OTHERS
-    lost = claimed & ~window.region & ~window.silent & (alpha > BEHIND)
+    lost = shares[hand] > OTHERS
+    lost &= alpha > BEHIND
+    lost &= ~window.region
+    lost &= ~window.silent
     free = ~window.region & ~lost
-    is_body = _reached(free & (alpha > PERSON) & (shares[hand] < OTHERS), window.sure)
+    is_person = free & (alpha > PERSON)
+    is_person &= shares[hand] < OTHERS
+    is_body = _reached(is_person, window.sure)
     is_behind = free & (alpha < BEHIND)
     to_body, to_behind = _color_distances(window, lost, is_body, is_behind)
-    is_thing = _things(window, lost & (np.minimum(to_body, to_behind) > FOREIGN))
+    is_foreign = np.minimum(to_body, to_behind) > FOREIGN
+    is_thing = _things(window, lost & is_foreign)
     lost &= ~is_thing
     is_background = lost & (to_behind < to_body)
     # the soft rim of the hand hangs on everything around it
-    rest = lost & ~is_background & ~grow(window.region, RIM_PX)
+    rest = lost & ~is_background
+    rest &= ~grow(window.region, RIM_PX)
     is_background |= rest & ~_reached(rest, is_body)
     is_background &= ~window.on_torso
     alpha[is_background] = 0
@@ -200,7 +210,8 @@ def _color_distances(
     window: _Window, asked: np.ndarray, is_body: np.ndarray, is_behind: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how far (h,w) asked pixels' colors are from the body's, from the background's."""
-    lab = cv2.cvtColor(cv2.blur(window.picture, (COLOR_PX, COLOR_PX)), cv2.COLOR_RGB2LAB) / 100
+    smooth = cv2.blur(window.picture, (COLOR_PX, COLOR_PX))
+    lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB) / 100
     lab[..., 0] *= LIGHT_WEIGHT
     distances = []
     for area, count in ((is_body, 1), (is_behind, COMMON)):

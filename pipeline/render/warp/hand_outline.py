@@ -105,7 +105,9 @@ def outline_hand(
     if not _is_told_apart(zones, is_alike):
         return None
     is_hand = _cut(colors, _guesses(zones, is_alike))
-    region = is_hand & (~zones.behind | (zones.apart < WRIST)) & ~zones.forearm
+    is_reached = ~zones.behind | (zones.apart < WRIST)
+    region = is_hand & is_reached
+    region &= ~zones.forearm
     region = _touching(region, zones.core)
     if not _is_plausible(region, zones):
         return None
@@ -117,14 +119,18 @@ def is_forearm(places: np.ndarray, arm: Arm) -> np.ndarray:
     hand = arm.hand
     if hand is None:
         return np.ones(places.shape[:-1], bool)
-    from_root = np.linalg.norm(places - hand[0], axis=-1)
-    is_nearest_root = from_root - hand_distance(places, hand) < NEAREST_PX
+    offset = places - hand[0]
+    from_root = np.linalg.norm(offset, axis=-1)
+    from_hand = hand_distance(places, hand)
+    is_nearest_root = from_root - from_hand < NEAREST_PX
     return is_nearest_root & _is_behind(places, arm, hand)
 
 
 def _is_behind(places: np.ndarray, arm: Arm, hand: np.ndarray) -> np.ndarray:
     """(...) bool: which places (...,2) lie on the elbow's side of a hand's first point."""
-    return (places - hand[0]) @ (arm.elbow - hand[0]) > 0
+    offset = places - hand[0]
+    axis = arm.elbow - hand[0]
+    return offset @ axis > 0
 
 
 def _zones(
@@ -136,10 +142,14 @@ def _zones(
     from_forearm, _ = segment_distance(places, hand[0], arm.elbow)
     is_other = np.zeros(places.shape[:2], bool)
     if other is not None:
-        is_other = hand_distance(places, other) / unit < OTHER_CORE
+        from_other = hand_distance(places, other)
+        is_other = from_other < OTHER_CORE * unit
+    outside_palm = palm.clip(0)
+    is_on_bone = from_bones < CORE
+    is_in_palm = palm < -PALM_CORE
     return _Zones(
-        apart=np.minimum(from_bones, palm.clip(0)),
-        core=(from_bones < CORE) | (palm < -PALM_CORE),
+        apart=np.minimum(from_bones, outside_palm),
+        core=is_on_bone | is_in_palm,
         forearm=is_forearm(places, arm),
         beside_forearm=from_forearm / unit,
         behind=_is_behind(places, arm, hand),
@@ -154,18 +164,23 @@ def _is_like_core(colors: np.ndarray, core: np.ndarray) -> np.ndarray:
     lab = cv2.cvtColor(colors, cv2.COLOR_RGB2LAB)
     median = np.median(lab[core], 0)
     offset = np.abs(lab - median)
-    deviation = TO_DEVIATION * np.median(offset[core], 0) + LEAST_DEVIATION
+    usual = np.median(offset[core], 0)
+    deviation = TO_DEVIATION * usual + LEAST_DEVIATION
     weights = np.array([LIGHT_WEIGHT, 1, 1], np.float32)
-    return (weights * offset / deviation).max(-1) < FARTHEST_DEVIATIONS
+    deviations = weights * offset / deviation
+    return deviations.max(-1) < FARTHEST_DEVIATIONS
 
 
 def _is_told_apart(zones: _Zones, is_alike: np.ndarray) -> bool:
     """Whether the core has one color that its surroundings do not have."""
-    around = (zones.apart > LIKELY) & (zones.apart < REACH) & ~zones.forearm
+    around = zones.apart > LIKELY
+    around &= zones.apart < REACH
+    around &= ~zones.forearm
     if not (zones.core.any() and around.any()):
         return False
-    in_core = is_alike[zones.core].mean()
-    return bool(in_core > CORE_SHARE and is_alike[around].mean() < AROUND_SHARE)
+    share_in_core = float(is_alike[zones.core].mean())
+    share_around = float(is_alike[around].mean())
+    return share_in_core > CORE_SHARE and share_around < AROUND_SHARE
 
 
 def _guesses(zones: _Zones, is_alike: np.ndarray) -> np.ndarray:
@@ -175,11 +190,15 @@ def _guesses(zones: _Zones, is_alike: np.ndarray) -> np.ndarray:
     guesses[zones.apart < LIKELY] = cv2.GC_PR_FGD
     # a bare forearm has the hand's color, a sleeve has not; both are cut off afterwards
     guesses[zones.forearm] = cv2.GC_PR_BGD
-    guesses[zones.forearm & is_alike & (zones.beside_forearm < FORE_WIDTH)] = cv2.GC_PR_FGD
+    is_bare = zones.forearm & is_alike
+    is_bare &= zones.beside_forearm < FORE_WIDTH
+    guesses[is_bare] = cv2.GC_PR_FGD
     # bones may lie beside their fingers: then their color tells
     guesses[zones.core] = cv2.GC_PR_BGD
-    guesses[zones.core & is_alike] = cv2.GC_FGD
-    guesses[zones.other & ~zones.core] = cv2.GC_BGD
+    is_sure = zones.core & is_alike
+    guesses[is_sure] = cv2.GC_FGD
+    is_other = zones.other & ~zones.core
+    guesses[is_other] = cv2.GC_BGD
     return guesses
 
 
@@ -187,18 +206,24 @@ def _cut(colors: np.ndarray, guesses: np.ndarray) -> np.ndarray:
     """(h,w) bool: the hand among colors (h,w,3)."""
     height, width = guesses.shape
     factor = min(1.0, MOST_PX / max(height, width))
-    size = (max(2, round(width * factor)), max(2, round(height * factor)))
-    levels = (colors * 255).round().clip(0, 255).astype(np.uint8)
+    columns = max(2, round(width * factor))
+    rows = max(2, round(height * factor))
+    size = (columns, rows)
+    levels = (colors * 255).round()
+    levels = levels.clip(0, 255).astype(np.uint8)
     small = cv2.resize(levels, size, interpolation=cv2.INTER_AREA)
     labels = cv2.resize(guesses, size, interpolation=cv2.INTER_NEAREST)
     # what may be the hand's must be there; GrabCut fits no colors to nothing
-    if not (labels == cv2.GC_FGD).any():
+    is_sure = labels == cv2.GC_FGD
+    if not is_sure.any():
         return np.zeros(guesses.shape, bool)
     cv2.setRNGSeed(0)  # the first colors are drawn by chance
-    models = [np.zeros((1, 65)), np.zeros((1, 65))]
-    cv2.grabCut(small, labels, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
-    is_hand = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    large = cv2.resize(is_hand.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    behind = np.zeros((1, 65))
+    before = np.zeros((1, 65))
+    cv2.grabCut(small, labels, None, behind, before, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    is_hand = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    share = is_hand.astype(np.float32)
+    large = cv2.resize(share, (width, height), interpolation=cv2.INTER_CUBIC)
     return large > 0.5
 
 
@@ -211,11 +236,17 @@ def _touching(region: np.ndarray, core: np.ndarray) -> np.ndarray:
 
 def _is_plausible(region: np.ndarray, zones: _Zones) -> bool:
     """Whether a region (h,w) bool looks like the hand that the points describe."""
-    area = region.sum()
-    expected = (zones.apart < LIKELY) & ~zones.forearm
-    ratio = area / max(1, expected.sum())
-    low, high = AREA_RATIO
+    expected = zones.apart < LIKELY
+    expected &= ~zones.forearm
     core = zones.core & ~zones.forearm
-    kept = region[core].mean() if core.any() else 0.0
-    leaked = (region & (zones.apart > LEAK)).sum()
-    return bool(low < ratio < high and kept > KEPT_SHARE and leaked < LEAK_SHARE * area)
+    if not core.any():
+        return False
+    area_px = int(region.sum())
+    expected_px = int(expected.sum())
+    leaked = region & (zones.apart > LEAK)
+    leaked_px = int(leaked.sum())
+    low, high = AREA_RATIO
+    if not low * expected_px < area_px < high * expected_px:
+        return False
+    kept = float(region[core].mean())
+    return kept > KEPT_SHARE and leaked_px < LEAK_SHARE * area_px

@@ -128,8 +128,10 @@ def _below_sleeve(
     bare = np.median(bands[:third], 0)
     sleeve = np.median(bands[-third:], 0)
     skin = _median_features(window, hand)
-    bare_to_skin = np.linalg.norm((bare - skin) * SKIN_WEIGHTS)
-    sleeve_to_skin = np.linalg.norm((sleeve - skin) * SKIN_WEIGHTS)
+    bare_offset = bare - skin
+    sleeve_offset = sleeve - skin
+    bare_to_skin = np.linalg.norm(bare_offset * SKIN_WEIGHTS)
+    sleeve_to_skin = np.linalg.norm(sleeve_offset * SKIN_WEIGHTS)
     if bare_to_skin >= MUCH_NEARER * sleeve_to_skin:
         return None
     change = bare - sleeve

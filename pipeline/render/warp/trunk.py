@@ -92,9 +92,9 @@ def complete_trunk(
     both = torch.cat([shape.head, shape.torso], 1)
     distances = enlarge(both, size)
     head, torso = distances.split(1, 1)
-    inside = distances[:, :, top : top + height].amin(1)[0].numpy()
-    inside = inside - _outline_offset(cutout.alpha, visible, hole, inside, anatomy.unit)
-    under = _hidden_outline(visible, hole, inside)
+    nearest = distances[0, :, top : top + height].amin(0).numpy()
+    offset = _outline_offset(cutout.alpha, visible, hole, nearest, anatomy.unit)
+    under = _hidden_outline(visible, hole, nearest - offset)
     outline = planes(free) + under * planes(hole)
     alpha = extended(outline, margins)
     color = extended(planes(cutout.color), margins)
@@ -174,18 +174,24 @@ def _outline_offset(
         distance: (H, W) head heights to the shape, negative inside.
         unit: head height in pixels.
     """
+    height, width = alpha.shape
     is_free = hole < 0.05
-    is_behind = (alpha < 0.1) & is_free
-    outline = (visible > 0.5) & is_free & grow(is_behind, 2)
+    is_behind = alpha < 0.1
+    is_behind &= is_free
+    outline = visible > 0.5
+    outline &= is_free
+    outline &= grow(is_behind, 2)
     outline &= np.abs(distance) < FARTHEST_OUTLINE
-    sigma_px = OUTLINE_SIGMA * unit
-    factor = OFFSET_ROWS / len(alpha)
-    size = (max(2, round(alpha.shape[1] * factor)), OFFSET_ROWS)
+    factor = OFFSET_ROWS / height
+    columns = max(2, round(width * factor))
+    size = (columns, OFFSET_ROWS)
+    sigma_px = OUTLINE_SIGMA * unit * factor
     weights = cv2.resize(outline.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     weighted = cv2.resize(outline * distance, size, interpolation=cv2.INTER_AREA)
-    near = blur(weights, sigma_px * factor)
-    offset = blur(weighted, sigma_px * factor) / (near + FEW_OUTLINE)
-    return cv2.resize(offset, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    near = blur(weights, sigma_px)
+    total = blur(weighted, sigma_px)
+    offset = total / (near + FEW_OUTLINE)
+    return cv2.resize(offset, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _hidden_outline(visible: np.ndarray, hole: np.ndarray, distance: np.ndarray) -> Tensor:
