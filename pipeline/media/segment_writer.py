@@ -74,7 +74,7 @@ class SegmentWriter(ResumableWriter):
         is_animation = self.path.suffix.lower() in ANIMATIONS
         self._container = None if is_animation else container_of(path)
         if self._container is None:
-            self._animation()  # refused now
+            self._animation().close()  # what an animation cannot hold is refused now
             self._encoder = lossless_encoder(size, fps)
         else:
             self._encoder = video_encoder(self._container.picture, size, fps, preset=preset)

@@ -131,6 +131,31 @@ def test_cancel_keeps_the_finished_frames(address, files, monkeypatch) -> None:
     assert 0 < kept.frames < 25 and kept.has_audio and abs(kept.seconds - kept.frames / 25) < 0.05
 
 
+def test_a_render_that_crashes_leaves_its_finished_part_to_download(
+    address, files, monkeypatch
+) -> None:
+    from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
+
+    real = AudioPoseSVDPipeline.render
+
+    def crashing(self, *args, **options):
+        for step in real(self, *args, **options):
+            yield step
+            if step.frames is not None:
+                raise RuntimeError("the network broke")
+
+    client = Client(address, verbose=False)
+    analyse(client, files)
+    monkeypatch.setattr(AudioPoseSVDPipeline, "render", crashing)
+    job = client.submit(intensity=1, api_name="/generate")
+    with pytest.raises(AppError, match="the network broke"):
+        job.result(timeout=60)
+    status, _, result = job.outputs()[-1]
+    assert "Broken off, the finished part is kept" in status
+    kept = media.probe(video_of(result))
+    assert 0 < kept.frames < 25 and kept.has_audio
+
+
 def test_a_request_reads_only_what_was_uploaded(address, files) -> None:
     own = Path(files["model"]).parent / "own.mp4"
     frames = np.zeros((3, 64, 64, 3), np.uint8)

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline import media
 from pipeline.media.frame_folder_writer import FrameFolderWriter
+from pipeline.media.segment_writer import SegmentWriter
 from pipeline.media.unfinished import Extent
 from pipeline.values import Audio, InputError, Video
 from tests.helpers.media_files import frames_of, tone
@@ -87,6 +88,27 @@ def test_the_finished_file_is_as_the_plain_writer_makes_it(tmp_path, ending) -> 
             times = (picture.start_time, picture.time_base, picture.average_rate, file.duration)
             facts.append((codec.name, colors, times, picture.frames, picture.profile))
     assert facts[0] == facts[1]
+
+
+@pytest.mark.parametrize("fps", [1.0, 12.5, 23.976, 24000 / 1001, 29.97, 59.94, 60.0])
+@pytest.mark.parametrize("preset", ["medium", "ultrafast"])
+def test_frames_are_shown_when_they_should_be(tmp_path, fps, preset) -> None:
+    content = media.Content(tone(4))
+    with SegmentWriter(tmp_path / "a.mp4", fps, CLIP.shape[1:3], content, preset=preset) as writer:
+        write_segments(writer, 0, 3)
+        unfinished = times_of(growing_file(tmp_path / "a.mp4"))
+        write_segments(writer, 3)
+    late = writer._encoder.lead_frames
+    assert np.allclose(unfinished * fps, np.arange(41) + late, atol=1e-2)
+    assert np.allclose(times_of(tmp_path / "a.mp4") * fps, np.arange(60), atol=1e-2)
+    assert media.probe(tmp_path / "a.mp4").frames == 60
+
+
+def times_of(path) -> np.ndarray:
+    with av.open(str(path)) as file:
+        return np.array(
+            [float(picture.pts * picture.time_base) for picture in file.decode(video=0)]
+        )
 
 
 def test_a_finished_mp4_seeks_and_its_index_comes_first(tmp_path) -> None:
