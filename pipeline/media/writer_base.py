@@ -32,7 +32,8 @@ def target_of(path: str | Path) -> Path:
         if place.exists() and not place.is_file():
             raise InputError(f"output {path} is a pipe or a device; give the name of a file")
     except (OSError, RuntimeError) as error:  # names that are too long; links in a circle
-        raise InputError(f"output {path} cannot be reached ({error}); check the path") from error
+        reason = getattr(error, "strerror", None) or "its links lead in a circle"
+        raise InputError(f"output {path} cannot be reached ({reason}); check the path") from error
     return place
 
 

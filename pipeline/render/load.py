@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SPEECH_SETS = {"aniportrait": Audio2Mesh.from_published}  # sets that move the mouth of any model
 EMBEDDED_SPEECH_NETWORK = ROOT / "checkpoints" / "mini" / "audio2pose"
 PIPELINES = {"AudioPoseSVDPipeline": "pipeline.render.svd.pipeline"}  # class -> module
+MAX_REASON = 250  # letters of what a library says
 DAMAGED = (OSError, KeyError, RuntimeError, ImportError, AttributeError, ValueError)
 
 
@@ -130,4 +131,13 @@ def _build(model: SavedModel | PublishedModel) -> AudioPosePipeline:
 
 
 def _not_loaded(model: SavedModel, error: Exception) -> InputError:
-    return InputError(f"the model folder {model.folder} could not be loaded: {error}")
+    """Return the error for a folder that does not load; libraries add advice for programmers."""
+    if isinstance(error, InputError):
+        return InputError(f"the model folder {model.folder} could not be loaded: {error}")
+    reason = str(error).strip().partition("\n")[0]
+    reason = reason.partition(". ")[0].removesuffix(".")
+    if len(reason) > MAX_REASON:
+        reason = f"{reason[:MAX_REASON]}..."
+    return InputError(
+        f"the model folder {model.folder} could not be loaded ({reason}); copy it again"
+    )

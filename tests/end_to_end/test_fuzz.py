@@ -13,6 +13,7 @@ from tests.helpers.fuzz.cases import MAKERS, Case, Workshop, make_case
 from tests.helpers.fuzz.originals import Originals, write_originals
 from tests.helpers.fuzz.watcher import LIMIT_MEGABYTES, Summary, watch
 from tests.helpers.fuzz.worker import FAILED, REFUSED, RESULT, run_case
+from tests.helpers.tiny import tiny_pipeline
 
 SEED = 13
 INPUTS = 200
@@ -74,7 +75,9 @@ def test_the_watcher_goes_on_after_crashes_hangs_and_hunger(tmp_path) -> None:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Workshop:
     folder = tmp_path_factory.mktemp("fuzz")
-    return Workshop(write_originals(folder / "originals"), folder / "model")
+    model = folder / "model"
+    tiny_pipeline().save_pretrained(model)
+    return Workshop(write_originals(folder / "originals"), model)
 
 
 def test_an_input_comes_from_its_numbers_alone(shop, tmp_path) -> None:

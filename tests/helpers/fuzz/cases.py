@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.helpers.fuzz import bombs, key_points, settings
-from tests.helpers.fuzz.damage import DAMAGES
+from tests.helpers.fuzz.damage import DAMAGES, cut_off, zeroed_block
 from tests.helpers.fuzz.originals import DRAWN, SIDE_PX, Originals, copied
 
 ENDINGS = ("png", "jpg", "webp", "gif", "heic", "wav", "mp3", "mp4", "webm", "npz", "json", "txt")
@@ -218,6 +219,28 @@ def _odd_place(rng: np.random.Generator, original: Path, folder: Path) -> tuple[
     return f"has an odd name: {renamed.name!a}", renamed
 
 
+# ---- models
+
+
+def _model_case(rng: np.random.Generator, shop: Workshop, folder: Path) -> Case:
+    """Return a run with a copy of the tiny model whose download broke off or lost a file."""
+    model = folder / "model"
+    shutil.copytree(shop.model, model)
+    files = sorted(path for path in model.rglob("*") if path.is_file())
+    path = files[rng.integers(len(files))]
+    name = path.relative_to(model).as_posix()
+    damages = (None, cut_off, zeroed_block)
+    damage = damages[rng.integers(len(damages))]
+    if damage is None:
+        path.unlink()
+        kind = f"model: {name} is missing"
+    else:
+        path.write_bytes(damage(rng, path.read_bytes()))
+        kind = f"model: {name}: {damage.__name__}"
+    options = _usual(shop, folder) | {"model": str(model)}
+    return Case(kind, "generate" if rng.random() < 0.4 else "preview", options)
+
+
 # ---- options
 
 
@@ -282,11 +305,12 @@ def _generate_case(rng: np.random.Generator, shop: Workshop, folder: Path) -> Ca
 Maker = Callable[[np.random.Generator, Workshop, Path], Case]
 # How often each kind is made
 MAKERS: tuple[tuple[Maker, float], ...] = (
-    (_picture_case, 0.28),
-    (_sound_case, 0.18),
+    (_picture_case, 0.27),
+    (_sound_case, 0.17),
     (_video_case, 0.2),
     (_pose_case, 0.12),
     (_accents_case, 0.04),
+    (_model_case, 0.02),
     (_settings_case, 0.08),
     (_outputs_case, 0.03),
     (_pose_command_case, 0.05),
