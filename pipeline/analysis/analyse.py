@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.analysis import covered_mouth
+from pipeline.analysis import covered_mouth, speakers
 from pipeline.analysis.driving import Driving, DrivingPose, DrivingVideo
 from pipeline.analysis.framing import detect_reference
 from pipeline.analysis.talking_face import SpeechNetwork, predict_face
@@ -49,6 +49,7 @@ class AnalysisOptions:
         accents: (N,2) seconds and strengths instead of the detected ones.
         audio_offset: ms by which the mouth comes later than the sound.
         gestures: without a driving clip, one of `beats.MODES`; None = what suits the reference.
+        speaker: who speaks in the reference image: a number from 1, or a point; see `speakers`.
     """
 
     fps: float = 25.0
@@ -62,6 +63,7 @@ class AnalysisOptions:
     accents: np.ndarray | None = None
     audio_offset: float = 0.0
     gestures: str | None = None
+    speaker: retarget.Person | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.fps <= MAX_FPS:
@@ -103,6 +105,7 @@ def analyse(
     fps = options.fps
     yield Progress("read inputs", 0, 1)
     detection = detect_reference(picture, options.detector)
+    detection = speakers.with_speaker(detection, options.speaker)
     yield Progress("detect reference image", 1, 1)
     reference = replace(detection.people[0], fps=fps)
     frames = audio.frames(fps)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from pipeline.analysis import detectors
-from pipeline.analysis.close_portraits import leave_out_guessed_bodies
+from pipeline.analysis import detectors, speakers
 from pipeline.analysis.detectors import cache
 from pipeline.analysis.detectors.detection import picture_size
 from pipeline.analysis.wide_pictures import detect_in_windows, is_wide
+from pipeline.motion.retarget import Person
 from pipeline.values import Detection, InputError
 
 MIN_SIDE_PX = 64
@@ -20,11 +22,30 @@ NO_FACE = (
 )
 
 
-def detect_reference(picture: np.ndarray, detector: str) -> Detection:
-    """Detect all people in the reference image (H,W,3), largest first, with masks.
+@dataclass(frozen=True)
+class Window:
+    """A part of a picture."""
 
-    Very wide and tall pictures are looked at from close, too. Close portraits have a head alone.
-    Refuse a picture without a face.
+    rows: slice
+    columns: slice
+
+
+@dataclass(frozen=True)
+class ReferenceCrop:
+    """The part of the reference image that becomes a video.
+
+    picture: (H,W,3). speaker: who speaks in it; None = the first person. notes: for the user.
+    """
+
+    picture: np.ndarray
+    speaker: Person | None
+    notes: tuple[str, ...] = ()
+
+
+def detect_reference(picture: np.ndarray, detector: str) -> Detection:
+    """Detect all people in the reference image (H,W,3) in the order of their numbers, with masks.
+
+    Very wide and tall pictures are looked at from close, too. Refuse a picture without a face.
     """
     loaded = detectors.load(detector)
     try:
@@ -32,26 +53,64 @@ def detect_reference(picture: np.ndarray, detector: str) -> Detection:
     except InputError:
         if not is_wide(picture):
             raise
-        return detect_in_windows(picture, loaded)
-    person = detection.people[0]
-    if person.face.visible.any():
-        return leave_out_guessed_bodies(detection)
-    if is_wide(picture):
-        return detect_in_windows(picture, loaded)
-    raise InputError(NO_FACE)
+        detection = detect_in_windows(picture, loaded)
+    if is_wide(picture) and not _shows_face(detection):
+        detection = detect_in_windows(picture, loaded)
+    if not _shows_face(detection):
+        raise InputError(NO_FACE)
+    return speakers.in_order(detection)
+
+
+def _shows_face(detection: Detection) -> bool:
+    faces = [person.face.visible.any() for person in detection.people]
+    return any(faces)
+
+
+def crop_around_speaker(
+    picture: np.ndarray, size: tuple[int, int], detector: str, asked: Person | None
+) -> ReferenceCrop:
+    """Crop `picture` (H,W,3) to the aspect of `size` (H,W) around the speaker.
+
+    Detect only if need be. The speaker of the part is given by the place of the face in it.
+    """
+    is_whole = same_aspect(picture_size(picture), size)
+    if is_whole and asked is None:
+        return ReferenceCrop(picture, None)
+    detection = detect_reference(picture, detector)
+    index = speakers.choose(detection, asked)
+    notes = speakers.note(detection.people, index)
+    if is_whole:
+        place = speakers.face_place(detection.people[index])
+        return ReferenceCrop(picture, place, notes)
+    person = detection.people[index]
+    face_seen = person.face.visible[0]
+    body_seen = person.body.visible[0]
+    face = person.face.xy[0, face_seen]
+    body = person.body.xy[0, body_seen]
+    points = np.concatenate([face, body])
+    part = crop_window(picture, size, face, points)
+    cropped = picture[part.rows, part.columns]
+    if len(detection.people) == 1:
+        return ReferenceCrop(cropped, None)
+    place = _place_in(part, face.mean(axis=0), picture_size(picture))
+    return ReferenceCrop(cropped, place, notes)
+
+
+def _place_in(part: Window, place: np.ndarray, size: tuple[int, int]) -> tuple[float, float]:
+    """Turn a place (2,) in fractions of a picture of `size` (H,W) into fractions of its part."""
+    height, width = size
+    rows = part.rows
+    columns = part.columns
+    x = place[0] * width - columns.start
+    y = place[1] * height - rows.start
+    part_width = columns.stop - columns.start
+    part_height = rows.stop - rows.start
+    return float(x / part_width), float(y / part_height)
 
 
 def crop_around_person(picture: np.ndarray, size: tuple[int, int], detector: str) -> np.ndarray:
-    """Crop `picture` (H,W,3) to the aspect of `size` (H,W) around its person.
-
-    Detect only if need be.
-    """
-    if same_aspect(picture_size(picture), size):
-        return picture
-    person = detect_reference(picture, detector).people[0]
-    face = person.face.xy[person.face.visible]
-    body = person.body.xy[person.body.visible]
-    return crop_to_aspect(picture, size, face, np.concatenate([face, body]))
+    """Crop `picture` (H,W,3) to the aspect of `size` (H,W) around its first person."""
+    return crop_around_speaker(picture, size, detector, None).picture
 
 
 def output_size(
@@ -100,10 +159,10 @@ def same_aspect(picture: tuple[int, int], size: tuple[int, int]) -> bool:
     return abs(ratio - 1) <= SAME_ASPECT
 
 
-def crop_to_aspect(
+def crop_window(
     picture: np.ndarray, size: tuple[int, int], keep: np.ndarray, middle: np.ndarray
-) -> np.ndarray:
-    """Crop to the largest part that has the aspect of `size`, as near to `middle` as `keep` allows.
+) -> Window:
+    """Find the largest part with the aspect of `size`, as near to `middle` as `keep` allows.
 
     Args:
         picture: (H,W,3).
@@ -116,10 +175,10 @@ def crop_to_aspect(
     if ratio > 1:
         wanted = round(picture_height / ratio)
         top = _window_start(picture_height, wanted, keep[:, 1], middle[:, 1])
-        return picture[top : top + wanted]
+        return Window(slice(top, top + wanted), slice(0, picture_width))
     wanted = round(picture_width * ratio)
     left = _window_start(picture_width, wanted, keep[:, 0], middle[:, 0])
-    return picture[:, left : left + wanted]
+    return Window(slice(0, picture_height), slice(left, left + wanted))
 
 
 def _window_start(length: int, count: int, keep: np.ndarray, middle: np.ndarray) -> int:

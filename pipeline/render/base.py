@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pipeline import media
 from pipeline.analysis.analyse import Analysis, AnalysisOptions, analyse
 from pipeline.analysis.driving import DrivingSource, open_driving
 from pipeline.analysis.expectations import expectation
-from pipeline.analysis.framing import crop_around_person, output_size
+from pipeline.analysis.framing import crop_around_speaker, output_size
 from pipeline.analysis.progress import finish
 from pipeline.models.model_settings import ModelSettings
 from pipeline.motion.refocus import refocus
@@ -156,7 +157,9 @@ class AudioPosePipeline(DiffusionPipeline):
         if motion is None:
             size = self.frame_size(picture.shape[:2], options.get("height"), options.get("width"))
             analysis = analysis or self.analysis_options()
-            picture = crop_around_person(picture, size, analysis.detector)
+            crop = crop_around_speaker(picture, size, analysis.detector, analysis.speaker)
+            picture = crop.picture
+            analysis = replace(analysis, speaker=crop.speaker)
             motion = (yield from self._analyse(picture, audio, driving, analysis)).motion
         tuned = refocus(motion, intensity, mode=mode or self.settings.refocus_mode)
         yield from self.render(picture, tuned, **options)

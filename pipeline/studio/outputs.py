@@ -13,7 +13,10 @@ import cv2
 import numpy as np
 
 from pipeline import media
+from pipeline.analysis.detectors.detection import shrink
 from pipeline.analysis.driving import DrivingVideo
+from pipeline.analysis.framing import detect_reference
+from pipeline.analysis.speakers import choose, parse_speaker
 from pipeline.media import pose_files
 from pipeline.media.writer_base import FrameWriter
 from pipeline.motion import retarget, skeleton, timing
@@ -126,6 +129,33 @@ def person_at(people: Sequence[Pose], point: tuple[float, float]) -> int:
     frame = [pose[row : row + 1] for pose in people]
     index, _ = retarget.choose(frame, point)
     return index + 1
+
+
+# ---- who speaks
+
+
+def speakers_picture(path: str, detector: str, speaker: str | None) -> np.ndarray | None:
+    """Draw number, box and skeleton of each person over the reference image; None for one alone."""
+    picture = media.read_image(path)
+    detection = detect_reference(picture, detector)
+    if len(detection.people) < 2:
+        return None
+    asked = parse_speaker(speaker) if speaker else None
+    chosen = choose(detection, asked)
+    small = shrink(picture, PICKER_PX)
+    return charts.numbered(small, detection.people, 0, chosen)
+
+
+def speaker_at(path: str, detector: str, point: tuple[float, float]) -> int | None:
+    """Return the number, from 1, of the person at a point (x, y) in fractions of a picture.
+
+    None where the picture shows one person alone: there is no choice.
+    """
+    picture = media.read_image(path)
+    detection = detect_reference(picture, detector)
+    if len(detection.people) < 2:
+        return None
+    return choose(detection, point) + 1
 
 
 # ---- side by side

@@ -67,6 +67,13 @@ class Request:
         control=Control("analyse", "people", "click the picture, or type a number and press Enter; "
                         "analyses again, detection is kept", "text", empty=""))
 
+    speaker: str | None = option(
+        None, metavar="N|X,Y", label="Person who speaks",
+        help="who speaks in `reference`: a number from 1, the largest, or a point in fractions or "
+        "pixels",
+        control=Control("analyse", "speakers", "click the reference image, or type a number and "
+                        "press Enter; analyses again", "text", empty=""))
+
     # ---- gestures by region
     gesture_size: float = option(
         0.0, flag="--size", low=-0.5, high=0.5, label="Overall size",

@@ -18,7 +18,8 @@ from pipeline.analysis.analyse import Analysis, AnalysisOptions
 from pipeline.analysis.analyse import analyse as analyse_inputs
 from pipeline.analysis.driving import Driving, open_driving
 from pipeline.analysis.expectations import expectation
-from pipeline.analysis.framing import crop_around_person, output_size
+from pipeline.analysis.framing import crop_around_speaker, output_size
+from pipeline.analysis.speakers import parse_speaker
 from pipeline.analysis.talking_face import SpeechNetwork
 from pipeline.models.model_settings import ModelSettings
 from pipeline.motion import retarget
@@ -42,6 +43,7 @@ class Inputs:
         driving: the driving clip or pose, or None for generated gestures.
         sound: the track of the user's file, which the result keeps as it is.
         notes: sentences for the user on how the files were read.
+        speaker: who speaks in the picture; None = its first person.
     """
 
     picture: np.ndarray
@@ -50,6 +52,7 @@ class Inputs:
     driving: Driving | None = None
     sound: media.SoundTrack | None = None
     notes: tuple[str, ...] = ()
+    speaker: retarget.Person | None = None
 
     @property
     def heard(self) -> Audio | media.SoundTrack:
@@ -78,8 +81,17 @@ def load(request: Request, settings: ModelSettings) -> Inputs:
     driving = None
     if request.driving is not None:
         driving = open_driving(request.driving, request.detector)
-    cropped = crop_around_person(picture, size, request.detector)
-    return Inputs(cropped, audio, size, driving, track, track.notes)
+    asked = parse_speaker(request.speaker) if request.speaker else None
+    crop = crop_around_speaker(picture, size, request.detector, asked)
+    return Inputs(
+        crop.picture,
+        audio,
+        size,
+        driving,
+        track,
+        notes=(*track.notes, *crop.notes),
+        speaker=crop.speaker,
+    )
 
 
 def analyse(
@@ -99,6 +111,7 @@ def analyse(
         accents=_given_accents(request, inputs.audio),
         audio_offset=request.audio_offset,
         gestures=request.gestures,
+        speaker=inputs.speaker,
     )
     work = analyse_inputs(network, inputs.picture, inputs.audio, inputs.driving, options)
     analysis = yield from work

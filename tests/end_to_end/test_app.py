@@ -186,6 +186,7 @@ def test_every_endpoint_has_a_name(address) -> None:
     wanted = {
         "/analyse",
         "/people",
+        "/speakers",
         "/accents",
         "/detected",
         "/tune",

@@ -22,7 +22,7 @@ from pipeline.studio import request as jobs
 from pipeline.studio.app import controls, handlers, session
 from pipeline.studio.cli import main
 from pipeline.values import Pose, Video
-from tests.helpers.app_client import analyse, halted, video_of, write_pair
+from tests.helpers.app_client import analyse, halted, video_of, write_group, write_pair
 from tests.helpers.stick_person import figure
 from tests.helpers.voices import voice
 
@@ -314,6 +314,31 @@ def test_another_driving_clip_forgets_the_person() -> None:
     assert "Inputs changed" in update["status"] and update["person"] == ""
     update = next(handlers.changed(visit, "r", "b", "d", None))
     assert "Inputs changed" in update["status"] and "person" not in update
+
+
+def test_another_reference_image_forgets_the_speaker() -> None:
+    request = jobs.Request("r", "a", "d", speaker="2")
+    visit = session.Visit("", session.AnalysedInputs(request, None, None))
+    assert next(handlers.changed(visit, "q", "a", "d", None))["speaker"] == ""
+    assert "speaker" not in next(handlers.changed(visit, "r", "a", "e", None))
+
+
+def test_a_speaker_is_chosen_by_number_or_point(address, files, tmp_path) -> None:
+    client = Client(address, verbose=False)
+    group = files["group.png"] = write_group(tmp_path / "group.png")
+    look = {"height": 128, "width": 256}
+    necks = {}
+    for speaker in ("", "2", "0.25,0.4", "768,200"):
+        _, _, notes, _ = analyse(client, files, image=group, speaker=speaker, **look)
+        assert "2 people are found in the reference image" in notes
+        necks[speaker] = np.median(drawn(client).body.xy[:, 1, 0])
+        assert client.predict(api_name="/speakers") is not None
+    assert abs(necks["768,200"] - 0.75) < 0.1 and abs(necks["0.25,0.4"] - 0.25) < 0.1
+    assert abs(necks[""] - necks["2"]) > 0.3
+    with pytest.raises(AppError, match="no person number 3 to speak"):
+        analyse(client, files, image=group, speaker="3", **look)
+    analyse(client, files)
+    assert client.predict(api_name="/speakers") is None
 
 
 @pytest.mark.parametrize("kind", ["npz", "json", "echomimic"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.app_client import write_pair
+from tests.helpers.app_client import write_group, write_pair
 
 pytestmark = pytest.mark.slow
 
@@ -182,6 +182,27 @@ def test_a_click_on_a_person_chooses_who_drives(page, tmp_path) -> None:
     page.wait_for_selector("#notes:has-text('number 2 was asked for')")
     assert page.input_value("#person textarea, #person input") == "2"
     page.wait_for_selector("#skeleton video", state="visible")  # its tab is open again
+    assert page.complaints == []
+
+
+def test_a_click_on_the_reference_image_chooses_who_speaks(page, tmp_path) -> None:
+    page.set_input_files("#reference input[type=file]", write_group(tmp_path / "group.png"))
+    page.set_input_files("#speech input[type=file]", str(ROOT / "assets/speech/accents_no.wav"))
+    page.wait_for_selector("#reference img")
+    page.wait_for_selector("#speech #waveform")
+    picture = page.locator("#reference img")
+    box = picture.bounding_box()
+    picture.click(position={"x": 0.75 * box["width"], "y": 0.5 * box["height"]})
+    page.wait_for_selector("#speakers img")  # shown before anything is analysed
+    assert page.input_value("#speaker textarea, #speaker input") == "2"
+    page.click("#analyse")
+    page.wait_for_selector("#notes:has-text('number 2 speaks')")
+    page.get_by_role("tab", name="Who speaks?").click()
+    picture = page.locator("#speakers img")
+    box = picture.bounding_box()
+    picture.click(position={"x": 0.25 * box["width"], "y": 0.5 * box["height"]})
+    page.wait_for_selector("#notes:has-text('number 1 speaks')")
+    assert page.input_value("#speaker textarea, #speaker input") == "1"
     assert page.complaints == []
 
 

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from gradio_client import Client, handle_file
+from PIL import Image
 
 from pipeline.media.pose_files import openpose
 from pipeline.values import Keypoints, Pose
@@ -49,6 +51,17 @@ def write_pair(path: Path) -> str:
     for row in range(10, 20):
         frames[row]["people"] += openpose.frame(moved(one, 0.25), row)["people"]
     path.write_text(json.dumps(frames))
+    return str(path)
+
+
+def write_group(path: Path) -> str:
+    """A photograph's person twice, side by side, each half 512 pixels wide."""
+    import skimage.data
+
+    photo = skimage.data.astronaut()
+    smaller = np.full_like(photo, 200)
+    smaller[112:, 56:456] = photo[:400, 56:456]
+    Image.fromarray(np.concatenate([photo, smaller], 1)).save(path)
     return str(path)
 
 

@@ -12,7 +12,7 @@ from pipeline.analysis.analyse import Analysis
 from pipeline.analysis.driving import open_driving
 from pipeline.analysis.framing import (
     crop_around_person,
-    crop_to_aspect,
+    crop_window,
     detect_reference,
     output_size,
 )
@@ -52,16 +52,21 @@ def test_one_given_side_keeps_the_aspect() -> None:
         output_size((300, 200), 512 * 768, 16, width=100)
 
 
+def cropped(picture: np.ndarray, *where: object) -> np.ndarray:
+    window = crop_window(picture, *where)
+    return picture[window.rows, window.columns]
+
+
 def test_a_crop_keeps_the_face_and_is_central_where_it_may() -> None:
     picture = np.arange(100 * 80 * 3, dtype=np.uint32).reshape(100, 80, 3)
     face, body = np.array([[0.4, 0.1], [0.6, 0.25]]), np.array([[0.3, 0.1], [0.7, 0.9]])
-    assert np.array_equal(crop_to_aspect(picture, (80, 80), body[:1], body), picture[10:90])
-    assert np.array_equal(crop_to_aspect(picture, (80, 80), face, body), picture[5:85])
-    assert np.array_equal(crop_to_aspect(picture, (40, 80), face, body), picture[5:45])
-    assert np.array_equal(crop_to_aspect(picture, (200, 80), face, body), picture[:, 20:60])
+    assert np.array_equal(cropped(picture, (80, 80), body[:1], body), picture[10:90])
+    assert np.array_equal(cropped(picture, (80, 80), face, body), picture[5:85])
+    assert np.array_equal(cropped(picture, (40, 80), face, body), picture[5:45])
+    assert np.array_equal(cropped(picture, (200, 80), face, body), picture[:, 20:60])
     aside = face + [0.35, 0]
-    assert np.array_equal(crop_to_aspect(picture, (200, 80), aside, body), picture[:, 40:])
-    assert crop_to_aspect(picture, (10, 80), face, body).shape == (
+    assert np.array_equal(cropped(picture, (200, 80), aside, body), picture[:, 40:])
+    assert cropped(picture, (10, 80), face, body).shape == (
         10,
         80,
         3,
@@ -145,10 +150,15 @@ def test_a_still_body_only_speaks_and_a_head_leaves_the_arms(pipe, photo) -> Non
     )
 
 
-def test_a_driving_clip_without_a_person_becomes_black_frames_and_says_so(pipe, photo) -> None:
+def test_a_driving_clip_without_a_person_lets_the_reference_rest_and_says_so(pipe, photo) -> None:
     empty = Video(np.full((6, 96, 128, 3), 90, np.uint8), 25.0)
     found = finish(pipe.analyse(photo, speech(0.5), empty))
-    assert not found.motion.pose.body.visible.any() and found.report is None
+    pose = found.motion.pose
+    assert pose.face.visible.all() and found.report is None
+    hips_up = [1, 3, 6]  # neck and elbows
+    assert np.allclose(
+        pose.body.xy[:, hips_up], found.motion.reference.body.xy[:, hips_up], atol=0.01
+    )
     assert any(
         "no person" in sentence.lower() or "nobody" in sentence.lower()
         for sentence in found.warnings

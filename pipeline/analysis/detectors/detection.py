@@ -199,10 +199,15 @@ def notes(people: tuple[Pose, ...]) -> tuple[str, ...]:
     """Return sentences for the user on a picture in which a person was found."""
     sentences = []
     if len(people) > 1:
-        sentences.append(f"{len(people)} people found in the picture; the largest is used")
+        sentences.append(largest_note(len(people)))
     if not people[0].face.visible.any():
         sentences.append(NO_FACE)
     return tuple(sentences)
+
+
+def largest_note(count: int) -> str:
+    """Return the sentence on a picture of several people, of whom nobody was chosen."""
+    return f"{count} people found in the picture; the largest is used"
 
 
 def clip_notes(people: tuple[Pose, ...]) -> tuple[str, ...]:

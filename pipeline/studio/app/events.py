@@ -14,6 +14,8 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline import media
+from pipeline.studio import outputs
 from pipeline.studio.app import accent_table, controls, handlers
 from pipeline.studio.app.examples import Example, examples
 from pipeline.studio.app.page_updates import Handler, Update, handler
@@ -101,17 +103,21 @@ def clip_if_open(visit: Visit, tab: str, **shown: Any) -> Iterator[Update]:
         yield from handlers.overlay(visit, **shown)
 
 
-@handler("people_tab", "views", "tab", "drawn")
-def open_tab(visit: Visit, tab: str) -> Iterator[Update]:
+@handler("people_tab", "speakers_tab", "views", "tab", "drawn")
+def open_tab(visit: Visit, tab: str, speakers: Any) -> Iterator[Update]:
     """Open the tab to choose a person where there is a choice; enable the download of the pose."""
     analysed = visit.need_analysis()
-    has_choice = len(analysed.analysis.people) > 1
-    if has_choice and analysed.request.person is None:
+    drivers_differ = len(analysed.analysis.people) > 1
+    speakers_differ = speakers is not None
+    if drivers_differ and analysed.request.person is None:
         tab = "people"
-    elif tab == "people":
+    elif speakers_differ and analysed.request.speaker is None:
+        tab = "speakers"
+    elif tab in ("people", "speakers"):
         tab = "skeleton"
     yield {
-        "people_tab": gr.Tab(visible=has_choice),
+        "people_tab": gr.Tab(visible=drivers_differ),
+        "speakers_tab": gr.Tab(visible=speakers_differ),
         "views": gr.Tabs(selected=tab),
         "tab": tab,
         "drawn": gr.update(interactive=True),
@@ -121,9 +127,50 @@ def open_tab(visit: Visit, tab: str) -> Iterator[Update]:
 def pick_person(visit: Visit, picture: Any, event: gr.SelectData) -> str:
     """Return the number of the person at the click."""
     with visible_errors():
-        x, y = event.index
         height, width = picture.shape[:2]
-        return handlers.person_at(visit, x / width, y / height)
+        point = _fractions(event, height, width)
+        return handlers.person_at(visit, *point)
+
+
+def pick_speaker(image: str | None, detector: str, event: gr.SelectData) -> str:
+    """Return the number of the person at a click on the reference image.
+
+    Stop without a word where there is nobody else to choose.
+    """
+    number = None
+    with visible_errors():
+        if image is not None:
+            height, width = media.read_image(image).shape[:2]
+            point = _fractions(event, height, width)
+            number = outputs.speaker_at(image, detector, point)
+    if number is None:
+        raise gr.Error("", visible=False, print_exception=False)
+    return str(number)
+
+
+def pick_numbered(image: str, detector: str, picture: Any, event: gr.SelectData) -> str:
+    """Return the number of the person at a click on the picture of the numbered people."""
+    with visible_errors():
+        height, width = picture.shape[:2]
+        point = _fractions(event, height, width)
+        return str(outputs.speaker_at(image, detector, point))
+
+
+def _fractions(event: gr.SelectData, height: int, width: int) -> tuple[float, float]:
+    """Return the place of a click in fractions of a picture."""
+    x, y = event.index
+    return x / width, y / height
+
+
+@handler("speakers", "speakers_tab", "views", "tab")
+def show_speaker(image: str, detector: str, speaker: str) -> Iterator[Update]:
+    """Show at once who will speak."""
+    yield {
+        "speakers": outputs.speakers_picture(image, detector, speaker),
+        "speakers_tab": gr.Tab(visible=True),
+        "views": gr.Tabs(selected="speakers"),
+        "tab": "speakers",
+    }
 
 
 SWITCHED = ("generate", "cancel", "preview", "results")
@@ -188,25 +235,42 @@ class Wiring:
 
     def analyse(self, event: Any, has_api: bool = False) -> None:
         """Analyse after `event`, then draw the people and the skeleton."""
-        names = ("analyse", "people") if has_api else (None, None)
+        names = ("analyse", "people", "speakers") if has_api else (None, None, None)
         analysed = self.on(event, handlers.analyse, names[0], show_progress="minimal")
-        drawn = self.on(analysed.success, handlers.people, names[1])
-        self.on(drawn.success, open_tab)
+        drivers = self.on(analysed.success, handlers.people, names[1])
+        speakers = self.on(drivers.success, handlers.speakers, names[2])
+        self.on(speakers.success, open_tab)
         self.then_tune(analysed.success)
 
     def inputs(self) -> None:
         """Connect the button to analyse, the choice of a person, examples and changed inputs."""
         ui = self.ui
-        clicks = [ui["analyse"].click, ui["person"].submit]
+        clicks = [ui["analyse"].click, ui["person"].submit, ui["speaker"].submit]
         self.analyse(functools.partial(gr.on, clicks), has_api=True)
         picked = ui["people"].select(
             pick_person, self.parts(("visit", "people")), ui["person"], api_visibility="private"
         )
         self.analyse(picked.success)
+        self.speakers()
         self.examples(examples())
         files = self.parts(("image", "audio", "video", "pose"))
         changes = functools.partial(gr.on, [part.change for part in files])
         self.on(changes, handlers.changed, queue=False)
+
+    def speakers(self) -> None:
+        """Connect clicks on the reference image and on its numbered people."""
+        ui = self.ui
+        private = {"api_visibility": "private"}
+        look = self.parts(("image", "detector"))
+        clicked = ui["image"].select(pick_speaker, look, ui["speaker"], **private)
+        shown = self.on(clicked.success, show_speaker)
+        known = self.on(shown.success, handlers.with_analysis_of)
+        self.analyse(known.success)
+        numbered = [*look, ui["speakers"]]
+        picked = ui["speakers"].select(pick_numbered, numbered, ui["speaker"], **private)
+        self.on(picked.success, show_speaker)
+        known = self.on(picked.success, handlers.with_analysis_of)
+        self.analyse(known.success)
 
     def examples(self, rows: list[Example]) -> None:
         """Show the examples; a click on one fills the inputs and analyses them."""
@@ -223,7 +287,7 @@ class Wiring:
         with self.ui["examples"]:
             self.ui["index"].render()
 
-        @handler("image", "audio", "video", "pose", "intensity", "person")
+        @handler("image", "audio", "video", "pose", "intensity", "person", "speaker")
         def example(index: int) -> Iterator[Update]:
             row = rows[index]
             yield {
@@ -233,6 +297,7 @@ class Wiring:
                 "pose": None,
                 "intensity": row.intensity,
                 "person": "",
+                "speaker": "",
             }
 
         filled = self.on(self.ui["index"].click, example, "example")
@@ -251,7 +316,7 @@ class Wiring:
         reset = functools.partial(ui["detected"].click, **LATEST_ONLY)
         detected = self.on(reset, accent_table.detected, "detected")
         self.then_tune(detected.success)
-        for name in ("skeleton", "clip", "people"):
+        for name in ("skeleton", "clip", "people", "speakers"):
             opened = ui[f"{name}_tab"].select(lambda name=name: name, None, ui["tab"], **PRIVATE)
             if name == "clip":
                 self.on(opened.success, handlers.overlay, "overlay", show_progress="minimal")

@@ -137,13 +137,28 @@ def person_at(visit: Visit, x: float, y: float) -> str:
     return str(outputs.person_at(found_people, (x, y)))
 
 
-@handler("status", "person")
+@handler("speakers")
+def speakers(visit: Visit) -> Iterator[Update]:
+    """Show the reference image with its numbered people, or nothing where there is one alone."""
+    request = visit.need_analysis().request
+    picture = outputs.speakers_picture(request.reference, request.detector, request.speaker)
+    yield {"speakers": picture}
+
+
+@handler("status")
+def with_analysis_of(visit: Visit, image: UploadedFile) -> Iterator[Update]:
+    """Go on where this reference image is analysed already."""
+    if visit.analysed is not None and visit.analysed.request.reference == image:
+        yield {}
+
+
+@handler("status", "person", "speaker")
 def changed(
     visit: Visit, image: UploadedFile, audio: UploadedFile, video: UploadedFile, pose: UploadedFile
 ) -> Iterator[Update]:
     """Say that steps 2 and 3 still use the inputs of the last analysis.
 
-    Nobody is chosen yet in another driving clip.
+    Nobody is chosen yet in another driving clip or another reference image.
     """
     if visit.analysed is None:
         yield {}
@@ -159,6 +174,8 @@ def changed(
         )
     if request.driving is not None and request.driving not in files:
         update["person"] = ""
+    if request.reference not in files:
+        update["speaker"] = ""
     yield update
 
 

@@ -116,6 +116,12 @@ def motion_column() -> dict[str, Any]:
             )
             with gr.Column(scale=2, min_width=150):
                 ui |= components("people")
+        with gr.Tab("Who speaks?", id="speakers", visible=False) as ui["speakers_tab"], gr.Row():
+            ui["speakers"] = gr.Image(
+                label="Click one", format="jpeg", buttons=[], elem_id="speakers", scale=3, **look
+            )
+            with gr.Column(scale=2, min_width=150):
+                ui |= components("speakers")
     with gr.Row():
         with gr.Column(scale=4, min_width=220):
             ui["notes"] = gr.Markdown("Warnings about the alignment appear here.", elem_id="notes")
