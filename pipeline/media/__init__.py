@@ -14,7 +14,7 @@ from pipeline.media.audio import (
 from pipeline.media.files import content_hash
 from pipeline.media.frame_times import MAX_FPS, MAX_VIDEO_SECONDS, MAX_VIDEO_SIDE, Probe
 from pipeline.media.image import MAX_PIXELS, MIN_SIDE, is_picture, read_image, to_picture
-from pipeline.media.resumable_writer import ResumableWriter, notes_path
+from pipeline.media.resumable_writer import ResumableWriter, notes_path, unfinished_path
 from pipeline.media.segment_writer import Content
 from pipeline.media.settings import read_settings
 from pipeline.media.sound_track import SoundTrack, choose_track
@@ -62,6 +62,7 @@ __all__ = [
     "read_track",
     "read_video",
     "to_picture",
+    "unfinished_path",
     "write_audio",
     "write_video",
 ]

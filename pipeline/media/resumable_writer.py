@@ -12,6 +12,7 @@ from pipeline.media.unfinished import Extent
 from pipeline.media.writer_base import FrameWriter
 
 NOTES_ENDING = ".unfinished.safetensors"
+UNFINISHED_ENDING = ".unfinished.mp4"
 
 
 class ResumableWriter(FrameWriter):
@@ -50,8 +51,14 @@ class ResumableWriter(FrameWriter):
         super().write(frames)
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether a next run finds what it needs to go on; the first notes may not have fitted."""
+        is_left = self.is_resumable and not self.is_complete
+        return is_left and notes_path(self.path).exists()
+
+    @property
     def _remedy(self) -> str:
-        if self.is_resumable and self.frames:
+        if self.frames and self.is_resumable and notes_path(self.path).exists():
             return "free some space and go on with `resume`"
         return super()._remedy
 
@@ -71,3 +78,8 @@ class ResumableWriter(FrameWriter):
 def notes_path(output: str | Path) -> Path:
     """Return where the notes of an output are."""
     return beside(Path(output).resolve(), NOTES_ENDING)
+
+
+def unfinished_path(output: str | Path) -> Path:
+    """Return where an output grows that is one file."""
+    return beside(Path(output).resolve(), UNFINISHED_ENDING)

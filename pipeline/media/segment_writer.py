@@ -15,16 +15,14 @@ from pipeline.media.animation_writer import ANIMATIONS, AnimationWriter
 from pipeline.media.containers import Container, container_of
 from pipeline.media.files import decoded, opened
 from pipeline.media.picture_encoder import PictureEncoder, lossless_encoder, video_encoder
-from pipeline.media.resumable_writer import ResumableWriter
-from pipeline.media.safe_files import HiddenPart, beside, sync_file
+from pipeline.media.resumable_writer import ResumableWriter, unfinished_path
+from pipeline.media.safe_files import HiddenPart, sync_file
 from pipeline.media.settings import COMMENT_KEY, to_comment
 from pipeline.media.sound_track import SoundTrack
 from pipeline.media.sound_writer import open_sound
 from pipeline.media.unfinished import Extent, UnfinishedVideo
 from pipeline.media.writer_base import target_of
 from pipeline.values import Audio, InputError
-
-UNFINISHED_ENDING = ".unfinished.mp4"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class SegmentWriter(ResumableWriter):
         with self._sentences():
             self._try_folder()
             self._growing = UnfinishedVideo(
-                beside(self._place, UNFINISHED_ENDING),
+                unfinished_path(path),
                 self._place,
                 self._encoder,
                 content.audio,

@@ -231,6 +231,27 @@ def test_a_full_disk_is_exit_2_and_goes_on(
     assert media.probe(output).frames == FRAMES and names_in(tmp_path) == ["o.mp4"]
 
 
+def test_a_part_without_notes_is_not_gone_on_with(
+    speech: str, tmp_path: Path, drawn: list[int], capsys: pytest.CaptureFixture
+) -> None:
+    output = tmp_path / "o.mp4"
+    drawn.append(20)
+    assert main(words(speech, output)) == 2
+    drawn.clear()
+    media.notes_path(output).unlink()
+    capsys.readouterr()
+    for more, sentence in (
+        ("--json", "is replaced as soon"),
+        ("--resume", "the run starts afresh"),
+    ):
+        drawn.append(20)
+        assert main(words(speech, output, more)) == 2
+        said = capsys.readouterr().err
+        assert sentence in said and f"{growing_file(output)} is replaced as soon" in said
+        assert "would go on" not in said
+        media.notes_path(output).unlink()
+
+
 def test_a_real_small_file_system(
     speech: str, tmp_path: Path, drawn: list[int], capsys: pytest.CaptureFixture
 ) -> None:

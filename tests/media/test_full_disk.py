@@ -59,6 +59,18 @@ def test_a_disk_without_room_for_the_notes_keeps_the_segment(tmp_path, monkeypat
     assert names_in(tmp_path) == ["a.mp4.unfinished.mp4", "a.mp4.unfinished.safetensors"]
 
 
+def test_without_room_for_the_first_notes_nobody_is_told_to_go_on(tmp_path, monkeypatch) -> None:
+    writer = open_clip(tmp_path / "a.mp4")
+    write_segments(writer, 0, 1)
+    Disk(monkeypatch).room_bytes = 3
+    with pytest.raises(
+        InputError, match="full; the 24 finished frames are kept in .*; free some"
+    ) as error:
+        writer.checkpoint(b"first notes")
+    assert str(error.value).endswith("; free some space") and not writer.can_go_on
+    assert names_in(tmp_path) == ["a.mp4.unfinished.mp4"]
+
+
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".gif"])
 def test_a_disk_without_room_for_the_output_keeps_all_frames(tmp_path, monkeypatch, ending) -> None:
     path = tmp_path / f"a{ending}"

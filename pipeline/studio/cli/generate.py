@@ -69,15 +69,18 @@ def _open_record(request: Request, files: OutputFiles) -> Record:
     """Return the record of the run; say what becomes of an earlier run's unfinished output."""
     is_resumed = files.resume == "on"
     record = open_record(request, files.output, is_resumed)
+    part = media.unfinished_path(files.output)
+    replaced = f"{part} is replaced as soon as frames are finished"
     if record.earlier is not None:
         complain(f"resume: {record.finished_frames} frames are finished; the run goes on from them")
+    elif is_resumed and part.exists():
+        complain(f"note: nothing is noted on how to go on; the run starts afresh, and {replaced}")
     elif is_resumed:
         complain(f"note: {files.output} has no unfinished part; the run starts afresh")
-    elif media.notes_path(files.output).exists():
-        complain(
-            f"note: the unfinished part of {files.output} is replaced as soon as frames are "
-            f"finished; {FLAGS['resume']} would go on with it"
-        )
+    elif part.exists():
+        has_notes = media.notes_path(files.output).exists()
+        hint = f"; {FLAGS['resume']} would go on with it" if has_notes else ""
+        complain(f"note: {replaced}{hint}")
     return record
 
 
@@ -86,7 +89,7 @@ def _interruption(writer: media.ResumableWriter) -> str:
     kept = writer.kept()
     if not kept:
         return f"{INTERRUPTED} before a frame was finished; nothing was written"
-    if writer.is_complete:
+    if not writer.can_go_on:
         return f"{INTERRUPTED}; {kept}"
     return f"{INTERRUPTED}; {kept}; `resume` goes on from there"
 
