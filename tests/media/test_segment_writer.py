@@ -27,7 +27,7 @@ from tests.helpers.small_disk import Disk, PowerCut
 
 
 @pytest.mark.parametrize("ending", VIDEOS + ANIMATIONS)
-@pytest.mark.parametrize("segments", [1, 2, 3])
+@pytest.mark.parametrize("segments", [1, 2, 3, 4])  # 4: killed while the output was made
 def test_a_killed_run_plays_and_goes_on_to_the_same_bytes(tmp_path, ending, segments) -> None:
     whole = tmp_path / f"whole{ending}"
     with open_clip(whole) as writer:

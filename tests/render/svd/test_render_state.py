@@ -57,6 +57,18 @@ def test_a_render_goes_on_from_each_segment_with_the_same_frames(kind: str) -> N
         assert np.array_equal(rest, frames[point.frames :])
 
 
+def test_a_stream_goes_on() -> None:
+    def stream(point: ResumePoint | None = None) -> list[Progress]:
+        generator = torch.Generator().manual_seed(SEED)
+        options = {"generator": generator, "resume_from": point, **OPTIONS["mini"]}
+        work = built("mini").stream(portrait(), motion=moves(), intensity=0.5, **options)
+        return [step for step in work if step.frames is not None]
+
+    whole = stream()
+    point = whole[0].resume_point
+    assert np.array_equal(frames_of(stream(point)), frames_of(whole)[point.frames :])
+
+
 def test_nothing_is_left_to_do_after_the_last_segment() -> None:
     last = steps_of(built("mini"), "mini")[-1].resume_point
     assert last.frames == FRAMES and steps_of(built("mini"), "mini", last) == []
