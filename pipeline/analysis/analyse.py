@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.analysis import covered_mouth, speakers
 from pipeline.analysis.driving import Driving, DrivingPose, DrivingVideo
 from pipeline.analysis.framing import detect_reference
-from pipeline.analysis.talking_face import SpeechNetwork, predict_face
+from pipeline.analysis.talking_face import SpeechNetwork, TalkingFace, predict_face
 from pipeline.motion import absence, fda, retarget, timing
 from pipeline.motion.accents import edit
 from pipeline.motion.false_faces import without_false_faces
@@ -116,8 +116,10 @@ def analyse(
     delayed_audio = delay_audio(audio, options.audio_offset)
     talking_face = predict_face(network, delayed_audio, reference, head, options.amplitude, picture)
     yield Progress("audio2pose", frames, frames)
-    warnings = [*detection.notes, *covered_mouth.notes(picture, reference)]
+    cover = covered_mouth.find_cover(picture, reference)
+    warnings = [*detection.notes, *cover.notes]
     warnings += _sound_warnings(audio, talking_face.points, options.amplitude)
+    talking_face = _put_under(cover, talking_face, reference)
     report = None
     people: tuple[Pose, ...] = ()
     if driving is None:
@@ -142,6 +144,16 @@ def analyse(
     )
     unique_warnings = tuple(dict.fromkeys(warnings))
     return Analysis(motion, prosody, report, unique_warnings, people)
+
+
+def _put_under(
+    cover: covered_mouth.Cover, talking_face: TalkingFace, reference: Pose
+) -> TalkingFace:
+    """Return the talking face with its mouth under cloth, where the reference's is."""
+    if not cover.is_cloth:
+        return talking_face
+    points = covered_mouth.under_cloth(talking_face.points, reference)
+    return replace(talking_face, points=points)
 
 
 def align(

@@ -1,12 +1,18 @@
-"""Tell that the mouth of the reference image is covered: by a mask or a scarf, or by a hand."""
+"""Tell that the mouth of the reference image is covered, and keep the cloth of a mask whole.
+
+A mask or a scarf is known by its color: no false alarm on 73 people of photographs and drawings, so
+that no bare mouth loses its lips. A hand is only told.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipeline.motion.keypoints import CHIN, NOSE_ROOT
-from pipeline.values import Pose
+from pipeline.motion.keypoints import CHIN, JAW, MOUTH, NOSE_ROOT
+from pipeline.values import Keypoints, Pose
 
 OUTER_LIPS = tuple(range(48, 60))
 INNER_LIPS = tuple(range(60, 68))
@@ -23,9 +29,12 @@ UNLIKE_SKIN = 8.0
 REACH = 0.25  # of the mouth's width, around the mouth: hand points so near lie over it
 LEAST_HAND_POINTS = 3
 
+CLOTH_JAW = 0.5  # share of the jaw's way that is seen on the cloth over it
+CLOTH_MOUTH = 0.6  # share of the cloth's way at the chin that it goes at the mouth
+
 COVERED = (
-    "the mouth is covered in the reference image (a mask or a scarf?): it would open in the cloth; "
-    "use a picture that shows the mouth"
+    "the mouth is covered in the reference image (a mask or a scarf?): the cloth stays whole and "
+    "follows the jaw; use a picture that shows the mouth"
 )
 HAND = (
     "a hand lies over the mouth in the reference image: it would move with the lips; "
@@ -33,8 +42,16 @@ HAND = (
 )
 
 
-def notes(picture: np.ndarray, reference: Pose) -> list[str]:
-    """Return sentences for the user on what covers the mouth, if anything does.
+@dataclass(frozen=True)
+class Cover:
+    """What covers the mouth: notes for the user, and whether it is cloth."""
+
+    notes: tuple[str, ...] = ()
+    is_cloth: bool = False
+
+
+def find_cover(picture: np.ndarray, reference: Pose) -> Cover:
+    """Find what covers the mouth, if anything does.
 
     Args:
         picture: (H,W,3) uint8, the reference image.
@@ -46,14 +63,28 @@ def notes(picture: np.ndarray, reference: Pose) -> list[str]:
     down = face[CHIN] - face[NOSE_ROOT]
     is_large = np.linalg.norm(down) >= LEAST_FACE_PX
     if not (is_large and reference.face.visible.all()):
-        return []
+        return Cover()
     if _under_cloth(picture, face):
-        return [COVERED]
+        return Cover((COVERED,), is_cloth=True)
     is_seen = reference.hands.visible
     hands = reference.hands.xy[is_seen] * size
     if _under_hand(hands, face):
-        return [HAND]
-    return []
+        return Cover((HAND,))
+    return Cover()
+
+
+def under_cloth(talking: Keypoints, reference: Pose) -> Keypoints:
+    """Return a talking face (T,68) whose mouth does not open: it moves under cloth with the jaw.
+
+    talking: in the place of the reference's face. Lids and brows stay as they are.
+    """
+    rest = reference.face.xy[:1]
+    way = CLOTH_JAW * (talking.xy - rest)
+    xy = talking.xy.copy()
+    xy[:, JAW] = rest[:, JAW] + way[:, JAW]
+    at_chin = way[:, [CHIN]]
+    xy[:, MOUTH] = rest[:, MOUTH] + CLOTH_MOUTH * at_chin
+    return Keypoints(xy, talking.score)
 
 
 def _under_cloth(picture: np.ndarray, face: np.ndarray) -> bool:

@@ -50,8 +50,8 @@ def painted(pose: Pose, skin, cloth=None, gray: bool = False) -> np.ndarray:
 @pytest.mark.parametrize("skin", SKINS.values(), ids=SKINS)
 def test_a_bare_mouth_is_not_mentioned(skin) -> None:
     pose = person()
-    assert covered_mouth.notes(painted(pose, skin), pose) == []
-    assert covered_mouth.notes(painted(pose, skin, gray=True), pose) == []
+    assert covered_mouth.find_cover(painted(pose, skin), pose) == covered_mouth.Cover()
+    assert covered_mouth.find_cover(painted(pose, skin, gray=True), pose) == covered_mouth.Cover()
 
 
 @pytest.mark.parametrize("skin", SKINS.values(), ids=SKINS)
@@ -60,7 +60,9 @@ def test_cloth_over_the_mouth_is_told(skin, cloth) -> None:
     if np.abs(np.subtract(skin, cloth)).max() < 60:
         pytest.skip("dark cloth on dark skin has its color")
     pose = person()
-    assert covered_mouth.notes(painted(pose, skin, cloth), pose) == [covered_mouth.COVERED]
+    assert covered_mouth.find_cover(painted(pose, skin, cloth), pose) == covered_mouth.Cover(
+        (covered_mouth.COVERED,), is_cloth=True
+    )
 
 
 def test_a_hand_over_the_mouth_is_told_and_one_beside_is_not() -> None:
@@ -68,12 +70,36 @@ def test_a_hand_over_the_mouth_is_told_and_one_beside_is_not() -> None:
     over = person(tuple(face[48:60].mean(0)))
     beside = person((0.1, 0.9))
     picture = painted(over, SKINS["light"])
-    assert covered_mouth.notes(picture, over) == [covered_mouth.HAND]
-    assert covered_mouth.notes(picture, beside) == []
+    assert covered_mouth.find_cover(picture, over) == covered_mouth.Cover((covered_mouth.HAND,))
+    assert covered_mouth.find_cover(picture, beside) == covered_mouth.Cover()
 
 
 def test_a_tiny_face_or_one_that_is_not_seen_is_left() -> None:
     tiny = person(eye_distance=8.0)
-    assert covered_mouth.notes(painted(tiny, SKINS["light"], CLOTHS["blue"]), tiny) == []
+    assert (
+        covered_mouth.find_cover(painted(tiny, SKINS["light"], CLOTHS["blue"]), tiny)
+        == covered_mouth.Cover()
+    )
     hidden = replace(person(), face=Keypoints.missing(1, 68))
-    assert covered_mouth.notes(painted(person(), SKINS["light"]), hidden) == []
+    assert (
+        covered_mouth.find_cover(painted(person(), SKINS["light"]), hidden) == covered_mouth.Cover()
+    )
+
+
+def test_a_mouth_under_cloth_moves_with_the_jaw_and_does_not_open() -> None:
+    reference = person()
+    frames = 20
+    speech = np.sin(np.arange(frames))[:, None] + 1
+    xy = reference.face.xy.repeat(frames, 0)
+    xy[:, 55:60, 1] += 0.01 * speech
+    xy[:, 65:68, 1] += 0.01 * speech
+    xy[:, 5:12, 1] += 0.02 * speech
+    xy[:, 37, 1] += 0.01  # a lid
+    talking = Keypoints(xy, np.ones((frames, 68)))
+    covered = covered_mouth.under_cloth(talking, reference)
+    rest = reference.face.xy
+    assert np.allclose(np.diff(covered.xy[:, 48:], axis=1), np.diff(rest[:, 48:], axis=1))
+    chin = covered.xy[:, 8, 1] - rest[:, 8, 1]
+    assert np.allclose(chin, covered_mouth.CLOTH_JAW * 0.02 * speech[:, 0])
+    assert 0 < np.ptp(covered.xy[:, 57, 1]) < np.ptp(chin)
+    assert np.array_equal(covered.xy[:, 17:48], talking.xy[:, 17:48])
