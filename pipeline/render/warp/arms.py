@@ -7,7 +7,7 @@ angle. What a part in front hides of the part behind it is filled from the latte
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,10 @@ HIDDEN_HEAD_HEIGHTS = (0.15, 0.12)
 FEWEST_PIXELS = 50  # of a part that tell its width
 ELBOW_HEAD_HEIGHTS = 0.2  # half width of an upper arm whose elbow a forearm hides
 WINDOW_MARGIN_HEAD_HEIGHTS = 0.3
+# Stretch of a forearm at which a layer is transparent, and at which it is there. Little longer than
+# in the picture it shows its own pixels; what is lent covers them before they go.
+FADE_IN = (1.2, 1.4)
+FADE_OUT = (1.6, 1.4)
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,26 @@ def cut_arm(cutout: Cutout, arm: Arm, limb: int, anatomy: Anatomy) -> tuple[Piec
     height = anatomy.size[0]
     pieces = []
     for bone in (UPPER, FORE, HAND):
-        source = None
-        if bone == FORE and lent is not None:
-            made, source = lent
-        elif bone == UPPER and lent is not None:
+        if bone == UPPER and lent is not None:
             made = _whole_upper_arm(maps, anatomy.unit)
         else:
             made = _piece_maps(maps, bone, anatomy.unit)
-        piece = make_piece(made, maps.window, height, limb, bone, source)
-        if piece is not None:
-            pieces.append(piece)
-    return tuple(pieces)
+        own = make_piece(made, maps.window, height, limb, bone)
+        if bone == FORE and lent is not None:
+            pieces.append(_fading(own, FADE_OUT))
+            borrowed, source = lent
+            other = make_piece(borrowed, maps.window, height, limb, bone, source)
+            pieces.append(_fading(other, FADE_IN))
+        else:
+            pieces.append(own)
+    return tuple(piece for piece in pieces if piece is not None)
+
+
+def _fading(piece: Piece | None, fade: tuple[float, float]) -> Piece | None:
+    """Return a piece that fades with its bone's stretch; None stays None."""
+    if piece is None:
+        return None
+    return replace(piece, fade=fade)
 
 
 def _around_hand(window: Cutout, arm: Arm, unit: float) -> np.ndarray:
@@ -128,8 +141,10 @@ def _maps(window: Cutout, arm: Arm, anatomy: Anatomy) -> _ArmMaps:
     owner[root & (torso > whole)] = UPPER
     sigma = MIX_SIGMA_HEAD_HEIGHTS * unit
     toward = []
+    region = layer > 0.3
     for before, after in itertools.pairwise((torso, *shares)):
-        toward.append(_share_after(before, after, layer > 0.3, sigma))
+        share = _share_after(before, after, region, sigma)
+        toward.append(share)
     return _ArmMaps(
         window=window,
         layer=layer,

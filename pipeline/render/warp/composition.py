@@ -113,14 +113,16 @@ class _MovedLimbs:
             spot = F.interpolate(limb.spot, grid, mode="bilinear", align_corners=True)
             near = spot.square()
             for piece in limb.pieces:
-                shown = motions.shown(piece, raw, unit)
+                opacity = motions.opacity(piece)
+                opacity = opacity * motions.shown(piece, raw, unit)
+                shown = opacity > 0
                 places = motions.place(piece)
                 square = motions.moved(piece, places).square()
                 farthest = torch.where(shown, square.amax(1), GONE)
                 shift = near * farthest[:, None, None, None]
                 motion = torch.maximum(motion, shift)
                 arrivals.add(places, square, shown)
-                moved = move_piece(piece, places, shown, size, aspect)
+                moved = move_piece(piece, places, opacity, size, aspect)
                 if moved is not None:
                     self._pieces.append((limb.row, moved))
         # what is farther from the trunk lies on top: a hand over the other arm's forearm

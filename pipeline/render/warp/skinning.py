@@ -8,7 +8,6 @@ bone alone. Coordinates are metric and, inside this module, complex: x + iy; T =
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +17,15 @@ from torch import Tensor
 
 from pipeline.motion.keypoints import L_ARM, LEG_POINTS, MIDDLE_ROOT, R_ARM
 from pipeline.render.warp.arm_joints import HANDS, shown_parts
+from pipeline.render.warp.bone_maps import (
+    SHORTEST,
+    BoneMap,
+    LinearMap,
+    Map,
+    as_complex,
+    mix_polar,
+    wrapped,
+)
 from pipeline.render.warp.fingers import bent, calmed
 from pipeline.render.warp.geometry import LIMB_RADIUS, Skeleton, affine, apply, similarity
 
@@ -29,7 +37,6 @@ HAND_SIZE = 1.6  # a hand is at most this much larger or smaller than the body s
 APART = (0.15, 0.4)
 FEW_POINTS = 6  # shared points of a hand below which it turns with its forearm
 LENT_WIDTH = LIMB_RADIUS[2] / LIMB_RADIUS[0]  # a forearm's over that of the upper arm that lends
-SHORTEST = 1e-4  # picture heights: a shorter bone has no direction
 OPAQUE = 0.1  # alpha
 MIXED = 0.004  # shares below this are none
 
@@ -44,7 +51,8 @@ class Piece:
     of spacing `step`, at least one step beyond all that is not transparent; before (n,): share of
     the own bone against the one before it (of bone 0: the torso); after (n,): share of the bone
     after it against the own; partner (n,): share of the other leg's motion; source (2,2): start and
-    end of what a foreshortened forearm borrows.
+    end of what a foreshortened forearm borrows; fade: stretch of the bone at which the piece is
+    transparent and at which it is there, None for a piece that is always there.
     """
 
     limb: int
@@ -57,6 +65,7 @@ class Piece:
     after: Tensor
     partner: Tensor
     source: Tensor | None = None
+    fade: tuple[float, float] | None = None
 
     @cached_property
     def blended(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -96,62 +105,6 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class BoneMap:
-    """The map of a bone: places that are complex (T,1) or (1,1), ratio (T,1)."""
-
-    start: Tensor
-    end: Tensor
-    goal: Tensor
-    goal_end: Tensor
-    ratio: Tensor
-
-    def places(self, nodes: Tensor) -> Tensor:
-        """(T,n) from complex nodes (T,n) or (1,n)."""
-        axis = _axis(self.end - self.start)
-        goal = _axis(self.goal_end - self.goal)
-        length = axis.abs()
-        goal_length = goal.abs()
-        turned = (nodes - self.start) * (axis.conj() / length)
-        along = turned.real
-        on = torch.minimum(along.clamp_min(0), length)
-        past = (along - on) * self.ratio
-        stretched = on * (goal_length / length) + past
-        across = turned.imag * self.ratio
-        direction = goal / goal_length
-        return self.goal + torch.complex(stretched, across) * direction
-
-    @cached_property
-    def turn(self) -> Tensor:
-        """(T,1) radians."""
-        axis = _axis(self.end - self.start)
-        goal = _axis(self.goal_end - self.goal)
-        return torch.angle(goal / axis)
-
-
-@dataclass(frozen=True)
-class LinearMap:
-    """An affine map: matrix (T,2,3), and the angle (T,1) by which it turns."""
-
-    matrix: Tensor
-
-    def places(self, nodes: Tensor) -> Tensor:
-        """(T,n) from complex nodes (T,n) or (1,n)."""
-        points = torch.view_as_real(nodes)
-        return _complex(apply(self.matrix, points))
-
-    @cached_property
-    def turn(self) -> Tensor:
-        """(T,1) radians."""
-        first, second = self.matrix[:, :, :2].unbind(1)
-        sin = second[:, 0] - first[:, 1]
-        cos = second[:, 1] + first[:, 0]
-        return torch.atan2(sin, cos)[:, None]
-
-
-Map = BoneMap | LinearMap
-
-
-@dataclass(frozen=True)
 class Chain:
     """The maps of a limb from the torso on, and the joints (T,1) or (1,1) between them."""
 
@@ -160,7 +113,7 @@ class Chain:
 
     def placed(self, piece: Piece, own: Tensor | None = None) -> Tensor:
         """(T,n) complex; own (T,n): where the own bone moves the nodes, if not by its map."""
-        nodes = _complex(piece.nodes)[None]
+        nodes = as_complex(piece.nodes)[None]
         out = self.maps[piece.bone + 1].places(nodes) if own is None else own
         before, after, _ = piece.blended
         if len(before):
@@ -178,47 +131,15 @@ class Chain:
         """Nodes (1,n) around a joint, with the share (n,) of the map after it."""
         first, second = self.maps[joint : joint + 2]
         at = self.joints[joint]
-        bend = _wrapped(second.turn - first.turn)
+        bend = wrapped(second.turn - first.turn)
         ends = [(part.places(nodes), part.places(at)) for part in (first, second)]
-        return _polar(*ends, share, bend)
-
-
-def _polar(
-    first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], share: Tensor, bend: Tensor
-) -> Tensor:
-    """Between two places (T,n), each with the place (T,1) of the joint, by a share (n,) of the
-    second; the maps differ by a turn of `bend` (T,1)."""
-    place, joint = first
-    goal, goal_joint = second
-    spoke = place - joint
-    goal_spoke = goal - goal_joint
-    angle = torch.angle(spoke)
-    turn = torch.angle(goal_spoke) - angle
-    turn = _wrapped(turn - bend) + bend
-    length = spoke.abs().clamp_min(SHORTEST)
-    growth = goal_spoke.abs().clamp_min(SHORTEST) / length
-    radius = length * growth**share
-    center = joint + (goal_joint - joint) * share
-    return center + torch.polar(radius, angle + turn * share)
-
-
-def _wrapped(angle: Tensor) -> Tensor:
-    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
-
-
-def _complex(points: Tensor) -> Tensor:
-    return torch.view_as_complex(points.contiguous())
-
-
-def _axis(axis: Tensor) -> Tensor:
-    """The axis of a bone; one without length looks to the right."""
-    return torch.where(axis.abs() < SHORTEST, axis.new_tensor(SHORTEST), axis)
+        return mix_polar(*ends, share, bend)
 
 
 def _root(pose: Skeleton, hand: int) -> tuple[Tensor, Tensor]:
     """Where a hand begins, complex (T,1), and whether that is seen."""
     seen = pose.hand_points_seen[:, hand, :1] & pose.hands_seen[:, hand, None]
-    return _complex(pose.hands[:, hand, :1]), seen
+    return as_complex(pose.hands[:, hand, :1]), seen
 
 
 def _as_end(bone: BoneMap) -> Tensor:
@@ -255,8 +176,8 @@ class LimbMotion:
         self.ratio = ratio[:, None]
         self._fingers = fingers
         self._torso = LinearMap(torso)
-        self._from = _complex(reference.body)
-        self._to = _complex(target.body)
+        self._from = as_complex(reference.body)
+        self._to = as_complex(target.body)
         self._chains: dict[int, Chain] = {}
 
     def place(self, piece: Piece) -> Tensor:
@@ -291,6 +212,17 @@ class LimbMotion:
         if piece.limb in LEGS:
             return torch.ones_like(raw.body_seen[:, 0])
         return shown_parts(raw, piece.limb, unit)[:, piece.bone]
+
+    def opacity(self, piece: Piece) -> Tensor:
+        """(T,) 0 to 1: how far the piece is there, as its bone's stretch says."""
+        if piece.fade is None:
+            return torch.ones_like(self.ratio[:, 0])
+        absent, there = piece.fade
+        bone = self._chain(piece.limb).maps[piece.bone + 1]
+        if not isinstance(bone, BoneMap):
+            raise TypeError("only a bone can be stretched; the torso and a hand cannot")
+        share = (bone.stretch[:, 0] - absent) / (there - absent)
+        return share.clamp(0, 1)
 
     def moved(self, piece: Piece, places: Tensor | None = None) -> Tensor:
         """(T,n) distance of the nodes from where they rest; `places` as from `place`, if known."""
@@ -386,14 +318,14 @@ class LimbMotion:
         goals = self.target.hands[:, hand]
         moved = bent(piece.nodes, points, goals, palm.matrix, self._shared(piece.limb))
         rigid = apply(palm.matrix, piece.nodes.expand(len(moved), -1, -1))
-        return _complex(calmed(rigid, moved, piece.beside[0], piece.opaque))
+        return as_complex(calmed(rigid, moved, piece.beside[0], piece.opaque))
 
     def _borrowed(self, piece: Piece, source: Tensor) -> Tensor:
         """(T,n) of a forearm's piece that shows what the upper arm lends it."""
-        start, end = _complex(source)[:, None, None].unbind(0)
+        start, end = as_complex(source)[:, None, None].unbind(0)
         _, goals = self._points(piece.limb)
         _, wrist = self._ends(piece.limb)
         width = self.ratio * LENT_WIDTH
         bone = BoneMap(start, end, goals[:, 1:2], wrist, width)
-        nodes = _complex(piece.nodes)
+        nodes = as_complex(piece.nodes)
         return bone.places(nodes[None])

@@ -8,10 +8,12 @@ elbow's skin.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from pipeline.render.warp.bare_forearm import draw_forearm
 from pipeline.render.warp.cutout import Cutout, fill_from
 from pipeline.render.warp.part_shapes import segment_distance
 from pipeline.render.warp.pieces import PieceMaps
@@ -33,6 +35,14 @@ FEWEST_PIXELS = 12  # of a band, whose median is a color
 LENT_HEAD_HEIGHTS = 0.24  # half width of what is lent
 SOFT_HEAD_HEIGHTS = 0.06  # width of its edge
 UPPER, FORE, HAND = range(3)
+
+
+@dataclass(frozen=True)
+class _Lender:
+    """Pixels (H, W) bool of the upper arm that lend, and whether they are skin below a sleeve."""
+
+    pixels: np.ndarray
+    is_bare: bool
 
 
 def lent_pixels(
@@ -60,6 +70,11 @@ def lent_pixels(
         return None
     shoulder, elbow, _ = joints
     source = elbow + np.array(LENT)[:, None] * (shoulder - elbow)
+    if lender.is_bare:
+        upper_arm = np.stack([elbow, shoulder])
+        shown_hand = own & (owner == HAND)
+        maps = draw_forearm(window, lender.pixels, shown_hand, upper_arm, source, unit)
+        return maps, source
     distance, _ = segment_distance(window.places(), *source)
     beyond = distance / unit - LENT_HEAD_HEIGHTS
     edge = 0.5 - beyond / SOFT_HEAD_HEIGHTS
@@ -68,7 +83,7 @@ def lent_pixels(
     zeros = np.zeros_like(alpha)
     maps = PieceMaps(
         alpha=alpha,
-        color=fill_from(window.color, lender),
+        color=fill_from(window.color, lender.pixels),
         known=ones,
         before=ones,
         after=zeros,
@@ -79,8 +94,8 @@ def lent_pixels(
 
 def _lender(
     window: Cutout, owner: np.ndarray, own: np.ndarray, joints: np.ndarray, hand: np.ndarray
-) -> np.ndarray | None:
-    """Return the upper arm's pixels (H, W) bool that lend, None where the forearm needs none.
+) -> _Lender | None:
+    """Return which of the upper arm's pixels lend, None where the forearm needs none.
 
     The arguments are those of `lent_pixels`.
     """
@@ -92,14 +107,14 @@ def _lender(
     if fore_length >= SHORT * upper_length or fore.sum() >= upper.sum():
         return None
     bare = _below_sleeve(window, upper, own & (owner == HAND), shoulder, elbow)
-    if fore.sum() <= HARDLY_SHOWN * upper.sum():
-        return upper if bare is None else bare
     if bare is not None:
-        return None  # its own skin, stretched, is better than one color of skin
+        return _Lender(bare, is_bare=True)
+    if fore.sum() <= HARDLY_SHOWN * upper.sum():
+        return _Lender(upper, is_bare=False)
     upper_color = _median_features(window, upper)
     fore_color = _median_features(window, fore)
     is_alike = np.linalg.norm(upper_color - fore_color) < LIKE
-    return upper if is_alike else None
+    return _Lender(upper, is_bare=False) if is_alike else None
 
 
 def _below_sleeve(

@@ -76,12 +76,13 @@ class Slopes:
 class MovedPiece:
     """A piece in the frames in which it reaches into the picture.
 
-    frames: their rows, ascending; back (K,2,h,w): places in the texture, -1 to 1, on the `lattice`
-    of each of them.
+    frames: their rows, ascending; opacity (K,) of each; back (K,2,h,w): places in the texture, -1
+    to 1, on the `lattice` of each of them.
     """
 
     piece: Piece
     frames: list[int]
+    opacity: Tensor
     lattice: Lattice
     back: Tensor
 
@@ -96,17 +97,20 @@ class MovedPiece:
         size = self.lattice.pixels(height, width)
         back = F.interpolate(back, size, mode="bilinear", align_corners=True)
         drawn = _sampled(self.piece, back, self.lattice.shrunk[here])
+        if self.piece.fade is not None:
+            drawn = drawn * self.opacity[here, None, None, None]
         corners = self.lattice.corners[here]
         for frame, layer, corner in zip(frames, drawn, corners, strict=True):
             _over(picture[frame - rows.start], layer, corner)
 
 
 def move_piece(
-    piece: Piece, places: Tensor, shown: Tensor, size: tuple[int, int], aspect: float
+    piece: Piece, places: Tensor, opacity: Tensor, size: tuple[int, int], aspect: float
 ) -> MovedPiece | None:
     """Return a piece at metric places (T,n,2) of its nodes; None where no frame shows it.
 
-    shown (T,) bool; size: (H,W) of the picture; aspect: of the picture.
+    opacity (T,), 0 in frames that do not show it; size: (H,W) of the picture; aspect: of the
+    picture.
     """
     height, width = size
     scale = places.new_tensor([width / aspect, height])
@@ -114,12 +118,12 @@ def move_piece(
     rest = _spread(piece.nodes * height)
     spread = _spread(pixels) / rest
     spacing = _spacing(piece, height)
-    frames, lattice = _lattice(pixels, spread, shown, spacing, (height, width))
+    frames, lattice = _lattice(pixels, spread, opacity > 0, spacing, (height, width))
     if not frames:
         return None
     if len(frames) < len(pixels):
         pixels = pixels[frames]
-    return MovedPiece(piece, frames, lattice, splat(piece, pixels, lattice))
+    return MovedPiece(piece, frames, opacity[frames], lattice, splat(piece, pixels, lattice))
 
 
 def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, aspect: float) -> None:
@@ -128,7 +132,7 @@ def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, asp
     places (T,n,2): metric, of the piece's nodes; shown (T,) bool; aspect: of the picture.
     """
     height, width = picture.shape[2:]
-    moved = move_piece(piece, places, shown, (height, width), aspect)
+    moved = move_piece(piece, places, shown.to(places), (height, width), aspect)
     if moved is not None:
         moved.draw(picture, slice(0, len(picture)))
 

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.motion.keypoints import R_ELBOW, R_WRIST
 from pipeline.render.warp.anatomy import Part
+from pipeline.render.warp.arms import FADE_IN, FADE_OUT
 from pipeline.render.warp.cutout import Cutout
 from pipeline.render.warp.pieces import PieceMaps
 from pipeline.render.warp.skinning import Piece
@@ -23,6 +24,7 @@ def lent(
     hand_from_px: int = 80,
     bare_from_px: int = 60,
     shade: float = 0.0,
+    lit: float = 0.0,
 ) -> tuple[PieceMaps, np.ndarray] | None:
     """What a level sleeve lends to a forearm of a color that goes on from it.
 
@@ -32,6 +34,7 @@ def lent(
         hand_from_px: column from which on the hand lies over it.
         bare_from_px: column at which the sleeve ends; the arm is skin from there to the elbow.
         shade: share of its light that the sleeve loses evenly down to the elbow.
+        lit: share of its light that the bare arm loses evenly from its upper to its lower side.
     """
     picture = np.full((60, 140, 3), 0.9, np.float32)
     own = np.zeros(picture.shape[:2], bool)
@@ -43,6 +46,7 @@ def lent(
         own[place] = True
     picture[24:36, 4:60] *= np.linspace(1, 1 - shade, 56, dtype=np.float32)[:, None]
     picture[24:36, bare_from_px:60] = SKIN
+    picture[24:36, bare_from_px:60] *= np.linspace(1, 1 - lit, 12, dtype=np.float32)[:, None, None]
     shares = np.zeros((len(Part), *own.shape), np.float32)
     shares[Part.R_UPPER_ARM] = 1
     owner[:, hand_from_px:] = HAND
@@ -74,8 +78,20 @@ def test_below_a_short_sleeve_the_elbow_lends_its_skin() -> None:
     np.testing.assert_allclose(color, np.broadcast_to(SKIN, color.shape), atol=1e-2)
 
 
-def test_a_bare_forearm_of_some_length_keeps_its_own_skin() -> None:
-    assert lent(SKIN, hand_from_px=80, bare_from_px=42) is None
+def test_skin_below_a_short_sleeve_is_drawn_slimmer_towards_the_wrist() -> None:
+    maps, (elbow, wrist) = lent(SKIN, hand_from_px=80, bare_from_px=42)
+    widths = (maps.alpha > 0.5).sum(0)
+    near_elbow = widths[round(elbow[0]) - 3]
+    near_wrist = widths[round(wrist[0]) + 3]
+    assert 0.6 < near_wrist / near_elbow < 0.85
+
+
+def test_light_falls_across_a_drawn_forearm_as_across_the_upper_arm() -> None:
+    maps, (elbow, wrist) = lent(SKIN, bare_from_px=42, lit=0.5)
+    middle = round((elbow[0] + wrist[0]) / 2)
+    light = maps.color[:, middle].sum(-1)
+    inside = np.flatnonzero(maps.alpha[:, middle] > 0.9)
+    assert light[inside[-2]] < 0.7 * light[inside[1]]
 
 
 def test_a_shaded_sleeve_lends_all_its_colors() -> None:
@@ -113,7 +129,7 @@ def alpha_at(piece: Piece, place: np.ndarray) -> float:
 
 
 def test_a_lending_upper_arm_goes_down_to_its_elbow() -> None:
-    upper, fore, _ = right_arm((43, 78))
+    upper, *_, fore, _ = right_arm((43, 78))
     assert fore.source is not None
     assert alpha_at(upper, np.array(BODY[R_ELBOW]) + (0, 1)) > 0.9
     assert (upper.after == 0).all()  # a forearm at another angle takes none of it along
@@ -122,3 +138,12 @@ def test_a_lending_upper_arm_goes_down_to_its_elbow() -> None:
 def test_a_forearm_at_length_borrows_nothing() -> None:
     _, fore, _ = right_arm((38, 94))
     assert fore.source is None
+
+
+def test_a_forearm_shows_its_own_pixels_until_it_is_stretched() -> None:
+    _, own, borrowed, _ = right_arm((43, 84))
+    assert own.source is None
+    assert borrowed.source is not None
+    assert own.fade == FADE_OUT
+    assert borrowed.fade == FADE_IN
+    assert FADE_IN[1] <= FADE_OUT[1]  # at every stretch one of both is there

@@ -33,6 +33,20 @@ def test_a_longer_bone_stretches_along_and_keeps_its_width() -> None:
     assert torch.allclose(places[rigid][:, 0], nodes[:, 0], atol=1e-5)
 
 
+@pytest.mark.parametrize(("longer", "there"), [(1.0, 0.0), (1.3, 0.5), (1.4, 1.0), (2.0, 1.0)])
+def test_a_layer_fades_in_as_its_bone_is_stretched(longer: float, there: float) -> None:
+    wrist = tuple(e + longer * (w - e) for e, w in zip(ELBOW, WRIST, strict=True))
+    moves = motion(posed((SHOULDER, ELBOW, wrist)))
+    assert moves.opacity(replace(FORE, fade=(1.2, 1.4)))[0] == pytest.approx(there, abs=1e-3)
+    assert moves.opacity(replace(FORE, fade=(1.4, 1.2)))[0] == pytest.approx(1 - there, abs=1e-3)
+    assert moves.opacity(FORE)[0] == 1
+
+
+def test_only_bones_are_stretched() -> None:
+    with pytest.raises(TypeError, match="only a bone"):
+        motion(posed(REST)).opacity(replace(HAND, fade=(1.2, 1.4)))
+
+
 def test_the_size_ratio_acts_across() -> None:
     places = motion(posed(REST), ratio=1.5).place(FORE)[0]
     rigid = (FORE.before == 1) & (FORE.after == 0)
