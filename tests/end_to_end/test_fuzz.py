@@ -11,7 +11,7 @@ from pipeline.studio.cli import preview
 from pipeline.values import InputError
 from tests.helpers.fuzz.cases import MAKERS, Case, Workshop, make_case
 from tests.helpers.fuzz.originals import Originals, write_originals
-from tests.helpers.fuzz.watcher import LIMIT_MEGABYTES, Summary, watch
+from tests.helpers.fuzz.watcher import LIMITS, Limits, Summary, watch
 from tests.helpers.fuzz.worker import FAILED, REFUSED, RESULT, run_case
 from tests.helpers.tiny import tiny_pipeline
 
@@ -37,6 +37,8 @@ for index in range(args.first, args.stop):
     if index == 3:
         held = b"1" * 400_000_000
         time.sleep(60)
+    if index == 4:
+        time.sleep(60)
     row = {"index": index, "kind": f"planted {index}", "outcome": "result", "sentence": ""}
     print(json.dumps({**row, "seconds": 0.1, "peak_mb": 50}), flush=True)
 """
@@ -49,7 +51,7 @@ def test_mutated_inputs_give_a_result_or_a_sentence(tmp_path) -> None:
         summary.add(row)
     told = json.dumps(summary.to_dict(), indent=1)
     assert summary.failures == [], told
-    assert summary.peak_mb < LIMIT_MEGABYTES, told
+    assert summary.peak_mb < LIMITS.megabytes, told
     assert summary.results + summary.refused == INPUTS, told
     assert min(summary.results, summary.refused) > INPUTS // 5, told  # both are reached
 
@@ -58,18 +60,19 @@ def test_the_watcher_goes_on_after_crashes_hangs_and_hunger(tmp_path) -> None:
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     rows = watch(
-        0, 0, 5, tmp_path, command=(sys.executable, str(script)),
-        limit_seconds=1.0, limit_megabytes=300,
+        0, 0, 6, tmp_path, command=(sys.executable, str(script)),
+        limits=Limits(seconds=1.0, still_seconds=2.0, megabytes=300),
     )  # fmt: skip
     summary = Summary(0, 0)
     for row in rows:
         summary.add(row)
-    assert [row["index"] for row in summary.rows] == [0, 1, 2, 3, 4]
-    assert [row["outcome"] for row in summary.rows] == ["result", *["failed"] * 3, "result"]
-    crash, hang, hunger = summary.failures
+    assert [row["index"] for row in summary.rows] == list(range(6))
+    assert [row["outcome"] for row in summary.rows] == ["result", *["failed"] * 4, "result"]
+    crash, hang, hunger, wait = summary.failures
     assert "dies with exit code -11" in crash["sentence"]
     assert "hangs for over 1 s" in hang["sentence"] and "worker.py" in hang["details"]
     assert "MB of memory" in hunger["sentence"] and summary.peak_mb >= 300
+    assert "stands still for over 2 s" in wait["sentence"]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from pipeline.render import load
 from pipeline.render.runtime import device, placement
@@ -98,12 +99,22 @@ def test_an_export_does_not_tell_the_folder_that_its_networks_were_loaded_from(t
 
 
 def test_devices_and_attention_are_checked(folder) -> None:
-    with pytest.raises(ValueError, match="abacus"):
-        device.choose_device("abacus")
+    for name in ("abacus", "mps", "meta", "xla", "", "cuda:-1"):
+        with pytest.raises(ValueError, match=f"device '{name}' is unknown; use auto, cpu or cuda"):
+            device.choose_device(name)
+    assert device.choose_device("cpu") == "cpu"
     with pytest.raises(ValueError, match="flash"):
         placement.choose_attention(tiny_pipeline(), "flash", "cpu")
     with pytest.raises(ValueError, match="xformers"):
         placement.choose_attention(tiny_pipeline(), "xformers", "cpu")
+
+
+def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device.choose_device("cuda:1") == "cuda:1"
+    with pytest.raises(ValueError, match="cuda:2 was asked for, but PyTorch sees 2 of them"):
+        device.choose_device("cuda:2")
 
 
 @pytest.mark.gpu

@@ -21,6 +21,7 @@ except ImportError:  # Windows
 
 ATTENTION = ("auto", "xformers", "sdpa")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DEVICES = ("cpu", "cuda")
 OFFLOAD = ("auto", "none", "model", "group")
 
 
@@ -54,14 +55,25 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        kind = torch.device(device).type
+        place = torch.device(device)
     except RuntimeError:
-        raise InputError(f"device {device!r} is unknown; use auto, cpu or cuda") from None
-    if kind == "cuda" and not torch.cuda.is_available():
+        raise _unknown(device) from None
+    if place.type not in DEVICES:  # others lack operators that are needed here
+        raise _unknown(device)
+    if place.type == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "device cuda was asked for, but PyTorch sees no CUDA device; use `device` cpu"
         )
+    if place.type == "cuda" and place.index and place.index >= torch.cuda.device_count():
+        raise InputError(
+            f"device {device} was asked for, but PyTorch sees {torch.cuda.device_count()} of "
+            "them, counted from cuda:0; use one that is there"
+        )
     return device
+
+
+def _unknown(device: str) -> InputError:
+    return InputError(f"device {device!r} is unknown; use auto, cpu or cuda")
 
 
 def expect_attention(attention: str, device: str) -> str:

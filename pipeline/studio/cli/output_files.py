@@ -28,8 +28,10 @@ def check_outputs(
     input_paths = {_resolved(path) for path in inputs if path}
     taken = set(input_paths)
     for path in outputs:
-        if not path:
+        if path is None:
             continue
+        if not path:
+            raise InputError("an output has an empty name; give one, or leave the option out")
         place = _resolved(path)
         if place in taken:
             raise InputError(
@@ -52,7 +54,7 @@ def check_outputs(
                 "choose another place"
             )
     for video in videos:
-        if video:
+        if video is not None:
             media.check_ending(video)
 
 

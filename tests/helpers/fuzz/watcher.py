@@ -14,20 +14,36 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-LIMIT_SECONDS = 20.0  # of computing: a busy machine is no hang
-STILL_FACTOR = 6  # times the limit, a worker may stand still without computing
+STEP_SECONDS = 0.05  # of computing that count as any
 START_SECONDS = 180.0  # a worker imports, makes the originals and runs valid inputs first
-LIMIT_MEGABYTES = 4096
 LOOK_SECONDS = 0.25
 DUMP_SECONDS = 1.0  # for a hanging worker to say where it stands
 LAST_LINES = 40  # of what a dead worker printed
 SLOWEST = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From when on a case is a failure.
+
+    Attributes:
+        seconds: of computing: a busy machine is no hang.
+        still_seconds: without any computing: it waits for something that does not come.
+        megabytes: of memory.
+    """
+
+    seconds: float = 20.0
+    still_seconds: float = 60.0
+    megabytes: int = 4096
+
+
+LIMITS = Limits()
 
 
 @dataclass
@@ -86,8 +102,7 @@ def watch(
     folder: Path,
     keep: Path | None = None,
     command: Sequence[str] = (sys.executable, "-m", "tests.helpers.fuzz.worker"),
-    limit_seconds: float = LIMIT_SECONDS,
-    limit_megabytes: int = LIMIT_MEGABYTES,
+    limits: Limits = LIMITS,
 ) -> Iterator[dict[str, Any]]:
     """Run cases `first` to `first + count - 1` of a seed; yield a row for each.
 
@@ -96,8 +111,7 @@ def watch(
         folder: for originals, caches and what the cases write.
         keep: where the files of failing cases are copied; None = nowhere.
         command: starts a worker.
-        limit_seconds: after which a case counts as hanging.
-        limit_megabytes: over which a worker is stopped.
+        limits: beyond which a case is a failure.
     """
     stop = first + count
     while first < stop:
@@ -106,7 +120,7 @@ def watch(
             "--folder", str(folder), *(["--keep", str(keep)] if keep else []),
         ], folder)  # fmt: skip
         begun = None
-        for row in worker.rows(limit_seconds, limit_megabytes):
+        for row in worker.rows(limits):
             if "begins" in row:
                 begun = row
                 continue
@@ -141,6 +155,8 @@ class _Worker:
         self._peak_mb = 0
         self._began = time.monotonic()
         self._computed_before = 0.0
+        self._computed_last = 0.0
+        self._moved = self._began
         environment = os.environ | {
             "APV_CACHE": str(folder / "cache"),
             "TMPDIR": str(folder),
@@ -153,23 +169,23 @@ class _Worker:
                 command, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=ROOT
             )
 
-    def rows(self, limit_seconds: float, limit_megabytes: int) -> Iterator[dict[str, Any]]:
+    def rows(self, limits: Limits) -> Iterator[dict[str, Any]]:
         """Yield what the worker reports until it ends or is stopped."""
         lines: Queue[bytes | None] = Queue()
         reader = threading.Thread(target=self._read, args=(lines,), daemon=True)
         reader.start()
-        allowed = START_SECONDS
+        now_allowed = replace(limits, seconds=START_SECONDS, still_seconds=START_SECONDS)
         self._began = time.monotonic()
         while True:
             try:
                 line = lines.get(timeout=LOOK_SECONDS)
             except Empty:
-                self._look(allowed, limit_seconds, limit_megabytes)
+                self._look(now_allowed)
                 continue
             if line is None:
                 self._process.wait()
                 return
-            allowed = limit_seconds
+            now_allowed = limits
             self._began = time.monotonic()
             self._computed_before = _computed_seconds(self._process.pid)
             yield json.loads(line)
@@ -180,19 +196,24 @@ class _Worker:
             lines.put(line)
         lines.put(None)
 
-    def _look(self, allowed: float, limit_seconds: float, limit_megabytes: int) -> None:
+    def _look(self, limits: Limits) -> None:
         """Stop the worker where it stands still or takes too much memory."""
         megabytes = _resident_megabytes(self._process.pid)
         self._peak_mb = max(self._peak_mb, megabytes)
         if self._process.poll() is not None or self._reason:
             return
-        if megabytes > limit_megabytes:
+        if megabytes > limits.megabytes:
             self._stop(f"takes {megabytes} MB of memory")
             return
-        passed = time.monotonic() - self._began
-        computed = _computed_seconds(self._process.pid) - self._computed_before
-        if passed > allowed * STILL_FACTOR or min(passed, computed) > allowed:
-            self._stop(f"hangs for over {limit_seconds:g} s")
+        now = time.monotonic()
+        computed = _computed_seconds(self._process.pid)
+        if computed >= self._computed_last + STEP_SECONDS:
+            self._computed_last = computed
+            self._moved = now
+        if computed - self._computed_before > limits.seconds:
+            self._stop(f"hangs for over {limits.seconds:g} s")
+        elif now - max(self._moved, self._began) > limits.still_seconds:
+            self._stop(f"stands still for over {limits.still_seconds:g} s")
 
     def _stop(self, reason: str) -> None:
         """Ask where the worker stands, then end it."""
