@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.analysis import covered_mouth, speakers
+from pipeline.analysis import close_portraits, covered_mouth, speakers
 from pipeline.analysis.driving import Driving, DrivingPose, DrivingVideo
 from pipeline.analysis.framing import detect_reference
 from pipeline.analysis.talking_face import SpeechNetwork, TalkingFace, predict_face
@@ -50,6 +50,7 @@ class AnalysisOptions:
         audio_offset: ms by which the mouth comes later than the sound.
         gestures: without a driving clip, one of `beats.MODES`; None = what suits the reference.
         speaker: who speaks in the reference image: a number from 1, or a point; see `speakers`.
+        prosody: what the intensity is made of, one of `prosody.CHOICES`.
     """
 
     fps: float = 25.0
@@ -64,6 +65,7 @@ class AnalysisOptions:
     audio_offset: float = 0.0
     gestures: str | None = None
     speaker: retarget.Person | None = None
+    prosody: str = "full"
 
     def __post_init__(self) -> None:
         if not 1 <= self.fps <= MAX_FPS:
@@ -109,7 +111,7 @@ def analyse(
     yield Progress("detect reference image", 1, 1)
     reference = replace(detection.people[0], fps=fps)
     frames = audio.frames(fps)
-    prosody = analyse_prosody(audio, fps)
+    prosody = analyse_prosody(audio, fps, options.prosody)
     if options.accents is not None:
         prosody = edit(prosody, options.accents)
     head = draw_head_motion(prosody, frames, fps, np.random.default_rng(options.seed))
@@ -117,7 +119,7 @@ def analyse(
     talking_face = predict_face(network, delayed_audio, reference, head, options.amplitude, picture)
     yield Progress("audio2pose", frames, frames)
     cover = covered_mouth.find_cover(picture, reference)
-    warnings = [*detection.notes, *cover.notes]
+    warnings = [*detection.notes, *close_portraits.notes(reference), *cover.notes]
     warnings += _sound_warnings(audio, talking_face.points, options.amplitude)
     talking_face = _put_under(cover, talking_face, reference)
     report = None

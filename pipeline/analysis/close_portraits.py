@@ -16,13 +16,16 @@ HEAD_ALONE = "the picture shows a head without a body, so only the head moves"
 
 
 def leave_out_guessed_bodies(detection: Detection) -> Detection:
-    """Leave out bodies whose trunk would lie in their own face; the notes say so for the first
-    person."""
+    """Leave out bodies whose trunk would lie in their own face."""
     people = tuple(without_guessed_body(person) for person in detection.people)
-    notes = detection.notes
-    if people and people[0] is not detection.people[0]:
-        notes = (*notes, HEAD_ALONE)
-    return replace(detection, people=people, notes=notes)
+    return replace(detection, people=people)
+
+
+def notes(reference: Pose) -> list[str]:
+    """Say that a picture shows a head alone, where it does."""
+    seen = np.flatnonzero(reference.body.visible[0])
+    below_head = set(seen.tolist()) - set(HEAD_POINTS)
+    return [] if below_head else [HEAD_ALONE]
 
 
 def without_guessed_body(person: Pose) -> Pose:

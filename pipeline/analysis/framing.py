@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.analysis import detectors, speakers
+from pipeline.analysis.close_portraits import leave_out_guessed_bodies
 from pipeline.analysis.detectors import cache
 from pipeline.analysis.detectors.detection import picture_size
 from pipeline.analysis.wide_pictures import detect_in_windows, is_wide
@@ -45,7 +46,8 @@ class ReferenceCrop:
 def detect_reference(picture: np.ndarray, detector: str) -> Detection:
     """Detect all people in the reference image (H,W,3) in the order of their numbers, with masks.
 
-    Very wide and tall pictures are looked at from close, too. Refuse a picture without a face.
+    Very wide and tall pictures are looked at from close, too. Close portraits have a head alone.
+    Refuse a picture without a face.
     """
     loaded = detectors.load(detector)
     try:
@@ -58,6 +60,7 @@ def detect_reference(picture: np.ndarray, detector: str) -> Detection:
         detection = detect_in_windows(picture, loaded)
     if not _shows_face(detection):
         raise InputError(NO_FACE)
+    detection = leave_out_guessed_bodies(detection)
     return speakers.in_order(detection)
 
 

@@ -22,10 +22,21 @@ INDEX_FILE = "model_index.json"
 # stands in the index of SVD itself, which people keep in a folder of published files
 SVD_PIPELINE = "StableVideoDiffusionPipeline"
 TRUSTED_PACKAGES = ("diffusers", "transformers", "pipeline")  # whose classes an index may name
+SAVED_SETTINGS = 6  # of the fields of ModelSettings; the rest follows from the components
 NULL_INPUTS = ("audio_guidance", "pose_guidance")  # guidances that need a null sound or a null pose
 NO_NULL_INPUTS = (
     "these weights know no null pose and no null audio, so `audio_guidance` and `pose_guidance` "
     "must stay 1 and `pose_free` must stay prior; use weights with an interaction component"
+)
+
+
+NO_GATE = (
+    "`refocus` gate changes nothing that can be seen with these weights, as their card says; "
+    "choose amplify"
+)
+NO_GESTURES = (
+    "`pose_free` network gives a person who stands still but for the mouth with these weights, as "
+    "their card says; choose prior"
 )
 
 
@@ -38,6 +49,8 @@ class ModelSettings:
         multiple: both sides of the output are multiples of it.
         splice_region: face points that the sound moves, "face" or "lips".
         refocus_mode: what the slider acts on, "amplify", "gate" or "both".
+        gate_shows: whether the gate, the control strength per frame, changes what is seen.
+        network_gestures: whether a null pose gives gestures, and not a person who stands still.
         condition: class name of the image condition.
         null_inputs: whether the weights know a null pose and a null sound.
     """
@@ -46,6 +59,8 @@ class ModelSettings:
     multiple: int = 16
     splice_region: str = "face"
     refocus_mode: str = "both"
+    gate_shows: bool = True
+    network_gestures: bool = True
     condition: str = "WarpedReference"
     null_inputs: bool = False
 
@@ -55,6 +70,15 @@ class ModelSettings:
             return
         if any(conditioning.get(name, 1) != 1 for name in NULL_INPUTS):
             raise InputError(NO_NULL_INPUTS)
+
+    def caveats(self, refocus: str | None, pose_free: str) -> tuple[str, ...]:
+        """Say which of these choices shows nothing with the weights."""
+        found = []
+        if refocus == "gate" and not self.gate_shows:
+            found.append(NO_GATE)
+        if pose_free == "network" and not self.network_gestures:
+            found.append(NO_GESTURES)
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -148,9 +172,9 @@ def find_model(name: str) -> SavedModel | PublishedModel:
 def _settings(
     values: Mapping[str, Any], condition: str, null_inputs: bool, path: Path | None
 ) -> ModelSettings:
-    """Take the first four settings from `values`, the defaults where they are not there."""
+    """Take the settings that are saved from `values`, the defaults where they are not there."""
     settings: dict[str, Any] = {}
-    for field in fields(ModelSettings)[:4]:
+    for field in fields(ModelSettings)[:SAVED_SETTINGS]:
         value = values.get(field.name, field.default)
         if type(value) is not type(field.default):
             raise InputError(f"{path} gives {field.name} the value {value!r}; copy the file again")

@@ -2,9 +2,10 @@
 ApoAvatar).
 
 ApoAvatar weighs every video frame by the loudness of its speech. Here the intensity blends loudness
-with pitch height and spectral onsets (`mode="full"`); `mode="rms"` keeps loudness alone. All three
-are differences of levels or ratios, so the gain of the recording does not matter. Every filter is
-zero-phase, so gestures are never late.
+with pitch height and spectral onsets (`mode="full"`); `mode="rms"` keeps loudness alone, in dB and
+smoothed, and `mode="loudness"` is the RMS of each frame as in the paper (`loudness.py`). All are
+differences or ratios, so the gain of the recording does not matter. Every filter is zero-phase, so
+gestures are never late.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, find_peaks, resample_poly, sosfiltfilt
 
+from pipeline.motion.loudness import frame_rms, loudness_weight
 from pipeline.values import Audio, InputError
 
 SAMPLE_RATE = 16000  # Hz, of the sound that is analyzed
@@ -72,6 +74,8 @@ class Weights:
 
 
 WEIGHTS = {"full": Weights(0.55, 0.25, 0.20), "rms": Weights(1.0, 0.0, 0.0)}
+LOUDNESS = "loudness"
+CHOICES = ("full", LOUDNESS)  # what a user may choose
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ def analyse(audio: Audio, fps: float, mode: str = "full") -> Prosody:
         p = smooth(a (0.55 E + 0.25 F + 0.20 X)), over its 95th percentile
         e = (p - m)+ / (1 - m) - (m - p)+ / m,  m = median of p while speaking
 
-    p is the intensity and e, smoothed, the excitation.
+    p is the intensity and e, smoothed, the excitation. With mode "loudness" p is ApoAvatar's w
+    (`loudness.py`).
     """
     _check(audio, fps, mode)
     frames = audio.frames(fps)
@@ -126,7 +131,13 @@ def analyse(audio: Audio, fps: float, mode: str = "full") -> Prosody:
     activity = None if level is None else _activity(level)
     if level is None or activity is None:
         return _silence(frames, len(samples), fps)
-    intensity, usual_level = _intensity(samples, level, activity, WEIGHTS[mode])
+    if mode == LOUDNESS:
+        active = activity > 0.5
+        rms = frame_rms(samples, round(SAMPLE_RATE / fps), HOP_SAMPLES)
+        intensity = loudness_weight(rms, active)
+        usual_level = _usual_level(intensity, active)
+    else:
+        intensity, usual_level = _intensity(samples, level, activity, WEIGHTS[mode])
     curve = Curve(intensity, usual_level, detect_accents(intensity))
     excitation = excite(intensity, usual_level)
     return Prosody(
@@ -140,8 +151,8 @@ def analyse(audio: Audio, fps: float, mode: str = "full") -> Prosody:
 
 
 def _check(audio: Audio, fps: float, mode: str) -> None:
-    if mode not in WEIGHTS:
-        modes = ", ".join(WEIGHTS)
+    if mode not in (*WEIGHTS, LOUDNESS):
+        modes = ", ".join((*WEIGHTS, LOUDNESS))
         raise InputError(f"prosody mode {mode!r} is not known; choose one of {modes}")
     if not (np.isfinite(fps) and fps > 0):
         raise InputError(f"fps must be a positive number, got {fps}")
@@ -262,8 +273,13 @@ def _intensity(
     smooth = gaussian_filter1d(activity * blend, sigma, mode="nearest")
     top = max(np.quantile(smooth[active], 0.95), 0.15)
     intensity = np.clip(smooth / top, 0, 1)
-    usual_level = np.clip(np.median(intensity[active]), 0.05, 0.95)
-    return intensity, float(usual_level)
+    return intensity, _usual_level(intensity, active)
+
+
+def _usual_level(intensity: np.ndarray, active: np.ndarray) -> float:
+    """Return the median of the intensity (N,) while speaking, kept off its ends."""
+    median = np.median(intensity[active])
+    return float(np.clip(median, 0.05, 0.95))
 
 
 def _loudness(level: np.ndarray, active: np.ndarray) -> np.ndarray:

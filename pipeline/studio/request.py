@@ -93,11 +93,18 @@ class Request:
         control=Control("tune", "regions", FACTOR))
     refocus: str | None = option(
         None, choices=("amplify", "gate", "both"), label="Slider acts on",
-        help=f"what the slider acts on: gestures, control strength or both; {MODELS_CHOICE}",
-        control=Control("tune", "regions", "amplify: gestures, gate: control strength; free",
-                        "choice", empty="auto"))
+        help="what the slider acts on: gestures, control strength or both; gate alone shows "
+        f"nothing with mini's weights; {MODELS_CHOICE}",
+        control=Control("tune", "regions", "amplify: gestures, gate: control strength, which shows "
+                        "nothing with mini's weights; free", "choice", empty="auto"))
 
     # ---- mouth and timing
+    prosody: str = option(
+        "full", choices=("full", "loudness"), label="Prosody",
+        help="what makes the intensity: full = loudness, pitch and onsets; loudness = ApoAvatar's "
+        "RMS of each frame alone",
+        control=Control("analyse", "mouth", f"loudness: the paper's RMS per frame; {AGAIN}",
+                        "choice"))
     mouth: float = option(
         1.0, low=0, high=2, label="Mouth amplitude", help="mouth amplitude, 1 = as predicted",
         control=Control("analyse", "mouth", f"1 = as predicted; {AGAIN}"))
@@ -162,9 +169,11 @@ class Request:
     # ---- guidance and conditions of large models
     pose_free: str = option(
         "prior", choices=("prior", "network"), label="Without a driving clip",
-        help="what makes the gestures without `driving`",
-        control=Control("generate", "guidance", "network: the sound alone moves the picture; "
-                        "the gestures above are left out", "choice"))
+        help="what makes the gestures without `driving`; network gives mini's person no gestures, "
+        "only a mouth that moves",
+        control=Control("generate", "guidance", "network: the sound alone moves the picture, of "
+                        "mini's weights only the mouth; the gestures above are left out",
+                        "choice"))
     audio_guidance: float = option(
         1.0, low=0, high=4, commands=GENERATE, label="Sound",
         help="guidance of the sound, 1 = no extra cost",

@@ -112,12 +112,15 @@ def analyse(
         audio_offset=request.audio_offset,
         gestures=request.gestures,
         speaker=inputs.speaker,
+        prosody=request.prosody,
     )
     work = analyse_inputs(network, inputs.picture, inputs.audio, inputs.driving, options)
     analysis = yield from work
     sentence = expectation(settings.condition, analysis.motion, inputs.size)
     expected = () if sentence is None else (sentence,)
-    return replace(analysis, warnings=(*inputs.notes, *analysis.warnings, *expected))
+    caveats = settings.caveats(request.refocus, request.pose_free)
+    warnings = (*inputs.notes, *analysis.warnings, *expected, *caveats)
+    return replace(analysis, warnings=warnings)
 
 
 def _given_accents(request: Request, audio: Audio) -> np.ndarray | None:

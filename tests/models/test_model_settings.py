@@ -1,12 +1,14 @@
 """The settings of a model without its networks: the same as those of the loaded pipeline."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from pipeline.models.model_settings import ModelSettings, PublishedModel, SavedModel, find_model
 from pipeline.render import load
+from pipeline.training import release
 from tests.helpers.published import tiny_published, write_set
 from tests.helpers.tiny import tiny_pipeline
 
@@ -33,6 +35,29 @@ def test_a_set_that_is_not_installed_has_settings_all_the_same() -> None:
     assert load.load_settings("mini").null_inputs
     with pytest.raises(ValueError, match="makes no video by itself"):
         load.load_settings("dwpose")
+
+
+def test_choices_that_show_nothing_are_told_by_what_the_index_says(tmp_path, root) -> None:
+    embedded = load.load_settings("mini")
+    assert not embedded.gate_shows and not embedded.network_gestures
+    (gate,) = embedded.caveats("gate", "prior")
+    (network,) = embedded.caveats(None, "network")
+    assert gate.startswith("`refocus` gate changes nothing")
+    assert network.startswith("`pose_free` network gives a person who stands still")
+    assert embedded.caveats("gate", "network") == (gate, network)
+    assert embedded.caveats("both", "prior") == embedded.caveats(None, "prior") == ()
+    assert load.load_settings("controlnext-svd").caveats("gate", "network") == ()
+    index = json.loads((root / "checkpoints" / "mini" / "model_index.json").read_text())
+    index |= {"gate_shows": True, "network_gestures": True}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert load.load_settings(str(tmp_path)).caveats("gate", "network") == ()
+
+
+def test_a_release_keeps_what_was_measured_of_the_weights(tmp_path, root) -> None:
+    shutil.copytree(root / "checkpoints" / "mini", tmp_path / "model")
+    assert release.main(["--out", str(tmp_path / "model")]) == 0
+    settings = load.load_settings(str(tmp_path / "model"))
+    assert settings == load.load_settings("mini")
 
 
 @pytest.mark.parametrize(

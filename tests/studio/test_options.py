@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import ROOT
 from pipeline.analysis import detectors
-from pipeline.motion import fda, refocus, retarget, timing
+from pipeline.motion import fda, prosody, refocus, retarget, timing
 from pipeline.motion.gestures import beats
 from pipeline.render import load
 from pipeline.render.runtime import device
@@ -88,6 +88,7 @@ def test_choices_are_those_of_the_rooms_that_act_on_them() -> None:
         "detector": tuple(detectors.CLASSES),
         "splice": fda.REGIONS,
         "refocus": refocus.MODES,
+        "prosody": prosody.CHOICES,
         "length": timing.LENGTHS,
         "retarget": retarget.METHODS,
         "framing": retarget.FRAMINGS,

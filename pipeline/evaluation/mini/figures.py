@@ -35,7 +35,8 @@ class Figures:
         flicker: Gray levels of pixels that stand still in the truth.
         openings: Mouth openings (F,): `true` as drawn, all others as read. Where only sound moves
             them, each `SOUND_FRAME_STEP`-th frame. Empty where the face is too small to be read.
-        energy: Squared movement of pixels and points, of the truth and pose-free.
+        energy: Squared movement of pixels and points, of the truth and pose-free. `gate`: gray
+            levels by which the gate at the slider's end changes pixels.
         intensity_r: Pearson's r of the pixels' movement with the intensity.
         sync: Verdicts of `sync_c_mini` on the mouths of `openings`.
     """

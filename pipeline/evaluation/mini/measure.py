@@ -29,6 +29,7 @@ from pipeline.models.audio2pose import SAMPLE_RATE
 from pipeline.motion import prosody
 from pipeline.motion.gestures.arm_ik import find_arms
 from pipeline.motion.keypoints import SHOULDERS
+from pipeline.motion.refocus import MAX_STRENGTH, refocus
 from pipeline.render import load
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.training.data import talks
@@ -70,6 +71,7 @@ class Measure:
         if figures.openings and self.mini.interaction is not None:
             self._measure_withheld_lips(case, other, figures)
         self._measure_pose_free(case, face, figures)
+        self._measure_gate(case, figures)
         figures.sync.update(lip_table.judge(figures, self.sync, case.audio))
         return figures, contact_strip(case, pictures)
 
@@ -162,6 +164,14 @@ class Measure:
             for name, pose in (("prior", motion.pose), ("truth", case.motion.pose)):
                 squares = np.square(gestures.speed(pose))
                 figures.energy[f"points {name}"] = float(squares.mean())
+
+    def _measure_gate(self, case: Case, figures: Figures) -> None:
+        """Measure how far the gate at the slider's end changes pixels, in gray levels."""
+        gated = refocus(case.motion, MAX_STRENGTH, mode="gate")
+        plain_frames = cases.render_frames(self.pipe, case, case.motion)
+        gated_frames = cases.render_frames(self.pipe, case, gated)
+        change = (gated_frames - plain_frames).abs().mean()
+        figures.energy["gate"] = 255 * float(change)
 
     def _measure_movement(
         self, case: Case, name: str, frames: Tensor, pose: Pose, figures: Figures

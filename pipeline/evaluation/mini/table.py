@@ -216,6 +216,8 @@ def free_rows(talks: Sequence[Figures], prior: Correlation, network_why: str) ->
             make_row(f"pose-free {name}: pixels' motion energy over truth's", energy, why=why)
         )
         rows.append(make_row(f"pose-free {name}: speed-intensity r, pixels", r, why=why))
+    gate = mean([talk.energy["gate"] for talk in talks if "gate" in talk.energy])
+    rows.append(make_row("gate at slider 2: change of pixels, gray levels", gate))
     r = mouth_r(talks, "network")
     rows.append(make_row("pose-free network: mouth r", r, why=network_why))
     j = mouth_j(talks, "network")

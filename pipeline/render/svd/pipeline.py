@@ -93,6 +93,8 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
         multiple: int = ModelSettings.multiple,
         splice_region: str = ModelSettings.splice_region,
         refocus_mode: str = ModelSettings.refocus_mode,
+        gate_shows: bool = ModelSettings.gate_shows,
+        network_gestures: bool = ModelSettings.network_gestures,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -113,6 +115,8 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
             multiple=multiple,
             splice_region=splice_region,
             refocus_mode=refocus_mode,
+            gate_shows=gate_shows,
+            network_gestures=network_gestures,
         )
         skip_idle_temporal(self.unet)
 
@@ -124,6 +128,8 @@ class AudioPoseSVDPipeline(AudioPosePipeline):
             self.config.multiple,
             self.config.splice_region,
             self.config.refocus_mode,
+            self.config.gate_shows,
+            self.config.network_gestures,
             condition=type(self.condition).__name__,
             null_inputs=self.interaction is not None,
         )

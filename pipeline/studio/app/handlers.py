@@ -27,7 +27,8 @@ from pipeline.studio.app.page_updates import Update, handler
 from pipeline.studio.app.session import AccentRows, FinishedVideo, Visit
 from pipeline.studio.app.status import bar, line
 from pipeline.studio.app.zerogpu import model, model_name, model_settings, render, speech_network
-from pipeline.studio.request import Request
+from pipeline.studio.messages import name_options
+from pipeline.studio.request import LABELS, Request
 from pipeline.studio.steps import AnalysedInputs, Inputs
 from pipeline.values import InputError, Motion, Progress
 
@@ -205,7 +206,7 @@ def tune(visit: Visit, **shown: Any) -> Iterator[Update]:
         f"<b>Intensity {request.intensity:g}</b>: "
         f"skeleton of {len(motion)} frames in {seconds:.2f} s."
     )
-    yield {"status": line(text), "skeleton": path, "over": picture}
+    yield {"status": line(text + _caveats(request)), "skeleton": path, "over": picture}
 
 
 @handler("draft", stages=("tune",))
@@ -236,6 +237,14 @@ def pose(visit: Visit, **shown: Any) -> Iterator[Update]:
     path = visit.new_file("pose", "npz")
     motion.pose.save(path)
     yield {"drawn": path}
+
+
+def _caveats(request: Request) -> str:
+    """Say which of the choices shows nothing with these weights."""
+    settings = model_settings(request.model)
+    sentences = settings.caveats(request.refocus, request.pose_free)
+    named = [f" ⚠ {name_options(sentence, LABELS)}." for sentence in sentences]
+    return "".join(named)
 
 
 def _drain(work: Iterator[Progress]) -> None:
@@ -291,7 +300,7 @@ def generate(visit: Visit, finished: FinishedVideo | None, **shown: Any) -> Iter
     outcome = "Done" if frames == len(motion) else "Cancelled, the finished part is kept"
     attention = f"attention {pipe.attention_backend}"
     facts = f"{frames} of {len(motion)} frames in {seconds:.1f} s on {device}, {attention}."
-    yield _finished(result, outcome, f": {facts}")
+    yield _finished(result, outcome, f": {facts}{_caveats(request)}")
 
 
 def _finished(video: FinishedVideo, outcome: str, facts: str = "") -> Update:

@@ -12,7 +12,8 @@ from pipeline.media import pose_files
 from pipeline.models.model_settings import ModelSettings
 from pipeline.render.runtime.device import Placement, peak_memory
 from pipeline.studio import accents_file, steps
-from pipeline.studio.request import OutputFiles, Request
+from pipeline.studio.messages import name_options
+from pipeline.studio.request import FLAGS, OutputFiles, Request
 from pipeline.studio.steps import AnalysedInputs, Inputs
 from pipeline.values import Motion
 
@@ -38,8 +39,10 @@ def analyse(
         request = replace(request, accent_rows=rows)
     if files.accents_out:
         accents_file.write_accents(analysis.prosody, files.accents_out)
-    for warning in analysis.warnings:
+    warnings = tuple(name_options(warning, FLAGS) for warning in analysis.warnings)
+    for warning in warnings:
         complain(f"note: {warning}")
+    analysis = replace(analysis, warnings=warnings)
     return AnalysedInputs(request, inputs, analysis)
 
 
