@@ -61,7 +61,7 @@ def test_cloth_over_the_mouth_is_told(skin, cloth) -> None:
         pytest.skip("dark cloth on dark skin has its color")
     pose = person()
     assert covered_mouth.find_cover(painted(pose, skin, cloth), pose) == covered_mouth.Cover(
-        (covered_mouth.COVERED,), is_cloth=True
+        (covered_mouth.CLOTH,), is_cloth=True
     )
 
 
@@ -103,3 +103,13 @@ def test_a_mouth_under_cloth_moves_with_the_jaw_and_does_not_open() -> None:
     assert np.allclose(chin, covered_mouth.CLOTH_JAW * 0.02 * speech[:, 0])
     assert 0 < np.ptp(covered.xy[:, 57, 1]) < np.ptp(chin)
     assert np.array_equal(covered.xy[:, 17:48], talking.xy[:, 17:48])
+
+
+def test_cloth_with_lips_painted_on_it_is_told_and_not_held() -> None:
+    pose = person()
+    picture = painted(pose, SKINS["light"], CLOTHS["blue"])
+    height, width = SIZE
+    line = np.round(pose.face.xy[0, 60:65] * (width, height)).astype(np.int32)
+    cv2.polylines(picture, [line], False, (60, 90, 120), 4)
+    cover = covered_mouth.find_cover(picture, pose)
+    assert not cover.is_cloth
