@@ -10,12 +10,16 @@ from collections.abc import Mapping
 
 
 def name_options(sentence: str, names: Mapping[str, str]) -> str:
-    """Replace every `field` in backticks by its name in `names`; leave other words as they are."""
+    """Replace every `field` in backticks by its name in `names`; leave other words as they are.
+
+    Line breaks and other control characters, which names of files may hold, become spaces.
+    """
 
     def replacement(match: re.Match[str]) -> str:
         return names.get(match[1], match[0])
 
-    return re.sub(r"`(\w+)`", replacement, sentence)
+    named = re.sub(r"`(\w+)`", replacement, sentence)
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", named)
 
 
 def describe_bug(error: Exception, log: str) -> str:

@@ -301,6 +301,9 @@ class Machine:
         commands=GENERATE, label="Channels last", help="another memory layout of convolutions")
     # fmt: on
 
+    def __post_init__(self) -> None:
+        option_rows.check_options(Machine, self)
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Machine:
         """Take the fields from values that may hold more or less than is needed."""

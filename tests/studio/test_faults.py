@@ -58,6 +58,17 @@ def test_an_input_error_in_a_step_names_the_flag(words, monkeypatch, capsys, cap
     assert "Traceback" not in caplog.text
 
 
+def test_names_with_line_breaks_and_control_characters_stay_on_one_line(
+    words, monkeypatch, capsys
+) -> None:
+    def refuse(*args: object) -> None:
+        raise InputError("picture a\nb\x1b[31m.png is empty")
+
+    monkeypatch.setattr(steps, "load", refuse)
+    assert main(words) == 2
+    assert capsys.readouterr().err.endswith("error: picture a b [31m.png is empty\n")
+
+
 @pytest.mark.parametrize(("bug", "word"), BUGS)
 def test_a_library_error_in_a_handler_is_an_internal_error(caplog, bug, word) -> None:
     import gradio as gr

@@ -74,6 +74,15 @@ def test_a_value_of_any_type_gets_a_short_sentence(changes: dict, sentence: str)
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize(
+    "changes", [{"device": float("nan")}, {"attention": np.array(["auto"])}, {"device": None}]
+)
+def test_the_machine_is_checked_as_the_request_is(changes: dict) -> None:
+    (name,) = changes
+    with pytest.raises(InputError, match=f"`{name}` is "):
+        Machine(**changes)
+
+
 def test_a_word_that_fills_pages_gets_a_short_sentence() -> None:
     with pytest.raises(InputError, match="9999") as caught:
         parsed("preview", "--intensity", "9" * 5000)
