@@ -140,4 +140,4 @@ def _seconds(text: str) -> float | None:
 
 
 def _no_span(text: str) -> InputError:
-    return InputError(f"{text!r} is not A:B in seconds, such as 1.5:4 or 2:")
+    return InputError(f"trim is {text!r:.40}; give seconds as A:B, such as 1.5:4 or 2:")

@@ -241,3 +241,29 @@ def test_a_pose_that_its_rate_makes_endless_is_refused(tmp_path, fps: float) -> 
     path = tmp_path / "a.npz"
     Pose(pose.body, pose.hands, pose.face, fps, pose.size).save(path)
     assert "correct its frame rate" in sentence_of(pose_files.read, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"canvas_width": None}, "tells one side of its picture; give width and height"),
+        ({"canvas_width": "w" * 9999}, "give whole numbers of pixels"),
+        ({"fps": ["f" * 9999]}, "frames a second; give a number"),
+        ({"fps": float("nan")}, "claims nan frames a second; give a number"),
+    ],
+)
+def test_odd_facts_of_a_clip_get_a_short_sentence(tmp_path, change: dict, reason: str) -> None:
+    frame = openpose.frame(figure(1), 0) | change
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([frame]))
+    sentence = sentence_of(pose_files.read, path)
+    assert reason in sentence and len(sentence) < 300
+
+
+@pytest.mark.parametrize("numbers", [[1.0] * 5, ["x"] * 63, [float("nan")] * 63, {"x": 1}])
+def test_odd_points_of_a_person_say_what_to_do(tmp_path, numbers: object) -> None:
+    frame = openpose.frame(figure(1), 0)
+    frame["people"][0]["hand_left_keypoints_2d"] = numbers
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([frame]))
+    assert "export the key points again" in sentence_of(pose_files.read, path)

@@ -28,6 +28,7 @@ MAX_LIST_BYTES = 128 << 20  # of a file that holds a whole clip
 MAX_SIDE_PX = 65536
 MIN_CANVAS_PX = 64
 CANVAS_STEP_PX = 16
+AGAIN = "export the key points again"
 MAX_COORDINATE = 1e9
 MAX_FRACTION = 2.0  # where no coordinate is larger, they are fractions of the picture, not pixels
 FRAME_NAME = re.compile(r"(?!\.)(?:(.*)_)?(\d+)_keypoints\.json")
@@ -193,9 +194,9 @@ def _triples(person: dict, name: str, counts: tuple[int, ...], where: str) -> np
     if not isinstance(values, list) or len(values) not in [3 * count for count in counts]:
         received = len(values) if isinstance(values, list) else type(values).__name__
         wanted = " or ".join(str(3 * count) for count in counts)
-        raise InputError(f"{where}: {name} needs {wanted} numbers, got {received}")
+        raise InputError(f"{where}: {name} needs {wanted} numbers, got {received}; {AGAIN}")
     if not all(_is_usable(value) for value in values):
-        raise InputError(f"{where}: {name} holds something that is not a usable number")
+        raise InputError(f"{where}: {name} holds something that is not a usable number; {AGAIN}")
     points = np.array(values, float).reshape(-1, 3)
     points[:, 2] = np.clip(points[:, 2], 0, 1)  # OpenPose's scores exceed 1 by a little
     return points
@@ -213,7 +214,7 @@ def _check_rate(rate: Any, path: Path) -> None:
     is_number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
     if not is_number or not 0 < rate <= MAX_FPS:
         raise InputError(
-            f"{path} claims {rate!r} frames a second; give a number above 0 and up to {MAX_FPS}"
+            f"{path} claims {rate!r:.40} frames a second; give a number above 0 and up to {MAX_FPS}"
         )
 
 
@@ -231,10 +232,12 @@ def _canvas(first: dict, frames: list[np.ndarray], path: Path) -> _Canvas:
     height = first.get("canvas_height")
     width = first.get("canvas_width")
     if height is not None or width is not None:
+        if height is None or width is None:
+            raise InputError(f"{path} tells one side of its picture; give width and height")
         for side in (height, width):
             if not isinstance(side, int) or not 1 <= side <= MAX_SIDE_PX:
                 raise InputError(
-                    f"{path} claims a picture of {width}x{height}; "
+                    f"{path} claims a picture of {width!r:.20}x{height!r:.20}; "
                     f"give whole numbers of pixels from 1 to {MAX_SIDE_PX}"
                 )
         return _Canvas((height, width))
