@@ -21,6 +21,7 @@ from pipeline.motion.keypoints import L_HIP, L_SHOULDER, R_HIP, R_SHOULDER
 from pipeline.render.warp.alpha import refine_alpha
 from pipeline.render.warp.anatomy import Anatomy, Part, locate
 from pipeline.render.warp.arms import cut_arm
+from pipeline.render.warp.background import fill_background
 from pipeline.render.warp.cutout import Cutout, blur, bones_of_hand, grow
 from pipeline.render.warp.distances import (
     EDGE,
@@ -43,7 +44,7 @@ from pipeline.render.warp.geometry import (
 from pipeline.render.warp.hand_cut import cut_hands
 from pipeline.render.warp.islands import join_islands
 from pipeline.render.warp.legs import cut_leg
-from pipeline.render.warp.maps import enlarge, grown, push_pull
+from pipeline.render.warp.maps import enlarge
 from pipeline.render.warp.part_map import cut_parts
 from pipeline.render.warp.part_stability import part_stability, upper_arms_shown
 from pipeline.render.warp.skinning import Piece
@@ -203,7 +204,7 @@ def plates(
             cutout, anatomy, stability[row] = _mend_photo(_colors(image[row]), cutout, anatomy)
         shape = TrunkShape(trunk[one, :1].cpu(), trunk[one, 1:].cpu(), frame.margins)
         person = torch.maximum(mask[one], torch.from_numpy(cutout.alpha).to(mask)[None, None])
-        backgrounds.append(_background(image[one], person, fill))
+        backgrounds.append(fill_background(image[one], person, fill))
         picture = image[one].cpu()
         bodies.append(complete_trunk(cutout, picture, anatomy, shape, skin[one].cpu(), fill))
         limbs.append(_cut_limbs(cutout, anatomy, frame, image.device))
@@ -368,15 +369,3 @@ def _prolonged(cutout: Cutout, rows: int) -> Cutout:
         np.pad(cutout.alpha, below, mode="edge"),
         np.pad(cutout.shares, ((0, 0), *below), mode="edge"),
     )
-
-
-def _background(image: Tensor, person: Tensor, fill: Fill | None) -> Tensor:
-    """Return (1, 4, H, W): what lies behind the person, and where it is known."""
-    radius = max(1, round(image.shape[2] / 96))
-    away = (1.2 - grown(person, radius) * 4).clamp(0, 1)
-    behind = push_pull(image, away)
-    if fill is not None:
-        known = away[0, 0] > 0.5
-        filled = fill(image[0], known, torch.ones_like(known), behind[0])
-        behind = torch.where(known, behind, filled[None])
-    return torch.cat([behind, away], 1)
