@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.analysis import detectors, speakers
-from pipeline.analysis.close_portraits import leave_out_guessed_bodies
+from pipeline.analysis.close_portraits import (
+    leave_out_guessed_bodies,
+    leave_out_people_in_faces,
+)
 from pipeline.analysis.detectors import cache
 from pipeline.analysis.detectors.detection import picture_size
 from pipeline.analysis.wide_pictures import detect_in_windows, is_wide
@@ -60,6 +63,7 @@ def detect_reference(picture: np.ndarray, detector: str) -> Detection:
         detection = detect_in_windows(picture, loaded)
     if not _shows_face(detection):
         raise InputError(NO_FACE)
+    detection = leave_out_people_in_faces(detection)
     detection = leave_out_guessed_bodies(detection)
     return speakers.in_order(detection)
 

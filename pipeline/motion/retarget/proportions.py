@@ -240,18 +240,13 @@ def ratios(
 
 def body_scale(bone_ratios: dict[str, float]) -> float | None:
     """Choose one scale for what has no ratio of its own: the trunk's, the face breaking a tie, or
-    None.
-
-    It lies within a factor of two of the face's.
-    """
+    None."""
     if not bone_ratios:
         return None
     votes = ("shoulders", "shoulders", "torso", "torso", "face")
     names = [name for name in votes if name in bone_ratios]
     values = [bone_ratios[name] for name in names or bone_ratios]
-    scale = float(np.median(values))
-    face = bone_ratios.get("face", scale)
-    return float(np.clip(scale, face / MAX_DEVIATION, face * MAX_DEVIATION))
+    return float(np.median(values))
 
 
 def believable(

@@ -150,6 +150,18 @@ def test_a_driver_who_walks_up_to_the_camera_is_told(reference: Pose) -> None:
     assert ("cuts the body off" in told) == (not whole)
 
 
+def test_a_small_body_under_a_large_head_stays_small() -> None:
+    """A drawn child has a face four times as high as a real one."""
+    lengths = ADULT | {"face": 0.3, "neck": 0.3}
+    child = planted.without_joints(still(Person(lengths, 1000, (256, 1200), (768, 512))), LEGS)
+    driving = planted.without_joints(dancer(HALF_BODY_DRIVER), LEGS)
+    out, _ = retarget.retarget([driving], child)
+    width = np.ptp(out.body.xy[:, list(SHOULDERS), 0], axis=1)
+    shown = np.ptp(child.body.xy[0, list(SHOULDERS), 0])
+    assert np.median(width) == pytest.approx(shown, rel=0.02)
+    assert np.median(heights(out, child)) == pytest.approx(1, abs=0.02)
+
+
 def test_a_standing_driver_leaves_the_head_of_somebody_who_sits_where_it_is() -> None:
     sits = replace(planted.standing(), knees=np.array([75.0]))
     seated = planted.pose_of(FULL_BODY, sits)
