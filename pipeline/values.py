@@ -28,6 +28,7 @@ HANDS = 42  # the left hand's 21 points, then the right hand's
 FACE = 68  # iBUG's face points
 VISIBLE = 0.3  # a point with a lower score is treated as missing (the published code's threshold)
 MAX_POSE_FRAMES = 60 * 60 * 30  # one hour at 30 fps: a pose file that claims more is refused unread
+FURTHEST = 1e6  # in pictures: no real point is further away, and squares of it do not overflow
 # What numpy, zipfile and the unpackers raise on a file that is cut off, scrambled, encrypted or
 # claims a giant array
 DAMAGED: tuple[type[Exception], ...] = (
@@ -215,6 +216,14 @@ def numbers_from(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
     return values.astype(np.float64)
 
 
+def check_places(xy: np.ndarray, score: np.ndarray, name: str) -> None:
+    """Raise InputError for key points that are nowhere, or so far away that sums overflow."""
+    if not (np.isfinite(xy).all() and np.isfinite(score).all()):
+        raise InputError(f"{name} holds numbers that are not finite")
+    if xy.size and np.abs(xy).max() > FURTHEST:
+        raise InputError(f"{name} holds {np.abs(xy).max():.3g}, which is no fraction of a picture")
+
+
 def array_damage(error: Exception) -> str:
     """Say in plain words why an archive of arrays cannot be read."""
     if isinstance(error, InputError):
@@ -232,8 +241,7 @@ def _keypoints_from(file: np.lib.npyio.NpzFile, name: str, count: int) -> Keypoi
             f"{name}_xy has the shape {xy.shape} and {name}_score {score.shape}, "
             f"not (T, {count}, 2) and (T, {count})"
         )
-    if not (np.isfinite(xy).all() and np.isfinite(score).all()):
-        raise InputError(f"{name} holds numbers that are not finite")
+    check_places(xy, score, name)
     if score.size and (score.min() < 0 or score.max() > 1):
         raise InputError(f"{name}_score lies outside 0 to 1")
     return Keypoints(xy, score)

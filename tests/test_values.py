@@ -84,6 +84,8 @@ def arrays_of(pose: Pose) -> dict[str, np.ndarray]:
         ({"fps": np.float64(0)}, "makes no sense"),
         ({"fps": np.float64(np.nan)}, "makes no sense"),
         ({"size": np.array([512, -1])}, "makes no sense"),
+        ({"face_xy": np.full((3, FACE, 2), 1e308)}, "face holds 1e.308, which is no fraction"),
+        ({"hands_xy": np.full((3, HANDS, 2), -1e9)}, "hands holds 1e.09, which is no fraction"),
         ({"fps": np.ones(2)}, "fps is not one number"),
         ({"fps": np.array("fast")}, "fps holds <U4, not numbers"),
         ({"size": np.array([512])}, "size is not height and width"),

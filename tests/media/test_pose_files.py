@@ -244,7 +244,11 @@ def test_echomimic_arrays(tmp_path):
         768,
         768,
     )
-    for name, value in (("candidate", np.full((4, 18, 2), np.nan)), ("faces", np.zeros((4, 9, 2)))):
+    for name, value in (
+        ("candidate", np.full((4, 18, 2), np.nan)),
+        ("hands", np.full((4, 2, 21, 2), 1e300)),
+        ("faces", np.zeros((4, 9, 2))),
+    ):
         np.savez(tmp_path / "bad.npz", **(arrays | {name: value}))
         with pytest.raises(ValueError, match="bad.npz"):
             pose_files.read(tmp_path / "bad.npz")

@@ -17,6 +17,7 @@ from pipeline.values import (
     Keypoints,
     Pose,
     array_damage,
+    check_places,
     numbers_from,
 )
 
@@ -72,6 +73,5 @@ def _part(
         )
     xy = xy.reshape(frames, count, 2)
     score = score.reshape(frames, count)
-    if not (np.isfinite(xy).all() and np.isfinite(score).all()):
-        raise InputError(f"{name} holds numbers that are not finite")
+    check_places(xy, score, name)
     return Keypoints(xy, np.clip(score, 0, 1))
