@@ -57,7 +57,7 @@ def ease(driven: Pose, rest: Pose, zoom: float = 1.0) -> Pose:
     gaps = Gaps.of(here)
     held = gaps.closed(driven)
     frames = _ease_frames(driven, held, rest, here)
-    body = _ease_body(driven, held, rest, gaps, gaps.weight(frames))
+    body = _ease_body(driven, held, rest, gaps, frames)
     head = Gaps.of(faced) if faced.any() else None
     return _ease_head(driven, body, rest, head, frames, zoom)
 
@@ -94,7 +94,7 @@ def _farthest(pose: Pose, other: Pose) -> np.ndarray:
 # ---- the body
 
 
-def _ease_body(driven: Pose, held: Pose, rest: Pose, gaps: Gaps, weight: np.ndarray) -> Pose:
+def _ease_body(driven: Pose, held: Pose, rest: Pose, gaps: Gaps, frames: float) -> Pose:
     """Return the pose with body and hands between rest and the driver.
 
     Args:
@@ -102,15 +102,16 @@ def _ease_body(driven: Pose, held: Pose, rest: Pose, gaps: Gaps, weight: np.ndar
         held: the driver with its gaps closed.
         rest: the reference.
         gaps: the driver's.
-        weight: (T,) of the driver.
+        frames: within how many frames the body eases.
     """
+    weight = gaps.weight(frames)
     eased = replace(
         held,
         body=_mixed(held.body, rest.body, weight),
         hands=_mixed(held.hands, rest.hands, weight),
     )
     for arm in ARMS.values():
-        ease_arm(eased, driven, rest, arm, gaps, weight)
+        ease_arm(eased, driven, rest, arm, gaps.good, frames)
     inside = weight < 1
     return replace(
         driven,

@@ -33,40 +33,43 @@ class _Way:
 
 
 def ease_arm(
-    pose: Pose, driven: Pose, rest: Pose, arm: ArmRows, gaps: Gaps, weight: np.ndarray
+    pose: Pose, driven: Pose, rest: Pose, arm: ArmRows, here: np.ndarray, frames: float
 ) -> None:
     """Put one arm of `pose` between rest and the driver, in place, on the shoulder that it has.
 
-    An arm that the driver's nearest frame does not show rests. An arm that the reference does not
-    show whole stays as it is.
+    It eases from where the driver's arm was seen last, and to where it is seen next. An arm that
+    the reference does not show whole stays as it is.
 
     Args:
         pose: T frames, with shoulders in their places.
         driven: the driver, T frames with gaps.
         rest: the resting reference, T frames.
         arm: which arm.
-        gaps: the driver's.
-        weight: (T,) of the driver.
+        here: (T,) bool, the frames that show the driver; they stay as they are.
+        frames: within how many frames the arm eases.
     """
     shoulder = arm.joints[0]
     joints = list(arm.joints[1:])
     known = pose.body.visible[:, shoulder] & rest.body.all_seen(arm.joints)
-    seen = driven.body.all_seen(arm.joints)
-    shown = seen[gaps.before] & seen[gaps.after]
-    share = np.where(shown, weight, 0.0)[:, None]
+    known &= ~here
+    seen = here & driven.body.all_seen(arm.joints)
     place = complex_pixels(pose.body.xy[:, [shoulder]], pose.size)
     hand_seen = rest.hands.visible[:1, arm.hand]
     resting = _places(rest, arm)
     driving = _places(driven, arm)
-    way = _way(resting, driven=driving)
-    way = _closed(way, gaps)
-    elbow, wrist, hand = _along(resting, way, share, place, hand_seen)
+    way = _way(resting, driving)
+    share = np.zeros(len(pose))
+    if seen.any():
+        gaps = Gaps.of(seen)
+        way = _closed(way, gaps)
+        share = gaps.weight(frames)
+    elbow, wrist, hand = _along(resting, way, share[:, None], place, hand_seen)
     bent = np.concatenate([elbow, wrist], 1)
     write_points(pose.body, joints, fractions(bent, pose.size), known)
     write_points(pose.hands, arm.hand, fractions(hand, pose.size), known)
-    rests = known & ~shown
-    take_scores(pose.body, rest.body, joints, rests)
-    take_scores(pose.hands, rest.hands, arm.hand, rests)
+    hidden = known & ~pose.body.all_seen(arm.joints)
+    take_scores(pose.body, rest.body, joints, hidden)
+    take_scores(pose.hands, rest.hands, arm.hand, hidden)
 
 
 def take_scores(

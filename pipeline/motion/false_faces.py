@@ -13,16 +13,17 @@ import numpy as np
 from scipy.ndimage import label, maximum_filter1d
 
 from pipeline.motion.curves import bridge
-from pipeline.motion.keypoints import CHIN, NECK, NOSE_ROOT, RIGID_FACE, SHOULDERS
+from pipeline.motion.keypoints import CHIN, HIPS, NECK, NOSE_ROOT, RIGID_FACE, SHOULDERS
 from pipeline.values import Keypoints, Pose
 
 RIGID_SHARE = 0.5  # of eyes, brows, nose and ends of the jaw; a chin at the picture's edge has .2
 # In widths of the shoulders, the widest near in time: a person in profile has narrow ones. Faces of
-# 20 clips are .2 to .6 high from the nose's root to the chin, and their root .2 to .9 from the neck
+# 22 clips are .2 to .6 high from the nose's root to the chin, and their root .2 to 1 from the neck
 FACE_HEIGHT = (0.1, 1.2)
 NECK_DISTANCE = 1.5
 SIZE_RATIO = 1.8  # over the median of the clip's believed faces
-SHOULDER_SECONDS = 2.0  # in which the widest shoulders are looked for
+SHOULDER_SECONDS = 4.0  # in which the widest shoulders are looked for
+SHOULDERS_BY_TORSO = 0.7  # of people who stand in profile all the while
 FLASH_SECONDS = 0.2  # a shorter run of faces ...
 LONELY_SECONDS = 0.5  # ... with no other so near is none
 LEAST_SHOULDERS_PX = 1.0
@@ -86,8 +87,14 @@ def _shoulder_widths(pose: Pose) -> np.ndarray:
     width = _distance(body[:, right], body[:, left])
     both_seen = pose.body.all_seen(SHOULDERS)
     width = np.where(both_seen, width, 0.0)
+    hips = body[:, HIPS].mean(1)
+    torso = _distance(body[:, NECK], hips)
+    torso_seen = pose.body.all_seen((NECK, *HIPS))
+    by_torso = SHOULDERS_BY_TORSO * torso
+    by_torso = np.where(torso_seen & both_seen, by_torso, 0.0)
+    widest = np.maximum(width, by_torso)
     reach = round(SHOULDER_SECONDS * pose.fps / 2)
-    return maximum_filter1d(width, 2 * reach + 1, mode="constant")
+    return maximum_filter1d(widest, 2 * reach + 1, mode="constant")
 
 
 def _flashes(faces: np.ndarray, fps: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.motion.retarget import bones, proportions, report, similarity
+from pipeline.motion.retarget import bones, proportions, report, shots, similarity
 from pipeline.motion.retarget.bones import FRAMINGS
 from pipeline.motion.retarget.fit import Fit
 from pipeline.motion.retarget.report import (
@@ -95,18 +95,11 @@ def retarget(
     if method == "published":
         aligned = _align_as_published(pose, people, reference)
     else:
-        aligned = _align(pose, reference, method, framing)
+        rows = shots.shots(pose)
+        notes += _cut_notes(pose, rows)
+        aligned = _align_shots(pose, rows, reference, method, framing)
     fit = aligned.fit
-    if not fit.anchor:
-        notes.append(
-            "The driving clip and the reference share no visible joints, so nothing was aligned."
-        )
-    if fit.limited:
-        names = " and ".join(fit.limited)
-        notes.append(
-            f"The {names} of the two people differ too much to be believed; held at a factor of "
-            "two."
-        )
+    notes += _fit_notes(fit)
     notes += _head_notes(fit)
     record = AlignmentRecord(
         people=len(people),
@@ -136,6 +129,22 @@ def _check(people: Sequence[Pose], reference: Pose, method: str, framing: str) -
             f"framing {framing!r} does not go with retargeting by {method}; choose reference, "
             "or driving with bones"
         )
+
+
+def _fit_notes(fit: Fit) -> list[str]:
+    """Say where bones or the whole body could not be compared."""
+    notes = []
+    if not fit.anchor:
+        notes.append(
+            "The driving clip and the reference share no visible joints, so nothing was aligned."
+        )
+    if fit.limited:
+        names = " and ".join(fit.limited)
+        notes.append(
+            f"The {names} of the two people differ too much to be believed; held at a factor of "
+            "two."
+        )
+    return notes
 
 
 def _head_notes(fit: Fit) -> list[str]:
@@ -170,6 +179,44 @@ def _align(pose: Pose, reference: Pose, method: str, framing: str) -> _Aligned:
         aligned, fit = similarity.transfer(pose, reference)
     scale = fit.scale * pose.size[0] / reference.size[0] if fit.anchor else 1.0
     return _Aligned(aligned, fit, scale, fit.offset / reference.pixel_scale)
+
+
+def _align_shots(
+    pose: Pose, rows: list[slice], reference: Pose, method: str, framing: str
+) -> _Aligned:
+    """Align every shot (`rows`) of the driving pose on its own; report the longest one's fit.
+
+    Nobody is seen in shots that are too short to be followed.
+    """
+    if len(rows) == 1:
+        return _align(pose, reference, method, framing)
+    longest = max(rows, key=lambda row: row.stop - row.start)
+    main = _align(pose[longest], reference, method, framing)
+    parts = []
+    for row in rows:
+        shot = pose[row]
+        if row == longest:
+            part = main.pose
+        elif shots.is_long(row, pose.fps):
+            part = _align(shot, reference, method, framing).pose
+        else:
+            part = Pose.empty(len(shot), pose.fps, reference.size)
+        parts.append(part)
+    return replace(main, pose=shots.joined(parts))
+
+
+def _cut_notes(pose: Pose, rows: list[slice]) -> list[str]:
+    """Say where the driving clip cuts from one shot that shows the person to another."""
+    followed = []
+    for row in rows:
+        is_seen = pose.body.visible[row].any()
+        if is_seen and shots.is_long(row, pose.fps):
+            followed.append(row)
+    if len(followed) < 2:
+        return []
+    times = [f"{row.start / pose.fps:.1f} s" for row in followed[1:]]
+    listed = ", ".join(times)
+    return [f"The driving clip cuts at {listed}; each shot is fitted to the reference on its own."]
 
 
 def _zoom(fit: Fit, framing: str) -> float:
