@@ -18,6 +18,31 @@ HAIR = 0.8
 HEAD_ALONE = "the picture shows a head without a body, so only the head moves"
 
 
+@dataclass(frozen=True)
+class Box:
+    """Corners (2,) of what is seen, in fractions of the picture."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def sides(self) -> np.ndarray:
+        """(2,) width and height."""
+        return self.high - self.low
+
+    @property
+    def middle(self) -> np.ndarray:
+        """(2,) the center."""
+        total = self.low + self.high
+        return total / 2
+
+    def holds(self, place: np.ndarray) -> bool:
+        """Tell whether a place (2,) lies inside."""
+        after = place > self.low
+        before = place < self.high
+        return bool(np.all(after & before))
+
+
 def leave_out_people_in_faces(detection: Detection) -> Detection:
     """Leave out people who are found inside the head of another one, larger in the picture.
 
@@ -55,31 +80,6 @@ def _is_in_head(person: Pose, other: Pose) -> bool:
         return body is not None and head.holds(body.middle)
     smaller = own_face.sides < face.sides
     return bool(smaller.all()) and face.holds(own_face.middle)
-
-
-@dataclass(frozen=True)
-class Box:
-    """Corners (2,) of what is seen, in fractions of the picture."""
-
-    low: np.ndarray
-    high: np.ndarray
-
-    @property
-    def sides(self) -> np.ndarray:
-        """(2,) width and height."""
-        return self.high - self.low
-
-    @property
-    def middle(self) -> np.ndarray:
-        """(2,) the center."""
-        total = self.low + self.high
-        return total / 2
-
-    def holds(self, place: np.ndarray) -> bool:
-        """Tell whether a place (2,) lies inside."""
-        after = place > self.low
-        before = place < self.high
-        return bool(np.all(after & before))
 
 
 def _box(points: Keypoints) -> Box | None:
