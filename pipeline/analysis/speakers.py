@@ -22,6 +22,7 @@ Point = tuple[float, float]
 FACE_MARGIN = 0.5  # of the face's height: forehead, hair and ears count as the face
 BODY_MARGIN = 0.1  # of the box of the body's points, which lie inside the body
 ON_MASK = 0.5  # alpha from which a point lies on a person
+MAX_LETTERS = 9  # of a number; Python reads none of thousands of digits
 UNKNOWN_FACE = "no face was seen"
 
 
@@ -32,14 +33,15 @@ def parse_speaker(text: str) -> Person:
         numbers = [float(part) for part in parts]
     except ValueError:
         numbers = []
-    if len(parts) == 1 and text.strip().isdecimal() and int(text) >= 1:
+    is_number = len(parts) == 1 and text.strip().isdecimal() and len(text) <= MAX_LETTERS
+    if is_number and int(text) >= 1:
         return int(text)
     is_point = len(numbers) == 2
     if is_point and all(0 <= number < math.inf for number in numbers):
         return numbers[0], numbers[1]
     raise InputError(
-        f"speaker {text!r} is not understood; give a number from 1, or a point of the reference "
-        "image like 0.3,0.5 in fractions or 320,240 in pixels"
+        f"speaker {text!r:.40} is not understood; give a number from 1, or a point of the "
+        "reference image like 0.3,0.5 in fractions or 320,240 in pixels"
     )
 
 

@@ -54,7 +54,9 @@ def test_numbers_and_points_are_read(text) -> None:
     assert speakers.parse_speaker(text) == expected
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "left", "1,2,3", "nan,0.5", "-0.1,0.5", "1.5", ","])
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "left", "1,2,3", "nan,0.5", "-0.1,0.5", "1.5", ",", "9" * 5000]
+)
 def test_what_is_neither_is_refused(text) -> None:
     with pytest.raises(InputError, match="not understood"):
         speakers.parse_speaker(text)

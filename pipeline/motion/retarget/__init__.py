@@ -38,6 +38,7 @@ __all__ = [
     "small_face_notes",
 ]
 
+MAX_LETTERS = 9  # of a person's number; Python reads none of thousands of digits
 METHODS = ("bones", "similar", "published")
 Person = int | tuple[float, float]
 
@@ -265,12 +266,13 @@ def parse_person(text: str) -> Person:
         numbers = [float(part) for part in parts]
     except ValueError:
         numbers = []
-    if len(parts) == 1 and text.strip().isdecimal() and int(text) >= 1:
+    is_number = len(parts) == 1 and text.strip().isdecimal() and len(text) <= MAX_LETTERS
+    if is_number and int(text) >= 1:
         return int(text)
     if len(numbers) == 2 and all(0 <= number <= 1 for number in numbers):
         return numbers[0], numbers[1]
     raise InputError(
-        f"person {text!r} is not understood; give a number from 1, or a point like 0.3,0.5"
+        f"person {text!r:.40} is not understood; give a number from 1, or a point like 0.3,0.5"
     )
 
 

@@ -115,7 +115,7 @@ def test_a_person_is_read_from_the_command_line(text, person) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "-1", "1.5", "left", "0.1,0.2,0.3", "2,0.5", "nan,0.5", "0.5,"]
+    "text", ["", "0", "-1", "1.5", "left", "0.1,0.2,0.3", "2,0.5", "nan,0.5", "0.5,", "9" * 5000]
 )
 def test_a_person_that_cannot_be_read_is_refused(text) -> None:
     with pytest.raises(ValueError, match="number from 1"):
