@@ -250,6 +250,7 @@ def test_every_choice_of_a_request_is_on_the_page() -> None:
     } | {
         "intensity",
         "people",
+        "speakers",
     }
     for stage in ("analyse", "tune", "generate"):
         mine = controls.of_stage(stage)
