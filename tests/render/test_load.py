@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 
+from pipeline import ROOT
 from pipeline.render import load
 from pipeline.render.runtime import device, placement
 from pipeline.studio.cli import main
@@ -132,9 +133,9 @@ def test_a_folder_of_an_older_version_is_refused_with_the_command_that_helps(
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     words = [
         "--reference",
-        "face.png",
+        str(ROOT / "assets/reference/half_jacket.png"),
         "--audio",
-        "speech.wav",
+        str(ROOT / "assets/speech/lecture.wav"),
         "--output",
         str(tmp_path / "o.mp4"),
     ]

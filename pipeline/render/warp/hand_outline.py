@@ -30,7 +30,8 @@ LIKELY = 0.075  # from a bone or the palm: half a finger's width and a point's e
 REACH = 0.17  # beyond it is no hand
 WRIST = 0.05  # behind the hand's first point; what is farther there is the forearm's
 FORE_WIDTH = 0.16  # half width of a bare forearm, whose color is the hand's
-OTHER_CORE = 0.02  # from the bones of the other hand, which is not this one
+OTHER_CORE = 0.02  # from the bones of the other hand, which is not this one ...
+TOUCHING = 0.1  # ... unless both are as near as that: then they are cut out together and parted
 LIGHT_WEIGHT = 0.5  # lightness counts less than hue: a finger has a lit and a dark side
 FARTHEST_DEVIATIONS = 3.0  # of the core's colors from their median that are the hand's
 TO_DEVIATION = 1.5  # median absolute deviation to standard deviation, rounded
@@ -71,7 +72,7 @@ class _Zones:
         forearm: bool, nearest to the hand's first point and on the elbow's side of it.
         beside_forearm: distance to the forearm's bone.
         behind: bool, on the elbow's side of the hand's first point.
-        other: bool, on the bones of the other hand.
+        other: distance to the bones or the palm of the other hand, inf where it is not seen.
     """
 
     apart: np.ndarray
@@ -108,6 +109,7 @@ def outline_hand(
     is_reached = ~zones.behind | (zones.apart < WRIST)
     region = is_hand & is_reached
     region &= ~zones.forearm
+    region &= zones.apart <= zones.other
     region = _touching(region, zones.core)
     if not _is_plausible(region, zones):
         return None
@@ -140,21 +142,26 @@ def _zones(
     from_bones = hand_distance(places, hand) / unit
     palm = polygon_distance(places, hand[PALM]) / unit
     from_forearm, _ = segment_distance(places, hand[0], arm.elbow)
-    is_other = np.zeros(places.shape[:2], bool)
+    from_other = np.full(places.shape[:2], np.inf, np.float32)
     if other is not None:
-        from_other = hand_distance(places, other)
-        is_other = from_other < OTHER_CORE * unit
-    outside_palm = palm.clip(0)
+        from_other = _apart(places, other, unit)
     is_on_bone = from_bones < CORE
     is_in_palm = palm < -PALM_CORE
     return _Zones(
-        apart=np.minimum(from_bones, outside_palm),
+        apart=_apart(places, hand, unit),
         core=is_on_bone | is_in_palm,
         forearm=is_forearm(places, arm),
         beside_forearm=from_forearm / unit,
         behind=_is_behind(places, arm, hand),
-        other=is_other,
+        other=from_other,
     )
+
+
+def _apart(places: np.ndarray, hand: np.ndarray, unit: float) -> np.ndarray:
+    """(h,w) head heights of places (h,w,2) from the bones of a hand (21,2), 0 in its palm."""
+    from_bones = hand_distance(places, hand) / unit
+    palm = polygon_distance(places, hand[PALM]) / unit
+    return np.minimum(from_bones, palm.clip(0))
 
 
 def _is_like_core(colors: np.ndarray, core: np.ndarray) -> np.ndarray:
@@ -175,6 +182,7 @@ def _is_told_apart(zones: _Zones, is_alike: np.ndarray) -> bool:
     """Whether the core has one color that its surroundings do not have."""
     around = zones.apart > LIKELY
     around &= zones.apart < REACH
+    around &= zones.other > LIKELY  # another hand has the same color
     around &= ~zones.forearm
     if not (zones.core.any() and around.any()):
         return False
@@ -197,9 +205,20 @@ def _guesses(zones: _Zones, is_alike: np.ndarray) -> np.ndarray:
     guesses[zones.core] = cv2.GC_PR_BGD
     is_sure = zones.core & is_alike
     guesses[is_sure] = cv2.GC_FGD
-    is_other = zones.other & ~zones.core
-    guesses[is_other] = cv2.GC_BGD
+    is_other = zones.other < OTHER_CORE
+    is_other &= ~zones.core
+    if _are_touching(zones):
+        guesses[(zones.other < LIKELY) & (guesses != cv2.GC_FGD)] = cv2.GC_PR_FGD
+        guesses[is_other & is_alike] = cv2.GC_FGD
+    else:
+        guesses[is_other] = cv2.GC_BGD
     return guesses
+
+
+def _are_touching(zones: _Zones) -> bool:
+    """Whether both hands are clasped, or one lies on the other."""
+    gap = float((zones.apart + zones.other).min())
+    return gap < TOUCHING
 
 
 def _cut(colors: np.ndarray, guesses: np.ndarray) -> np.ndarray:
@@ -238,7 +257,9 @@ def _is_plausible(region: np.ndarray, zones: _Zones) -> bool:
     """Whether a region (h,w) bool looks like the hand that the points describe."""
     expected = zones.apart < LIKELY
     expected &= ~zones.forearm
+    expected &= zones.apart <= zones.other
     core = zones.core & ~zones.forearm
+    core &= zones.apart <= zones.other
     if not core.any():
         return False
     area_px = int(region.sum())

@@ -31,6 +31,7 @@ from pipeline.render.warp.cutout import (
 from pipeline.render.warp.fill import Fill
 from pipeline.render.warp.hidden_outline import outline_beside
 from pipeline.render.warp.maps import blurred, crisp, enlarge, extended, push_pull
+from pipeline.render.warp.tones import features
 
 ARM_SHARE = 0.4  # share of an arm from which on a place is taken to be hidden by it
 # picture heights over which the outline that an arm hides is smoothed
@@ -46,6 +47,8 @@ FARTHEST_OUTLINE = 0.3  # head heights from the points' shape; what is farther i
 OUTLINE_SIGMA = 0.35  # head heights
 OFFSET_ROWS = 128  # of the grid on which they are averaged
 FEW_OUTLINE = 0.002  # share of that grid's pixels near by that counts as much as the points
+SKIN_APART = 0.08  # distance of `features` from the nose's color up to which a trunk is bare
+MOST_SKIN = 0.5  # share of a trunk's pixels from which on it is not dressed
 HEAD_ROOM = 0.06  # head heights around the head that take no part in filling the body
 FAR = 1e3  # distance of a part that is not there
 
@@ -110,6 +113,7 @@ def complete_trunk(
     if fill is not None:  # a face must not be copied, nor hair be filled with cloth
         clothed = (head > HEAD_ROOM) & (head > torso)
         known = (weight * seen > 0.5) & clothed
+        known &= ~_bare_skin(color, known, skin)
         needed = (alpha > 0) & clothed
         smooth = _filled(fill, color, known, needed, smooth)
     is_own = (free_alpha > OPAQUE) & (seen > 0)
@@ -117,6 +121,22 @@ def complete_trunk(
     smooth = torch.cat([above, smooth[:, :, top:]], 2)
     is_known = (free_alpha > 0.5) * seen
     return torch.cat([smooth * alpha, alpha, is_known * alpha], 1)
+
+
+def _bare_skin(color: Tensor, known: Tensor, skin: Tensor) -> Tensor:
+    """Return where (1, 1, H, W) a dressed trunk shows skin, which is not to be copied to cloth.
+
+    Args:
+        color: (1, 3, H, W) of the trunk.
+        known: (1, 1, H, W) bool, where it is seen.
+        skin: (1, 3) `features` of the skin; NaN, like nothing, where it is not known.
+    """
+    offset = features(color) - skin[:, :, None, None]
+    distance = offset.norm(dim=1, keepdim=True)
+    is_skin = distance < SKIN_APART
+    bare = is_skin & known
+    is_undressed = bare.sum() > MOST_SKIN * known.sum()
+    return bare & ~is_undressed
 
 
 def _filled(fill: Fill, color: Tensor, known: Tensor, needed: Tensor, smooth: Tensor) -> Tensor:

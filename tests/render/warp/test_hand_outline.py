@@ -71,3 +71,19 @@ def test_a_hand_without_points_or_of_a_few_pixels_has_no_outline(drawn: DrawnHan
 def test_a_hand_outside_the_picture_has_no_outline(drawn: DrawnHand) -> None:
     away = replace(drawn.arm, hand=drawn.arm.hand + 1000)
     assert outline_hand(drawn.picture, away, None, UNIT) is None
+
+
+def test_hands_that_touch_are_parted_between_their_bones(drawn: DrawnHand) -> None:
+    """The same hand stands mirrored beside itself, thumbs over each other."""
+    shift = 96
+    other_points = drawn.arm.hand * (-1, 1) + (240 - shift, 0)
+    other = np.zeros(SIZE, bool)
+    mirrored = drawn.hand[:, ::-1]
+    other[:, : SIZE[1] - shift] = mirrored[:, shift:]
+    picture = drawn.picture.copy()
+    picture[other] = drawn.picture[drawn.hand][: other.sum()]
+    other_hand = other_points.astype(np.float32)
+    found = whole(outline_hand(picture, drawn.arm, other_hand, UNIT))
+    alone = drawn.hand & ~other
+    assert overlap(found & ~other, alone) > 0.85
+    assert found[other & ~drawn.hand].mean() < 0.1

@@ -7,7 +7,8 @@ import torch
 from pipeline.render import warp
 from pipeline.render.warp.cutout import grow
 from pipeline.render.warp.hidden_outline import harmonic
-from pipeline.render.warp.trunk import _outline_offset
+from pipeline.render.warp.tones import features
+from pipeline.render.warp.trunk import _bare_skin, _outline_offset
 from tests.helpers.clothed_person import BODY, CLOSE, SHIRT, SIZE, WALL, Clothed, close, clothed
 
 # ---- the harmonic function
@@ -105,3 +106,23 @@ def test_where_no_outline_is_seen_the_points_stand() -> None:
     hole = np.zeros_like(alpha)
     distance = np.full_like(alpha, -0.2)
     np.testing.assert_array_equal(_outline_offset(alpha, alpha, hole, distance, 40.0), 0)
+
+
+@pytest.mark.parametrize(("bare_rows", "kept_from_cloth"), [(20, True), (70, False)])
+def test_skin_of_a_dressed_trunk_is_not_copied_to_cloth(
+    bare_rows: int, kept_from_cloth: bool
+) -> None:
+    """A neckline is bare; who wears nothing is filled from skin."""
+    color = torch.zeros(1, 3, 100, 50)
+    color[:] = torch.tensor((0.2, 0.45, 0.25))[:, None, None]
+    skin_color = torch.tensor((0.7, 0.5, 0.4))
+    color[:, :, :bare_rows] = skin_color[:, None, None]
+    known = torch.ones(1, 1, 100, 50, dtype=torch.bool)
+    bare = _bare_skin(color, known, features(skin_color[None]))
+    assert bool(bare[:, :, :bare_rows].all()) is kept_from_cloth
+    assert not bare[:, :, bare_rows:].any()
+
+
+def test_without_a_face_no_skin_is_known() -> None:
+    known = torch.ones(1, 1, 10, 10, dtype=torch.bool)
+    assert not _bare_skin(torch.rand(1, 3, 10, 10), known, torch.full((1, 3), torch.nan)).any()
