@@ -28,9 +28,12 @@ class Parser(argparse.ArgumentParser):
     """Raise argument errors as one sentence, without the usage block."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise the message as the user's fault, without the end of a word that fills pages."""
+        """Raise the message as the user's fault, without the middle of a word that fills pages."""
         if len(message) > MAX_MESSAGE:
-            message = f"{message[:MAX_MESSAGE]}..."
+            half = MAX_MESSAGE // 2
+            start = message[:half]
+            end = message[-half:]
+            message = f"{start}...{end}"
         raise InputError(f"{message}; see `{self.prog} --help`")
 
 
