@@ -108,21 +108,24 @@ def test_where_no_outline_is_seen_the_points_stand() -> None:
     np.testing.assert_array_equal(_outline_offset(alpha, alpha, hole, distance, 40.0), 0)
 
 
-@pytest.mark.parametrize(("bare_rows", "kept_from_cloth"), [(20, True), (70, False)])
-def test_skin_of_a_dressed_trunk_is_not_copied_to_cloth(
-    bare_rows: int, kept_from_cloth: bool
+@pytest.mark.parametrize(("hole_from", "kept_from_cloth"), [(60, True), (12, False)])
+def test_skin_is_copied_only_where_skin_lies_around_the_hole(
+    hole_from: int, kept_from_cloth: bool
 ) -> None:
-    """A neckline is bare; who wears nothing is filled from skin."""
+    """A neckline is not copied to the belly; a coat of the skin's color goes on in itself."""
     color = torch.zeros(1, 3, 100, 50)
     color[:] = torch.tensor((0.2, 0.45, 0.25))[:, None, None]
     skin_color = torch.tensor((0.7, 0.5, 0.4))
-    color[:, :, :bare_rows] = skin_color[:, None, None]
-    known = torch.ones(1, 1, 100, 50, dtype=torch.bool)
-    bare = _bare_skin(color, known, features(skin_color[None]))
-    assert bool(bare[:, :, :bare_rows].all()) is kept_from_cloth
-    assert not bare[:, :, bare_rows:].any()
+    color[:, :, :30] = skin_color[:, None, None]
+    needed = torch.ones(1, 1, 100, 50, dtype=torch.bool)
+    known = needed.clone()
+    known[:, :, hole_from : hole_from + 10] = False
+    bare = _bare_skin(color, known, needed, features(skin_color[None]))
+    assert bool(bare[:, :, :10].all()) is kept_from_cloth
+    assert not bare[:, :, 30:].any()
 
 
 def test_without_a_face_no_skin_is_known() -> None:
     known = torch.ones(1, 1, 10, 10, dtype=torch.bool)
-    assert not _bare_skin(torch.rand(1, 3, 10, 10), known, torch.full((1, 3), torch.nan)).any()
+    nothing = torch.full((1, 3), torch.nan)
+    assert not _bare_skin(torch.rand(1, 3, 10, 10), known, known, nothing).any()
