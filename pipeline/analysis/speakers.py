@@ -7,14 +7,13 @@ where one of both is above 1.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from pipeline.analysis.detectors.detection import NO_FACE, largest_note
 from pipeline.analysis.speaker_mask import own_mask
-from pipeline.motion.retarget import Person
+from pipeline.motion.retarget import Person, read_choice
 from pipeline.values import Detection, InputError, Pose
 
 Point = tuple[float, float]
@@ -22,23 +21,14 @@ Point = tuple[float, float]
 FACE_MARGIN = 0.5  # of the face's height: forehead, hair and ears count as the face
 BODY_MARGIN = 0.1  # of the box of the body's points, which lie inside the body
 ON_MASK = 0.5  # alpha from which a point lies on a person
-MAX_LETTERS = 9  # of a number; Python reads none of thousands of digits
 UNKNOWN_FACE = "no face was seen"
 
 
 def parse_speaker(text: str) -> Person:
     """Read the speaker whom a user names: a number from 1, or a point "x,y"."""
-    parts = text.split(",")
-    try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
-        numbers = []
-    is_number = len(parts) == 1 and text.strip().isdecimal() and len(text) <= MAX_LETTERS
-    if is_number and int(text) >= 1:
-        return int(text)
-    is_point = len(numbers) == 2
-    if is_point and all(0 <= number < math.inf for number in numbers):
-        return numbers[0], numbers[1]
+    choice = read_choice(text)
+    if choice is not None:
+        return choice
     raise InputError(
         f"speaker {text!r:.40} is not understood; give a number from 1, or a point of the "
         "reference image like 0.3,0.5 in fractions or 320,240 in pixels"

@@ -7,6 +7,7 @@ head. "published", also there, is ControlNeXt's line fit. `report.py` measures t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -34,6 +35,7 @@ __all__ = [
     "choose",
     "nominal_face_height",
     "parse_person",
+    "read_choice",
     "retarget",
     "small_face_notes",
 ]
@@ -261,19 +263,27 @@ def choose(people: Sequence[Pose], person: Person | None = None) -> tuple[int, s
 
 def parse_person(text: str) -> Person:
     """Read the person whom a user names: a number from 1, or a point "x,y" in fractions."""
-    parts = text.split(",")
-    try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
-        numbers = []
-    is_number = len(parts) == 1 and text.strip().isdecimal() and len(text) <= MAX_LETTERS
-    if is_number and int(text) >= 1:
-        return int(text)
-    if len(numbers) == 2 and all(0 <= number <= 1 for number in numbers):
-        return numbers[0], numbers[1]
+    choice = read_choice(text)
+    if isinstance(choice, int) or (choice is not None and max(choice) <= 1):
+        return choice
     raise InputError(
         f"person {text!r:.40} is not understood; give a number from 1, or a point like 0.3,0.5"
     )
+
+
+def read_choice(text: str) -> Person | None:
+    """Read a number from 1, or a point "x,y" of two finite numbers from 0; None for all else."""
+    if text.strip().isdecimal() and len(text) <= MAX_LETTERS:
+        number = int(text)
+        return number if number >= 1 else None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        return None
+    if len(numbers) != 2 or not all(0 <= number < math.inf for number in numbers):
+        return None
+    x, y = numbers
+    return x, y
 
 
 def _nearest(people: Sequence[Pose], point: tuple[float, float]) -> int:
