@@ -20,13 +20,21 @@ from pipeline.values import InputError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def resolve_links(path: str | Path) -> Path:
+    """Return where a path leads; RuntimeError where its links lead in a circle, on every Python."""
+    place = Path(path).resolve()
+    if place.is_symlink():  # from Python 3.13 on `resolve` returns the circle itself
+        raise RuntimeError(f"the links of {path} lead in a circle")
+    return place
+
+
 def target_of(path: str | Path) -> Path:
     """Return where the file goes that is to be written: links are followed, not replaced.
 
     Refuse folders, pipes and devices.
     """
     try:
-        place = Path(path).resolve()
+        place = resolve_links(path)
         if place.is_dir():
             raise InputError(f"output {path} is a folder; give the name of a file")
         if place.exists() and not place.is_file():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline import media
 from pipeline.media import pose_files
+from pipeline.media.writer_base import resolve_links
 from pipeline.values import InputError
 
 
@@ -61,7 +62,7 @@ def check_outputs(
 def _resolved(path: str) -> Path:
     """Return where a path leads to; links that lead in a circle are refused."""
     try:
-        place = Path(path).resolve()
+        place = resolve_links(path)
         place.exists()  # raises for a name over the system's limit
         return place
     except (OSError, RuntimeError) as error:
