@@ -47,9 +47,7 @@ class FrameFolderWriter(ResumableWriter):
         is_resumable: bool = False,
         extent: Extent | None = None,
     ) -> None:
-        super().__init__(path, fps, size)
-        self.expected_frames = expected_frames
-        self.is_resumable = is_resumable
+        super().__init__(path, fps, size, expected_frames, is_resumable)
         if extent is None:
             check_new_folder(self.path)
         else:

@@ -23,8 +23,17 @@ class ResumableWriter(FrameWriter):
         is_resumable: whether what a next run needs stays where the output is not complete.
     """
 
-    expected_frames: int | None = None
-    is_resumable: bool = False
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float,
+        size: tuple[int, int],
+        expected_frames: int | None = None,
+        is_resumable: bool = False,
+    ) -> None:
+        super().__init__(path, fps, size)
+        self.expected_frames = expected_frames
+        self.is_resumable = is_resumable
 
     @property
     @abstractmethod

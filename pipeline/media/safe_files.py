@@ -34,6 +34,13 @@ class HiddenPart:
         self.path = output.parent / f"{_prefix(output)}{secrets.token_hex(8)}.part"
         self._lock: io.FileIO | None = None
 
+    def __enter__(self) -> HiddenPart:
+        self.create()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()  # what was published has another name by now
+
     def create(self) -> None:
         """Create the file, empty; delete those that killed runs of the same output left."""
         clean_strays(self._output)
@@ -106,15 +113,10 @@ def write_durably(path: Path, content: bytes, output: Path) -> None:
         content: its bytes.
         output: the output that it belongs to.
     """
-    part = HiddenPart(output)
-    try:
-        part.create()
+    with HiddenPart(output) as part:
         with io.FileIO(part.path, "r+b") as handle:
             write_all(handle, content)
         part.publish(path, is_durable=True)
-    except BaseException:
-        part.discard()
-        raise
 
 
 def write_all(handle: io.FileIO, content: bytes) -> None:

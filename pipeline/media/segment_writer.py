@@ -62,9 +62,7 @@ class SegmentWriter(ResumableWriter):
         is_resumable: bool = False,
         extent: Extent | None = None,
     ) -> None:
-        super().__init__(path, fps, size)
-        self.expected_frames = expected_frames
-        self.is_resumable = is_resumable
+        super().__init__(path, fps, size, expected_frames, is_resumable)
         self._fps = fps
         self._content = content
         self._place = target_of(path)
@@ -112,9 +110,8 @@ class SegmentWriter(ResumableWriter):
 
     def _try_folder(self) -> None:
         """Create a file where the output will be, and delete it."""
-        part = HiddenPart(self._place)
-        part.create()
-        part.discard()
+        with HiddenPart(self._place):
+            pass
 
     def _append(self, frames: np.ndarray) -> None:
         self._growing.append(frames)
@@ -148,14 +145,9 @@ class SegmentWriter(ResumableWriter):
 
     def _write_video(self, container: Container) -> None:
         """Make the output of the growing file."""
-        part = HiddenPart(self._place)
-        try:
-            part.create()
+        with HiddenPart(self._place) as part:
             copy_pictures(self._growing.path, part.path, container, self._encoder, self._content)
             part.publish(self._place, is_durable=True)
-        except BaseException:
-            part.discard()
-            raise
 
     def _write_animation(self) -> None:
         """Decode the growing file into the animation."""

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from pipeline.render.warp.anatomy import Anatomy
+from pipeline.render.warp.cutout import ramp
 from pipeline.render.warp.part_shapes import draw_hand
 from pipeline.render.warp.scraps import without_islands, without_scraps
 
@@ -49,20 +50,30 @@ def refine_alpha(
         anatomy: the person's points in pixels of the picture.
     """
     mask = without_scraps(picture, mask, anatomy)
-    band = max(1, round(len(mask) / ROWS_PER_BAND_PX))
+    height = len(mask)
+    band = max(1, round(height / ROWS_PER_BAND_PX))
     is_sure, is_unknown = trimap(mask, anatomy, band)
+    is_behind = ~(is_sure | is_unknown)
     person = near_colors(picture, is_sure, band)
-    behind = near_colors(picture, ~(is_sure | is_unknown), band)
+    behind = near_colors(picture, is_behind, band)
     alpha = is_sure.astype(np.float32)
-    alpha[is_unknown] = _edge(
-        picture[is_unknown], mask[is_unknown], person[is_unknown], behind[is_unknown]
-    )
+    color = picture[is_unknown]
+    coarse = mask[is_unknown]
+    near_person = person[is_unknown]
+    near_behind = behind[is_unknown]
+    alpha[is_unknown] = _edge(color, coarse, near_person, near_behind)
+    width = HAND_WIDTH * anatomy.unit
     for hand in _hands(anatomy):
-        area = hand_area(mask.shape, hand, HAND_WIDTH * anatomy.unit)
+        area = hand_area(mask.shape, hand, width)
         _keep_hand(alpha, mask, area > 0)
     alpha = without_islands(alpha, anatomy.unit)
-    mixed = (alpha > 0) & (alpha < 1)
-    person[mixed] = unmixed(picture[mixed], alpha[mixed], person[mixed], behind[mixed])
+    mixed = alpha > 0
+    mixed &= alpha < 1
+    color = picture[mixed]
+    share = alpha[mixed]
+    near_person = person[mixed]
+    near_behind = behind[mixed]
+    person[mixed] = unmixed(color, share, near_person, near_behind)
     is_whole = alpha >= 1
     person[is_whole] = picture[is_whole]
     return alpha, person
@@ -76,19 +87,27 @@ def trimap(mask: np.ndarray, anatomy: Anatomy, band: int) -> tuple[np.ndarray, n
     """
     inner = _disk(INNER_BANDS * band)
     outer = _disk(OUTER_BANDS * band)
-    sure = cv2.erode(_binary(mask > SURE), inner)
-    maybe = cv2.dilate(_binary(mask > MAYBE), outer)
-    near = cv2.dilate(_binary(mask > NEAR), outer, iterations=2)
+    sure = _binary(mask > SURE)
+    maybe = _binary(mask > MAYBE)
+    near = _binary(mask > NEAR)
+    sure = cv2.erode(sure, inner)
+    maybe = cv2.dilate(maybe, outer)
+    near = cv2.dilate(near, outer, iterations=2)
     width = FINGER_WIDTH * anatomy.unit
     for hand in _hands(anatomy):
-        maybe |= near & hand_area(mask.shape, hand, width)
+        area = hand_area(mask.shape, hand, width)
+        maybe |= near & area
     is_sure = sure > 0
-    return is_sure, (maybe > 0) & ~is_sure
+    is_unknown = maybe > 0
+    is_unknown &= ~is_sure
+    return is_sure, is_unknown
 
 
 def _disk(radius: float) -> np.ndarray:
-    side = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    whole_radius = max(1, round(radius))
+    side = 2 * whole_radius + 1
+    size = (side, side)
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size)
 
 
 def _binary(area: np.ndarray) -> np.ndarray:
@@ -97,8 +116,12 @@ def _binary(area: np.ndarray) -> np.ndarray:
 
 def _hands(anatomy: Anatomy) -> list[np.ndarray]:
     """List the hands (21,2) whose points are seen."""
-    arms = [arm for arm in anatomy.arms if arm is not None]
-    return [arm.hand for arm in arms if arm.hand is not None]
+    hands = []
+    for arm in anatomy.arms:
+        if arm is None or arm.hand is None:
+            continue
+        hands.append(arm.hand)
+    return hands
 
 
 def hand_area(size: tuple[int, ...], hand: np.ndarray, width: float) -> np.ndarray:
@@ -112,15 +135,20 @@ def near_colors(picture: np.ndarray, area: np.ndarray, band: int) -> np.ndarray:
     """(H,W,3) mean color of an area (H,W) bool around each pixel, of a wider square if need be."""
     height, width = area.shape
     weight = area.astype(np.float32)
-    weighted = cv2.merge([*cv2.split(picture * weight[..., None]), weight])
+    channels = cv2.split(picture * weight[..., None])
+    weighted = cv2.merge([*channels, weight])
     rows = max(1, height // FAR_SHRINKING)
     columns = max(1, width // FAR_SHRINKING)
     small = cv2.resize(weighted, (columns, rows), interpolation=cv2.INTER_AREA)
-    far = _mean(small, max(1, FAR_BANDS * band // FAR_SHRINKING))
+    far_radius = max(1, FAR_BANDS * band // FAR_SHRINKING)
+    far = _mean(small, far_radius)
+    far = cv2.resize(far, (width, height))
     total = _mean(weighted, NEAR_BANDS * band)
-    total += FAR_WEIGHT * cv2.resize(far, (width, height))
-    colors = total[..., :3] + OWN_WEIGHT * picture
-    return colors / (total[..., 3:] + OWN_WEIGHT)
+    total += FAR_WEIGHT * far
+    colors = total[..., :3]
+    weights = total[..., 3:]
+    colors = colors + OWN_WEIGHT * picture
+    return colors / (weights + OWN_WEIGHT)
 
 
 def _mean(maps: np.ndarray, radius: int) -> np.ndarray:
@@ -135,16 +163,17 @@ def _edge(
     way = person - behind
     offset = picture - behind
     length = _dot(way, way)
-    share = _dot(offset, way) / length.clip(1e-6)
+    along = _dot(offset, way)
+    share = along / length.clip(1e-6)
     share = share.clip(0, 1)
     missed = offset - share[:, None] * way
-    likeness = np.exp(-_dot(missed, missed) / (2 * FOREIGN**2))
+    missed_square = _dot(missed, missed)
+    likeness = np.exp(-missed_square / (2 * FOREIGN**2))
     contrast = length / (length + CONTRAST**2)
-    coarse = (mask - MASK_LOW) / (MASK_HIGH - MASK_LOW)
-    mixed = coarse.clip(0, 1)
-    mixed += contrast * likeness * (share - mixed)
-    edge = (mixed - LOW) / (HIGH - LOW)
-    return edge.clip(0, 1)
+    mixed = ramp(mask, MASK_LOW, MASK_HIGH)
+    weight = contrast * likeness
+    mixed += weight * (share - mixed)
+    return ramp(mixed, LOW, HIGH)
 
 
 def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -153,9 +182,10 @@ def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _keep_hand(alpha: np.ndarray, mask: np.ndarray, area: np.ndarray) -> None:
     """Put the mask's hand back where the refined outline has lost some of it, in place."""
-    kept = alpha[area].sum()
-    if kept < KEPT_AREA * mask[area].sum():
-        alpha[area] = np.maximum(alpha[area], mask[area])
+    kept = alpha[area]
+    given = mask[area]
+    if kept.sum() < KEPT_AREA * given.sum():
+        alpha[area] = np.maximum(kept, given)
 
 
 def unmixed(
@@ -163,6 +193,8 @@ def unmixed(
 ) -> np.ndarray:
     """Correct the person's near colors (n,3) by what the picture shows beyond the mixture."""
     share = alpha[:, None]
-    mixture = behind + share * (person - behind)
-    corrected = person + share * (picture - mixture)
+    way = person - behind
+    mixture = behind + share * way
+    missed = picture - mixture
+    corrected = person + share * missed
     return corrected.clip(0, 1)
