@@ -12,14 +12,19 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pipeline.render.warp.alpha import near_colors, unmixed
+from pipeline.render.warp.alpha import ROWS_PER_BAND_PX, near_colors, unmixed
 from pipeline.render.warp.anatomy import Anatomy, Arm, Part
 from pipeline.render.warp.cutout import EDGE_SIGMA_PX, Cutout, blur, grow, shrink
-from pipeline.render.warp.hand_outline import HandOutline, is_forearm, outline_hand
-from pipeline.render.warp.part_shapes import Box, segment_distance, trunk_distance
+from pipeline.render.warp.hand_outline import is_forearm, outline_hand
+from pipeline.render.warp.part_shapes import (
+    Box,
+    box_around,
+    segment_distance,
+    trunk_distance,
+)
 from pipeline.render.warp.scraps import COMMON, FEWEST_SAMPLES, LIGHT_WEIGHT
 
-AROUND = 0.3  # head heights beyond the outline's window that are looked at
+AROUND = 0.58  # head heights around the hand's points that are looked at
 PERSON = 0.9  # alpha from which on a pixel shows the person alone ...
 BEHIND = 0.1  # ... and up to which it shows the background alone
 OTHERS = 0.3  # share of the hand up to which a pixel is another part's
@@ -32,7 +37,6 @@ OTHERS_LEFT = 0.03  # share that other parts must have for the part map to know 
 THING = 0.15  # head heights of a square; a smaller piece is no thing
 RIM_PX = 2  # around a hand's outline its colors are mixed with what is behind
 TOUCH_PX = 3  # a thing is no farther from its hand
-BAND_ROWS = 170  # picture rows for each pixel of the radius in which colors are averaged
 
 OTHER_PARTS = [Part.HEAD, *range(Part.R_THIGH, len(Part))]  # none of which a hand's mask holds
 
@@ -74,22 +78,27 @@ def cut_hands(picture: np.ndarray, cutout: Cutout, anatomy: Anatomy) -> Cutout:
         if arm is None:
             continue
         other_hand = None if other is None else other.hand
-        outline = outline_hand(picture, arm, other_hand, anatomy.unit)
-        if outline is not None:
-            _cut_hand(changed, picture, arm, outline, anatomy)
+        region = outline_hand(picture, arm, other_hand, anatomy.unit)
+        if region is None or arm.hand is None:
+            continue
+        box = box_around(arm.hand, AROUND * anatomy.unit, cutout.size)
+        if box is not None:
+            _cut_hand(changed, picture, arm, region, box, anatomy)
     return changed
 
 
 def _cut_hand(
-    cutout: Cutout, picture: np.ndarray, arm: Arm, outline: HandOutline, anatomy: Anatomy
+    cutout: Cutout,
+    picture: np.ndarray,
+    arm: Arm,
+    region: np.ndarray,
+    box: Box,
+    anatomy: Anatomy,
 ) -> None:
-    """Cut one hand, in place."""
-    margin = max(2, round(AROUND * anatomy.unit))
-    box, inner = _wider(outline.box, margin, cutout.size)
+    """Cut one hand, whose region (H,W) bool is known, inside a box of the picture, in place."""
     rows = box.rows
     columns = box.columns
-    region = np.zeros(cutout.size, bool)[rows, columns]
-    region[inner.rows, inner.columns] = outline.region
+    region = region[rows, columns]
     silent = is_forearm(box.places, arm)
     on_torso = trunk_distance(box.places, anatomy) < TORSO_PAD
     shares = cutout.shares[:, rows, columns]
@@ -104,7 +113,7 @@ def _cut_hand(
         silent=silent,
         on_torso=on_torso,
         sure=sure,
-        band=max(1, round(len(picture) / BAND_ROWS)),
+        band=max(1, round(len(picture) / ROWS_PER_BAND_PX)),
         unit=anatomy.unit,
     )
     hand = arm.first + 2
@@ -132,19 +141,6 @@ def _on_bones(places: np.ndarray, anatomy: Anatomy) -> np.ndarray:
             distance, _ = segment_distance(places, start, end)
             nearest = np.minimum(nearest, distance)
     return nearest < BONE * anatomy.unit
-
-
-def _wider(box: Box, margin: int, size: tuple[int, int]) -> tuple[Box, Box]:
-    """Return a box with a margin inside a picture of `size`, and where the first lies in it."""
-    outer_rows, inner_rows = _wider_span(box.rows, margin, size[0])
-    outer_columns, inner_columns = _wider_span(box.columns, margin, size[1])
-    return Box(outer_rows, outer_columns), Box(inner_rows, inner_columns)
-
-
-def _wider_span(span: slice, margin: int, length: int) -> tuple[slice, slice]:
-    start = max(0, span.start - margin)
-    stop = min(length, span.stop + margin)
-    return slice(start, stop), slice(span.start - start, span.stop - start)
 
 
 def _without_hand(window: _Window, hand: int) -> tuple[np.ndarray, np.ndarray]:

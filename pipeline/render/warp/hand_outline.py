@@ -14,7 +14,6 @@ import numpy as np
 
 from pipeline.render.warp.anatomy import Arm
 from pipeline.render.warp.part_shapes import (
-    Box,
     box_around,
     hand_distance,
     polygon_distance,
@@ -50,19 +49,6 @@ LEAK = 0.11
 
 
 @dataclass(frozen=True)
-class HandOutline:
-    """Where a hand is in a window of a picture.
-
-    Args:
-        box: the window.
-        region: (h, w) bool, the hand.
-    """
-
-    box: Box
-    region: np.ndarray
-
-
-@dataclass(frozen=True)
 class _Zones:
     """A window (h, w) around a hand: head heights from it, and what lies on the forearm's side.
 
@@ -85,8 +71,8 @@ class _Zones:
 
 def outline_hand(
     picture: np.ndarray, arm: Arm, other: np.ndarray | None, unit: float
-) -> HandOutline | None:
-    """Return the outline of an arm's hand; None where points and colors do not agree on one.
+) -> np.ndarray | None:
+    """Return where (H,W) bool an arm's hand is; None where points and colors do not agree on it.
 
     Args:
         picture: (H,W,3) float32 in [0, 1].
@@ -113,7 +99,9 @@ def outline_hand(
     region = _touching(region, zones.core)
     if not _is_plausible(region, zones):
         return None
-    return HandOutline(box, region)
+    whole = np.zeros(picture.shape[:2], bool)
+    whole[box.rows, box.columns] = region
+    return whole
 
 
 def is_forearm(places: np.ndarray, arm: Arm) -> np.ndarray:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.render.warp.hand_outline import HandOutline, outline_hand
+from pipeline.render.warp.anatomy import Arm
+from pipeline.render.warp.hand_outline import outline_hand
 from tests.helpers.open_hand import SIZE, UNIT, DrawnHand, drawn_hand
 
 
@@ -14,11 +15,10 @@ def drawn() -> DrawnHand:
     return drawn_hand()
 
 
-def whole(outline: HandOutline | None) -> np.ndarray:
+def outlined(picture: np.ndarray, arm: Arm, other: np.ndarray | None = None) -> np.ndarray:
     """(H,W) bool of the whole picture."""
-    assert outline is not None
-    region = np.zeros(SIZE, bool)
-    region[outline.box.rows, outline.box.columns] = outline.region
+    region = outline_hand(picture, arm, other, UNIT)
+    assert region is not None
     return region
 
 
@@ -27,7 +27,7 @@ def overlap(found: np.ndarray, true: np.ndarray) -> float:
 
 
 def test_fingers_and_the_gaps_between_them_are_found(drawn: DrawnHand) -> None:
-    found = whole(outline_hand(drawn.picture, drawn.arm, None, UNIT))
+    found = outlined(drawn.picture, drawn.arm)
     assert overlap(found, drawn.hand) > 0.95
     gap = drawn.hand[90:100].any(0).nonzero()[0]
     between = ~drawn.hand[95, gap[0] : gap[-1]]
@@ -38,19 +38,19 @@ def test_fingers_and_the_gaps_between_them_are_found(drawn: DrawnHand) -> None:
 def test_points_some_pixels_off_find_the_same_hand(drawn: DrawnHand) -> None:
     noise = np.random.default_rng(1).normal(0, 2.0, (21, 2)).astype(np.float32)
     arm = replace(drawn.arm, hand=drawn.arm.hand + noise)
-    found = whole(outline_hand(drawn.picture, arm, None, UNIT))
+    found = outlined(drawn.picture, arm)
     assert overlap(found, drawn.hand) > 0.9
 
 
 def test_a_sleeve_is_not_the_hands(drawn: DrawnHand) -> None:
-    found = whole(outline_hand(drawn.picture, drawn.arm, None, UNIT))
+    found = outlined(drawn.picture, drawn.arm)
     assert not found[190:].any()
 
 
 def test_the_same_picture_gives_the_same_outline(drawn: DrawnHand) -> None:
-    first = whole(outline_hand(drawn.picture, drawn.arm, None, UNIT))
+    first = outlined(drawn.picture, drawn.arm)
     np.random.default_rng().random()
-    again = whole(outline_hand(drawn.picture, drawn.arm, None, UNIT))
+    again = outlined(drawn.picture, drawn.arm)
     np.testing.assert_array_equal(first, again)
 
 
@@ -83,7 +83,7 @@ def test_hands_that_touch_are_parted_between_their_bones(drawn: DrawnHand) -> No
     picture = drawn.picture.copy()
     picture[other] = drawn.picture[drawn.hand][: other.sum()]
     other_hand = other_points.astype(np.float32)
-    found = whole(outline_hand(picture, drawn.arm, other_hand, UNIT))
+    found = outlined(picture, drawn.arm, other_hand)
     alone = drawn.hand & ~other
     assert overlap(found & ~other, alone) > 0.85
     assert found[other & ~drawn.hand].mean() < 0.1
