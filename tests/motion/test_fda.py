@@ -4,7 +4,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.motion import fda, keypoints
-from pipeline.training.data import fda_sampling
 from pipeline.values import FACE, Keypoints, Pose
 
 SIZE = (768, 512)
@@ -190,44 +189,6 @@ def test_refusals() -> None:
         fda.fit(face(3), face(2))
 
 
-def test_training_placement_is_seeded_smooth_and_in_range() -> None:
-    one, again = (fda_sampling.sample(np.random.default_rng(5), 50) for _ in range(2))
-    assert np.array_equal(one.scale, again.scale) and np.array_equal(one.shift, again.shift)
-    scales = [fda_sampling.sample(np.random.default_rng(k), 50).scale for k in range(200)]
-    means = np.array([s.mean() for s in scales])
-    assert (
-        min(s.min() for s in scales) >= fda_sampling.SCALES[0]
-        and max(s.max() for s in scales) <= fda_sampling.SCALES[1]
-    )
-    assert means.min() < 0.2 and means.max() > 0.9  # the whole range is used
-    assert max(np.abs(np.diff(np.log(s))).max() for s in scales) < 0.05  # no jumps between frames
-    with pytest.raises(ValueError, match="frame"):
-        fda_sampling.sample(np.random.default_rng(0), 0)
-
-
-def test_training_warp_scales_the_face_about_its_centre() -> None:
-    points = face(4, (0.4, 0.5), 80)
-    placement = fda_sampling.FacePlacement(np.full(4, 0.5), np.tile([0.1, -0.05], (4, 1)))
-    points.score[2] = 0
-    warped, a, b = fda_sampling.warp(points, placement, points)
-    assert np.allclose(warped.xy, points.xy * a[:, None] + b[:, None])
-    before, after = (np.ptp(k.xy[0], axis=0) for k in (points, warped))
-    assert np.allclose(after, before / 2)
-    centres = [(k.xy[0].min(0) + k.xy[0].max(0)) / 2 for k in (points, warped)]
-    assert np.allclose(centres[1] - centres[0], (0.1, -0.05))
-    assert np.allclose(b[2], b[1])  # a frame without a face follows its neighbours
-
-
-def test_training_mask_covers_the_face_box() -> None:
-    points = face(2, (0.5, 0.5), 64)
-    points.score[1] = 0
-    mask = fda_sampling.mask(points, (24, 16), margin=0.0)
-    box = np.ptp(points.xy[0], axis=0)
-    assert mask.shape == (2, 24, 16) and mask.dtype == np.float32 and not mask[1].any()
-    assert mask.max() == pytest.approx(1) and mask[0].mean() == pytest.approx(box.prod(), rel=1e-5)
-    assert fda_sampling.mask(points, (24, 16)).sum() > mask.sum()
-
-
 def box_error(out: Keypoints, driving: Keypoints, rows: np.ndarray) -> float:
     """Largest distance in pixels of the edges of both boxes around the points that count on both
     sides."""
@@ -304,21 +265,3 @@ def test_a_smoothed_fit_keeps_boxes_concentric_and_the_papers_has_no_smoothing()
     for points in (mapped(source, smooth), target.xy):
         middle = (points.min(1) + points.max(1)) / 2
         assert np.allclose(middle, (target.xy.min(1) + target.xy.max(1)) / 2)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.floats(0, 1), st.booleans())
-def test_training_stages_take_any_face(seed, frames, share, far) -> None:
-    """Missing, single, huge and far points: finite places, and a mask in [0, 1]."""
-    rng = np.random.default_rng(seed)
-    xy = rng.normal(5 if far else 0.5, 10 ** rng.uniform(-6, 1), (frames, FACE, 2))
-    points = Keypoints(xy, (rng.random((frames, FACE)) < share).astype(float))
-    placement = fda_sampling.sample(rng, frames)
-    warped, a, b = fda_sampling.warp(points, placement, points)
-    assert np.isfinite(warped.xy).all() and np.isfinite(b).all() and (a > 0).all()
-    assert np.array_equal(warped.score, points.score)
-    mask = fda_sampling.mask(warped, (24, 16))
-    assert mask.shape == (frames, 24, 16) and mask.min() >= 0 and mask.max() <= 1 + 1e-6
-    assert not mask[~points.visible.any(1)].any()
-    with pytest.raises(ValueError, match="as many frames"):
-        fda_sampling.warp(points, fda_sampling.sample(rng, frames + 1), points)
