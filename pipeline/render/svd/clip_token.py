@@ -1,4 +1,4 @@
-"""The CLIP token of the reference image, as SVD's own pipeline makes it."""
+"""The tokens of the reference image: CLIP's, as SVD's own pipeline makes it, or learned ones."""
 
 from __future__ import annotations
 
@@ -6,12 +6,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.models.denoiser import ReferenceTokens
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
+def reference_tokens_of(picture: Tensor, latents: Tensor, network: nn.Module) -> Tensor:
+    """Return the tokens (B,S,D) of reference images for the UNet's cross attention.
+
+    Args:
+        picture: (B,3,H,W) in [-1,1], for a CLIP encoder.
+        latents: (B,C,h,w) of the pictures, for learned `ReferenceTokens`.
+        network: which of both it is.
+    """
+    if isinstance(network, ReferenceTokens):
+        return network(latents.to(network.dtype)).float()
+    return image_token(picture, network)
+
+
 def image_token(picture: Tensor, encoder: nn.Module) -> Tensor:
-    """Return the CLIP token (1,1,D) of a picture (1,3,H,W) in [-1,1], shrunk to a square."""
+    """Return the CLIP token (B,1,D) of pictures (B,3,H,W) in [-1,1], shrunk to a square."""
     side = encoder.config.image_size
     small = resize_with_antialiasing(picture.float(), (side, side))
     small = small / 2 + 0.5

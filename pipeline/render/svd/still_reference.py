@@ -1,11 +1,12 @@
 """The image condition of SVD's published weights: the still reference image, in every frame.
 
-Every window of the denoiser begins with one more row, the lead. It shows the reference's own pose,
-as in training. Its frame is dropped, so that sound and picture agree.
+With the published weights every window of the denoiser begins with one more row, the lead. It shows
+the reference's own pose, as in training. Its frame is dropped, so that sound and picture agree.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import numpy as np
@@ -17,17 +18,16 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
+from pipeline.models.haar import HaarLatent
 from pipeline.models.windows import plan_windows, triangular_weights
 from pipeline.motion import skeleton
 from pipeline.motion.face_mesh import carry
-from pipeline.render.svd.clip_token import image_token
+from pipeline.render.svd.clip_token import reference_tokens_of
 from pipeline.render.svd.conditions import Branch, SegmentConditions
 from pipeline.render.tensors import to_tensor
 from pipeline.values import InputError, Motion, Pose
 
 log = logging.getLogger(__name__)
-
-CELL = 8  # pixels per latent on each side
 
 
 class StillReference(ModelMixin, ConfigMixin):
@@ -42,9 +42,10 @@ class StillReference(ModelMixin, ConfigMixin):
 
     style: of the skeleton pictures that the weights were trained on; see `motion.skeleton`.
     "aniportrait" draws the motion's face mesh.
+    lead: rows before the frames of a window; 1 for the published weights, 0 for weights that were
+    trained without such a row. cell: pixels per latent on each side.
     """
 
-    lead = 1
     # the unconditional half of its guidance needs no training, unlike the interaction's null inputs
     needs_null_inputs = False
 
@@ -60,6 +61,8 @@ class StillReference(ModelMixin, ConfigMixin):
         control_strength: float = 1.0,
         decode_chunk: int = 4,
         decode_overlap: int = 1,
+        lead: int = 1,
+        cell: int = 8,
     ) -> None:
         super().__init__()
         if not (0 <= min_guidance <= 20 and 0 <= max_guidance <= 20):
@@ -75,8 +78,15 @@ class StillReference(ModelMixin, ConfigMixin):
             raise InputError(
                 f"decode_chunk is {decode_chunk}, decode_overlap {decode_overlap}; give 1 and 0 up"
             )
+        if lead not in (0, 1):
+            raise InputError(f"lead is {lead}; give 0 or 1")
         # gives the component a device and a file to save
         self.register_buffer("anchor", torch.zeros(1))
+
+    @property
+    def lead(self) -> int:
+        """Rows that every window begins with and that are no frames."""
+        return self.config.lead
 
     @property
     def evaluations(self) -> int:
@@ -98,14 +108,15 @@ class StillReference(ModelMixin, ConfigMixin):
     def latent_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return (h, w) of the latents for an output of (H, W)."""
         height, width = size
-        return height // CELL, width // CELL
+        cell = self.config.cell
+        return height // cell, width // cell
 
     def open(
         self,
         image: np.ndarray,
         motion: Motion,
         size: tuple[int, int],
-        vae: AutoencoderKLTemporalDecoder,
+        vae: AutoencoderKLTemporalDecoder | HaarLatent,
         reference_tokens: nn.Module,
         generator: torch.Generator | None = None,
     ) -> StillClip:
@@ -123,7 +134,7 @@ class StillClip:
         source: StillReference,
         picture: Tensor,
         motion: Motion,
-        vae: AutoencoderKLTemporalDecoder,
+        vae: AutoencoderKLTemporalDecoder | HaarLatent,
         reference_tokens: nn.Module,
         generator: torch.Generator | None,
     ) -> None:
@@ -135,11 +146,11 @@ class StillClip:
         self.motion = motion
         self.vae = vae
         self.chunk = source.decode_chunk
-        self.tokens = image_token(picture, reference_tokens)
         grain = randn_tensor(picture.shape, generator=generator, device=self.device)
         noisy = picture + self.config.noise_aug_strength * grain
-        encoder_dtype = next(vae.encoder.parameters()).dtype
+        encoder_dtype = dtype_of_part(vae, "encoder")
         self.latents = vae.encode(noisy.to(encoder_dtype)).latent_dist.mode().float()
+        self.tokens = reference_tokens_of(picture, self.latents, reference_tokens)
 
     def noise(self, rows: int, generator: torch.Generator | None) -> Tensor:
         """Draw unit noise (1,F,C,h,w), different in every frame, as in SVD's training."""
@@ -149,8 +160,10 @@ class StillClip:
     def conditions(self, start: int, stop: int) -> SegmentConditions:
         """Return the conditions of the lead and of frames start..stop."""
         part = self.motion[start:stop]
-        reference = self._draw(self.motion.reference, self._reference_mesh())
-        drawn = np.concatenate([reference, self._draw(part.pose, part.mesh)])
+        drawn = self._draw(part.pose, part.mesh)
+        if self.lead:
+            reference = self._draw(self.motion.reference, self._reference_mesh())
+            drawn = np.concatenate([reference, drawn])
         pictures = torch.from_numpy(drawn).to(self.device).permute(0, 3, 1, 2)
         lead_strength = np.ones(self.lead)
         strength = np.concatenate([lead_strength, part.control_strength])
@@ -246,7 +259,7 @@ class StillClip:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode neighboring frames' latents (F,C,h,w) together, to pictures (F,3,H,W) in [0,1]."""
-        decoder_dtype = next(self.vae.decoder.parameters()).dtype
+        decoder_dtype = dtype_of_part(self.vae, "decoder")
         scaled = (latents / self.vae.config.scaling_factor).to(decoder_dtype)
         decoded = self.vae.decode(scaled, num_frames=len(latents)).sample
         pictures = decoded.float() / 2 + 0.5
@@ -263,3 +276,9 @@ class StillClip:
         small = F.interpolate(middle, scale_factor=0.5, mode="area")
         picture = self.decode(small)
         return F.interpolate(picture, self.size, mode="bilinear", align_corners=False)
+
+
+def dtype_of_part(vae: nn.Module, name: str) -> torch.dtype:
+    """Return the precision of a codec's "encoder" or "decoder"; that of a codec without parts."""
+    part = getattr(vae, name, vae)
+    return next(itertools.chain(part.parameters(), part.buffers())).dtype
