@@ -47,6 +47,7 @@ INSIDE = {
         "report metrics hardware frozen_lists",
         "mini motion alignment lips photos",
         "reenact",
+        "videos",
         "bench",
     ),
     "studio": ("request charts accents_file", "steps outputs pose_tool", "cli app"),

@@ -17,6 +17,7 @@ COMMANDS = {
     "lips": "pipeline.evaluation.lips",
     "photos": "pipeline.evaluation.photos",
     "reenact": "pipeline.evaluation.reenact",
+    "videos": "pipeline.evaluation.videos.command",
     "alignment": "pipeline.evaluation.alignment",
     "calibration": "pipeline.evaluation.motion.calibration",
 }

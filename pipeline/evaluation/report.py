@@ -16,7 +16,15 @@ from pipeline import ROOT
 ASSETS = ROOT / "assets"
 # The version of the rows' meaning by command. Raise it when the meaning of a row changes, so that
 # old figures are not compared with new ones.
-DEFINITIONS = {"motion": 1, "mini": 3, "lips": 2, "photos": 1, "reenact": 1, "alignment": 1}
+DEFINITIONS = {
+    "motion": 1,
+    "mini": 3,
+    "lips": 2,
+    "photos": 1,
+    "reenact": 1,
+    "alignment": 1,
+    "videos": 1,
+}
 
 Interval = tuple[float, float]
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {

@@ -1,0 +1,1 @@
+"""`evaluate videos`: results of any method beside what they were made from."""
