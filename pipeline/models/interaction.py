@@ -3,7 +3,8 @@
 
 The exchange happens at named modules of a stock UNet, the "sites". There a frame's audio tokens
 attend to its visual tokens and to its pose tokens. Then its visual tokens attend to these audio
-tokens. Nothing passes from frame to frame. The gates begin at zero, so an untrained interaction
+tokens, and the next site goes on from them: what a site learned of the picture is not lost. Nothing
+passes from frame to frame. The gates begin at zero, so an untrained interaction
 leaves the UNet's output as it is, to the bit. A gate is the whole last projection: a scalar or
 vector gate before a random projection learns many times slower. The attended sound is multiplied by
 a projection of the picture, so that the sound can act on the mouth alone from the first steps on.
@@ -26,6 +27,12 @@ from pipeline.values import InputError
 
 # a forward hook of PyTorch: module, positional arguments and output -> the output to pass on
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
+
+
+# What the audio tokens of a site are: those that the site before it updated, or the frame's own.
+CARRIED = "carried"
+RESTARTED = "restarted"
+AUDIO_PATHS = (CARRIED, RESTARTED)
 
 
 class Site(nn.Module):
@@ -52,8 +59,8 @@ class Site(nn.Module):
         """Whether the gate lets anything through."""
         return bool(self.gate.weight.any() or self.gate.bias.any())
 
-    def forward(self, hidden: Tensor, audio: Tensor, pose: Tensor) -> Tensor:
-        """Return hidden states (N, width, h, w) after the exchange.
+    def forward(self, hidden: Tensor, audio: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Return hidden states (N, width, h, w) and audio tokens (N, n, dim) after the exchange.
 
         audio (N, n, dim) and pose (N, p, dim) are the tokens of the same N frames.
         """
@@ -64,16 +71,19 @@ class Site(nn.Module):
         sound = self.speak(visual, self.norm_heard(audio))
         change = self.gate(sound * self.show(visual))
         change = change.transpose(1, 2).unflatten(2, hidden.shape[-2:])
-        return hidden + change.to(hidden.dtype)
+        return hidden + change.to(hidden.dtype), audio
 
 
 class AudioVideoInteraction(ModelMixin, ConfigMixin):
     """The sites of the exchange, the null pose and the null audio of a UNet with control features.
 
-    `sites` names modules of the UNet and `widths` gives the channels of their outputs. The audio
-    tokens of a frame are (audio_tokens, audio_channels). Control features of `pose_channels` are
-    pooled to pose_grid x pose_grid pose tokens. For a frame without pose, `null_pose` replaces the
-    control features; for a frame without sound, `null_audio` replaces the audio tokens.
+    `sites` names modules of the UNet in the order in which it calls them, and `widths` gives the
+    channels of their outputs. The audio tokens of a frame are (audio_tokens, audio_channels).
+    Control features of `pose_channels` are pooled to pose_grid x pose_grid pose tokens. For a frame
+    without pose, `null_pose` replaces the control features; for a frame without sound, `null_audio`
+    replaces the audio tokens.
+    `audio_path` is "carried" where a site goes on from the audio tokens that the site before it
+    updated (ApoAvatar), "restarted" where every site begins with the frame's own tokens.
     """
 
     @register_to_config
@@ -87,8 +97,13 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
         pose_grid: int = 4,
         dim: int = 64,
         heads: int = 2,
+        audio_path: str = CARRIED,
     ) -> None:
         super().__init__()
+        if audio_path not in AUDIO_PATHS:
+            raise InputError(
+                f"the interaction's audio_path is {audio_path!r}; use {' or '.join(AUDIO_PATHS)}"
+            )
         self.exchanges = nn.ModuleList(
             Site(width, dim, heads) for _, width in zip(sites, widths, strict=True)
         )
@@ -138,11 +153,15 @@ class AudioVideoInteraction(ModelMixin, ConfigMixin):
 
 
 class Exchange:
-    """The audio and pose tokens for the next UNet calls, until they are set anew."""
+    """The audio and pose tokens for the next UNet calls, until they are set anew.
+
+    `audio` holds the tokens with which a call begins, `updated` those after the last site.
+    """
 
     def __init__(self, interaction: AudioVideoInteraction) -> None:
         self.interaction = interaction
         self.audio: Tensor | None = None
+        self.updated: Tensor | None = None
         self.pose: Tensor | None = None
 
     def set(
@@ -157,16 +176,21 @@ class Exchange:
         self.audio = self.interaction.audio(tokens, len(control), audio_mask)
         self.pose = self.interaction.pose(control, scale)
 
-    def hook(self, site: Site) -> Hook:
-        """Make the forward hook of one site; of a block's (hidden, skips) only `hidden` changes."""
+    def hook(self, number: int) -> Hook:
+        """Make the forward hook of site `number`, counted in the order of the UNet's modules.
+
+        Of a block's (hidden, skips) only `hidden` changes.
+        """
+        site = self.interaction.exchanges[number]
+        restarts = number == 0 or self.interaction.config.audio_path == RESTARTED
 
         def exchange(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            if self.audio is None:
+            audio = self.audio if restarts else self.updated
+            if audio is None:
                 return output
-            if isinstance(output, tuple):
-                hidden, *skips = output
-                return (site(hidden, self.audio, self.pose), *skips)
-            return site(output, self.audio, self.pose)
+            hidden, *skips = output if isinstance(output, tuple) else (output,)
+            hidden, self.updated = site(hidden, audio, self.pose)
+            return (hidden, *skips) if isinstance(output, tuple) else hidden
 
         return exchange
 
@@ -186,8 +210,8 @@ def interact(
     exchange = Exchange(interaction)
     handles = []
     try:
-        for name, site in zip(interaction.config.sites, interaction.exchanges, strict=True):
-            hook = exchange.hook(site)
+        for number, name in enumerate(interaction.config.sites):
+            hook = exchange.hook(number)
             handles.append(_module(unet, name).register_forward_hook(hook))
         yield exchange
     finally:

@@ -11,6 +11,7 @@ from pipeline.models.haar import HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction, interact
 from pipeline.models.temporal import silence_temporal
 from pipeline.training import mini_model
+from pipeline.values import InputError
 from tests.helpers.tiny import open_gates
 
 FRAMES, CHANNELS, HEIGHT, WIDTH = 3, 48, 8, 12
@@ -80,10 +81,40 @@ def test_the_pose_prior_reaches_the_picture_through_the_sound(mini, inputs) -> N
     tokens = interaction.audio(inputs["audio"], FRAMES)
     site, hidden = interaction.exchanges[1], torch.randn(FRAMES, 96, 2, 3)
     poses = [interaction.pose(inputs["control"] * k, 1.0) for k in (1, 2)]
-    assert not torch.equal(site(hidden, tokens, poses[0]), site(hidden, tokens, poses[1]))
+    pictures = [site(hidden, tokens, pose)[0] for pose in poses]
+    assert not torch.equal(*pictures)
     assert torch.equal(
         interaction.pose(inputs["control"], 0.0), interaction.pose(inputs["control"] * 0)
     )
+
+
+def test_a_site_goes_on_from_the_audio_that_the_site_before_it_updated(mini, inputs) -> None:
+    carried = opened(mini.interaction)
+    restarted = AudioVideoInteraction.from_config(carried.config, audio_path="restarted")
+    restarted.load_state_dict(carried.state_dict())
+    seen = {}
+    for name, interaction in {"carried": carried, "restarted": restarted}.items():
+        seen[name] = []
+        for site in interaction.exchanges:
+            site.register_forward_hook(
+                lambda site, given, result, name=name: seen[name].append((given[1], result[1]))
+            )
+        with torch.no_grad():
+            first = run(mini, interaction, inputs, inputs["audio"])
+            second = run(mini, interaction, inputs, inputs["audio"])
+        assert torch.equal(first, second)  # a call begins with the frame's own tokens again
+    own = carried.audio(inputs["audio"], FRAMES)
+    count = len(carried.exchanges)
+    for number, (given, updated) in enumerate(seen["carried"][:count]):
+        before = own if number == 0 else seen["carried"][number - 1][1]
+        assert torch.equal(given, before)
+        assert not torch.equal(given, updated)
+    assert all(torch.equal(given, own) for given, _ in seen["restarted"])
+
+
+def test_an_unknown_audio_path_is_refused() -> None:
+    with pytest.raises(InputError, match="audio_path is 'both'"):
+        AudioVideoInteraction(audio_path="both")
 
 
 def test_tokens_of_another_speech_network_count_as_none(mini, inputs) -> None:
