@@ -198,10 +198,11 @@ def test_a_click_on_the_reference_image_chooses_who_speaks(page, tmp_path) -> No
     page.click("#analyse")
     page.wait_for_selector("#notes:has-text('number 2 speaks')")
     page.get_by_role("tab", name="Who speaks?").click()
-    picture = page.locator("#speakers img")
+    picture = page.locator("#speakers img")  # the end of the analysis leaves its tab open
     box = picture.bounding_box()
     picture.click(position={"x": 0.25 * box["width"], "y": 0.5 * box["height"]})
     page.wait_for_selector("#notes:has-text('number 1 speaks')")
+    page.wait_for_selector("#skeleton video", state="visible")
     assert page.input_value("#speaker textarea, #speaker input") == "1"
     assert page.complaints == []
 

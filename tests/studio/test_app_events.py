@@ -1,6 +1,7 @@
 """Handlers and the page meet by name: wrong names fail, names that are left out change nothing."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -74,3 +75,25 @@ def test_endpoints_take_the_names_that_users_type() -> None:
     assert "gesture_size" in handlers.tune.reads
     signature = events.in_gradio(handlers.tune).__signature__
     assert list(signature.parameters)[:3] == ["visit", "intensity", "size"]
+
+
+@pytest.mark.parametrize(
+    ("asked_speaker", "open_tab", "shown_tab"),
+    [
+        (None, "clip", "speakers"),  # a choice is needed
+        ("2", "speakers", None),  # opened by the user while the analysis ran
+        ("2", "clip", None),
+        ("2", "people", "skeleton"),  # that tab is hidden now
+    ],
+)
+def test_the_end_of_an_analysis_leaves_the_users_tab_open(
+    asked_speaker, open_tab, shown_tab
+) -> None:
+    analysed = SimpleNamespace(
+        analysis=SimpleNamespace(people=[1]),
+        request=SimpleNamespace(person=None, speaker=asked_speaker),
+    )
+    visit = SimpleNamespace(need_analysis=lambda: analysed)
+    update = next(events.open_tab(visit, open_tab, "picture"))
+    assert update.get("tab") == shown_tab
+    assert ("views" in update) == (shown_tab is not None)

@@ -105,23 +105,37 @@ def clip_if_open(visit: Visit, tab: str, **shown: Any) -> Iterator[Update]:
 
 @handler("people_tab", "speakers_tab", "views", "tab", "drawn")
 def open_tab(visit: Visit, tab: str, speakers: Any) -> Iterator[Update]:
-    """Open the tab to choose a person where there is a choice; enable the download of the pose."""
+    """Open the tab to choose a person where there is a choice; enable the download of the pose.
+
+    Any other tab that the user opened during the analysis stays open.
+    """
     analysed = visit.need_analysis()
     drivers_differ = len(analysed.analysis.people) > 1
     speakers_differ = speakers is not None
-    if drivers_differ and analysed.request.person is None:
-        tab = "people"
-    elif speakers_differ and analysed.request.speaker is None:
-        tab = "speakers"
-    elif tab in ("people", "speakers"):
-        tab = "skeleton"
-    yield {
+    update = {
         "people_tab": gr.Tab(visible=drivers_differ),
         "speakers_tab": gr.Tab(visible=speakers_differ),
-        "views": gr.Tabs(selected=tab),
-        "tab": tab,
         "drawn": gr.update(interactive=True),
     }
+    is_hidden = {"people": not drivers_differ, "speakers": not speakers_differ}
+    if drivers_differ and analysed.request.person is None:
+        update |= _show_tab("people")
+    elif speakers_differ and analysed.request.speaker is None:
+        update |= _show_tab("speakers")
+    elif is_hidden.get(tab, False):
+        update |= _show_tab("skeleton")
+    yield update
+
+
+@handler("views", "tab")
+def open_skeleton() -> Iterator[Update]:
+    """Leave the tab in which a person was chosen."""
+    yield _show_tab("skeleton")
+
+
+def _show_tab(name: str) -> Update:
+    """Return the update that opens a tab."""
+    return {"views": gr.Tabs(selected=name), "tab": name}
 
 
 def pick_person(visit: Visit, picture: Any, event: gr.SelectData) -> str:
@@ -168,8 +182,7 @@ def show_speaker(image: str, detector: str, speaker: str) -> Iterator[Update]:
     yield {
         "speakers": outputs.speakers_picture(image, detector, speaker),
         "speakers_tab": gr.Tab(visible=True),
-        "views": gr.Tabs(selected="speakers"),
-        "tab": "speakers",
+        **_show_tab("speakers"),
     }
 
 
@@ -247,9 +260,12 @@ class Wiring:
         ui = self.ui
         clicks = [ui["analyse"].click, ui["person"].submit, ui["speaker"].submit]
         self.analyse(functools.partial(gr.on, clicks), has_api=True)
+        numbers = [ui["person"].submit, ui["speaker"].submit]
+        self.on(functools.partial(gr.on, numbers), open_skeleton, queue=False)
         picked = ui["people"].select(
             pick_person, self.parts(("visit", "people")), ui["person"], api_visibility="private"
         )
+        self.on(picked.success, open_skeleton, queue=False)
         self.analyse(picked.success)
         self.speakers()
         self.examples(examples())
@@ -264,12 +280,15 @@ class Wiring:
         look = self.parts(("image", "detector"))
         clicked = ui["image"].select(pick_speaker, look, ui["speaker"], **private)
         shown = self.on(clicked.success, show_speaker)
-        known = self.on(shown.success, handlers.with_analysis_of)
-        self.analyse(known.success)
+        self.analyse_again(shown)
         numbered = [*look, ui["speakers"]]
         picked = ui["speakers"].select(pick_numbered, numbered, ui["speaker"], **private)
-        self.on(picked.success, show_speaker)
-        known = self.on(picked.success, handlers.with_analysis_of)
+        self.analyse_again(self.on(picked.success, show_speaker))
+
+    def analyse_again(self, shown: Any) -> None:
+        """Analyse with the speaker that is shown, where the picture was analysed before."""
+        known = self.on(shown.success, handlers.with_analysis_of)
+        self.on(known.success, open_skeleton, queue=False)
         self.analyse(known.success)
 
     def examples(self, rows: list[Example]) -> None:
