@@ -21,6 +21,8 @@ PUBLISHED_NAMES = {
     "parametrizations.weight.original0": "weight_g",
     "parametrizations.weight.original1": "weight_v",
 }
+# Batches that a normalization has seen: older files lack it, and inference does not read it
+COUNTER = "num_batches_tracked"
 NOT_SETTINGS = ("transformers_version", "model_type")
 
 
@@ -93,6 +95,13 @@ def fill(model: Module, state: dict[str, Tensor], path: Path) -> Module:
             )
     model.load_state_dict(state, strict=True, assign=True)
     return model.requires_grad_(False).float().eval()
+
+
+def with_counters(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a table of tensors with the model's counters of batches, 0 where it lacks them."""
+    names = [key for key in model.state_dict() if key.endswith(COUNTER)]
+    counters = {name: torch.tensor(0) for name in names}
+    return counters | state
 
 
 def _check_keys(keys: set[str], fault: str, model: nn.Module, path: Path) -> None:

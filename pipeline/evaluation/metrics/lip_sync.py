@@ -1,0 +1,255 @@
+"""Does a mouth fit its sound? SyncNet's scores of points (T, d) of both.
+
+Chung and Zisserman 2016, "Out of time". Of the mean distances over offsets of +-15 frames, the
+distance (Sync-D) is the least, the confidence (Sync-C) is the median less the least. METRICS.md
+defines the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+
+from pipeline.evaluation.metrics.mfcc import SAMPLE_RATE, mfcc, to_16_bit
+from pipeline.evaluation.metrics.sync_crops import LEAST_TRACK_FRAMES, cut_tracks, tracks
+from pipeline.models.sync_mini import SyncMini, mouth_windows, sound_windows
+from pipeline.models.syncnet import FPS, WINDOW_FRAMES, SyncNet
+from pipeline.motion.keypoints import CHIN, INNER_LIP, NOSE_ROOT
+from pipeline.values import Audio, InputError, Keypoints
+
+MOST_OFFSET_FRAMES = 15
+FRAME_SAMPLES = SAMPLE_RATE // FPS
+EPSILON = 1e-6  # added to every difference, as torch's pairwise distance does
+INNER_LIP_PAIRS = ((61, 67), (62, 66), (63, 65))  # upper and lower
+
+Padding = Literal["padded", "valid"]
+
+
+@dataclass(frozen=True)
+class SyncScores:
+    """How well a mouth fits its sound.
+
+    Attributes:
+        confidence: median over offsets of the mean distance, less the least; up.
+        distance: the least mean distance; down.
+        offset_frames: of that least one. Positive: the sound is early, delay it by so much.
+    """
+
+    confidence: float
+    distance: float
+    offset_frames: int
+
+
+@dataclass(frozen=True)
+class SyncOfVideo:
+    """Both readings of one video: padded with silence as published, and overlaps alone."""
+
+    padded: SyncScores
+    valid: SyncScores
+
+
+class SyncEmbedder(Protocol):
+    """What turns a mouth and its sound into points of one space.
+
+    Attributes:
+        name: "syncnet" or "sync_mini". Only SyncNet's scores are called Sync-C and Sync-D.
+    """
+
+    name: str
+
+    def embed(self, mouths: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points (T, d) of the mouths and of the sound (n,) at 16 kHz in [-1, 1]."""
+
+
+class SyncNetEmbedder:
+    """SyncNet: mouths are crops (T, 224, 224, 3) uint8 BGR at 25 frames/s."""
+
+    name = "syncnet"
+
+    def __init__(self, network: SyncNet) -> None:
+        self.network = network
+
+    def embed(self, mouths: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return points (T, 1024) of both; as published the last window is not looked at."""
+        frames = min(len(mouths), len(samples) // FRAME_SAMPLES)
+        count = frames - WINDOW_FRAMES
+        _check_length(count, frames)
+        cepstra = mfcc(to_16_bit(samples))
+        video = self.network.embed_mouths(mouths[: frames - 1])
+        audio = self.network.embed_sounds(cepstra)[:count]
+        return video, audio
+
+
+class SyncMiniEmbedder:
+    """The project's small network: mouths are openings (T,) at 25 frames/s.
+
+    It knows no pixels, and its points lie on the unit sphere: scores compare with its own alone.
+    """
+
+    name = "sync_mini"
+
+    def __init__(self, network: SyncMini) -> None:
+        self.network = network
+
+    @torch.no_grad()
+    def embed(self, mouths: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return points (T, 64) of both; the openings' own range stands for the true one."""
+        frames = min(len(mouths), len(samples) // FRAME_SAMPLES)
+        _check_length(frames, frames)
+        sound = sound_windows(Audio(samples.astype(np.float32), SAMPLE_RATE), frames)
+        mouth = mouth_windows(mouths[:frames], mouths[:frames])
+        audio, video = self.network(sound, mouth)
+        return video.numpy(), audio.numpy()
+
+
+def sync_scores(video: np.ndarray, audio: np.ndarray, padding: Padding = "padded") -> SyncScores:
+    """Compare points (T, d) of a mouth with those of its sound over offsets of +-15 frames.
+
+    Args:
+        video: of the mouth, one row a frame.
+        audio: of the sound, one row a frame.
+        padding: "padded" compares frames without a counterpart with zeros, as published, which
+            lowers the confidence of short clips; "valid" leaves them out.
+
+    Raises InputError for clips of 15 rows or less, and for unequal lengths.
+    """
+    if len(video) != len(audio):
+        raise InputError(f"{len(video)} rows of a mouth and {len(audio)} of its sound do not pair")
+    _check_length(len(video), len(video))
+    offsets = np.arange(-MOST_OFFSET_FRAMES, MOST_OFFSET_FRAMES + 1)
+    means = np.array([_mean_distance(video, audio, offset, padding) for offset in offsets])
+    best = int(means.argmin())
+    distance = float(means[best])
+    confidence = float(np.median(means)) - distance
+    return SyncScores(confidence, distance, -int(offsets[best]))
+
+
+def _mean_distance(video: np.ndarray, audio: np.ndarray, offset: int, padding: Padding) -> float:
+    """Return the mean distance of frame i's mouth and frame i + offset's sound."""
+    frames = np.arange(len(video))
+    heard = frames + offset
+    is_inside = (heard >= 0) & (heard < len(audio))
+    if padding == "valid":
+        frames = frames[is_inside]
+        sound = audio[heard[is_inside]]
+    else:
+        sound = np.zeros_like(audio)
+        sound[is_inside] = audio[heard[is_inside]]
+    differences = video[frames].astype(np.float64) - sound + EPSILON
+    return float(np.linalg.norm(differences, axis=1).mean())
+
+
+def sync_of_video(embedder: SyncEmbedder, mouths: np.ndarray, samples: np.ndarray) -> SyncOfVideo:
+    """Score one track: `mouths` as the embedder wants them, samples (n,) at 16 kHz in [-1, 1].
+
+    Both begin at the same moment.
+    """
+    video, audio = embedder.embed(mouths, samples)
+    return SyncOfVideo(sync_scores(video, audio), sync_scores(video, audio, "valid"))
+
+
+@dataclass(frozen=True)
+class SyncFigures:
+    """The scores of all tracks of a clip.
+
+    Attributes:
+        tracks: one entry for each stretch with a face.
+        coverage: share of the frames that lie in a track with sound.
+    """
+
+    tracks: tuple[SyncOfVideo, ...]
+    coverage: float
+
+    def mean(self, padding: Padding) -> SyncScores | None:
+        """Return the mean over tracks, their median offset; None without a track."""
+        scores = [getattr(track, padding) for track in self.tracks]
+        if not scores:
+            return None
+        confidence = np.mean([score.confidence for score in scores])
+        distance = np.mean([score.distance for score in scores])
+        offset = np.median([score.offset_frames for score in scores])
+        return SyncScores(float(confidence), float(distance), round(float(offset)))
+
+
+def sync_by_pixels(
+    embedder: SyncNetEmbedder,
+    frames: Iterable[np.ndarray],
+    face: Keypoints,
+    size: tuple[int, int],
+    samples: np.ndarray,
+) -> SyncFigures:
+    """Score every track of a clip by SyncNet.
+
+    Args:
+        embedder: of SyncNet.
+        frames: RGB (H, W, 3) uint8 at 25 frames/s, as many as `face` has; read once, in order.
+        face: the 68 points found in these frames.
+        size: height and width of the frames.
+        samples: the sound (n,) at 16 kHz in [-1, 1].
+    """
+    clip = _Clip(embedder, samples)
+    for track, crops in cut_tracks(frames, face, size):
+        clip.add(track, crops)
+    return clip.figures(len(face))
+
+
+def sync_by_points(
+    embedder: SyncMiniEmbedder, face: Keypoints, size: tuple[int, int], samples: np.ndarray
+) -> SyncFigures:
+    """Score every track of a clip by the small network, from key points at 25 frames/s alone."""
+    openings = mouth_openings(face, size)
+    clip = _Clip(embedder, samples)
+    for track in tracks(face):
+        clip.add(track, openings[track])
+    return clip.figures(len(face))
+
+
+class _Clip:
+    """The scores of a clip's tracks while they are collected."""
+
+    def __init__(self, embedder: SyncEmbedder, samples: np.ndarray) -> None:
+        self.embedder = embedder
+        self.samples = samples
+        self.scores: list[SyncOfVideo] = []
+        self.scored_frames = 0
+
+    def add(self, track: slice, mouths: np.ndarray) -> None:
+        """Score a track, unless its sound is shorter than the shortest track."""
+        sound = self.samples[track.start * FRAME_SAMPLES :]
+        if len(sound) < LEAST_TRACK_FRAMES * FRAME_SAMPLES:
+            return
+        self.scores.append(sync_of_video(self.embedder, mouths, sound))
+        self.scored_frames += len(mouths)
+
+    def figures(self, frames: int) -> SyncFigures:
+        return SyncFigures(tuple(self.scores), self.scored_frames / max(1, frames))
+
+
+def mouth_openings(face: Keypoints, size: tuple[int, int]) -> np.ndarray:
+    """Return the inner lips' gap over the face's height (T,), of frames without a face nearby ones.
+
+    The height is the distance of the nose's root and the chin's average over the clip, so that the
+    jaw's own movement does not count.
+    """
+    height, width = size
+    xy = face.xy * (width, height)
+    gaps = [np.linalg.norm(xy[:, up] - xy[:, down], axis=1) for up, down in INNER_LIP_PAIRS]
+    seen = face.all_seen(range(INNER_LIP.start, INNER_LIP.stop))
+    if not seen.any():
+        return np.zeros(len(xy))
+    heights = np.linalg.norm(xy[:, CHIN] - xy[:, NOSE_ROOT], axis=1)
+    opening = np.mean(gaps, 0) / max(float(np.median(heights[seen])), 1e-6)
+    rows = np.arange(len(xy))
+    return np.interp(rows, rows[seen], opening[seen])
+
+
+def _check_length(rows: int, frames: int) -> None:
+    if rows <= MOST_OFFSET_FRAMES:
+        raise InputError(
+            f"a clip of {frames} frames with sound is too short for offsets of "
+            f"{MOST_OFFSET_FRAMES} frames; give over {MOST_OFFSET_FRAMES + WINDOW_FRAMES}"
+        )
