@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.models import web_file
 from pipeline.models.model_files import File, check_file, check_sum
-from pipeline.models.registry import OTHER_REPOSITORY, ModelSet, find, known_facts, located
+from pipeline.models.model_set import ModelSet
+from pipeline.models.registry import OTHER_REPOSITORY, find, known_facts, located
 from pipeline.values import InputError
 
 POLL_SECONDS = 0.5
@@ -45,7 +47,7 @@ class Stopped(Exception):
 def download(name: str, repository: str | None = None) -> Iterator[DownloadStep]:
     """Yield the progress of fetching what a set and its needed sets lack, resuming what was begun.
 
-    `repository` stands in for the set's own id.
+    `repository` stands in for the set's own id or its files' addresses.
     """
     row = find(name)
     if row.folder:
@@ -63,7 +65,7 @@ def download(name: str, repository: str | None = None) -> Iterator[DownloadStep]
         if _is_whole(path, facts):
             continue
         source = file.repository or repository or row.repository
-        yield from _fetch(row, file, source)
+        yield from _fetch(row, file, source or file.address)
         try:
             check_file(path, facts)
             check_sum(path, facts)
@@ -89,14 +91,18 @@ def _fetch(row: ModelSet, file: File, source: str | None) -> Iterator[DownloadSt
     steps: queue.Queue[DownloadStep] = queue.Queue()
     stop = threading.Event()
     pool = ThreadPoolExecutor(1)
-    work = pool.submit(
-        huggingface_hub.hf_hub_download,
-        source,
-        file.path,
-        revision=row.revision,
-        local_dir=row.place,
-        tqdm_class=_reporter(file.path, steps, stop),
-    )
+    reporter = _reporter(file.path, steps, stop)
+    if source == file.address:
+        work = pool.submit(web_file.fetch, source, row.place / file.path, reporter)
+    else:
+        work = pool.submit(
+            huggingface_hub.hf_hub_download,
+            source,
+            file.path,
+            revision=row.revision,
+            local_dir=row.place,
+            tqdm_class=reporter,
+        )
     try:
         while not (work.done() and steps.empty()):
             timeout = 0 if work.done() else POLL_SECONDS

@@ -29,6 +29,7 @@ class File:
         size: in bytes, where known exactly.
         sha256: in hexadecimal, where known.
         repository: where it is not the set's own.
+        address: on the web, of a file that lies in no repository of the hub.
     """
 
     key: str
@@ -37,6 +38,7 @@ class File:
     size: int | None = None
     sha256: str | None = None
     repository: str | None = None
+    address: str | None = None
 
 
 def check_file(path: Path, file: File | None = None) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.models import registry
+from pipeline.models.model_set import ModelSet
 from pipeline.models.published_files import DEFAULT_SETTINGS, SET, files_in_folder, read_json
-from pipeline.models.registry import ModelSet
 from pipeline.values import InputError
 
 INDEX_FILE = "model_index.json"

@@ -1,95 +1,24 @@
-"""The table of model sets and where their files lie on this machine.
+"""The table of model sets, and how one is found on this machine.
 
-The only file with hub ids, licenses, sizes and checksums. Sizes and checksums that nobody published
-stand as None.
+This file and `measuring_sets.py` alone hold hub ids, licenses, sizes and checksums. Sizes and
+checksums that nobody published stand as None.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import ROOT
+from pipeline.models import measuring_sets
 from pipeline.models.model_files import File, check_file
+from pipeline.models.model_set import ModelSet
 from pipeline.values import InputError
 
 # Marker beside a set's files that came from a repository which the user named: the known sizes and
 # checksums do not apply
 OTHER_REPOSITORY = "other-repository"
-
-
-@dataclass(frozen=True)
-class ModelSet:
-    """One row of the table of model sets.
-
-    Attributes:
-        name: what the user calls it.
-        what: what it is, in words.
-        license: in words.
-        gated: whether the hub asks for the license to be accepted first.
-        repository: its id at the hub.
-        files: what belongs to it.
-        revision: of the repository; None = the newest.
-        needs: other sets without which this one does not run.
-        folder: of a set that comes with the program.
-        settings: what a `settings.json` beside published files would say.
-    """
-
-    name: str
-    what: str
-    license: str
-    gated: bool
-    repository: str | None
-    files: tuple[File, ...]
-    revision: str | None = None
-    needs: tuple[str, ...] = ()
-    folder: Path | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def place(self) -> Path:
-        """The folder on this machine that holds the files under their paths in the repository."""
-        return self.folder or models_folder() / self.name
-
-    @property
-    def installed(self) -> bool:
-        """Whether every file is there, those of the needed sets included."""
-        if not self.files or missing(self):
-            return False
-        return all(find(name).installed for name in self.needs)
-
-    @property
-    def megabytes(self) -> float | None:
-        """MB on disk where the set is installed, else the published size as far as it is known."""
-        if self.files and not missing(self):
-            sizes = [path.stat().st_size for path in self.place.rglob("*") if path.is_file()]
-            return sum(sizes) / 1e6
-        known = [file.megabytes for file in self.files if file.megabytes]
-        return sum(known) if known else None
-
-    @property
-    def where(self) -> str:
-        """Where the set comes from, in words."""
-        if self.folder:
-            return f"{self.folder.relative_to(ROOT).as_posix()} in this repository"
-        return f"huggingface.co/{self.repository}" if self.repository else "no repository is known"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as JSON shows it."""
-        return {
-            "name": self.name,
-            "what": self.what,
-            "licence": self.license,
-            "gated": self.gated,
-            "where": self.where,
-            "folder": str(self.place),
-            "installed": self.installed,
-            "megabytes": self.megabytes,
-            "needs": list(self.needs),
-            "missing": [file.path for file in missing(self)],
-        }
 
 
 COMFY = "Kijai/ControlNeXt-SVD-V2-Comfy"
@@ -199,7 +128,15 @@ ANIMATELCM_SVD = ModelSet(
     },
 )
 
-SETS = (MINI, CONTROLNEXT_SVD, SVD_XT, ANIPORTRAIT, DWPOSE, ANIMATELCM_SVD)
+SETS = (
+    MINI,
+    CONTROLNEXT_SVD,
+    SVD_XT,
+    ANIPORTRAIT,
+    DWPOSE,
+    ANIMATELCM_SVD,
+    *measuring_sets.SETS,
+)
 
 
 def find(name: str) -> ModelSet:
@@ -211,25 +148,14 @@ def find(name: str) -> ModelSet:
     raise InputError(f"there is no model set {name!r}; known sets: {names}")
 
 
-def models_folder() -> Path:
-    """Return where downloaded sets lie.
-
-    That is APV_MODELS, else `models` in APV_CACHE or in the user's cache folder.
-    """
-    models = os.environ.get("APV_MODELS")
-    if models:
-        return Path(models).expanduser()
-    cache = os.environ.get("APV_CACHE")
-    if cache:
-        return Path(cache).expanduser() / "models"
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("apv-studio")) / "models"
+def is_installed(row: ModelSet) -> bool:
+    """Tell whether every file of a set and of the sets that it needs is there."""
+    return row.installed and all(is_installed(find(name)) for name in row.needs)
 
 
-def missing(row: ModelSet) -> tuple[File, ...]:
-    """Return the files of a set, without its needed sets, that are not on this machine."""
-    return tuple(file for file in row.files if not (row.place / file.path).is_file())
+def to_dict(row: ModelSet) -> dict[str, Any]:
+    """Return a row as JSON shows it."""
+    return row.to_dict() | {"installed": is_installed(row)}
 
 
 def located(name: str) -> dict[str, Path]:
@@ -238,9 +164,8 @@ def located(name: str) -> dict[str, Path]:
     InputError names what to download, or the file that is damaged.
     """
     row = find(name)
-    absent = missing(row)
-    if absent:
-        raise InputError(_how_to_get(row, row.place / absent[0].path))
+    if row.missing:
+        raise InputError(_how_to_get(row, row.place / row.missing[0].path))
     paths: dict[str, Path] = {}
     for needed in row.needs:
         paths |= located(needed)

@@ -7,6 +7,8 @@ of a mouth takes 0.07 s, one of sound 0.006 s: 10 s of speech take about 19 s.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,48 +28,78 @@ SIZE = 1024
 BLOCK_WINDOWS = 16
 BLOCK_SOUNDS = 256
 
-Layers = list[nn.Module]
+
+Sides = int | tuple[int, ...]
 
 
-def normalized(layer: nn.Module) -> Layers:
-    """Return a convolution followed by its batch normalization and rectifier."""
-    channels = layer.out_channels
-    is_flat = isinstance(layer, nn.Conv2d)
-    norm = nn.BatchNorm2d(channels) if is_flat else nn.BatchNorm3d(channels)
-    return [layer, norm, nn.ReLU(inplace=True)]
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution that batch normalization and a rectifier follow."""
+
+    inputs: int
+    outputs: int
+    kernel: Sides
+    stride: Sides = 1
+    padding: Sides = 0
 
 
-def sound_tower() -> nn.Sequential:
-    """Return the layers of the sound: (N, 1, 13, 20) -> (N, 512, 1, 1)."""
-    return nn.Sequential(
-        *normalized(nn.Conv2d(1, 64, 3, padding=1)),
-        nn.MaxPool2d(1, 1),
-        *normalized(nn.Conv2d(64, 192, 3, padding=1)),
-        nn.MaxPool2d(3, (1, 2)),
-        *normalized(nn.Conv2d(192, 384, 3, padding=1)),
-        *normalized(nn.Conv2d(384, 256, 3, padding=1)),
-        *normalized(nn.Conv2d(256, 256, 3, padding=1)),
-        nn.MaxPool2d(3, 2),
-        *normalized(nn.Conv2d(256, 512, (5, 4))),
-    )
+@dataclass(frozen=True)
+class Pooling:
+    """The largest value of each window."""
+
+    kernel: Sides
+    stride: Sides
+    padding: Sides = 0
 
 
-def mouth_tower() -> nn.Sequential:
-    """Return the layers of the mouth: (N, 3, T, 224, 224) -> (N, 512, T-4, 1, 1).
+# (N, 1, 13, 20) -> (N, 512, 1, 1)
+SOUND_LAYERS = (
+    Convolution(1, 64, 3, padding=1),
+    Pooling(1, 1),
+    Convolution(64, 192, 3, padding=1),
+    Pooling(3, (1, 2)),
+    Convolution(192, 384, 3, padding=1),
+    Convolution(384, 256, 3, padding=1),
+    Convolution(256, 256, 3, padding=1),
+    Pooling(3, 2),
+    Convolution(256, 512, (5, 4)),
+)
+# (N, 3, T, 224, 224) -> (N, 512, T-4, 1, 1). Only the first layer looks at several frames, so that
+# a whole clip passes at once.
+MOUTH_LAYERS = (
+    Convolution(3, 96, (5, 7, 7), (1, 2, 2)),
+    Pooling((1, 3, 3), (1, 2, 2)),
+    Convolution(96, 256, (1, 5, 5), (1, 2, 2), (0, 1, 1)),
+    Pooling((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+    Convolution(256, 256, (1, 3, 3), padding=(0, 1, 1)),
+    Convolution(256, 256, (1, 3, 3), padding=(0, 1, 1)),
+    Convolution(256, 256, (1, 3, 3), padding=(0, 1, 1)),
+    Pooling((1, 3, 3), (1, 2, 2)),
+    Convolution(256, 512, (1, 6, 6)),
+)
 
-    Only the first layer looks at several frames, so that a whole clip passes at once.
-    """
-    return nn.Sequential(
-        *normalized(nn.Conv3d(3, 96, (5, 7, 7), (1, 2, 2))),
-        nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
-        *normalized(nn.Conv3d(96, 256, (1, 5, 5), (1, 2, 2), (0, 1, 1))),
-        nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-        *normalized(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
-        *normalized(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
-        *normalized(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
-        nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
-        *normalized(nn.Conv3d(256, 512, (1, 6, 6))),
-    )
+
+def tower(layers: Sequence[Convolution | Pooling], dimensions: int) -> nn.Sequential:
+    """Build layers over pictures (2 dimensions) or clips (3)."""
+    convolve = nn.Conv2d if dimensions == 2 else nn.Conv3d
+    normalize = nn.BatchNorm2d if dimensions == 2 else nn.BatchNorm3d
+    pool = nn.MaxPool2d if dimensions == 2 else nn.MaxPool3d
+    modules: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, Pooling):
+            modules.append(pool(layer.kernel, layer.stride, layer.padding))
+            continue
+        convolution = convolve(
+            layer.inputs,
+            layer.outputs,
+            layer.kernel,
+            layer.stride,
+            layer.padding,
+        )
+        modules.append(convolution)
+        modules.append(normalize(layer.outputs))
+        modules.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*modules)
 
 
 def head() -> nn.Sequential:
@@ -85,9 +117,9 @@ class SyncNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.netcnnaud = sound_tower()
+        self.netcnnaud = tower(SOUND_LAYERS, 2)
         self.netfcaud = head()
-        self.netcnnlip = mouth_tower()
+        self.netcnnlip = tower(MOUTH_LAYERS, 3)
         self.netfclip = head()
 
     @classmethod
@@ -112,15 +144,17 @@ class SyncNet(nn.Module):
         for start in range(0, count, BLOCK_WINDOWS):
             stop = min(start + BLOCK_WINDOWS, count)
             block = torch.from_numpy(crops[start : stop + WINDOW_FRAMES - 1])
-            frames = block.permute(3, 0, 1, 2)[None].float()
-            features = self.netcnnlip(frames)[0, :, :, 0, 0]
-            points.append(self.netfclip(features.T).numpy())
+            frames = block.permute(3, 0, 1, 2).float()
+            features = self.netcnnlip(frames[None])
+            rows = features[0, :, :, 0, 0].T
+            points.append(self.netfclip(rows).numpy())
         return np.concatenate(points)
 
     @torch.no_grad()
     def embed_sounds(self, cepstra: np.ndarray) -> np.ndarray:
         """Return points (N, 1024) of MFCC (rows, 13); point i is that of rows 4i to 4i+19."""
-        rows = torch.from_numpy(np.ascontiguousarray(cepstra)).float()
+        values = np.ascontiguousarray(cepstra)
+        rows = torch.from_numpy(values).float()
         points = [np.zeros((0, SIZE), np.float32)]
         if len(rows) >= WINDOW_ROWS:
             windows = rows.unfold(0, WINDOW_ROWS, ROWS_PER_FRAME)  # (N, 13, 20)

@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import save_file
 
-from pipeline.models import download, model_files, registry
+from pipeline.models import download, measuring_sets, model_files, registry
 from pipeline.studio.cli import main
 
 
@@ -40,7 +40,7 @@ def served(monkeypatch):
     return content, asked
 
 
-def table(monkeypatch, **facts) -> registry.ModelSet:
+def table(monkeypatch, **facts):
     """The dwpose row with other facts about its files, as the only row."""
     row = registry.find("dwpose")
     files = tuple(dataclasses.replace(file, **{"megabytes": None, **facts}) for file in row.files)
@@ -177,6 +177,7 @@ def test_the_table_is_shown_whole(place, capsys):
         "aniportrait",
         "dwpose",
         "animatelcm-svd",
+        *(row.name for row in measuring_sets.SETS),
     }
     assert rows["mini"]["installed"] and rows["mini"]["missing"] == []
     svd = rows["svd-xt-1-1"]
@@ -185,6 +186,7 @@ def test_the_table_is_shown_whole(place, capsys):
         "unet/diffusion" in path for path in svd["missing"]
     )  # SVD's own UNet is never fetched
     assert rows["controlnext-svd"]["needs"] == ["svd-xt-1-1"]
+    assert rows["lpips-alex"]["where"] == "download.pytorch.org and raw.githubusercontent.com"
     assert main(["models"]) == 0
     assert "3057 MB, not installed" in capsys.readouterr().out
 

@@ -7,6 +7,7 @@ defines the rows.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -24,7 +25,9 @@ from pipeline.values import Audio, InputError, Keypoints
 MOST_OFFSET_FRAMES = 15
 FRAME_SAMPLES = SAMPLE_RATE // FPS
 EPSILON = 1e-6  # added to every difference, as torch's pairwise distance does
-INNER_LIP_PAIRS = ((61, 67), (62, 66), (63, 65))  # upper and lower
+UPPER_INNER_LIP = [61, 62, 63]
+LOWER_INNER_LIP = [67, 66, 65]
+LEAST_PX = 1e-6
 
 Padding = Literal["padded", "valid"]
 
@@ -78,10 +81,10 @@ class SyncNetEmbedder:
         frames = min(len(mouths), len(samples) // FRAME_SAMPLES)
         count = frames - WINDOW_FRAMES
         _check_length(count, frames)
-        cepstra = mfcc(to_16_bit(samples))
+        numbers = to_16_bit(samples)
         video = self.network.embed_mouths(mouths[: frames - 1])
-        audio = self.network.embed_sounds(cepstra)[:count]
-        return video, audio
+        audio = self.network.embed_sounds(mfcc(numbers))
+        return video, audio[:count]
 
 
 class SyncMiniEmbedder:
@@ -100,10 +103,13 @@ class SyncMiniEmbedder:
         """Return points (T, 64) of both; the openings' own range stands for the true one."""
         frames = min(len(mouths), len(samples) // FRAME_SAMPLES)
         _check_length(frames, frames)
-        sound = sound_windows(Audio(samples.astype(np.float32), SAMPLE_RATE), frames)
-        mouth = mouth_windows(mouths[:frames], mouths[:frames])
-        audio, video = self.network(sound, mouth)
-        return video.numpy(), audio.numpy()
+        values = samples.astype(np.float32)
+        audio = Audio(values, SAMPLE_RATE)
+        sound = sound_windows(audio, frames)
+        opening = mouths[:frames]
+        mouth = mouth_windows(opening, truth=opening)
+        sound_points, mouth_points = self.network(sound, mouth)
+        return mouth_points.numpy(), sound_points.numpy()
 
 
 def sync_scores(video: np.ndarray, audio: np.ndarray, padding: Padding = "padded") -> SyncScores:
@@ -121,9 +127,9 @@ def sync_scores(video: np.ndarray, audio: np.ndarray, padding: Padding = "padded
         raise InputError(f"{len(video)} rows of a mouth and {len(audio)} of its sound do not pair")
     _check_length(len(video), len(video))
     offsets = np.arange(-MOST_OFFSET_FRAMES, MOST_OFFSET_FRAMES + 1)
-    means = np.array([_mean_distance(video, audio, offset, padding) for offset in offsets])
-    best = int(means.argmin())
-    distance = float(means[best])
+    means = [_mean_distance(video, audio, offset, padding) for offset in offsets]
+    best = int(np.argmin(means))
+    distance = means[best]
     confidence = float(np.median(means)) - distance
     return SyncScores(confidence, distance, -int(offsets[best]))
 
@@ -139,8 +145,10 @@ def _mean_distance(video: np.ndarray, audio: np.ndarray, offset: int, padding: P
     else:
         sound = np.zeros_like(audio)
         sound[is_inside] = audio[heard[is_inside]]
-    differences = video[frames].astype(np.float64) - sound + EPSILON
-    return float(np.linalg.norm(differences, axis=1).mean())
+    mouth = video[frames].astype(np.float64)
+    differences = mouth - sound + EPSILON
+    distances = np.linalg.norm(differences, axis=1)
+    return float(distances.mean())
 
 
 def sync_of_video(embedder: SyncEmbedder, mouths: np.ndarray, samples: np.ndarray) -> SyncOfVideo:
@@ -149,7 +157,9 @@ def sync_of_video(embedder: SyncEmbedder, mouths: np.ndarray, samples: np.ndarra
     Both begin at the same moment.
     """
     video, audio = embedder.embed(mouths, samples)
-    return SyncOfVideo(sync_scores(video, audio), sync_scores(video, audio, "valid"))
+    padded = sync_scores(video, audio, "padded")
+    valid = sync_scores(video, audio, "valid")
+    return SyncOfVideo(padded, valid)
 
 
 @dataclass(frozen=True)
@@ -169,10 +179,10 @@ class SyncFigures:
         scores = [getattr(track, padding) for track in self.tracks]
         if not scores:
             return None
-        confidence = np.mean([score.confidence for score in scores])
-        distance = np.mean([score.distance for score in scores])
-        offset = np.median([score.offset_frames for score in scores])
-        return SyncScores(float(confidence), float(distance), round(float(offset)))
+        confidence = statistics.fmean(score.confidence for score in scores)
+        distance = statistics.fmean(score.distance for score in scores)
+        offset = statistics.median(score.offset_frames for score in scores)
+        return SyncScores(confidence, distance, round(offset))
 
 
 def sync_by_pixels(
@@ -232,17 +242,20 @@ class _Clip:
 def mouth_openings(face: Keypoints, size: tuple[int, int]) -> np.ndarray:
     """Return the inner lips' gap over the face's height (T,), of frames without a face nearby ones.
 
-    The height is the distance of the nose's root and the chin's average over the clip, so that the
-    jaw's own movement does not count.
+    The height is the median over the clip of the distance from the nose's root to the chin, so that
+    the jaw's own movement does not count.
     """
     height, width = size
     xy = face.xy * (width, height)
-    gaps = [np.linalg.norm(xy[:, up] - xy[:, down], axis=1) for up, down in INNER_LIP_PAIRS]
-    seen = face.all_seen(range(INNER_LIP.start, INNER_LIP.stop))
+    seen = face.visible[:, INNER_LIP].all(1)
     if not seen.any():
         return np.zeros(len(xy))
-    heights = np.linalg.norm(xy[:, CHIN] - xy[:, NOSE_ROOT], axis=1)
-    opening = np.mean(gaps, 0) / max(float(np.median(heights[seen])), 1e-6)
+    down = xy[:, CHIN] - xy[:, NOSE_ROOT]
+    face_heights = np.linalg.norm(down, axis=1)
+    face_height = np.median(face_heights[seen])
+    gaps = xy[:, LOWER_INNER_LIP] - xy[:, UPPER_INNER_LIP]
+    gap = np.linalg.norm(gaps, axis=2).mean(1)
+    opening = gap / max(face_height, LEAST_PX)
     rows = np.arange(len(xy))
     return np.interp(rows, rows[seen], opening[seen])
 

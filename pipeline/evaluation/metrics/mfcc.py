@@ -7,75 +7,108 @@ first of which is the logarithm of the energy. Samples have the scale of 16-bit 
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
 from scipy.fft import dct
 
 SAMPLE_RATE = 16000
+HIGHEST_HZ = 8000
 FRAME_SAMPLES = 400  # 25 ms
 STEP_SAMPLES = 160  # 10 ms
 FREQUENCIES = 512
+BINS = 257
 FILTERS = 26
 CEPSTRA = 13
 PRE_EMPHASIS = 0.97
 LIFTER = 22
+HALF_LIFTER = 11.0
 LOUDEST = 32768  # of a 16-bit sample
 TINY = np.finfo(float).eps  # stands for 0 before a logarithm
 
 
 def to_16_bit(samples: np.ndarray) -> np.ndarray:
     """Return samples (n,) in [-1, 1] as the 16-bit numbers of a WAV file."""
-    scaled = np.rint(np.asarray(samples, np.float64) * LOUDEST)
-    return scaled.clip(-LOUDEST, LOUDEST - 1).astype(np.int16)
+    scaled = samples.astype(np.float64) * LOUDEST
+    rounded = np.rint(scaled)
+    clipped = rounded.clip(-LOUDEST, LOUDEST - 1)
+    return clipped.astype(np.int16)
 
 
 def mfcc(samples: np.ndarray) -> np.ndarray:
     """Return cepstra (rows, 13) float64 of 16-bit samples (n,) at 16 kHz, one row each 10 ms."""
-    frames = _frames(_emphasized(np.asarray(samples, np.float64)))
+    values = samples.astype(np.float64)
+    frames = _frames(_emphasized(values))
     spectrum = np.fft.rfft(frames, FREQUENCIES)
-    power = 1.0 / FREQUENCIES * np.square(np.absolute(spectrum))
-    energy = np.sum(power, 1)
-    energy = np.where(energy == 0, TINY, energy)
+    magnitude = np.absolute(spectrum)
+    power = np.square(magnitude) / FREQUENCIES
+    energy = power.sum(1)
     bands = np.dot(power, filter_bank().T)
-    bands = np.where(bands == 0, TINY, bands)
-    cepstra = dct(np.log(bands), type=2, axis=1, norm="ortho")[:, :CEPSTRA]
-    order = np.arange(CEPSTRA)
-    lift = 1 + (LIFTER / 2.0) * np.sin(np.pi * order / LIFTER)
-    cepstra = lift * cepstra
-    cepstra[:, 0] = np.log(energy)
+    loudness = _log(bands)
+    cosines = dct(loudness, type=2, axis=1, norm="ortho")
+    cepstra = _lift() * cosines[:, :CEPSTRA]
+    cepstra[:, 0] = _log(energy)
     return cepstra
+
+
+def _log(values: np.ndarray) -> np.ndarray:
+    """Return logarithms; that of a tiny number stands for that of 0."""
+    is_zero = values == 0
+    above_zero = np.where(is_zero, TINY, values)
+    return np.log(above_zero)
+
+
+def _lift() -> np.ndarray:
+    """Return the factors (13,) that even out the cepstra."""
+    order = np.arange(CEPSTRA)
+    phase = np.pi * order / LIFTER
+    wave = np.sin(phase)
+    return 1 + HALF_LIFTER * wave
 
 
 def _emphasized(samples: np.ndarray) -> np.ndarray:
     """Return samples with their high frequencies raised."""
-    if not len(samples):
-        return samples
-    later = samples[1:] - PRE_EMPHASIS * samples[:-1]
-    return np.append(samples[0], later)
+    raised = samples.copy()
+    raised[1:] -= PRE_EMPHASIS * samples[:-1]
+    return raised
 
 
 def _frames(samples: np.ndarray) -> np.ndarray:
     """Return overlapping frames (rows, 400), the last one filled with zeros; at least one."""
     beyond = max(0, len(samples) - FRAME_SAMPLES)
-    rows = 1 + -(-beyond // STEP_SAMPLES)
-    length = (rows - 1) * STEP_SAMPLES + FRAME_SAMPLES
-    padded = np.pad(samples, (0, length - len(samples)))
-    return np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES)[::STEP_SAMPLES]
+    steps = math.ceil(beyond / STEP_SAMPLES)
+    length = steps * STEP_SAMPLES + FRAME_SAMPLES
+    padded = np.zeros(length)
+    padded[: len(samples)] = samples
+    windows = np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES)
+    return windows[::STEP_SAMPLES]
 
 
 @cache
 def filter_bank() -> np.ndarray:
     """Return triangular filters (26, 257), evenly spaced in mel from 0 to 8 kHz."""
-    highest = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700.0)
-    mels = np.linspace(0, highest, FILTERS + 2)
-    hertz = 700 * (10 ** (mels / 2595.0) - 1)
-    corners = np.floor((FREQUENCIES + 1) * hertz / SAMPLE_RATE).astype(int)
-    bank = np.zeros((FILTERS, FREQUENCIES // 2 + 1))
+    corners = _corners()
+    bank = np.zeros((FILTERS, BINS))
     for row in range(FILTERS):
         left, middle, right = corners[row : row + 3]
-        rising = np.arange(left, middle)
-        falling = np.arange(middle, right)
-        bank[row, rising] = (rising - left) / (middle - left)
-        bank[row, falling] = (right - falling) / (right - middle)
+        rise = middle - left
+        for column in range(left, middle):
+            above = column - left
+            bank[row, column] = above / rise
+        fall = right - middle
+        for column in range(middle, right):
+            above = right - column
+            bank[row, column] = above / fall
     return bank
+
+
+def _corners() -> np.ndarray:
+    """Return the frequencies (28,) at which filters begin, peak and end, by their numbers."""
+    ratio = 1 + HIGHEST_HZ / 700.0
+    highest_mel = 2595 * np.log10(ratio)
+    mels = np.linspace(0, highest_mel, FILTERS + 2)
+    ratios = 10 ** (mels / 2595.0)
+    hertz = 700 * (ratios - 1)
+    numbers = (FREQUENCIES + 1) * hertz / SAMPLE_RATE
+    return np.floor(numbers).astype(int)

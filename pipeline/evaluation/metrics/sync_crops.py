@@ -24,8 +24,7 @@ BOX_BY_FACE = 1.3
 MOST_MISSED_FRAMES = 25  # of a face that is lost and found again
 LEAST_TRACK_FRAMES = 50  # LatentSync's; SyncNet's own script asks for 100
 MEDIAN_FRAMES = 13
-SIDE = 1.4  # half the square's side in half heights of the box
-BELOW = 0.4  # of the square's middle under the box's, in half heights
+SIDE = 1.4  # half the square's side in half heights of the box, whose upper edge is the square's
 PADDING = 110  # gray level outside the picture
 SEEN_SHARE = 0.5  # of the face's points, for a frame with a face
 
@@ -35,17 +34,17 @@ def tracks(face: Keypoints) -> list[slice]:
 
     Stretches under 50 frames are left out.
     """
-    seen = face.visible.mean(1) > SEEN_SHARE
-    frames = np.flatnonzero(seen)
+    (frames,) = np.nonzero(_seen(face))
     if not len(frames):
         return []
-    breaks = np.flatnonzero(np.diff(frames) > MOST_MISSED_FRAMES + 1)
-    firsts = np.append(frames[0], frames[breaks + 1])
-    lasts = np.append(frames[breaks], frames[-1])
+    missed = np.diff(frames) - 1
+    (breaks,) = np.nonzero(missed > MOST_MISSED_FRAMES)
     found = []
-    for first, last in zip(firsts, lasts, strict=True):
-        if last - first + 1 >= LEAST_TRACK_FRAMES:
-            found.append(slice(int(first), int(last) + 1))
+    for run in np.split(frames, breaks + 1):
+        first = int(run[0])
+        stop = int(run[-1]) + 1
+        if stop - first >= LEAST_TRACK_FRAMES:
+            found.append(slice(first, stop))
     return found
 
 
@@ -58,44 +57,57 @@ def face_squares(face: Keypoints, size: tuple[int, int]) -> np.ndarray:
     """
     height, width = size
     xy = face.xy * (width, height)
-    left_top = xy.min(1)
-    right_bottom = xy.max(1)
-    wide, high = (right_bottom - left_top).T
-    box_height = BOX_BY_FACE * high
-    half = np.maximum(wide, box_height) / 2
-    middle_x = (left_top[:, 0] + right_bottom[:, 0]) / 2
-    middle_y = right_bottom[:, 1] - box_height / 2  # the box ends at the chin, as the points do
+    left, top = xy.min(1).T
+    right, bottom = xy.max(1).T
+    box_height = BOX_BY_FACE * (bottom - top)
+    width_or_height = np.maximum(right - left, box_height)
+    half = width_or_height / 2
+    middle_x = (left + right) / 2
+    middle_y = bottom - box_height / 2  # the box ends at the chin, as the points do
     squares = np.stack([middle_x, middle_y, half], 1)
-    seen = face.visible.mean(1) > SEEN_SHARE
-    filled, _ = bridge(squares, seen, MOST_MISSED_FRAMES)
+    filled, _ = bridge(squares, _seen(face), MOST_MISSED_FRAMES)
     # As published the filter sees zeros beyond the ends.
-    return np.stack([medfilt(column, MEDIAN_FRAMES) for column in filled.T], 1)
+    return medfilt(filled, (MEDIAN_FRAMES, 1))
+
+
+def _seen(face: Keypoints) -> np.ndarray:
+    """Return the frames (T,) bool with a face."""
+    share = face.visible.mean(1)
+    return share > SEEN_SHARE
 
 
 def crop(frames: Iterable[np.ndarray], squares: np.ndarray) -> np.ndarray:
     """Return mouths (T, 224, 224, 3) uint8 in the order BGR of RGB frames with their squares."""
-    pairs = zip(frames, squares, strict=True)
-    crops = [_crop(frame, *square) for frame, square in pairs]
+    crops = []
+    for frame, square in zip(frames, squares, strict=True):
+        cut = _cut(frame, *square)
+        resized = cv2.resize(cut, (SIDE_PX, SIDE_PX))
+        crops.append(resized[..., ::-1])
     return np.stack(crops)
 
 
-def _crop(frame: np.ndarray, x: float, y: float, half: float) -> np.ndarray:
-    """Return one square of 2.8 half heights, a little below the face's middle."""
+def _cut(frame: np.ndarray, x: float, y: float, half: float) -> np.ndarray:
+    """Return the square of 2.8 half heights, a little below the face's middle."""
     margin = int(half * 2 * SIDE)
-    padded = np.pad(frame, ((margin, margin), (margin, margin), (0, 0)), constant_values=PADDING)
-    top = margin + y - half
-    bottom = margin + y + half * (1 + 2 * BELOW)
-    left = margin + x - half * SIDE
-    right = margin + x + half * SIDE
-    square = padded[_whole(top) : _whole(bottom), _whole(left) : _whole(right)]
-    if not square.size:  # a face that lies outside the picture
-        square = np.full((1, 1, 3), PADDING, np.uint8)
-    resized = cv2.resize(square, (SIDE_PX, SIDE_PX))
-    return np.ascontiguousarray(resized[..., ::-1])
+    sides = (margin, margin)
+    padded = np.pad(frame, (sides, sides, (0, 0)), constant_values=PADDING)
+    below = half * (2 * SIDE - 1)
+    beside = half * SIDE
+    middle_x = margin + x
+    middle_y = margin + y
+    rows = _between(middle_y - half, middle_y + below)
+    columns = _between(middle_x - beside, middle_x + beside)
+    cut = padded[rows, columns]
+    if cut.size:
+        return cut
+    return np.full((1, 1, 3), PADDING, np.uint8)  # a face that lies outside the picture
 
 
-def _whole(pixels: float) -> int:
-    return max(0, int(pixels))
+def _between(start: float, stop: float) -> slice:
+    """Return whole pixels, none below 0."""
+    first = max(0, int(start))
+    after_last = max(0, int(stop))
+    return slice(first, after_last)
 
 
 def cut_tracks(

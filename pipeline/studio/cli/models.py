@@ -13,7 +13,7 @@ def main(args: argparse.Namespace) -> dict[str, Any]:
     """Print the table of model sets, after a download where one was asked for."""
     if args.download is not None:
         fetch(args.download, args.repository)
-    rows = [row.to_dict() for row in registry.SETS]
+    rows = [registry.to_dict(row) for row in registry.SETS]
     if not args.json:
         for row in rows:
             print_row(row)
