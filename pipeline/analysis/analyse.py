@@ -41,7 +41,7 @@ class AnalysisOptions:
         fps: frame rate of the motion.
         detector: name of the pose detector.
         box: the face box of the FDA, "rigid" or "paper".
-        splice: the face points that the sound moves, "face" or "lips".
+        splice: the face points that the sound moves, one of `fda.REGIONS`.
         length: how a short driving clip is continued, one of `timing.LENGTHS`.
         alignment: how the driving body is put on the reference's.
         amplitude: factor on the mouth's movement.

@@ -21,7 +21,7 @@ from pipeline.values import FACE, VISIBLE, InputError, Keypoints, Pose
 LIPS_JAW = np.r_[48:68, 4:13]  # what region "lips" takes from the prediction
 # "paper": all points, as published. "rigid": the points that speech does not move.
 BOXES = {"paper": np.arange(FACE), "rigid": RIGID_FACE}
-REGIONS = ("face", "lips")
+REGIONS = ("face", "lips", "none")
 # With fewer shared visible points a frame has no usable box.
 MIN_POINTS = 4
 # Fractions of the picture; a smaller side cannot be divided by.
@@ -96,7 +96,7 @@ def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid"
         pose: the driving skeleton, T frames.
         face: the predicted face (T,68,2), in fractions of the same picture.
         region: "face" replaces all points; "lips" only lips and lower jaw, by the similarity of
-            eyes and nose.
+            eyes and nose; "none" nothing, so that the driving mouth moves as it does.
         box: see `fit`.
     """
     if len(face) != len(pose) or face.xy.shape[1] != FACE:
@@ -108,6 +108,8 @@ def splice(pose: Pose, face: Keypoints, region: str = "face", box: str = "rigid"
         regions = ", ".join(REGIONS)
         raise InputError(f"unknown region {region!r} to splice; choose one of {regions}")
     _box_points(box)  # refuses an unknown box
+    if region == "none":
+        return pose
     limit = int(round(MAX_GAP_SECONDS * pose.fps))
     taken = face.visible
     if region == "lips":

@@ -113,10 +113,11 @@ class Request:
         help="ms: mouth later (+) or earlier (-)",
         control=Control("analyse", "mouth", f"negative: before the sound; {AGAIN}", step=10))
     splice: str | None = option(
-        None, choices=("face", "lips"), label="Face points from the speech",
-        help=f"the face points that follow the speech; {MODELS_CHOICE}",
-        control=Control("analyse", "mouth", f"lips keeps the driving brows and eyes; {AGAIN}",
-                        "choice", empty="auto"))
+        None, choices=("face", "lips", "none"), label="Face points from the speech",
+        help="the face points that follow the speech; none keeps the driving face, as plain "
+        f"ControlNeXt does; {MODELS_CHOICE}",
+        control=Control("analyse", "mouth", "lips keeps the driving brows and eyes, none the "
+                        f"driving mouth, too; {AGAIN}", "choice", empty="auto"))
     fda: str = option(
         "rigid", choices=("paper", "rigid"), label="Face box (FDA)",
         help="face box of the alignment",
@@ -239,6 +240,10 @@ class Request:
         option_rows.check_options(Request, self)
         if self.pose_free == "network" and self.driving is not None:
             raise InputError("`pose_free` network follows the sound alone; leave out `driving`")
+        if self.splice == "none" and self.driving is None:
+            raise InputError(
+                "`splice` none keeps the driving face; give `driving`, or leave it out"
+            )
         if self.accent_rows is not None:
             object.__setattr__(self, "accent_rows", _number_pairs(self.accent_rows))
 

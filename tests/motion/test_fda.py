@@ -100,6 +100,13 @@ def test_lips_keep_the_driving_upper_face_and_join_the_jaw() -> None:
     assert (opening > upright(driving)[:, 66, 1] - upright(driving)[:, 62, 1] + 0.1).all()
 
 
+def test_none_keeps_the_driving_face() -> None:
+    driving = posed(face(3, (0.4, 0.5), 30, 0.2))
+    out = fda.splice(driving, face(3, gap=0.3), "none")
+    assert np.array_equal(out.face.xy, driving.face.xy)
+    assert np.array_equal(out.face.score, driving.face.score)
+
+
 def test_lips_in_face_coordinates_survive_any_head() -> None:
     """Speech decides the mouth: its shape in the face's own coordinates is that of the
     prediction."""

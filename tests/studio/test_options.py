@@ -89,6 +89,12 @@ def test_a_word_that_fills_pages_gets_a_short_sentence() -> None:
     assert len(str(caught.value)) < 400
 
 
+def test_the_driving_face_is_kept_only_where_somebody_drives() -> None:
+    with pytest.raises(InputError, match="give `driving`"):
+        Request(reference="a.png", audio="a.wav", splice="none")
+    assert Request(reference="a.png", audio="a.wav", driving="b.mp4", splice="none")
+
+
 def test_choices_are_those_of_the_rooms_that_act_on_them() -> None:
     from pipeline.render.svd import denoising
 
