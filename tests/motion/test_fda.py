@@ -69,7 +69,7 @@ def test_paper_box_is_met_exactly() -> None:
     assert np.array_equal(out.score, driving.score)
 
 
-@pytest.mark.parametrize("region", fda.REGIONS)
+@pytest.mark.parametrize("region", ["face", "lips"])
 def test_rigid_box_takes_roll_from_driving_and_mouth_from_speech(region: str) -> None:
     roll = np.linspace(-0.5, 0.5, 9)
     gap = np.linspace(0, 0.5, 9)
@@ -133,7 +133,7 @@ def test_frames_without_a_prediction_keep_the_driving_face() -> None:
     driving, predicted = face(4, (0.3, 0.4), 30), face(4, gap=0.3)
     predicted.score[1] = 0
     predicted.score[2, 48:] = 0
-    for region in fda.REGIONS:
+    for region in ("face", "lips"):
         out = fda.splice(posed(driving), predicted, region).face
         assert np.array_equal(out.xy[1], driving.xy[1]) and out.visible[1].all()
         assert np.array_equal(out.xy[2, 48:], driving.xy[2, 48:])
