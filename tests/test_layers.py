@@ -38,9 +38,10 @@ INSIDE = {
     "render": ("tensors warp", "draft runtime", "base", "svd", "load"),
     "training": (
         "data",
-        "losses mini_model",
-        "denoising_step run_state",
-        "video_steps",
+        "losses apv_gen_losses mini_model clip_batches learning_rate",
+        "denoising_step run_state apv_gen_networks clip_loading checkpoint",
+        "video_steps apv_gen_step validation lora",
+        "engine training_memory",
         "train release",
     ),
     "evaluation": (

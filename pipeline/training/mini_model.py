@@ -365,10 +365,10 @@ def export(mini: Mini, folder: Path) -> None:
     mini.vae.save_pretrained(folder / "vae")
     mini.scheduler.save_pretrained(folder / "scheduler")
     for path in folder.glob("*/config.json"):
-        _forget_source(path)
+        forget_source(path)
 
 
-def _forget_source(path: Path) -> None:
+def forget_source(path: Path) -> None:
     """Remove diffusers' note of the folder that the weights began from."""
     config = json.loads(path.read_text(encoding="utf-8"))
     if config.pop("_name_or_path", None) is not None:

@@ -18,6 +18,7 @@ MAX_MESSAGE = 300  # letters
 TRAINERS = {
     "audio2pose": "train_audio2pose",
     "video": "train_video",
+    "apv-gen": "train_apv_gen",
     "release": "release",
     "sync": "train_sync",
     "mouth-reader": "train_mouth_reader",

@@ -56,7 +56,7 @@ PHRASE_BEFORE_SECONDS = 0.3
 PHRASE_AFTER_SECONDS = 0.25
 CURVES = ("open", "round", "smile", "gap", "loudness", "phrase", "even", "odd", "nod", "brow")
 ARRAYS = ("samples", "curves", "accents", "features")  # fields of `Talk` that a file keeps as such
-_INT16 = 32767
+INT16 = 32767
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def make_talk(utterance: engines.Utterance, network: Audio2Pose, recording: np.n
     columns = [mouth(parameters), gap, level[:, None], gestures(stresses, clean_level)]
     curves = np.concatenate(columns, 1)
     audio = Audio(recording.astype(np.float32), engines.SAMPLE_RATE)
-    samples = (recording.clip(-1, 1) * _INT16).round()
+    samples = (recording.clip(-1, 1) * INT16).round()
     return Talk(
         samples=samples.astype(np.int16),
         phones=utterance.phones,
