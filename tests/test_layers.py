@@ -49,6 +49,7 @@ INSIDE = {
         "mini motion alignment lips photos",
         "reenact",
         "videos",
+        "protocols",
         "bench",
     ),
     "studio": ("request charts accents_file", "steps outputs pose_tool", "cli app"),

@@ -18,6 +18,7 @@ COMMANDS = {
     "photos": "pipeline.evaluation.photos",
     "reenact": "pipeline.evaluation.reenact",
     "videos": "pipeline.evaluation.videos.command",
+    "protocol": "pipeline.evaluation.protocols.command",
     "alignment": "pipeline.evaluation.alignment",
     "calibration": "pipeline.evaluation.motion.calibration",
 }

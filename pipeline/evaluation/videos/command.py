@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import media
@@ -22,6 +22,8 @@ from pipeline.evaluation.report import Report
 from pipeline.evaluation.videos.cases import Companions, VideoCase, find_cases
 from pipeline.evaluation.videos.compare import Difference, compare
 from pipeline.evaluation.videos.measure import FPS, Options, measure
+from pipeline.evaluation.videos.networks import open_networks
+from pipeline.evaluation.videos.published_tables import TABLES, WARNING, head_of, table_cells
 from pipeline.evaluation.videos.report import (
     COMPARED_HEAD,
     HEAD,
@@ -57,6 +59,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--against", type=Path, metavar="FOLDER|LIST", help="another method's results, compared")
     add("--fps", type=float, default=FPS, help=f"rate of all videos, {FPS:g} by default")
     add("--detector", default=detectors.DEFAULT, choices=list(detectors.CLASSES))
+    add("--table", type=int, choices=list(TABLES), help="print this table of APV-Gen beside it")
     add("--save", type=Path, metavar="FILE", help="write the report: .json, .csv or .md")
     args = parser.parse_args(list(argv))
     slowest, fastest = FPS_RANGE
@@ -75,34 +78,63 @@ def cases_of(source: Path, args: argparse.Namespace) -> list[VideoCase]:
     return cases
 
 
-def evaluate(args: argparse.Namespace) -> tuple[Report, list[Difference]]:
-    """Measure one or two methods; return the report and their differences."""
+@dataclass(frozen=True)
+class Evaluation:
+    """One or two methods, the first one's report, and their differences, row by row."""
+
+    methods: Sequence[Method]
+    report: Report
+    differences: Sequence[Difference] = ()
+
+
+def evaluate(args: argparse.Namespace) -> Evaluation:
+    """Measure one or two methods."""
     options = Options(args.fps, args.detector)
     sources = [args.videos] if args.against is None else [args.videos, args.against]
     found = [cases_of(source, args) for source in sources]
+    networks = open_networks()
     methods = []
     for source, cases in zip(sources, found, strict=True):
-        clips = measure(cases, options)
+        clips = measure(cases, options, networks)
         methods.append(method_of(source, clips, args.fps))
     detector = detectors.load(args.detector)
     facts: dict[str, object] = {
         "fps": args.fps,
         "detector": {"name": detector.name, "version": detector.version},
+        "weights": networks.checksums,
     }
     method = methods[0]
     if args.against is None:
-        return make_report(method, facts), []
-    against: Method = methods[1]
+        return Evaluation(methods, make_report(method, facts))
+    against = methods[1]
     differences = compare(method.clips, against.clips)
-    return make_report(method, facts, against, differences), differences
+    report = make_report(method, facts, against, differences)
+    return Evaluation(methods, report, differences)
+
+
+def print_tables(evaluation: Evaluation, args: argparse.Namespace) -> None:
+    """Print all that was measured as tables for people."""
+    report = evaluation.report
+    print(aligned(HEAD, row_cells(report)))
+    for note in report.notes:
+        print(f"note: {note}")
+    if evaluation.differences:
+        print(f"\n{args.videos} (first) and {args.against} (second)\n")
+        print(aligned(COMPARED_HEAD, difference_cells(evaluation.differences)))
+    if args.table is not None:
+        measured = {str(method.source): method.rows for method in evaluation.methods}
+        print()
+        print(aligned(head_of(args.table), table_cells(args.table, measured)))
+        print(f"warning: {WARNING}")
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the report; return 0. Rows of this command have no levels."""
     args = parse(argv)
     began = time.perf_counter()
-    report, differences = evaluate(args)
+    evaluation = evaluate(args)
     took = round(time.perf_counter() - began, DIGITS)
+    report = evaluation.report
     report = replace(report, facts={**report.facts, "took_seconds": took})
     if args.save is not None:
         save(report, args.save)
@@ -110,10 +142,5 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps(report.to_dict()))
         return 0
     print(f"{args.videos}: read at {args.fps:g} frames/s, {took:g} s\n")
-    print(aligned(HEAD, row_cells(report)))
-    for note in report.notes:
-        print(f"note: {note}")
-    if differences:
-        print(f"\n{args.videos} (first) and {args.against} (second)\n")
-        print(aligned(COMPARED_HEAD, difference_cells(differences)))
+    print_tables(evaluation, args)
     return 0

@@ -19,6 +19,7 @@ from pipeline.evaluation.videos.gauges import (
 )
 from pipeline.evaluation.videos.gesture_figures import gesture_figures
 from pipeline.evaluation.videos.lip_figures import lip_figures
+from pipeline.evaluation.videos.networks import Networks, sync_figures
 from pipeline.evaluation.videos.pose_figures import pose_figures
 from pipeline.evaluation.videos.rows import ClipFigures
 from pipeline.models import sync_mini
@@ -41,7 +42,7 @@ class Options:
     detector: str = detectors.DEFAULT
 
 
-def measure(cases: Sequence[VideoCase], options: Options) -> list[ClipFigures]:
+def measure(cases: Sequence[VideoCase], options: Options, networks: Networks) -> list[ClipFigures]:
     """Return the figures of every case."""
     network = sync_mini.shipped()
     measured = []
@@ -52,6 +53,7 @@ def measure(cases: Sequence[VideoCase], options: Options) -> list[ClipFigures]:
             **pose_figures(clip),
             **gesture_figures(clip),
             **lip_figures(clip, network),
+            **sync_figures(clip, networks),
             **picture_figures(clip),
         }
         measured.append(ClipFigures(case.name, len(clip), figures))

@@ -1,6 +1,7 @@
 """`evaluate videos` on small drawn clips, whose figures are known."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,18 @@ def test_what_is_not_known_is_null_with_its_reason(clips: Path, capsys):
         assert rows[name]["value"] is None and "give --" in rows[name]["why"], name
     assert rows["HKC, hands seen in the result"]["value"] == 1
     assert rows["sync_c_mini"]["value"] is not None
+    assert rows["Sync-C"]["value"] is None
+    assert "python -m pipeline models --download syncnet" in rows["Sync-C"]["why"]
 
 
 def test_two_methods_are_printed_beside_one_another(clips: Path, capsys):
     words = [str(clips / "out"), "--against", str(clips / "truth"), "--truth"]
-    assert command.main([*words, str(clips / "truth"), "--save", str(clips / "r.md")]) == 0
+    words += [str(clips / "truth"), "--save", str(clips / "r.md"), "--table", "1"]
+    assert command.main(words) == 0
     text = capsys.readouterr().out
+    assert re.search(r"EchoMimicV2 \(published\) +987.30 +393.54", text)
+    assert "warning: published figures" in text
+    assert text.count("(here)") == 2 and "Table 1" in text
     assert "first less second" in text and "fewer than 6 pairs" in text
     assert (clips / "r.md").read_text().startswith("| row | mean |")
 
