@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from pipeline.evaluation.reenact.methods import METHODS
 from pipeline.evaluation.reenact.table import ClipFigures, clip_table, table_rows
 from pipeline.evaluation.report import DEFINITIONS, Report
 from pipeline.render import load
-from pipeline.values import InputError
+from pipeline.values import InputError, Video
 
 __all__ = ["Case", "Figures", "main", "measure", "prepare"]
 
@@ -38,10 +38,31 @@ SECONDS = 3.0
 SECONDS_RANGE = (0.5, 60.0)  # what may be asked for
 
 
+def write_videos(folder: Path, case: Case, frames: Mapping[str, np.ndarray]) -> None:
+    """Write a case's truth and the frames of each method as videos for `evaluate videos`.
+
+    They lie in folder/truth and folder/METHOD, each under the case's name.
+    """
+    for name, pictures in {"truth": case.truth, **frames}.items():
+        place = folder / name
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--videos {folder} cannot be made ({error.strerror})") from None
+        media.write_video(place / f"{case.name}.mp4", Video(pictures, FPS))
+
+
 def evaluate(
-    clips: Sequence[Path], model: str, seconds: float, methods: Sequence[str]
+    clips: Sequence[Path],
+    model: str,
+    seconds: float,
+    methods: Sequence[str],
+    videos: Path | None = None,
 ) -> tuple[Report, list[ClipFigures], np.ndarray]:
-    """Measure the methods on all clips; return the report, the clips' figures and the sheet."""
+    """Measure the methods on all clips; return the report, the clips' figures and the sheet.
+
+    The videos of all methods are written into the folder `videos`, where there is one.
+    """
     for clip in clips:
         media.probe(clip)  # a clip that cannot be read is told before the others are measured
     pipe = load.load(model, device="cpu")
@@ -55,6 +76,8 @@ def evaluate(
         half = frozen_lists.half_of(clip, frozen_lists.CLIPS)
         measured.append(ClipFigures(case.name, half, figures))
         pictures.append(sheet.clip_rows(case, frames))
+        if videos is not None:
+            write_videos(videos, case, frames)
     commit, why = bootstrap.commit()
     facts = {
         "model": model,
@@ -85,6 +108,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--half", choices=frozen_lists.HALVES, help="keep the clips of this half of the frozen list"
     )
     add("--sheet", type=Path, help="PNG to write: reference and frames, a row per method")
+    add(
+        "--videos",
+        type=Path,
+        metavar="DIR",
+        help="write DIR/METHOD/NAME.mp4 and DIR/truth/NAME.mp4, for `evaluate videos`",
+    )
     args = parser.parse_args(list(argv))
     shortest, longest = SECONDS_RANGE
     if not shortest <= args.seconds <= longest:
@@ -99,7 +128,7 @@ def main(argv: Sequence[str]) -> int:
     args = parse(argv)
     began = time.process_time()
     methods = [method for method in METHODS if args.only is None or method in args.only]
-    report, clips, picture = evaluate(args.clips, args.model, args.seconds, methods)
+    report, clips, picture = evaluate(args.clips, args.model, args.seconds, methods, args.videos)
     took = round(time.process_time() - began, 1)
     report = replace(report, facts={**report.facts, "took_cpu_seconds": took})
     if args.sheet is not None:

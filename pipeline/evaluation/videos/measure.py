@@ -21,6 +21,7 @@ from pipeline.evaluation.videos.gesture_figures import gesture_figures
 from pipeline.evaluation.videos.lip_figures import lip_figures
 from pipeline.evaluation.videos.networks import Networks, sync_figures
 from pipeline.evaluation.videos.pose_figures import pose_figures
+from pipeline.evaluation.videos.reenacted import reenacted_figures
 from pipeline.evaluation.videos.rows import ClipFigures
 from pipeline.models import sync_mini
 
@@ -55,6 +56,7 @@ def measure(cases: Sequence[VideoCase], options: Options, networks: Networks) ->
             **lip_figures(clip, network),
             **sync_figures(clip, networks),
             **picture_figures(clip),
+            **reenacted_figures(clip),
         }
         measured.append(ClipFigures(case.name, len(clip), figures))
     return measured

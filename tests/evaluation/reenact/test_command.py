@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from pipeline import media
 from pipeline.evaluation import reenact
 from pipeline.evaluation.reenact.figures import PLACES, Figures
 from pipeline.evaluation.reenact.table import ClipFigures, clip_table, table_rows
+from pipeline.evaluation.videos.cases import Companions, find_cases
 from pipeline.values import InputError
+from tests.helpers import reenacted
 
 
 def clip_figures(name: str, copy: float, warp: float, debris: float = 0.0) -> ClipFigures:
@@ -62,6 +65,15 @@ def test_a_clip_that_cannot_be_read_is_told_before_the_others_are_measured(
     clips = [root / "assets" / "driving" / "beats.mp4", broken]
     with pytest.raises(InputError, match=r"broken\.mp4"):
         reenact.evaluate(clips, "mini", 1.0, ["copy"])
+
+
+def test_videos_of_all_methods_and_the_truth_are_kept_for_evaluate_videos(tmp_path):
+    drawn = reenacted.case()
+    frames = {"copy": np.repeat(drawn.image[None], len(drawn), 0), "warp": drawn.truth}
+    reenact.write_videos(tmp_path / "kept", drawn, frames)
+    cases = find_cases(tmp_path / "kept" / "warp", Companions(truth=tmp_path / "kept" / "truth"))
+    assert [(case.name, case.truth.name) for case in cases] == [("drawn", "drawn.mp4")]
+    assert media.probe(cases[0].video).frames == len(drawn)
 
 
 @pytest.mark.slow

@@ -56,6 +56,9 @@ def test_known_figures_of_results_with_poses_and_truth(clips: Path, capsys):
     assert rows["lip r"]["value"] == pytest.approx(1) and rows["lip lag, frames late"]["value"] == 0
     by_clip = {clip["name"]: clip["figures"] for clip in report["clips"]}
     assert by_clip["a"]["PSNR, dB"] > 40 > 26 > by_clip["b"]["PSNR, dB"] > 20
+    assert by_clip["a"]["reenacted: PSNR whole"] == pytest.approx(by_clip["a"]["PSNR, dB"], abs=1)
+    assert rows["reenacted: silhouette IoU"]["value"] == 1
+    assert rows["reenacted: PSNR person"]["frames"] == 2 * 30  # 12.5 a second
     row = rows["PSNR, dB"]
     assert (row["clips"], row["frames"], row["fps"]) == (2, 2 * FRAMES, 25)
     assert row["better"] == "up" and row["interval"] is None  # of two clips there is none
