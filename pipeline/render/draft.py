@@ -15,7 +15,9 @@ from pipeline.render.tensors import mask_tensor, to_frames, to_tensor
 from pipeline.values import Motion, Pose
 
 
-def draft(image: np.ndarray, motion: Motion, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def draft(
+    image: np.ndarray, motion: Motion, size: tuple[int, int], frames: slice = slice(None)
+) -> Iterator[np.ndarray]:
     """Yield chunks (t,h,w,3) uint8 of the reference image, warped to the motion without any
     network.
 
@@ -25,10 +27,11 @@ def draft(image: np.ndarray, motion: Motion, size: tuple[int, int]) -> Iterator[
         image: the reference image (H,W,3) uint8.
         motion: T frames.
         size: (h,w) of the frames.
+        frames: which of the T are drawn, as they are when all are.
     """
     plates = layers(image, motion, size)
     motion = rested(motion, arm_stability(plates))
-    for part in warp.stream(plates, warp.Points.of(motion.pose), size):
+    for part in warp.stream(plates, warp.Points.timed(motion.pose), size, frames):
         yield to_frames(part.image[0])
 
 

@@ -44,12 +44,20 @@ def write_skeleton(
     pose_files.draw_video(motion.pose, path, size, style, audio)
 
 
-def write_draft(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
-    """Write the warped reference image with its sound; yield frames as they are made."""
-    with _writer(inputs, motion, path) as writer:
-        for frames in draft(inputs.picture, motion, inputs.size):
+def write_draft(
+    inputs: Inputs, motion: Motion, path: str, rows: slice = slice(None)
+) -> Iterator[Progress]:
+    """Write the warped reference image with its sound; yield frames as they are made.
+
+    Of the motion some `rows` are shown, as they are in the whole clip.
+    """
+    shown = motion[rows]
+    fps = motion.pose.fps / (rows.step or 1)
+    shown = replace(shown, pose=replace(shown.pose, fps=fps))
+    with _writer(inputs, shown, path) as writer:
+        for frames in draft(inputs.picture, motion, inputs.size, rows):
             writer.write(frames)
-            yield Progress("draft", writer.frames, len(motion), frames=frames)
+            yield Progress("draft", writer.frames, len(shown), frames=frames)
 
 
 def write_overlay(inputs: Inputs, motion: Motion, path: str) -> Iterator[Progress]:
@@ -72,22 +80,23 @@ def _writer(inputs: Inputs, motion: Motion, path: str) -> FrameWriter:
     )
 
 
-def excerpt(inputs: Inputs, motion: Motion, seconds: float = 2.0) -> tuple[Inputs, Motion]:
-    """Return the strongest `seconds` at half the frame rate and half the size: a quick draft."""
+def excerpt(inputs: Inputs, motion: Motion, seconds: float = 2.0) -> tuple[Inputs, slice]:
+    """Return inputs of half the size, and every other row of the strongest `seconds`.
+
+    Drawn, they are a quick draft.
+    """
     fps = motion.pose.fps
     count = min(len(motion), max(2, round(seconds * fps)))
     strongest = int(np.argmax(motion.intensity))
     start = int(np.clip(strongest - count // 2, 0, len(motion) - count))
     stop = start + count
-    part = motion[start:stop:2]
-    part = replace(part, pose=replace(part.pose, fps=fps / 2))
     first = round(start / fps * inputs.audio.rate)
     last = round(stop / fps * inputs.audio.rate)
     audio = replace(inputs.audio, samples=inputs.audio.samples[first:last])
     height, width = inputs.size
     scale = max(EXCERPT_SCALE, SMALLEST_SIDE_PX / min(height, width))
     size = (_even(height * scale), _even(width * scale))
-    return replace(inputs, audio=audio, sound=None, size=size), part
+    return replace(inputs, audio=audio, sound=None, size=size), slice(start, stop, 2)
 
 
 def _even(length: float) -> int:

@@ -117,7 +117,7 @@ def warp_seconds(image: np.ndarray, motion: Motion, size: tuple[int, int]) -> tu
     plates = layers(image, motion, size)
     once = time.perf_counter() - began
     motion = rested(motion, arm_stability(plates))
-    target = warp.Points.of(motion.pose[:WARPED_FRAMES])
+    target = warp.Points.timed(motion.pose[:WARPED_FRAMES])
 
     def run() -> None:
         for _ in warp.stream(plates, target, size):

@@ -79,7 +79,7 @@ def enlarge(pipe: AudioPoseSVDPipeline, case: Case) -> Enlarged:
     low = clip.repaired(latents, conditions)
     warps = []
     for frame in range(frames):
-        image, *_ = next(clip.warped(clip.motion.pose[frame : frame + 1], size))
+        image, *_ = next(clip.warped(frame, frame + 1, size))
         warps.append(image)
     plain = F.interpolate(low, size, mode="bicubic", align_corners=False).clamp(0, 1)
     return Enlarged(

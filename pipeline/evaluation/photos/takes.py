@@ -67,7 +67,7 @@ def measure(image: np.ndarray, motion: Motion, result: np.ndarray) -> tuple[floa
     size = (height, width)
     plates = draft.layers(image, motion, size)
     motion = rested(motion, draft.arm_stability(plates))
-    moved = warp.warp(plates, warp.Points.of(motion.pose), size)
+    moved = warp.warp(plates, warp.Points.timed(motion.pose), size)
     warped = tensors.to_frames(moved.image[0]).astype(np.float32)
     is_valid = moved.validity[0, :, 0].numpy() > SURE_VALIDITY
     changes = np.abs(result.astype(np.float32) - warped).mean(3)

@@ -129,6 +129,7 @@ class WarpedClip:
         self.reference_latents = self.encode(self.picture)
         self.tokens = reference_tokens(self.reference_latents)
         self._noise: Tensor | None = None
+        self._points = warp.Points.timed(self.motion.pose, self.device)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Return latents (N,C,h,w) of pictures (N,3,H,W) in [0,1]."""
@@ -142,25 +143,27 @@ class WarpedClip:
             self._noise = shared_noise(shape, generator, self.device, dtype)
         return self._noise.expand(-1, rows, -1, -1, -1).clone()
 
-    def warped(self, pose: Pose, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield, some frames at a time, the warp (f,3,H,W), its validity and where it is the
-        unmoved photo (f,1,H,W).
+    def warped(
+        self, start: int, stop: int, size: tuple[int, int]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield, some of the frames start..stop at a time, the warp (f,3,H,W), its validity and
+        where it is the unmoved photo (f,1,H,W).
 
         Pose-free it is the picture itself, in which all may move.
         """
         if self.guidance.pose_free:
             image = to_tensor(self.image, size).to(self.device)
-            for _ in range(len(pose)):
+            for _ in range(start, stop):
                 yield image, torch.ones_like(image[:, :1]), torch.zeros_like(image[:, :1])
             return
-        points = warp.Points.of(pose, self.device)
-        for part in warp.stream(self.layers, points, size):
+        frames = slice(start, stop)
+        for part in warp.stream(self.layers, self._points, size, frames):
             yield part.image[0], part.validity[0], part.still[0]
 
     def conditions(self, start: int, stop: int) -> SegmentConditions:
         """Return the conditions of frames start..stop."""
         motion = self.motion[start:stop]
-        parts = zip(*self.warped(motion.pose, self.work_size), strict=True)
+        parts = zip(*self.warped(start, stop, self.work_size), strict=True)
         image, validity, still = (torch.cat(part) for part in parts)
         segment = SegmentWarp(image, validity, self.encode(image)[None], still)
         branches = self._branches(motion, segment)
@@ -227,8 +230,8 @@ class WarpedClip:
         clean = self.vae.add_residual(segment.base[0], latents[0])
         decoded = self.vae.decode(clean, num_frames=len(conditions)).sample
         generated = decoded / 2 + 0.5
-        pose = self.motion.pose[conditions.first : conditions.first + len(conditions)]
-        face = warp.Points.of(pose, self.device).face[0]
+        shown = slice(conditions.first, conditions.first + len(conditions))
+        face = self._points[shown].face[0]
         keep = self.vae.config.keep
         reference = None if self.guidance.pose_free else self.picture
         pictures = blend(segment.image, generated, segment.validity, face, keep, reference)
@@ -240,9 +243,10 @@ class WarpedClip:
         repaired = self.repaired(latents, conditions)
         low = _warp_of(conditions).image
         frames = []
-        pose = self.motion.pose[conditions.first + skip : conditions.first + len(conditions)]
+        first = conditions.first + skip
+        last = conditions.first + len(conditions)
         start = skip
-        for full_size, _, still in self.warped(pose, self.size):
+        for full_size, _, still in self.warped(first, last, self.size):
             stop = start + len(full_size)
             detailed = add_repair(repaired[start:stop], low[start:stop], full_size)
             frames.append(keep_still(detailed, full_size, still))

@@ -10,7 +10,7 @@ filled smoothly, or with texture.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch import Tensor
 from pipeline.render.warp.composition import Composition
 from pipeline.render.warp.fill import Fill, textured
 from pipeline.render.warp.geometry import skeleton
+from pipeline.render.warp.hand_plan import HandPlan
 from pipeline.render.warp.layers import Plates
 from pipeline.render.warp.layers import plates as _plates
 from pipeline.values import BODY, FACE, HANDS, VISIBLE, Pose
@@ -31,15 +32,16 @@ PLANNED_FRAMES = 16  # whose maps on coarse grids are made at once
 @dataclass(frozen=True)
 class Points:
     """Key points (x and y as fractions, score): body (B,T,18,3), hands (B,T,42,3), face
-    (B,T,68,3)."""
+    (B,T,68,3); fps: frames per second, None where they are moments without an order in time."""
 
     body: Tensor
     hands: Tensor
     face: Tensor
+    fps: float | None = None
 
     @staticmethod
     def of(pose: Pose, device: torch.device | str = "cpu") -> Points:
-        """The points of one pose, B = 1."""
+        """The points of one pose, B = 1, each frame by itself."""
         parts = []
         for part in (pose.body, pose.hands, pose.face):
             xy = torch.as_tensor(part.xy)
@@ -47,9 +49,19 @@ class Points:
             parts.append(torch.cat([xy, score[..., None]], -1).float()[None].to(device))
         return Points(*parts)
 
+    @staticmethod
+    def timed(pose: Pose, device: torch.device | str = "cpu") -> Points:
+        """The points of a whole clip's pose, B = 1, in which a hand eases from frame to frame."""
+        return replace(Points.of(pose, device), fps=pose.fps)
+
     def __getitem__(self, frames: slice) -> Points:
         """The same people in some of the frames."""
-        return Points(self.body[:, frames], self.hands[:, frames], self.face[:, frames])
+        return replace(
+            self,
+            body=self.body[:, frames],
+            hands=self.hands[:, frames],
+            face=self.face[:, frames],
+        )
 
 
 @dataclass(frozen=True)
@@ -116,32 +128,44 @@ def warp(layers: Plates, target: Points, size: tuple[int, int] | None = None) ->
     _, frames = _check(target, len(layers.image), "the target")
     lead = (len(layers.image), frames)
     maps = [layers.image.new_empty(*lead, channels, *size) for channels in (3, 1, 1)]
-    for person, rows, drawn in _drawn(layers, target, size):
+    for person, rows, drawn in _drawn(layers, target, size, range(frames)):
         for whole, part in zip(maps, drawn, strict=True):
             whole[person, rows] = part
     return Warped(*maps)
 
 
 @torch.no_grad()
-def stream(layers: Plates, target: Points, size: tuple[int, int] | None = None) -> Iterator[Warped]:
-    """Yields what `warp` returns of one reference image, a few frames at a time."""
-    _check(target, 1, "the target")
-    for _, _, drawn in _drawn(layers, target, size or layers.size):
+def stream(
+    layers: Plates,
+    target: Points,
+    size: tuple[int, int] | None = None,
+    frames: slice = slice(None),
+) -> Iterator[Warped]:
+    """Yields what `warp` returns of one reference image, a few frames at a time.
+
+    Of a whole clip some `frames` are drawn as if all were: hands know the frames around.
+    """
+    _, count = _check(target, 1, "the target")
+    rows = range(count)[frames]
+    for _, _, drawn in _drawn(layers, target, size or layers.size, rows):
         yield Warped(*(m[None] for m in drawn))
 
 
 def _drawn(
-    layers: Plates, target: Points, size: tuple[int, int]
+    layers: Plates, target: Points, size: tuple[int, int], rows: range
 ) -> Iterator[tuple[int, slice, tuple[Tensor, Tensor, Tensor]]]:
-    """Yield a row of B, rows of T, and what `Composition.draw` makes of them."""
+    """Yield a row of B, which of the asked rows of T, and what `Composition.draw` makes of them."""
     aspect = layers.size[1] / layers.size[0]
     if size[0] * 1.5 <= layers.size[0]:
         layers = layers.shrunk(size)
-    for start in range(0, target.body.shape[1], PLANNED_FRAMES):
-        part = target[start : start + PLANNED_FRAMES]
+    plan = HandPlan(layers, (target.body, target.hands, target.face), target.fps)
+    for start in range(0, len(rows), PLANNED_FRAMES):
+        chosen = rows[start : start + PLANNED_FRAMES]
+        part = target[chosen.start : chosen.stop : chosen.step]
         points = [p.flatten(0, 1).to(layers.image) for p in (part.body, part.hands, part.face)]
         posed = torch.cat([p[..., 2] for p in points], -1).amax(-1) > VISIBLE
-        composition = Composition(layers, skeleton(*points, aspect), posed, size)
-        for person, rows in composition.groups():
-            shifted = slice(start + rows.start, start + rows.stop)
-            yield person, shifted, composition.draw(person, rows)
+        moved = skeleton(*points, aspect)
+        composition = Composition(layers, moved, posed, size, plan.bends(chosen))
+        for person, group in composition.groups():
+            shifted = slice(start + group.start, start + group.stop)
+            yield person, shifted, composition.draw(person, group)

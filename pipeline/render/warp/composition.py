@@ -36,9 +36,17 @@ class Composition:
         raw: N skeletons as they were given.
         posed: (N,) bool, whether a frame has any point; without one it shows the reference image.
         size: (H, W) of the picture.
+        bends: (N, 2) how far the fingers of right and left hands bend, as `HandPlan` says.
     """
 
-    def __init__(self, layers: Plates, raw: Skeleton, posed: Tensor, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        layers: Plates,
+        raw: Skeleton,
+        posed: Tensor,
+        size: tuple[int, int],
+        bends: Tensor,
+    ) -> None:
         images = len(layers.image)
         aspect = layers.size[1] / layers.size[0]
         found = flow(layers, raw, size, aspect)
@@ -46,7 +54,7 @@ class Composition:
         self._frames = len(posed) // images
         self._background = resized(layers.background, size)
         self._photo = resized(layers.image, size)
-        self._limbs = [_MovedLimbs(layers, found, raw, row, size) for row in range(images)]
+        self._limbs = [_MovedLimbs(layers, found, raw, row, size, bends) for row in range(images)]
         self._body = MovedBody(layers, found, size)
         motion = torch.cat([limbs.motion for limbs in self._limbs])
         self._still = stillness(torch.maximum(motion, found.trunk_motion))
@@ -95,13 +103,19 @@ class _MovedLimbs:
     """
 
     def __init__(
-        self, layers: Plates, found: Flow, raw: Skeleton, person: int, size: tuple[int, int]
+        self,
+        layers: Plates,
+        found: Flow,
+        raw: Skeleton,
+        person: int,
+        size: tuple[int, int],
+        bends: Tensor,
     ) -> None:
         frames = len(found.unit) // len(layers.image)
         rows = torch.arange(frames, device=found.unit.device) + person * frames
         reference = layers.pose.frames(rows[:1] // frames)
         target = found.target.frames(rows)
-        motions = LimbMotion(reference, target, found.torso[rows], found.ratio[rows])
+        motions = LimbMotion(reference, target, found.torso[rows], found.ratio[rows], bends[rows])
         raw = raw.frames(rows)
         unit = found.unit[rows] * found.ratio[rows]
         aspect = layers.size[1] / layers.size[0]

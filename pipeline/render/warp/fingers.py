@@ -30,7 +30,8 @@ WIDE_AREA = (1.5, 2.2)
 SHORTEST = 1e-5  # picture heights
 SMALLEST = 1e-8  # its square, at least
 CRUSHED = 0.15  # of the area that the palm's size says: fingers that lie over each other
-FOLDS = (0.08, 0.3)  # shares of a hand that is crushed, between which it turns rigid
+# of a hand that may be crushed. Shares of .01 to .03 cost .05 dB of each other; at .08 hands break
+CRUSHED_SHARE = 0.02
 
 
 def bent(nodes: Tensor, reference: Tensor, target: Tensor, palm: Tensor, both: Tensor) -> Tensor:
@@ -54,26 +55,50 @@ def bent(nodes: Tensor, reference: Tensor, target: Tensor, palm: Tensor, both: T
     return torch.where(seen[:, None, None], moved + rest * rigid, rigid)
 
 
-def calmed(rigid: Tensor, moved: Tensor, beside: Tensor, solid: Tensor) -> Tensor:
-    """(T,n,2): places, drawn back to the `rigid` ones in frames where too much would be crushed.
+def uncrushed_share(rigid: Tensor, moved: Tensor, beside: Tensor, solid: Tensor) -> Tensor:
+    """(T,) 0 to 1: how far a hand can go from its `rigid` places (T,n,2) towards the `moved` ones
+    before more than CRUSHED_SHARE of it is crushed.
 
     beside (4,n): rows of the nodes to the left, right, above and below; solid (n,) bool: the nodes
     that show something.
     """
-    least = CRUSHED * _cell_areas(rigid, beside)
-    crushed = _cell_areas(moved, beside) < least
-    crushed = crushed & solid
-    count = solid.sum().clamp_min(1)
-    trust = _falling(crushed.sum(1) / count, FOLDS)
-    return torch.lerp(rigid, moved, trust[:, None, None])
+    across, down = _cell_axes(rigid, beside)
+    goal_across, goal_down = _cell_axes(moved, beside)
+    area = _cross(across, down)
+    goal = _cross(goal_across, goal_down)
+    mixed = _cross(across, goal_down)
+    mixed = mixed + _cross(goal_across, down)
+    # at a share s: area (1 - s)^2 + mixed s (1 - s) + goal s^2, which is to stay above CRUSHED area
+    square = area - mixed + goal
+    slope = mixed - 2 * area
+    start = (1 - CRUSHED) * area
+    root = _first_root(square, slope, start)
+    root = torch.where(area > 0, root, 1.0)
+    root = root[:, solid]
+    count = root.shape[1]
+    if count == 0:
+        return torch.ones_like(root.sum(1))
+    rank = min(count, 1 + int(CRUSHED_SHARE * count))
+    return root.kthvalue(rank, 1).values
 
 
-def _cell_areas(places: Tensor, beside: Tensor) -> Tensor:
-    """(T,n) signed area between the neighbors of every node at places (T,n,2)."""
+def _first_root(square: Tensor, slope: Tensor, start: Tensor) -> Tensor:
+    """(...) where square s^2 + slope s + start, positive at 0, first gets to 0; at most 1."""
+    inside = slope.square() - 4 * square * start
+    length = inside.clamp_min(0).sqrt()
+    below = length - slope
+    reached = inside >= 0
+    reached &= below > 2 * start
+    root = 2 * start / below.clamp_min(SMALLEST**2)
+    return torch.where(reached, root, 1.0)
+
+
+def _cell_axes(places: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
+    """From left to right and from above to below (T,n,2), around every node at places (T,n,2)."""
     left, right, above, below = beside.unbind(0)
     across = places[:, right] - places[:, left]
     down = places[:, below] - places[:, above]
-    return _cross(across, down)
+    return across, down
 
 
 def _cross(first: Tensor, second: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from pipeline.render.warp.bone_maps import (
     mix_polar,
     wrapped,
 )
-from pipeline.render.warp.fingers import bent, calmed
+from pipeline.render.warp.fingers import POINTS_SEEN, bent, uncrushed_share
 from pipeline.render.warp.geometry import LIMB_RADIUS, Skeleton, affine, apply, similarity
 
 LEGS = (2, 3)  # limbs 0 and 1 are the right and the left arm, 2 and 3 the right and the left leg
@@ -158,8 +158,9 @@ class LimbMotion:
     """The forward maps of the four limbs in one call.
 
     reference: one row; target: T rows, completed by `geometry.follow`; torso (T,2,3): its map from
-    the reference to the target; ratio (T,): size of the target's body over the reference's;
-    fingers: bend them where both show them.
+    the reference to the target; ratio (T,): size of the target's body over the reference's; bends
+    (T,2): how far the fingers of the right and the left arm's hand bend where both show them; None
+    bends them as far as each frame allows by itself.
     """
 
     def __init__(
@@ -168,13 +169,12 @@ class LimbMotion:
         target: Skeleton,
         torso: Tensor,
         ratio: Tensor,
-        *,
-        fingers: bool = True,
+        bends: Tensor | None = None,
     ) -> None:
         self.reference = reference
         self.target = target
         self.ratio = ratio[:, None]
-        self._fingers = fingers
+        self._bends = bends
         self._torso = LinearMap(torso)
         self._from = as_complex(reference.body)
         self._to = as_complex(target.body)
@@ -187,8 +187,8 @@ class LimbMotion:
         chain = self._chain(piece.limb)
         if piece.limb in LEGS:
             out = self._with_partner(piece, chain.placed(piece))
-        elif piece.bone == HAND and self._fingers:
-            out = chain.placed(piece, self._bent(piece, chain.maps[HAND + 1]))
+        elif piece.bone == HAND:
+            out = chain.placed(piece, self._bent(piece))
         else:
             out = chain.placed(piece)
         return torch.view_as_real(out)
@@ -311,14 +311,29 @@ class LimbMotion:
         reference = self.reference.hand_points_seen[:, hand]
         return reference & self.target.hand_points_seen[:, hand]
 
-    def _bent(self, piece: Piece, palm: LinearMap) -> Tensor:
+    def bend_share(self, piece: Piece) -> Tensor:
+        """(T,) 0 to 1: how far the fingers of a hand's piece can bend in each frame by itself."""
+        rigid, moved = self._hand_places(piece)
+        share = uncrushed_share(rigid, moved, piece.beside[0], piece.opaque)
+        seen = self._shared(piece.limb).sum(-1) >= POINTS_SEEN
+        return share * seen
+
+    def _bent(self, piece: Piece) -> Tensor:
         """(T,n) complex places of a hand's piece, whose fingers bend."""
+        share = self.bend_share(piece) if self._bends is None else self._bends[:, piece.limb]
+        rigid, moved = self._hand_places(piece)
+        return as_complex(torch.lerp(rigid, moved, share[:, None, None]))
+
+    def _hand_places(self, piece: Piece) -> tuple[Tensor, Tensor]:
+        """(T,n,2) places of a hand's piece that moves as a whole, and with bent fingers."""
         hand = HANDS[piece.limb]
+        palm = self._chain(piece.limb).maps[HAND + 1]
+        if not isinstance(palm, LinearMap):
+            raise TypeError("a hand is moved by an affine map; this chain ends with a bone")
         points = self.reference.hands[0, hand]
         goals = self.target.hands[:, hand]
         moved = bent(piece.nodes, points, goals, palm.matrix, self._shared(piece.limb))
-        rigid = apply(palm.matrix, piece.nodes.expand(len(moved), -1, -1))
-        return as_complex(calmed(rigid, moved, piece.beside[0], piece.opaque))
+        return apply(palm.matrix, piece.nodes.expand(len(moved), -1, -1)), moved
 
     def _borrowed(self, piece: Piece, source: Tensor) -> Tensor:
         """(T,n) of a forearm's piece that shows what the upper arm lends it."""

@@ -73,8 +73,10 @@ def analyse(
         yield {"status": status}
     analysis = work.result
     yield {"status": line("<b>Preparing the draft</b>")}
-    part, motion = outputs.excerpt(inputs, analysis.motion)
-    draft.layers(part.picture, motion, part.size)  # they stay cached for the slider's drafts
+    part, _ = outputs.excerpt(inputs, analysis.motion)
+    draft.layers(
+        part.picture, analysis.motion, part.size
+    )  # they stay cached for the slider's drafts
     sentences = [f"⚠ {sentence}" for sentence in (*analysis.warnings, *warnings)]
     seconds = time.perf_counter() - start
     text = f"<b>Analysed</b> {len(analysis.motion)} frames in {seconds:.1f} s. Drag the slider."
@@ -216,8 +218,8 @@ def excerpt(visit: Visit, **shown: Any) -> Iterator[Update]:
     inputs = visit.need_analysis().inputs
     for seconds in (1 / motion.pose.fps, DRAFT_SECONDS):
         path = visit.new_file("draft")
-        part, part_motion = outputs.excerpt(inputs, motion, seconds)
-        _drain(outputs.write_draft(part, part_motion, path))
+        part, rows = outputs.excerpt(inputs, motion, seconds)
+        _drain(outputs.write_draft(part, motion, path, rows))
         yield {"draft": path}
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.render.warp.fingers import bent, calmed
+from pipeline.render.warp.fingers import CRUSHED, bent, uncrushed_share
 
 PALM = torch.tensor([[[0.0, -1.0, 0.6], [1.0, 0.0, 0.1]]])  # a quarter turn and a shift
 ALL = torch.ones(1, 21, dtype=torch.bool)
@@ -59,13 +59,37 @@ def test_implausible_fingers_move_with_the_palm(fault: str) -> None:
     assert torch.allclose(places, _carried(reference[9:13]), atol=1e-4)
 
 
-def test_a_crushed_hand_turns_rigid() -> None:
+def _square() -> tuple[Tensor, Tensor]:
+    """16 nodes on a grid (16,2), and the rows beside them (4,16)."""
     grid = torch.cartesian_prod(torch.arange(4.0), torch.arange(4.0))
     row = torch.arange(16)
     beside = torch.stack([(row - 4).clamp_min(0), (row + 4).clamp_max(15), row - row % 4, row | 3])
+    return grid, beside
+
+
+@pytest.mark.parametrize(
+    ("across", "share"),
+    [(-1.0, (1 - CRUSHED) / 2), (-3.0, (1 - CRUSHED) / 4), (0.0, 1 - CRUSHED), (0.5, 1), (2.0, 1)],
+)
+def test_a_hand_bends_until_it_would_be_crushed(across: float, share: float) -> None:
+    """At a share s its width is 1 - s + s `across`, which stays above CRUSHED."""
+    grid, beside = _square()
+    moved = grid * torch.tensor([across, 1.0])
     solid = torch.ones(16, dtype=torch.bool)
-    folded = grid * torch.tensor([-1.0, 1.0])
-    rigid = grid.expand(2, -1, -1)
-    places = calmed(rigid, torch.stack([folded, grid + 1]), beside, solid)
-    assert torch.equal(places[0], grid)
-    assert torch.equal(places[1], grid + 1)
+    found = uncrushed_share(grid[None], moved[None], beside, solid)
+    assert found[0] == pytest.approx(share, abs=1e-5)
+
+
+def test_a_hand_that_grows_or_turns_a_little_is_not_crushed() -> None:
+    grid, beside = _square()
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    solid = torch.ones(16, dtype=torch.bool)
+    moved = torch.stack([grid @ turn, 3 * grid, grid + 1])
+    assert (uncrushed_share(grid.expand(3, -1, -1), moved, beside, solid) == 1).all()
+
+
+def test_what_shows_nothing_may_be_crushed() -> None:
+    grid, beside = _square()
+    moved = grid * torch.tensor([-1.0, 1.0])
+    solid = torch.zeros(16, dtype=torch.bool)
+    assert uncrushed_share(grid[None], moved[None], beside, solid)[0] == 1

@@ -99,7 +99,9 @@ def test_a_hand_whose_points_both_show_follows_them() -> None:
     assert torch.allclose(moves.place(HAND)[0, free], expected, atol=1e-4)
     huge = _with_hand((shape * 3) @ quarter + ends[1])
     still = torch.eye(2, 3)[None]
-    held = LimbMotion(reference, huge, still, torch.ones(1), fingers=False).place(HAND)[0, free]
+    held = LimbMotion(reference, huge, still, torch.ones(1), bends=torch.zeros(1, 2)).place(HAND)[
+        0, free
+    ]
     spread = (held.std(0).norm(), HAND.nodes[free].std(0).norm())
     assert spread[0] / spread[1] == pytest.approx(1.6, abs=0.01)  # a detector's mistake
 
@@ -112,7 +114,11 @@ def test_a_hand_of_another_shape_stays_on_its_forearm() -> None:
     wrist = torch.tensor(WRIST)
     still = torch.eye(2, 3)[None]
     moves = LimbMotion(
-        _with_hand(shape + wrist), _with_hand(other + wrist), still, torch.ones(1), fingers=False
+        _with_hand(shape + wrist),
+        _with_hand(other + wrist),
+        still,
+        torch.ones(1),
+        bends=torch.zeros(1, 2),
     )
     free = HAND.before == 1
     nearest = (HAND.nodes[free] - wrist).norm(dim=-1).argmin()

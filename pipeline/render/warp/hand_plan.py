@@ -1,0 +1,125 @@
+"""How far the fingers of hands bend over time, eased so that no hand flips between two frames.
+
+A hand that turns cannot be bent from one picture: its fingers would be crushed or folded over each
+other. `LimbMotion.bend_share` says how far it can be bent in each frame. A hand takes the least of
+the frames around, smoothed over as many: it never bends further than its own frame allows, and it
+is stiff before it turns. The plan of a frame depends on frames around it that are not drawn, so
+that an excerpt, a segment and a whole clip show the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.render.warp.geometry import skeleton
+from pipeline.render.warp.layers import ARM_ROWS, Plates
+from pipeline.render.warp.skinning import HAND, LimbMotion
+from pipeline.render.warp.steadiness import steady
+
+# Before and after a frame: the least share is taken over as much, and smoothed over as much. Half
+# of it changes by .34 within a frame of 12.5 per second, this by .22, at .02 dB of the hands.
+EASE_SECONDS = 0.2
+
+
+class HandPlan:
+    """The shares of bending of both hands of B people in the frames of a clip.
+
+    Args:
+        layers: of B reference images.
+        points: body (B, T, 18, 3), hands (B, T, 42, 3), face (B, T, 68, 3) of the whole clip.
+        fps: of the clip; None where its frames are moments without an order in time.
+    """
+
+    def __init__(
+        self, layers: Plates, points: tuple[Tensor, Tensor, Tensor], fps: float | None
+    ) -> None:
+        self._layers = layers
+        self._points = points
+        self._radius = 0 if fps is None else round(EASE_SECONDS * fps)
+        self._first = 0
+        self._shares: Tensor | None = None
+
+    def bends(self, rows: Sequence[int]) -> Tensor:
+        """Return the shares (B t, 2) of right and left hands in t ascending rows of the clip.
+
+        Later calls ask for later rows.
+        """
+        body, _, _ = self._points
+        last = body.shape[1] - 1
+        reach = 2 * self._radius
+        start = max(rows[0] - reach, 0)
+        end = min(rows[-1] + reach, last)
+        shares = self._known(start, end + 1)
+        asked = torch.tensor(rows, device=shares.device)
+        bends = eased(shares, asked - self._first, self._radius)
+        return bends.flatten(0, 1)
+
+    def _known(self, start: int, stop: int) -> Tensor:
+        """Return the frames' own shares (B, n, 2) from row `_first` to `stop` at least."""
+        shares = self._shares
+        if shares is None:
+            self._first = start
+            shares = self._own(start, stop)
+        end = self._first + shares.shape[1]
+        if end < stop:
+            more = self._own(end, stop)
+            shares = torch.cat([shares, more], 1)
+        self._shares = shares
+        return shares
+
+    def _own(self, start: int, stop: int) -> Tensor:
+        """Return the shares (B, n, 2) that the frames of some rows allow by themselves."""
+        shares = []
+        for person in range(len(self._layers.image)):
+            one = self._of_person(person, slice(start, stop))
+            shares.append(one)
+        return torch.stack(shares)
+
+    def _of_person(self, person: int, rows: slice) -> Tensor:
+        """Return the shares (n, 2) of one person's hands; 1 where the picture shows no hand."""
+        motion = self._motion(person, rows)
+        frames = rows.stop - rows.start
+        shares = self._layers.image.new_ones(frames, len(ARM_ROWS))
+        for limb in self._layers.limbs[person]:
+            for piece in limb.pieces:
+                if limb.row in ARM_ROWS and piece.bone == HAND:
+                    shares[:, limb.row] = motion.bend_share(piece)
+        return shares
+
+    def _motion(self, person: int, rows: slice) -> LimbMotion:
+        """Return how one person's limbs move in some rows of the clip."""
+        layers = self._layers
+        height, width = layers.size
+        points = []
+        for part in self._points:
+            one = part[person, rows]
+            points.append(one.to(layers.image))
+        target = skeleton(*points, width / height)
+        same = torch.full((len(target.body),), person, device=layers.image.device)
+        reference = layers.pose.frames(same)
+        unit = layers.unit[same]
+        target, torso, ratio = steady(reference, target, unit)
+        return LimbMotion(layers.pose.frames(same[:1]), target, torso, ratio)
+
+
+def eased(shares: Tensor, rows: Tensor, radius: int) -> Tensor:
+    """Return the least shares (B, t, 2) within a radius around rows (t,), smoothed over as much.
+
+    shares (B, n, 2): of all frames; before the first one and after the last one nothing changes.
+    """
+    around = torch.arange(-radius, radius + 1, device=shares.device)
+    last = shares.shape[1] - 1
+    places = rows[:, None] + around
+    places = places.clamp(0, last)
+    places = places[..., None] + around
+    places = places.clamp(0, last)
+    least = shares[:, places].amin(3)
+    window = torch.hann_window(2 * radius + 3, periodic=False)
+    weight = window[1:-1].to(shares)
+    weight = weight / weight.sum()
+    weighted = least * weight[:, None]
+    smooth = weighted.sum(2)
+    return smooth.clamp(0, 1)
