@@ -11,9 +11,8 @@ from pipeline.analysis.close_portraits import (
     leave_out_guessed_bodies,
     leave_out_people_in_faces,
 )
-from pipeline.analysis.detectors import cache
 from pipeline.analysis.detectors.detection import picture_size
-from pipeline.analysis.wide_pictures import detect_in_windows, is_wide
+from pipeline.analysis.picture_people import find_people, largest_face
 from pipeline.motion.retarget import Person
 from pipeline.values import Detection, InputError
 
@@ -49,28 +48,17 @@ class ReferenceCrop:
 def detect_reference(picture: np.ndarray, detector: str) -> Detection:
     """Detect all people in the reference image (H,W,3) in the order of their numbers, with masks.
 
-    Very wide and tall pictures are looked at from close, too. Close portraits have a head alone.
+    Tiny people, and those in very wide and tall pictures, are looked at from close. Close portraits
+    have a head alone.
     Refuse a picture without a face.
     """
     loaded = detectors.load(detector)
-    try:
-        detection = cache.image(loaded, picture)
-    except InputError:
-        if not is_wide(picture):
-            raise
-        detection = detect_in_windows(picture, loaded)
-    if is_wide(picture) and not _shows_face(detection):
-        detection = detect_in_windows(picture, loaded)
-    if not _shows_face(detection):
+    detection = find_people(picture, loaded)
+    if largest_face(detection) == 0:
         raise InputError(NO_FACE)
     detection = leave_out_people_in_faces(detection)
     detection = leave_out_guessed_bodies(detection)
     return speakers.in_order(detection)
-
-
-def _shows_face(detection: Detection) -> bool:
-    faces = [person.face.visible.any() for person in detection.people]
-    return any(faces)
 
 
 def crop_around_speaker(
@@ -108,11 +96,14 @@ def _place_in(part: Window, place: np.ndarray, size: tuple[int, int]) -> tuple[f
     height, width = size
     rows = part.rows
     columns = part.columns
-    x = place[0] * width - columns.start
-    y = place[1] * height - rows.start
+    whole_x, whole_y = place
     part_width = columns.stop - columns.start
     part_height = rows.stop - rows.start
-    return float(x / part_width), float(y / part_height)
+    x = whole_x * width - columns.start
+    y = whole_y * height - rows.start
+    share_x = x / part_width
+    share_y = y / part_height
+    return float(share_x), float(share_y)
 
 
 def crop_around_person(picture: np.ndarray, size: tuple[int, int], detector: str) -> np.ndarray:
@@ -182,10 +173,12 @@ def crop_window(
     if ratio > 1:
         wanted = round(picture_height / ratio)
         top = _window_start(picture_height, wanted, keep[:, 1], middle[:, 1])
-        return Window(slice(top, top + wanted), slice(0, picture_width))
+        rows = slice(top, top + wanted)
+        return Window(rows, slice(0, picture_width))
     wanted = round(picture_width * ratio)
     left = _window_start(picture_width, wanted, keep[:, 0], middle[:, 0])
-    return Window(slice(0, picture_height), slice(left, left + wanted))
+    columns = slice(left, left + wanted)
+    return Window(slice(0, picture_height), columns)
 
 
 def _window_start(length: int, count: int, keep: np.ndarray, middle: np.ndarray) -> int:

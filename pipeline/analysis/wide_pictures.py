@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from pipeline.analysis.detectors import Detector, cache
-from pipeline.values import Detection, InputError, Keypoints, Pose
+from pipeline.analysis.closer_looks import Look, Window, in_whole, look, window_around
+from pipeline.analysis.detectors import Detector
+from pipeline.analysis.detectors.detection import NoPersonError
+from pipeline.values import Detection
 
 LEAST_ASPECT = 2.0  # longer over shorter side, from which detectors lose people when they shrink
 MOST_ASPECT = 16.0  # beyond it dozens of windows would have to be looked at
 STEPS_PER_WINDOW = 2  # windows overlap by half, so that each person is whole in one of them
-TOO_SMALL = (
-    "no person was found in this very wide or tall picture, also not from close; "
-    "crop it to the person"
-)
-
-
-Corner = tuple[int, int]  # top, left
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What was detected in the window at a corner."""
-
-    corner: Corner
-    detection: Detection
-
-    def points(self) -> int:
-        """Count the points that are seen of the first person."""
-        person = self.detection.people[0]
-        body = person.body.visible.sum()
-        hands = person.hands.visible.sum()
-        face = person.face.visible.sum()
-        return int(body + hands + face)
 
 
 def is_wide(picture: np.ndarray) -> bool:
@@ -43,97 +20,52 @@ def is_wide(picture: np.ndarray) -> bool:
     return max(height, width) >= LEAST_ASPECT * min(height, width)
 
 
-def detect_in_windows(picture: np.ndarray, detector: Detector) -> Detection:
+def detect_in_windows(picture: np.ndarray, detector: Detector) -> Detection | None:
     """Return the person of the window in which the most is seen, in places of the whole picture.
 
-    Refuse a picture (H,W,3) in which no window shows a face.
+    None where no window of the picture (H,W,3) shows a face. Refuse a strip.
     """
     height, width = picture.shape[:2]
     if max(height, width) > MOST_ASPECT * min(height, width):
-        raise InputError(
+        raise NoPersonError(
             f"the picture is a strip of {width}x{height} pixels and no person was found in it; "
             "crop it to the person"
         )
-    found = []
-    for corner in _corners(picture):
-        found += _look(picture, corner, detector)
+    looks = [look(picture, window, detector) for window in _windows(picture)]
+    found = [seen for seen in looks if seen is not None]
     if not found:
-        raise InputError(TOO_SMALL)
-    best = max(found, key=_Look.points)
+        return None
+    best = max(found, key=Look.points)
     middle = _around(picture, best)
-    closer = _look(picture, middle, detector)
-    best = max([*closer, best], key=_Look.points)  # the first of two that show as much
-    return _in_whole(best, picture.shape[:2])
+    closer = look(picture, middle, detector)
+    if closer is not None and closer.points() >= best.points():
+        best = closer
+    return in_whole(best, picture.shape[:2])
 
 
-def _corners(picture: np.ndarray) -> list[Corner]:
-    """Return the corners of windows as large as the shorter side, which cover the picture."""
+def _windows(picture: np.ndarray) -> list[Window]:
+    """Return windows as large as the shorter side, which cover the picture."""
     height, width = picture.shape[:2]
     side = min(height, width)
     length = max(height, width)
     count = STEPS_PER_WINDOW * length // side
-    corners = []
+    windows = []
     for start in np.linspace(0, length - side, count):
         along = round(start)
-        corner = (0, along) if width > height else (along, 0)
-        corners.append(corner)
-    return corners
+        window = Window(0, along, side) if width > height else Window(along, 0, side)
+        windows.append(window)
+    return windows
 
 
-def _around(picture: np.ndarray, look: _Look) -> Corner:
-    """Return the corner of the window with the person's body in its middle."""
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    body = look.detection.people[0].body
-    seen = body.xy[body.visible]
-    if len(seen) == 0:
-        return look.corner
-    low = seen.min(axis=0)
-    high = seen.max(axis=0)
-    away = (low + high - 1) / 2 * side  # (2,) right, down, of the window's middle
-    top = look.corner[0] + round(away[1])
-    left = look.corner[1] + round(away[0])
-    top = min(max(top, 0), height - side)
-    left = min(max(left, 0), width - side)
-    return top, left
-
-
-def _look(picture: np.ndarray, corner: Corner, detector: Detector) -> list[_Look]:
-    """Return what the window at a corner shows; nothing without a face."""
-    side = min(picture.shape[:2])
-    top, left = corner
-    window = picture[top : top + side, left : left + side]
-    window = np.ascontiguousarray(window)
-    try:
-        detection = cache.image(detector, window)
-    except InputError:
-        return []
-    face = detection.people[0].face
-    return [_Look(corner, detection)] if face.visible.any() else []
-
-
-def _in_whole(look: _Look, size: tuple[int, int]) -> Detection:
-    """Return what was seen in places of the whole picture of `size` (H, W)."""
-    height, width = size
-    side = min(size)
-    top, left = look.corner
-    whole = np.array([width, height])
-    offset = np.array([left, top])
-
-    def part(points: Keypoints) -> Keypoints:
-        pixels = points.xy * side + offset
-        return Keypoints(pixels / whole, points.score)
-
-    people = []
-    for person in look.detection.people:
-        body = part(person.body)
-        hands = part(person.hands)
-        face = part(person.face)
-        moved = Pose(body, hands, face, person.fps, size)
-        people.append(moved)
-    masks = []
-    for mask in look.detection.masks:
-        full = np.zeros(size, np.float32)
-        full[top : top + side, left : left + side] = mask
-        masks.append(full)
-    return Detection(tuple(people), tuple(masks), look.detection.notes)
+def _around(picture: np.ndarray, seen: Look) -> Window:
+    """Return the window with the person's body in its middle."""
+    window = seen.window
+    body = seen.detection.people[0].body
+    places = body.xy[body.visible]
+    if len(places) == 0:
+        return window
+    low = places.min(axis=0)
+    high = places.max(axis=0)
+    corner = np.array([window.left, window.top])
+    middle = corner + (low + high) / 2 * window.side
+    return window_around(middle, window.side, picture.shape[:2])

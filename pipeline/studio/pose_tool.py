@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline import media
 from pipeline.analysis import detectors, upright
+from pipeline.analysis.picture_people import find_people
 from pipeline.analysis.progress import finish
 from pipeline.media import pose_files
 from pipeline.motion import pose_edits, timing
@@ -59,7 +60,7 @@ def _detect(path: str, fps: float | None, detector: str) -> Detection:
         return pose_files.read(path, fps)
     if media.is_picture(path):
         picture = media.read_image(path)
-        return detectors.load(detector).image(picture)
+        return find_people(picture, detectors.load(detector))
     turns = upright.quarter_turns(path, media.probe(path).seconds, detector)
     video = media.read_video(path, fps=fps)
     work = detectors.load(detector).video(upright.turned(video, turns))

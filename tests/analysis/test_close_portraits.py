@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.analysis import framing
+from pipeline.analysis import framing, picture_people
 from pipeline.analysis.close_portraits import (
     HEAD_ALONE,
     leave_out_guessed_bodies,
@@ -108,11 +108,11 @@ def test_people_beside_and_behind_each_other_stay() -> None:
 def test_a_picture_is_looked_at_so_before_anybody_is_chosen(monkeypatch) -> None:
     pose = portrait()
     guessed = with_points_at(pose, HIPS, pose.face.xy[0, NOSE_ROOT])
-    monkeypatch.setattr(framing.cache, "image", lambda *_: Detection((pose, guessed)))
+    monkeypatch.setattr(picture_people.cache, "image", lambda *_: Detection((pose, guessed)))
     found = framing.detect_reference(np.zeros((64, 64, 3), np.uint8), "holistic")
     assert found.people[0] is pose and not found.people[1].hands.score.any()
     monkeypatch.setattr(
-        framing.cache, "image", lambda *_: Detection((scaled(pose, 0.3, (0.0, 0.1)), pose))
+        picture_people.cache, "image", lambda *_: Detection((scaled(pose, 0.3, (0.0, 0.1)), pose))
     )
     found = framing.detect_reference(np.zeros((64, 64, 3), np.uint8), "holistic")
     assert found.people == (pose,)

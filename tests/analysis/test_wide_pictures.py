@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.analysis import framing
+from pipeline.analysis.detectors.detection import NoPersonError
 from pipeline.values import Detection, InputError, Pose
 from tests.helpers.stick_person import figure
 
@@ -34,7 +35,7 @@ class Detector:
         rows = np.flatnonzero(bright.any(1))
         columns = np.flatnonzero(bright.any(0))
         if bright.sum() < PERSON**2 / 2 or max(image.shape[:2]) > 2 * SIDE:
-            raise InputError("no person found")
+            raise NoPersonError("no person found")
         corner = np.array([start_of(columns), start_of(rows)])
         person = figure(1)
         whole = image.shape[1::-1]

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.analysis.detectors.protocol import Detector
+from pipeline.analysis.detectors.protocol import Detector, PictureDetector
 from pipeline.values import Detection, InputError, Pose, Video
 
 MAX_BYTES = 2 * 1024**3  # beyond it the entries that were not used for longest go
@@ -36,7 +36,7 @@ def folder() -> Path:
     return Path(user_cache_dir("apv-studio")) / "detections"
 
 
-def image(detector: Detector, picture: np.ndarray) -> Detection:
+def image(detector: PictureDetector, picture: np.ndarray) -> Detection:
     """Detect people in a picture (H,W,3); a new result equals a kept one bit for bit."""
     content = hashlib.sha256(repr(picture.shape).encode())
     content.update(np.ascontiguousarray(picture).data)
@@ -69,7 +69,7 @@ def video(detector: Detector, video: Video, key: str | None) -> Generator[int, N
     return detection
 
 
-def _entry(detector: Detector, key: str) -> Path:
+def _entry(detector: PictureDetector, key: str) -> Path:
     """Return the folder of one detection."""
     name = f"{detector.name}/{detector.version}/{key}"
     return folder() / hashlib.sha256(name.encode()).hexdigest()

@@ -31,6 +31,10 @@ NO_FACE = (
 )
 
 
+class NoPersonError(InputError):
+    """Nobody is seen in a picture; somebody may be in sight from closer."""
+
+
 Seen = TypeVar("Seen", bound="Sighting")  # a sighting of a detector's own kind
 
 

@@ -11,6 +11,7 @@ from pipeline.analysis.detectors import onnx, skeleton_check
 from pipeline.analysis.detectors.detection import (
     NO_FRAMES,
     NO_PERSON,
+    NoPersonError,
     Sighting,
     center_distance,
     check,
@@ -67,7 +68,7 @@ class Holistic:
         small = shrink(image, MAX_SIDE_PX)
         people = _find_everyone(small)
         if not people:
-            raise InputError(NO_PERSON)
+            raise NoPersonError(NO_PERSON)
         people.sort(key=Sighting.area, reverse=True)
         people[0] = add_missing_hands(small, people[0])
         poses = tuple(pose([person], 1.0, size) for person in people)

@@ -10,8 +10,8 @@ import numpy as np
 from pipeline.values import Detection, Video
 
 
-class Detector(Protocol):
-    """A network that finds people. Caches know by `version` when its results changed."""
+class PictureDetector(Protocol):
+    """What finds people in a picture. Caches know by `version` when its results changed."""
 
     name: str
     version: str
@@ -21,6 +21,10 @@ class Detector(Protocol):
 
         Each is a pose of one frame with a mask.
         """
+
+
+class Detector(PictureDetector, Protocol):
+    """A network that finds people in pictures and clips."""
 
     def video(self, video: Video) -> Generator[int, None, Detection]:
         """Yield the number of frames done.

@@ -14,6 +14,7 @@ from pipeline.analysis.detectors import skeleton_check
 from pipeline.analysis.detectors.detection import (
     NO_FRAMES,
     NO_PERSON,
+    NoPersonError,
     Sighting,
     check,
     clip_notes,
@@ -37,7 +38,7 @@ def picture(image: np.ndarray, people: Callable[[np.ndarray], list[Sighting]]) -
     check(image)
     sightings = sorted(people(image), key=Sighting.area, reverse=True)
     if not sightings:
-        raise InputError(NO_PERSON)
+        raise NoPersonError(NO_PERSON)
     size = picture_size(image)
     poses = tuple(pose([person], 1.0, size) for person in sightings)
     return Detection(poses, (), notes(poses))
