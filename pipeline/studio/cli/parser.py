@@ -19,6 +19,8 @@ TRAINERS = {
     "audio2pose": "train_audio2pose",
     "video": "train_video",
     "apv-gen": "train_apv_gen",
+    "data": "train_data",
+    "data-stats": "train_data_stats",
     "release": "release",
     "sync": "train_sync",
     "mouth-reader": "train_mouth_reader",
