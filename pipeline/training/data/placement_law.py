@@ -138,7 +138,7 @@ def read(path: Path) -> PlacementLaw:
         raise InputError(f"the law {path} cannot be read ({error.strerror})") from error
     try:
         return _law_from(json_text.parse(content))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} holds no placement law ({error}); make one with "
             "`python -m pipeline train data-stats`"
