@@ -40,13 +40,16 @@ def report_of(collection: Collection) -> dict[str, Any]:
     reasons = Counter(drop["reason"] for drop in dropped)
     methods = Counter(clip.method for clip in clips if clip.method)
     work_seconds = sum(source.work_seconds for source in index.sources.values())
+    frames = sum(clip.frames for clip in clips)
+    seconds = sum(clip.frames / clip.fps for clip in clips)
+    with_sound = sum(clip.has_sound for clip in clips)
     return {
         "kind": index.kind,
         "videos": len(index.sources) + len(collection.unread),
         "clips": len(clips),
-        "frames": sum(clip.frames for clip in clips),
-        "seconds": round(sum(clip.frames / clip.fps for clip in clips), 2),
-        "clips_with_sound": sum(clip.has_sound for clip in clips),
+        "frames": frames,
+        "seconds": round(seconds, 2),
+        "clips_with_sound": with_sound,
         "shards": len(index.shards),
         "outpainted_by": dict(methods),
         "dropped_parts": len(dropped),
