@@ -36,6 +36,12 @@ from pipeline.evaluation.videos.report import (
     row_cells,
     save,
 )
+from pipeline.evaluation.videos.sets import (
+    bias_notes,
+    real_videos,
+    set_rows,
+    set_statistics,
+)
 from pipeline.values import InputError
 
 FPS_RANGE = (5.0, 60.0)  # what may be asked for
@@ -59,12 +65,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--against", type=Path, metavar="FOLDER|LIST", help="another method's results, compared")
     add("--fps", type=float, default=FPS, help=f"rate of all videos, {FPS:g} by default")
     add("--detector", default=detectors.DEFAULT, choices=list(detectors.CLASSES))
+    add("--identity", type=Path, metavar="FILE.onnx", help="an embedding of faces for CSIM")
     add("--table", type=int, choices=list(TABLES), help="print this table of APV-Gen beside it")
     add("--save", type=Path, metavar="FILE", help="write the report: .json, .csv or .md")
     args = parser.parse_args(list(argv))
     slowest, fastest = FPS_RANGE
     if not slowest <= args.fps <= fastest:
         raise InputError(f"--fps {args.fps:g} lies outside {slowest:g} to {fastest:g}")
+    if args.real is not None and not args.real.is_dir():
+        raise InputError(f"--real {args.real} is no folder; give one with real videos")
     check_saved(args.save)
     return args
 
@@ -92,11 +101,19 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
     options = Options(args.fps, args.detector)
     sources = [args.videos] if args.against is None else [args.videos, args.against]
     found = [cases_of(source, args) for source in sources]
-    networks = open_networks()
+    networks = open_networks(args.identity)
+    real = None if args.real is None else real_videos(args.real, networks, args.fps)
     methods = []
+    notes: list[str] = []
     for source, cases in zip(sources, found, strict=True):
         clips = measure(cases, options, networks)
-        methods.append(method_of(source, clips, args.fps))
+        together = None
+        if real is not None:
+            paths = [case.video for case in cases]
+            together = set_statistics(paths, networks, args.fps)
+            notes = bias_notes(together, real)
+        rows = set_rows(together, real, networks, args.fps)
+        methods.append(method_of(source, clips, rows, args.fps))
     detector = detectors.load(args.detector)
     facts: dict[str, object] = {
         "fps": args.fps,
@@ -105,10 +122,10 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
     }
     method = methods[0]
     if args.against is None:
-        return Evaluation(methods, make_report(method, facts))
+        return Evaluation(methods, make_report(method, facts, notes))
     against = methods[1]
     differences = compare(method.clips, against.clips)
-    report = make_report(method, facts, against, differences)
+    report = make_report(method, facts, notes, against, differences)
     return Evaluation(methods, report, differences)
 
 

@@ -11,6 +11,7 @@ from pipeline.evaluation.videos import seams
 from pipeline.evaluation.videos.cases import VideoCase
 from pipeline.evaluation.videos.clip import Clip, Figure, open_clip
 from pipeline.evaluation.videos.gauges import (
+    Gauge,
     OutsideFlicker,
     Seams,
     StillFlicker,
@@ -19,7 +20,8 @@ from pipeline.evaluation.videos.gauges import (
 )
 from pipeline.evaluation.videos.gesture_figures import gesture_figures
 from pipeline.evaluation.videos.lip_figures import lip_figures
-from pipeline.evaluation.videos.networks import Networks, sync_figures
+from pipeline.evaluation.videos.network_figures import Perceived, identity_gauge, sync_figures
+from pipeline.evaluation.videos.networks import Networks
 from pipeline.evaluation.videos.pose_figures import pose_figures
 from pipeline.evaluation.videos.reenacted import reenacted_figures
 from pipeline.evaluation.videos.rows import ClipFigures
@@ -55,21 +57,25 @@ def measure(cases: Sequence[VideoCase], options: Options, networks: Networks) ->
             **gesture_figures(clip),
             **lip_figures(clip, network),
             **sync_figures(clip, networks),
-            **picture_figures(clip),
+            **picture_figures(clip, networks, options.detector),
             **reenacted_figures(clip),
         }
         measured.append(ClipFigures(case.name, len(clip), figures))
     return measured
 
 
-def picture_figures(clip: Clip) -> dict[str, Figure]:
+def picture_figures(clip: Clip, networks: Networks, detector: str) -> dict[str, Figure]:
     """Return all figures that one pass over the frames gives."""
     frames = len(clip)
     borders = seams.borders(clip.case.settings, frames, clip.fps)
-    gauges = (
+    gauges: list[Gauge] = [
         OutsideFlicker(clip.pose),
         StillFlicker(frames),
         Seams(frames, borders),
         TruthError(frames),
-    )
-    return stream(clip, gauges)
+        Perceived(frames, networks.lpips),
+    ]
+    identity = identity_gauge(clip, networks, detector)
+    if isinstance(identity, dict):
+        return {**stream(clip, gauges), **identity}
+    return stream(clip, [*gauges, identity])

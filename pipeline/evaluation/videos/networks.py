@@ -5,84 +5,115 @@ A row whose network is absent is null with the reason and the command that fetch
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
 
-from pipeline.evaluation.metrics import lip_sync
-from pipeline.evaluation.videos.clip import NO_SOUND, Clip, Figure, figure
-from pipeline.evaluation.videos.gauges import frames_of
-from pipeline.models import syncnet
-from pipeline.models.measuring_weights import Weights, WeightsMissing, find_weights
-from pipeline.motion import timing
-from pipeline.values import InputError
-
-NO_TRACK = "no face is seen for two seconds together with sound"
-SYNC_ROWS = (
-    "Sync-C",
-    "Sync-D",
-    "Sync-C, valid overlaps",
-    "Sync-D, valid overlaps",
-    "Sync-C offset, frames",
+from pipeline.evaluation.metrics.identity import IdentityEmbedder
+from pipeline.evaluation.metrics.lip_sync import SyncNetEmbedder
+from pipeline.evaluation.metrics.video_features import ClipNetwork, PictureNetwork
+from pipeline.models.i3d import I3D, TorchScriptI3D
+from pipeline.models.inception import Inception
+from pipeline.models.lpips import Lpips
+from pipeline.models.measuring_weights import (
+    Weights,
+    WeightsMissing,
+    find_weights,
+    own_weights,
 )
+from pipeline.models.syncnet import SyncNet
+
+Network = TypeVar("Network")
 
 
-@dataclass
+@dataclass(frozen=True)
+class Missing:
+    """A network that is not here: why, with the command that fetches it."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Networks:
-    """Networks by the names of their model sets, as far as they are here.
+    """All networks that measure, each as far as its weights are here.
 
     Args:
-        sync: SyncNet, or why it is not here.
-        checksums: SHA-256 of all weights in use, by set and file.
+        sync: SyncNet, for Sync-C and Sync-D.
+        identity: An embedding of faces, for CSIM.
+        lpips: For LPIPS.
+        pictures: Inception, for FID.
+        clips: I3D, for FVD.
+        checksums: SHA-256 of the weights in use, by set and file.
     """
 
-    sync: lip_sync.SyncNetEmbedder | str
-    checksums: dict[str, dict[str, str]] = field(default_factory=dict)
+    sync: SyncNetEmbedder | Missing
+    identity: IdentityEmbedder | Missing
+    lpips: Lpips | Missing
+    pictures: PictureNetwork | Missing
+    clips: ClipNetwork | Missing
+    checksums: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def open_networks() -> Networks:
-    """Load every network whose weights are installed."""
-    checksums = {}
-    found = find_weights("syncnet")
-    if isinstance(found, WeightsMissing):
-        return Networks(found.reason, checksums)
-    checksums[found.name] = dict(found.checksums)
-    return Networks(_sync(found), checksums)
+def open_networks(identity: Path | None = None) -> Networks:
+    """Load every network whose weights are installed; `identity` is the user's own ONNX file.
 
+    Raises InputError for weights that are damaged.
+    """
+    checksums: dict[str, Mapping[str, str]] = {}
 
-def _sync(weights: Weights) -> lip_sync.SyncNetEmbedder:
-    """Return SyncNet."""
-    network = syncnet.SyncNet.from_published(weights.paths["syncnet"])
-    return lip_sync.SyncNetEmbedder(network)
+    def opened(
+        makers: Mapping[str, Callable[[Weights], Network]],
+    ) -> Network | Missing:
+        """Return the first network of several sets that is here."""
+        reasons = []
+        for name, make in makers.items():
+            found = find_weights(name)
+            if isinstance(found, WeightsMissing):
+                reasons.append(found.reason)
+                continue
+            checksums[found.name] = found.checksums
+            return make(found)
+        return Missing(reasons[0])
 
-
-def sync_figures(clip: Clip, networks: Networks) -> dict[str, Figure]:
-    """Return Sync-C and Sync-D of a clip, padded as published and on valid overlaps."""
-    why = ""
-    figures = None
-    if isinstance(networks.sync, str):
-        why = networks.sync
-    elif clip.audio is None:
-        why = NO_SOUND
+    embedder: IdentityEmbedder | Missing
+    if identity is None:
+        embedder = opened({"arcface": IdentityEmbedder.of, "sface": IdentityEmbedder.of})
     else:
-        pose = timing.resample(clip.pose, syncnet.FPS)
-        frames = frames_of(clip.case.video, syncnet.FPS)
-        try:
-            figures = lip_sync.sync_by_pixels(
-                networks.sync, frames, pose.face, pose.size, clip.audio.samples
-            )
-        except InputError as error:
-            why = str(error)
-    padded = None if figures is None else figures.mean("padded")
-    valid = None if figures is None else figures.mean("valid")
-    if figures is None or padded is None or valid is None:
-        return {name: Figure(math.nan, why=why or NO_TRACK) for name in SYNC_ROWS}
-    values = (
-        padded.confidence,
-        padded.distance,
-        valid.confidence,
-        valid.distance,
-        padded.offset_frames,
+        own = own_weights("identity", identity)
+        checksums[own.name] = own.checksums
+        embedder = IdentityEmbedder.of(own)
+    return Networks(
+        sync=opened({"syncnet": _sync}),
+        identity=embedder,
+        lpips=opened({"lpips-alex": _lpips}),
+        pictures=opened({"inception-fid": _inception}),
+        clips=opened({"i3d": _i3d, "i3d-torchscript": _i3d_program}),
+        checksums=checksums,
     )
-    covered = round(figures.coverage * len(clip))
-    rows = zip(SYNC_ROWS, values, strict=True)
-    return {name: figure(value, covered, len(clip)) for name, value in rows}
+
+
+def _sync(weights: Weights) -> SyncNetEmbedder:
+    """Return SyncNet."""
+    network = SyncNet.from_published(weights.paths["syncnet"])
+    return SyncNetEmbedder(network)
+
+
+def _lpips(weights: Weights) -> Lpips:
+    """Return LPIPS."""
+    return Lpips.from_published(weights.name, weights.paths)
+
+
+def _inception(weights: Weights) -> Inception:
+    """Return FID's network."""
+    return Inception.from_published(weights.paths["inception"])
+
+
+def _i3d(weights: Weights) -> I3D:
+    """Return FVD's network from a table of tensors."""
+    return I3D.from_published(weights.paths["i3d"])
+
+
+def _i3d_program(weights: Weights) -> TorchScriptI3D:
+    """Return FVD's network from a program."""
+    return TorchScriptI3D(weights.paths["i3d"])

@@ -37,14 +37,18 @@ class Method:
     rows: Sequence[VideoRow]
 
 
-def method_of(source: Path, clips: Sequence[ClipFigures], fps: float) -> Method:
-    """Return a method with the rows of its clips."""
-    return Method(source, clips, video_rows(clips, fps))
+def method_of(
+    source: Path, clips: Sequence[ClipFigures], of_sets: Sequence[VideoRow], fps: float
+) -> Method:
+    """Return a method with the rows of its clips, after those of its videos as a set."""
+    of_clips = video_rows(clips, fps)
+    return Method(source, clips, [*of_sets, *of_clips])
 
 
 def make_report(
     method: Method,
     facts: dict[str, object],
+    notes: Sequence[str] = (),
     against: Method | None = None,
     differences: Sequence[Difference] = (),
 ) -> Report:
@@ -66,8 +70,9 @@ def make_report(
             "clips": [clip.to_dict() for clip in against.clips],
             "differences": [difference.to_dict() for difference in differences],
         }
-    notes = [f"intervals: {bootstrap.MEANING}; METRICS.md defines the rows"]
-    return Report(method.rows, DEFINITIONS["videos"], entries, intervals(method.clips), notes)
+    meaning = f"intervals: {bootstrap.MEANING}; METRICS.md defines the rows"
+    bounds = intervals(method.clips)
+    return Report(method.rows, DEFINITIONS["videos"], entries, bounds, [meaning, *notes])
 
 
 def interval_text(interval: Interval | None) -> str:
