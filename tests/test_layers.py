@@ -38,9 +38,9 @@ INSIDE = {
     "render": ("tensors warp", "draft runtime", "base", "svd", "load"),
     "training": (
         "data",
-        "losses apv_gen_losses mini_model clip_batches learning_rate",
+        "losses apv_gen_losses mini_model clip_batches learning_rate lora",
         "denoising_step run_state apv_gen_networks clip_loading checkpoint",
-        "video_steps apv_gen_step validation lora",
+        "video_steps apv_gen_step validation random_model",
         "engine training_memory",
         "train release",
     ),

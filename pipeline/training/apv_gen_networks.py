@@ -27,6 +27,7 @@ from pipeline.render.svd.clip_token import reference_tokens_of
 from pipeline.render.svd.conditions import reconfigure
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.still_reference import StillReference, dtype_of_part
+from pipeline.training.lora import merged, save_lora
 from pipeline.training.mini_model import forget_source
 from pipeline.values import InputError
 
@@ -294,9 +295,13 @@ def save_model(networks: Networks, states: Mapping[str, Tensor], folder: Path) -
 
     Args:
         networks: of the run.
-        states: tensors of the trained networks by their names in `networks.denoiser`.
+        states: tensors of the trained networks by their names in `networks.denoiser`; adapters are
+            added to the weights, and kept in a file of their own.
         folder: is made.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_lora(states, folder)
+    states = merged(states)
     trained = networks.denoiser.parts()
     for name, component in networks.pipe.components.items():
         if component is None:

@@ -16,7 +16,17 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline.training.clip_batches import ClipBatch, ClipShape, join, make_batch
-from pipeline.training.data.training_clips import KINDS, ClipSource, Kind, TrainingClip
+from pipeline.training.data.fda_sampling import draw_placement
+from pipeline.training.data.training_clips import (
+    KINDS,
+    ClipSource,
+    Kind,
+    Outpainted,
+    TrainingClip,
+)
+from pipeline.values import Pose
+
+NOISE_FPS = 25.0
 
 
 @dataclass(frozen=True)
@@ -141,3 +151,32 @@ class RememberedClips:
         if index not in self._clips:
             self._clips[index] = self.source.clip(index)
         return self._clips[index]
+
+
+@dataclass(frozen=True)
+class NoiseClips:
+    """One clip of gray noise and an empty pose: what only the clock looks at."""
+
+    kind: Kind
+    frames: int
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return 2  # one to train on, one left out
+
+    def clip(self, index: int) -> TrainingClip:
+        """Make the clip."""
+        height, width = self.size
+        generator = np.random.default_rng(index)
+        pictures = generator.integers(0, 256, (self.frames, height, width, 3), np.uint8)
+        outpainted = None
+        if self.kind == "face":
+            outpainted = Outpainted(pictures[0], draw_placement(generator), 0, "noise")
+        return TrainingClip(
+            kind=self.kind,
+            frames=pictures,
+            pose=Pose.empty(self.frames, NOISE_FPS, self.size),
+            samples=None,
+            outpainted=outpainted,
+            source="noise",
+        )

@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 from pipeline.values import InputError
 
 CONFIGS = Path(__file__).with_name("configs")
-PRECISIONS = ("no", "bf16", "fp16")
+PRECISIONS = ("no", "bf16")
 
 
 def _option(default: Any, text: str) -> Any:
@@ -28,13 +28,17 @@ class TrainConfig:
     """The choices of a run; the defaults are the paper's and the published trainer's."""
 
     # what is trained, and on what
-    model: str = _option("controlnext-svd", "model set or folder; new: a small one from nothing")
+    model: str = _option(
+        "controlnext-svd", "set or folder; new: small, from nothing; random: full size"
+    )
     faces: str = _option("", "folder of face shards as train data writes them")
     bodies: str = _option("", "folder of full-body shards")
     drawn: int = _option(0, "clips of drawn presenters of each kind, instead of folders")
     run: str = _option("runs/apv-gen", "folder of checkpoints, logs and validation clips")
     output: str = _option("", "folder of the trained model; empty: RUN/model")
     seed: int = _option(0, "of everything that is drawn")
+
+    bench: bool = _option(False, "train on noise, write nothing, tell seconds and peak memory")
 
     # the clips
     frames: int = _option(21, "of a clip, without the reference row")
@@ -63,9 +67,10 @@ class TrainConfig:
     decay: bool = _option(False, "let the learning rate fall to a tenth along a cosine")
     weight_decay: float = _option(1e-2, "of AdamW")
     gradient_norm: float = _option(1.0, "above which gradients are scaled down")
-    precision: str = _option("no", "no, bf16 or fp16 products")
+    precision: str = _option("no", "no or bf16 products")
     checkpointing: bool = _option(False, "compute activations twice instead of keeping them")
     ema: float = _option(0.999, "decay of the averaged weights; 0: none")
+    lora: str = _option("", "lora.safetensors to begin with; needs its lora_rank")
     lora_rank: int = _option(0, "train the UNet by LoRA of this rank; 0: all of its weights")
 
     # the work around it

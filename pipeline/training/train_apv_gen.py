@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,30 +23,39 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.models.haar import HaarLatent
+from pipeline.models.model_settings import INDEX_FILE
+from pipeline.render.runtime.device import peak_memory
 from pipeline.training.apv_gen_networks import (
     Networks,
     load_networks,
+    make_ready,
     measure_codec,
     new_networks,
     save_model,
 )
 from pipeline.training.apv_gen_step import StepOptions
 from pipeline.training.clip_batches import ClipShape
-from pipeline.training.clip_loading import PartOfSource, RememberedClips
+from pipeline.training.clip_loading import NoiseClips, PartOfSource, RememberedClips
 from pipeline.training.config import TYPES, TrainConfig, change, help_texts, read_config
 from pipeline.training.data import talks
 from pipeline.training.data.drawn_clips import DrawnClips
 from pipeline.training.data.training_clips import ClipSource, Kind
 from pipeline.training.engine import Sources, Trainer, make_accelerator
+from pipeline.training.lora import add_lora, load_lora
 from pipeline.training.noise_levels import NoiseLaw
+from pipeline.training.random_model import random_weights
 from pipeline.training.run_log import RunLog
 from pipeline.training.stop_request import StopRequest, stop_requests
+from pipeline.training.training_memory import estimate_memory
 from pipeline.training.validation import render_clips, write_clips
 from pipeline.values import InputError
 
 NEW_MODEL = "new"
+RANDOM_MODEL = "random"
+BENCH_ITERATIONS = 25  # 50 optimization steps
 CODEC_CLIPS = 8  # the whitening of a new model is measured on these
 BANK_SCALE = 0.1  # of the speech that drawn presenters say, as a share of that of `train video`
 
@@ -62,6 +73,8 @@ def open_sources(config: TrainConfig) -> tuple[Sources, ClipSource]:
 
 def open_source(config: TrainConfig, kind: Kind) -> ClipSource:
     """Open the clips of one kind: drawn ones, or a folder of shards."""
+    if config.bench:
+        return NoiseClips(kind, config.frames, config.size)
     if config.drawn:
         bank = talks.load_or_make_bank(config.run_folder, config.seed, BANK_SCALE)
         drawn = DrawnClips(
@@ -89,8 +102,14 @@ def open_networks(config: TrainConfig, sources: Sources) -> Networks:
     """Load the networks, or make new small ones whose codec is measured on clips."""
     if config.model == NEW_MODEL:
         networks = new_networks(measured_codec(config, sources), config.seed)
+    elif config.model == RANDOM_MODEL:
+        networks = make_ready(random_weights(config.seed))
     else:
         networks = load_networks(config.model)
+    if config.lora_rank:
+        add_lora(networks.denoiser.unet, config.lora_rank, config.seed)
+    if config.lora:
+        load_lora(networks.denoiser, Path(config.lora))
     networks.set_defaults(config.frames, config.size)
     networks.pipe.frame_size(config.size, *config.size)  # refuses sizes that it could not render
     return networks
@@ -156,6 +175,8 @@ def run_training(config: TrainConfig) -> dict[str, Any]:
     with accelerator.main_process_first():
         sources, validation = open_sources(config)
     networks = open_networks(config, sources)
+    if accelerator.is_main_process:
+        print(estimate_memory(networks, config).sentence(), flush=True)
     trainer = Trainer(
         config,
         networks,
@@ -163,6 +184,8 @@ def run_training(config: TrainConfig) -> dict[str, Any]:
         make_shape(config, networks),
         step_options(config, networks),
     )
+    if config.bench:
+        return measure_speed(trainer, sources)
     trainer.resume()
     stop = last_iteration(config, sources.faces, trainer.share.batches)
     with stop_requests() as request:
@@ -171,6 +194,31 @@ def run_training(config: TrainConfig) -> dict[str, Any]:
     model = finish(trainer, validation)
     accelerator.end_training()
     return {"iteration": trainer.iteration, "losses": losses, "model": str(model)}
+
+
+def measure_speed(trainer: Trainer, sources: Sources) -> dict[str, Any]:
+    """Train for some iterations; return seconds of an iteration and peak memory.
+
+    The first iteration is not timed.
+    An iteration is two optimization steps, one on face clips and one on full-body clips.
+    """
+    count = trainer.config.iterations or BENCH_ITERATIONS
+    device = trainer.accelerator.device
+    moments = []
+    losses = []
+    for means in trainer.iterations(sources, count):
+        losses.append(means)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        moments.append(time.monotonic())
+    spent = moments[-1] - moments[0]
+    return {
+        "iterations": count,
+        "seconds_per_iteration": round(spent / max(count - 1, 1), 4),
+        "memory": peak_memory(),
+        "device": str(device),
+        "losses": losses[-1],
+    }
 
 
 def train_until(
@@ -250,9 +298,21 @@ def finish(trainer: Trainer, validation: ClipSource) -> Path:
     with trainer.average.applied():
         weights = trainer.weights()
         if trainer.accelerator.is_main_process:
-            save_model(trainer.networks, weights, folder)
+            write_model(trainer.networks, weights, folder)
     trainer.accelerator.wait_for_everyone()
     return folder
+
+
+def write_model(networks: Networks, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the model's folder; an older model in its place stays until the new one is whole."""
+    draft = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    save_model(networks, weights, draft)
+    if folder.is_dir():
+        if not (folder / INDEX_FILE).is_file() and any(folder.iterdir()):
+            raise InputError(f"{folder} holds something else than a model; give another `output`")
+        shutil.rmtree(folder)
+    draft.rename(folder)
 
 
 def build_parser() -> argparse.ArgumentParser:
