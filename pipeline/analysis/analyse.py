@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.analysis import close_portraits, covered_mouth, speakers
+from pipeline.analysis.covered_mesh import mesh_under_cloth
 from pipeline.analysis.driving import Driving, DrivingPose, DrivingVideo
 from pipeline.analysis.framing import detect_reference
 from pipeline.analysis.talking_face import SpeechNetwork, TalkingFace, predict_face
@@ -121,7 +122,7 @@ def analyse(
     cover = covered_mouth.find_cover(picture, reference)
     warnings = [*detection.notes, *close_portraits.notes(reference), *cover.notes]
     warnings += _sound_warnings(audio, talking_face.points, options.amplitude)
-    talking_face = _put_under(cover, talking_face, reference)
+    talking_face = put_under(cover, talking_face, reference)
     report = None
     people: tuple[Pose, ...] = ()
     if driving is None:
@@ -148,14 +149,17 @@ def analyse(
     return Analysis(motion, prosody, report, unique_warnings, people)
 
 
-def _put_under(
+def put_under(
     cover: covered_mouth.Cover, talking_face: TalkingFace, reference: Pose
 ) -> TalkingFace:
     """Return the talking face with its mouth under cloth, where the reference's is."""
     if not cover.is_cloth:
         return talking_face
     points = covered_mouth.under_cloth(talking_face.points, reference)
-    return replace(talking_face, points=points)
+    mesh = talking_face.mesh
+    if mesh is not None and talking_face.rest_mesh is not None:
+        mesh = mesh_under_cloth(mesh, talking_face.rest_mesh, reference.size)
+    return replace(talking_face, points=points, mesh=mesh)
 
 
 def align(

@@ -39,11 +39,13 @@ class TalkingFace:
     """A face that speaks, in the place that it has in the reference image.
 
     points: (T,68). tokens: (T,n,d) speech features. mesh: (T,468,2) float32 fractions, or None.
+    rest_mesh: (468,2), where the mesh of a silent face lies; None without a mesh.
     """
 
     points: Keypoints
     tokens: np.ndarray
     mesh: np.ndarray | None = None
+    rest_mesh: np.ndarray | None = None
 
     def mesh_at(self, face: Keypoints) -> np.ndarray | None:
         """Move the mesh (T,468,2) to where the 68 points went: into a driving head, or with a turn.
@@ -141,7 +143,9 @@ def _(
         points.append(reference.face.xy + face_mesh.face68(mesh) - rest_points)
     xy = np.concatenate(points)
     score = np.broadcast_to(reference.face.score, xy.shape[:2])
-    return TalkingFace(Keypoints(xy, score.copy()), prediction.tokens, np.concatenate(meshes))
+    all_points = Keypoints(xy, score.copy())
+    all_meshes = np.concatenate(meshes)
+    return TalkingFace(all_points, prediction.tokens, all_meshes, rest_mesh[0])
 
 
 def _locate_head(reference: Pose, picture: np.ndarray | None) -> face_mesh.Head:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from pipeline.analysis import detectors, talking_face
+from pipeline.analysis import analyse, covered_mouth, detectors, talking_face
 from pipeline.analysis.detectors.face_mesh import detect_face_mesh
 from pipeline.analysis.talking_face import TalkingFace, put_on_face
 from pipeline.models.aniportrait import Audio2Mesh, MeshMotion
@@ -159,3 +159,41 @@ def test_a_saved_pipeline_comes_back_with_aniportrait(pipe, tmp_path):
     assert type(again.audio2pose) is Audio2Mesh
     one, two = (p.audio2pose.predict(speech(1.0), 25, 25).offsets for p in (pipe, again))
     assert np.abs(one - two).max() < 1e-4
+
+
+def test_a_mesh_under_cloth_moves_with_the_jaw_and_does_not_open(photo, person):
+    offsets = np.random.default_rng(0).normal(0, 0.3, (6, 468, 3))
+    below = talking_face.geometry().vertices[:, 1] < talking_face.geometry().vertices[13, 1]
+    offsets[:, below, 1] -= np.linspace(0, 3, 6)[:, None]  # centimeters: the lower jaw goes down
+    prediction = MeshMotion(offsets.astype(np.float32), np.zeros((6, 1, 8), np.float32))
+    talking = put_on_face(prediction, person, still(6), 1.0, photo)
+    covered = analyse.put_under(covered_mouth.Cover(is_cloth=True), talking, person)
+
+    def openings(mesh: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(mesh[:, 13] - mesh[:, 14], axis=1)
+
+    height = np.ptp(person.face.xy[0, :, 1])
+    assert np.ptp(openings(talking.mesh)) > 0.1 * height
+    rest = np.linalg.norm(talking.rest_mesh[13] - talking.rest_mesh[14])
+    assert np.allclose(openings(covered.mesh), rest, atol=1e-3 * height)
+    assert np.allclose(face_mesh.face68(covered.mesh)[:, 48:], covered.points.xy[:, 48:], atol=0.01)
+    chin = covered.mesh[:, 152] - talking.rest_mesh[152]
+    free = talking.mesh[:, 152] - talking.rest_mesh[152]
+    assert np.allclose(chin, covered_mouth.CLOTH_JAW * free, atol=1e-6)
+    brow = 105
+    assert np.allclose(covered.mesh[:, brow], talking.mesh[:, brow])
+    assert np.allclose(covered.mesh_at(covered.points), covered.mesh, atol=1e-5)
+
+
+def test_a_pipeline_with_aniportrait_keeps_cloth_over_the_mouth_shut(pipe, photo, monkeypatch):
+    def gap(motion) -> np.ndarray:
+        """Return the gap of the lips over the mesh's height, for each frame."""
+        lips = np.linalg.norm(motion.mesh[:, 13] - motion.mesh[:, 14], axis=1)
+        height = np.linalg.norm(motion.mesh[:, 10] - motion.mesh[:, 152], axis=1)
+        return lips / height
+
+    bare = gap(pipe.prepare_motion(photo, speech(1.0)))
+    cloth = covered_mouth.Cover(is_cloth=True)
+    monkeypatch.setattr(covered_mouth, "find_cover", lambda *_: cloth)
+    covered = gap(pipe.prepare_motion(photo, speech(1.0)))
+    assert np.ptp(covered) < 0.2 * np.ptp(bare)
