@@ -62,6 +62,8 @@ ONLY = {
     "onnxruntime": ("pipeline/analysis/detectors/onnx.py",),
     "onnx": ("pipeline/analysis/detectors/conversion/",),
     "tflite": ("pipeline/analysis/detectors/conversion/",),
+    # A torchvision of another build than torch breaks these; our own networks read files instead.
+    **dict.fromkeys(("torchvision", "torchmetrics", "torch_fidelity", "lpips", "deepface"), ()),
     "argparse": (
         "pipeline/studio/cli/",
         "pipeline/studio/app/__init__.py",

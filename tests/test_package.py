@@ -139,6 +139,7 @@ def test_builds_for_another_torch_are_told(
     [
         ["-c", "from pipeline import load; load('mini', device='cpu')"],
         ["-m", "pipeline", "models", "--json"],
+        ["-m", "pipeline", "evaluate", "videos", "--help"],
     ],
 )
 def test_a_torchvision_of_another_build_breaks_nothing(root, tmp_path, words):
