@@ -45,8 +45,8 @@ HIDDEN_HEAD_HEIGHTS = (0.15, 0.12)
 FEWEST_PIXELS = 50  # of a part that tell its width
 ELBOW_HEAD_HEIGHTS = 0.2  # half width of an upper arm whose elbow a forearm hides
 WINDOW_MARGIN_HEAD_HEIGHTS = 0.3
-# Stretch of a forearm at which a layer is transparent, and at which it is there. Little longer than
-# in the picture it shows its own pixels; what is lent covers them before they go.
+# Stretch of a forearm at which a layer is not there, and at which it is. Little longer than in the
+# picture it shows its own pixels; what is lent lies below them, whole before they go.
 FADE_IN = (1.2, 1.4)
 FADE_OUT = (1.6, 1.4)
 
@@ -98,10 +98,10 @@ def cut_arm(cutout: Cutout, arm: Arm, limb: int, anatomy: Anatomy) -> tuple[Piec
             made = _piece_maps(maps, bone, anatomy.unit)
         own = make_piece(made, maps.window, height, limb, bone)
         if bone == FORE and lent is not None:
-            pieces.append(_fading(own, FADE_OUT))
             borrowed, source = lent
             other = make_piece(borrowed, maps.window, height, limb, bone, source)
             pieces.append(_fading(other, FADE_IN))
+            pieces.append(_fading(own, FADE_OUT))
         else:
             pieces.append(own)
     return tuple(piece for piece in pieces if piece is not None)

@@ -42,6 +42,15 @@ class BoneMap:
         direction = goal / goal_length
         return self.goal + torch.complex(stretched, across) * direction
 
+    def slimmed(self, places: Tensor, share: Tensor) -> Tensor:
+        """(T,n) complex places, drawn towards the line of the target's bone: shares (T,1) of their
+        distances from it are left."""
+        goal = axis_of(self.goal_end - self.goal)
+        direction = goal / goal.abs()
+        turned = (places - self.goal) * direction.conj()
+        slim = torch.complex(turned.real, turned.imag * share)
+        return self.goal + slim * direction
+
     @cached_property
     def stretch(self) -> Tensor:
         """(T,1) how much longer the bone gets than the body's size alone would make it."""

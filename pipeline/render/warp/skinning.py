@@ -38,6 +38,8 @@ APART = (0.15, 0.4)
 FEW_POINTS = 6  # shared points of a hand below which it turns with its forearm
 LENT_WIDTH = LIMB_RADIUS[2] / LIMB_RADIUS[0]  # a forearm's over that of the upper arm that lends
 OPAQUE = 0.1  # alpha
+SLIM = 0.5  # of its width; below it a layer that goes is transparent
+SLIMMEST = 0.3  # of its width; a layer that comes or goes would be crushed if it were slimmer
 MIXED = 0.004  # shares below this are none
 
 
@@ -51,8 +53,8 @@ class Piece:
     of spacing `step`, at least one step beyond all that is not transparent; before (n,): share of
     the own bone against the one before it (of bone 0: the torso); after (n,): share of the bone
     after it against the own; partner (n,): share of the other leg's motion; source (2,2): start and
-    end of what a foreshortened forearm borrows; fade: stretch of the bone at which the piece is
-    transparent and at which it is there, None for a piece that is always there.
+    end of what a foreshortened forearm borrows; fade: stretch of the bone at which the piece is not
+    there and at which it is, None for a piece that is always there. In between it is slimmer.
     """
 
     limb: int
@@ -182,15 +184,18 @@ class LimbMotion:
 
     def place(self, piece: Piece) -> Tensor:
         """(T,n,2) places of the piece's nodes in the target."""
-        if piece.source is not None:
-            return torch.view_as_real(self._borrowed(piece, piece.source))
         chain = self._chain(piece.limb)
-        if piece.limb in LEGS:
+        if piece.source is not None:
+            out = self._borrowed(piece, piece.source)
+        elif piece.limb in LEGS:
             out = self._with_partner(piece, chain.placed(piece))
         elif piece.bone == HAND:
             out = chain.placed(piece, self._bent(piece))
         else:
             out = chain.placed(piece)
+        if piece.fade is not None:
+            width = self._presence(piece).clamp_min(SLIMMEST)
+            out = self._bone(piece).slimmed(out, width)
         return torch.view_as_real(out)
 
     def _with_partner(self, piece: Piece, own: Tensor) -> Tensor:
@@ -214,15 +219,34 @@ class LimbMotion:
         return shown_parts(raw, piece.limb, unit)[:, piece.bone]
 
     def opacity(self, piece: Piece) -> Tensor:
-        """(T,) 0 to 1: how far the piece is there, as its bone's stretch says."""
+        """(T,) 0 to 1: how opaque the piece is, as its bone's stretch says.
+
+        Through two layers that are half transparent the background would show. So what is lent lies
+        below the photo's own forearm and is opaque as soon as it is there; the own one is
+        transparent only while it is so slim that it lies on it.
+        """
         if piece.fade is None:
             return torch.ones_like(self.ratio[:, 0])
+        presence = self._presence(piece)[:, 0]
+        if piece.source is None:
+            return (presence / SLIM).clamp(max=1)
+        return (presence > 0).to(presence.dtype)
+
+    def _presence(self, piece: Piece) -> Tensor:
+        """(T,1) 0 to 1: how far a piece that fades is there, as its bone's stretch says."""
+        bone = self._bone(piece)
+        if piece.fade is None:
+            return torch.ones_like(bone.stretch)
         absent, there = piece.fade
+        share = (bone.stretch - absent) / (there - absent)
+        return share.clamp(0, 1)
+
+    def _bone(self, piece: Piece) -> BoneMap:
+        """The map of a piece's bone, which can be stretched."""
         bone = self._chain(piece.limb).maps[piece.bone + 1]
         if not isinstance(bone, BoneMap):
             raise TypeError("only a bone can be stretched; the torso and a hand cannot")
-        share = (bone.stretch[:, 0] - absent) / (there - absent)
-        return share.clamp(0, 1)
+        return bone
 
     def moved(self, piece: Piece, places: Tensor | None = None) -> Tensor:
         """(T,n) distance of the nodes from where they rest; `places` as from `place`, if known."""

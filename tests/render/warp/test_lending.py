@@ -1,7 +1,11 @@
 """Upper arms lend pixels to a forearm that points at the camera, if it is short and alike."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from pipeline.motion.keypoints import R_ELBOW, R_WRIST
 from pipeline.render.warp.anatomy import Part
@@ -10,6 +14,8 @@ from pipeline.render.warp.cutout import Cutout
 from pipeline.render.warp.pieces import PieceMaps
 from pipeline.render.warp.skinning import Piece
 from pipeline.render.warp.sleeves import FORE, HAND, LENT, UPPER, lent_pixels
+from pipeline.render.warp.splatting import move_piece
+from tests.helpers import drawn_arm
 from tests.helpers.clothed_person import BODY, SIZE, SKIN, SLEEVE, clothed
 
 UNIT = 40.0
@@ -129,7 +135,7 @@ def alpha_at(piece: Piece, place: np.ndarray) -> float:
 
 
 def test_a_lending_upper_arm_goes_down_to_its_elbow() -> None:
-    upper, *_, fore, _ = right_arm((43, 78))
+    upper, fore, *_ = right_arm((43, 78))
     assert fore.source is not None
     assert alpha_at(upper, np.array(BODY[R_ELBOW]) + (0, 1)) > 0.9
     assert (upper.after == 0).all()  # a forearm at another angle takes none of it along
@@ -141,9 +147,41 @@ def test_a_forearm_at_length_borrows_nothing() -> None:
 
 
 def test_a_forearm_shows_its_own_pixels_until_it_is_stretched() -> None:
-    _, own, borrowed, _ = right_arm((43, 84))
+    _, borrowed, own, _ = right_arm((43, 84))
     assert own.source is None
     assert borrowed.source is not None
     assert own.fade == FADE_OUT
     assert borrowed.fade == FADE_IN
     assert FADE_IN[1] <= FADE_OUT[1]  # at every stretch one of both is there
+
+
+def faded(stretch: float) -> np.ndarray:
+    """The alpha (H, W) of a drawn forearm's two layers, as `cut_arm` orders them, at a stretch."""
+    _, fore, _ = drawn_arm.pieces()
+    bone = torch.tensor([drawn_arm.ELBOW, drawn_arm.WRIST])
+    layers = (replace(fore, source=bone, fade=FADE_IN), replace(fore, fade=FADE_OUT))
+    wrist = bone[0] + stretch * (bone[1] - bone[0])
+    joints = (drawn_arm.SHOULDER, drawn_arm.ELBOW, tuple(wrist.tolist()))
+    moves = drawn_arm.motion(drawn_arm.posed(joints))
+    height, width = drawn_arm.SIZE
+    canvas = torch.ones(1, 4, height, width)
+    for piece in layers:
+        dark = replace(piece, texture=piece.texture * torch.tensor([0, 0, 0, 1, 0])[:, None, None])
+        opacity = moves.opacity(piece)
+        moved = move_piece(dark, moves.place(piece), opacity, drawn_arm.SIZE, width / height)
+        if moved is not None:
+            moved.draw(canvas, slice(0, 1))
+    return 1 - canvas[0, 0].numpy()
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.22, 1.3, 1.38, 1.42, 1.46, 1.5, 1.54, 1.58, 1.7])
+def test_nothing_shows_through_a_forearm_whose_layers_change(stretch: float) -> None:
+    """A layer is at most a little transparent but for its edge, which is as soft at any stretch."""
+    alpha = faded(stretch)
+    shown = (alpha > 0.1).astype(np.uint8)
+    inside = cv2.erode(shown, np.ones((5, 5), np.uint8)) > 0
+    elbow = round(drawn_arm.ELBOW[1] * drawn_arm.SIZE[0])
+    wrist = round(drawn_arm.WRIST[1] * drawn_arm.SIZE[0])
+    between = slice(elbow + 8, wrist - 8)  # beyond them lie upper arm and hand
+    assert inside[between].any()
+    assert alpha[between][inside[between]].min() > 0.85

@@ -33,13 +33,40 @@ def test_a_longer_bone_stretches_along_and_keeps_its_width() -> None:
     assert torch.allclose(places[rigid][:, 0], nodes[:, 0], atol=1e-5)
 
 
-@pytest.mark.parametrize(("longer", "there"), [(1.0, 0.0), (1.3, 0.5), (1.4, 1.0), (2.0, 1.0)])
-def test_a_layer_fades_in_as_its_bone_is_stretched(longer: float, there: float) -> None:
+@pytest.mark.parametrize(
+    ("longer", "there"), [(1.0, 0.0), (1.25, 0.5), (1.3, 1.0), (1.4, 1.0), (2.0, 1.0)]
+)
+def test_a_layer_is_opaque_before_it_has_its_width(longer: float, there: float) -> None:
     wrist = tuple(e + longer * (w - e) for e, w in zip(ELBOW, WRIST, strict=True))
     moves = motion(posed((SHOULDER, ELBOW, wrist)))
     assert moves.opacity(replace(FORE, fade=(1.2, 1.4)))[0] == pytest.approx(there, abs=1e-3)
-    assert moves.opacity(replace(FORE, fade=(1.4, 1.2)))[0] == pytest.approx(1 - there, abs=1e-3)
     assert moves.opacity(FORE)[0] == 1
+
+
+@pytest.mark.parametrize(("longer", "width"), [(1.21, 0.3), (1.3, 0.5), (1.4, 1.0), (2.0, 1.0)])
+def test_what_is_lent_grows_in_width_and_is_opaque_at_once(longer: float, width: float) -> None:
+    wrist = tuple(e + longer * (w - e) for e, w in zip(ELBOW, WRIST, strict=True))
+    moves = motion(posed((SHOULDER, ELBOW, wrist)))
+    bone = torch.tensor([ELBOW, WRIST])
+    lent = replace(FORE, fade=(1.2, 1.4), source=bone)
+    assert moves.opacity(lent)[0] == 1
+    off = lent.nodes[:, 0] - ELBOW[0]
+    across = moves.place(lent)[0, :, 0] - ELBOW[0]
+    assert torch.allclose(across, off * LENT_WIDTH * width, atol=2e-3 * off.abs().max().item())
+
+
+def test_what_is_lent_is_absent_from_a_short_bone() -> None:
+    lent = replace(FORE, fade=(1.2, 1.4), source=torch.tensor([ELBOW, WRIST]))
+    assert motion(posed(REST)).opacity(lent)[0] == 0
+
+
+def test_the_photos_own_forearm_slims_as_it_goes() -> None:
+    wrist = tuple(e + 1.5 * (w - e) for e, w in zip(ELBOW, WRIST, strict=True))
+    moves = motion(posed((SHOULDER, ELBOW, wrist)))
+    going = replace(FORE, fade=(1.6, 1.4))
+    whole = moves.place(FORE)[0, :, 0] - ELBOW[0]
+    slim = moves.place(going)[0, :, 0] - ELBOW[0]
+    assert torch.allclose(slim, whole / 2, atol=1e-4)
 
 
 def test_only_bones_are_stretched() -> None:
