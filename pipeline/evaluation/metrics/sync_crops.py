@@ -61,7 +61,9 @@ def face_squares(face: Keypoints, size: tuple[int, int]) -> np.ndarray:
     right, bottom = xy.max(1).T
     box_height = BOX_BY_FACE * (bottom - top)
     width_or_height = np.maximum(right - left, box_height)
-    half = width_or_height / 2
+    # Wild points must not ask for a picture of any size.
+    largest = max(size)
+    half = np.minimum(width_or_height / 2, largest)
     middle_x = (left + right) / 2
     middle_y = bottom - box_height / 2  # the box ends at the chin, as the points do
     squares = np.stack([middle_x, middle_y, half], 1)
@@ -77,12 +79,17 @@ def _seen(face: Keypoints) -> np.ndarray:
 
 
 def crop(frames: Iterable[np.ndarray], squares: np.ndarray) -> np.ndarray:
-    """Return mouths (T, 224, 224, 3) uint8 in the order BGR of RGB frames with their squares."""
+    """Return mouths (T, 224, 224, 3) uint8 in the order BGR of RGB frames with their squares.
+
+    T is the smaller number of both.
+    """
     crops = []
-    for frame, square in zip(frames, squares, strict=True):
+    for square, frame in zip(squares, frames, strict=False):
         cut = _cut(frame, *square)
         resized = cv2.resize(cut, (SIDE_PX, SIDE_PX))
         crops.append(resized[..., ::-1])
+    if not crops:
+        return np.zeros((0, SIDE_PX, SIDE_PX, 3), np.uint8)
     return np.stack(crops)
 
 
@@ -113,12 +120,18 @@ def _between(start: float, stop: float) -> slice:
 def cut_tracks(
     frames: Iterable[np.ndarray], face: Keypoints, size: tuple[int, int]
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield each track's frames and its mouths (T, 224, 224, 3); hold one track at a time."""
+    """Yield each track's frames and its mouths (T, 224, 224, 3); hold one track at a time.
+
+    A video may end before its key points: the last track then ends with it.
+    """
     rows = enumerate(frames)
     for track in tracks(face):
         squares = face_squares(face[track], size)
         wanted = (frame for row, frame in _until(rows, track.stop) if row >= track.start)
-        yield track, crop(wanted, squares)
+        crops = crop(wanted, squares)
+        stop = track.start + len(crops)
+        if len(crops) >= LEAST_TRACK_FRAMES:
+            yield slice(track.start, stop), crops
 
 
 def _until(rows: Iterator[tuple[int, np.ndarray]], stop: int) -> Iterator[tuple[int, np.ndarray]]:

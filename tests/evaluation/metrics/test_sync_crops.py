@@ -1,6 +1,7 @@
 """Squares around faces of known place and size, tracks, and crops in the order BGR."""
 
 import numpy as np
+import pytest
 
 from pipeline.evaluation.metrics.sync_crops import (
     BOX_BY_FACE,
@@ -86,3 +87,16 @@ def test_tracks_are_cut_from_frames_that_are_read_once():
     for track, crops in found:
         middles = crops[:, 112, 112, 0]
         assert middles.tolist() == list(range(track.start, track.stop))
+
+
+@pytest.mark.parametrize(("frames", "wanted"), [(79, slice(0, 79)), (82, slice(0, 80)), (49, None)])
+def test_a_video_may_end_before_or_after_its_points(frames, wanted):
+    video = (np.zeros((50, 50, 3), np.uint8) for _ in range(frames))
+    found = list(cut_tracks(video, square_face(80), (50, 50)))
+    assert [track for track, _ in found] == ([wanted] if wanted else [])
+    assert all(len(crops) == track.stop - track.start for track, crops in found)
+
+
+def test_wild_points_ask_for_no_giant_picture():
+    squares = face_squares(square_face(60, height=1e6), (400, 300))
+    assert squares[:, 2].max() == 400
