@@ -42,6 +42,7 @@ from pipeline.evaluation.videos.sets import (
     set_rows,
     set_statistics,
 )
+from pipeline.media import pose_files
 from pipeline.values import InputError
 
 FPS_RANGE = (5.0, 60.0)  # what may be asked for
@@ -79,11 +80,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def cases_of(source: Path, args: argparse.Namespace) -> list[VideoCase]:
-    """Return the cases of a folder or list; videos that cannot be read are told before the work."""
+    """Return the cases of a folder or list; files that cannot be read are told before the work."""
     companions = Companions(args.references, args.driving, args.truth)
     cases = find_cases(source, companions)
     for case in cases:
         media.probe(case.video)
+        if case.truth is not None:
+            media.probe(case.truth)
+        if case.pose is not None:
+            pose_files.read(case.pose)
+        elif case.driving is not None and not pose_files.is_pose(case.driving):
+            media.probe(case.driving)
     return cases
 
 
@@ -99,6 +106,7 @@ class Evaluation:
 def evaluate(args: argparse.Namespace) -> Evaluation:
     """Measure one or two methods."""
     options = Options(args.fps, args.detector)
+    detector = detectors.load(args.detector)  # refused now where it lacks its weights
     sources = [args.videos] if args.against is None else [args.videos, args.against]
     found = [cases_of(source, args) for source in sources]
     networks = open_networks(args.identity)
@@ -114,7 +122,6 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
             notes = bias_notes(together, real)
         rows = set_rows(together, real, networks, args.fps)
         methods.append(method_of(source, clips, rows, args.fps))
-    detector = detectors.load(args.detector)
     facts: dict[str, object] = {
         "fps": args.fps,
         "detector": {"name": detector.name, "version": detector.version},

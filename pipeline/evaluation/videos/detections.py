@@ -15,7 +15,7 @@ from pipeline.analysis.driving import DrivingVideo
 from pipeline.analysis.progress import finish
 from pipeline.media import pose_files
 from pipeline.motion import timing
-from pipeline.values import InputError, Pose
+from pipeline.values import Pose
 
 
 def pose_of(path: Path, fps: float, detector: str) -> Pose:
@@ -33,13 +33,9 @@ def detected_pose(path: Path, fps: float, detector: str) -> Pose:
     facts = media.probe(path)
     frames = frame_count(path, fps)
     driving = DrivingVideo(path, facts.seconds)
-    size = (facts.height, facts.width)
-    try:
-        detection = finish(driving.people(fps, frames, detector))
-    except InputError:
-        return Pose.empty(frames, fps, size)
+    detection = finish(driving.people(fps, frames, detector))
     if not detection.people:
-        return Pose.empty(frames, fps, size)
+        return Pose.empty(frames, fps, (facts.height, facts.width))
     return replace(detection.people[0], fps=fps)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.evaluation.metrics import bootstrap
-from pipeline.evaluation.report import Interval, Row
+from pipeline.evaluation.report import DEFINITIONS, Interval, Row
 from pipeline.evaluation.videos.clip import Figure, Figures
 from pipeline.evaluation.videos.directions import direction
 
@@ -66,6 +66,7 @@ class VideoRow(Row):
     def to_dict(self) -> dict[str, object]:
         """Return the row as it stands in the JSON."""
         entry = super().to_dict()
+        entry["definition"] = DEFINITIONS["videos"]
         entry["better"] = direction(self.name) or None
         entry["clips"] = self.clips
         entry["frames"] = self.frames

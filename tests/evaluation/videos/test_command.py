@@ -10,12 +10,12 @@ import pytest
 from pipeline import media
 from pipeline.analysis import detectors
 from pipeline.evaluation.videos import command
-from pipeline.values import Audio, InputError, Video
+from pipeline.values import Audio, Detection, InputError, Video
 from tests.helpers import tiny
 from tests.helpers.reenacted import SIZE, StickDetector, moved
 from tests.helpers.stick_person import figure
 
-FRAMES = 60
+FRAMES = 50
 FPS = 25
 
 
@@ -58,9 +58,10 @@ def test_known_figures_of_results_with_poses_and_truth(clips: Path, capsys):
     assert by_clip["a"]["PSNR, dB"] > 40 > 26 > by_clip["b"]["PSNR, dB"] > 20
     assert by_clip["a"]["reenacted: PSNR whole"] == pytest.approx(by_clip["a"]["PSNR, dB"], abs=1)
     assert rows["reenacted: silhouette IoU"]["value"] == 1
-    assert rows["reenacted: PSNR person"]["frames"] == 2 * 30  # 12.5 a second
+    assert rows["reenacted: PSNR person"]["frames"] == 2 * 25  # 12.5 a second
     row = rows["PSNR, dB"]
     assert (row["clips"], row["frames"], row["fps"]) == (2, 2 * FRAMES, 25)
+    assert row["definition"] == 1
     assert row["better"] == "up" and row["interval"] is None  # of two clips there is none
     seams = rows["seams, change over its surroundings"]
     assert seams["value"] is None and "no seam is known" in seams["why"]
@@ -88,6 +89,34 @@ def test_two_methods_are_printed_beside_one_another(clips: Path, capsys):
     assert text.count("(here)") == 2 and "Table 1" in text
     assert "first less second" in text and "fewer than 6 pairs" in text
     assert (clips / "r.md").read_text().startswith("| row | mean |")
+
+
+def test_files_that_cannot_be_read_are_told_before_the_work(clips: Path, monkeypatch):
+    monkeypatch.setattr(command, "measure", lambda *_: pytest.fail("a video is measured"))
+    (clips / "truth" / "b.mp4").write_bytes(b"no clip")
+    words = [str(clips / "out"), "--truth", str(clips / "truth")]
+    with pytest.raises(InputError, match=r"b\.mp4"):
+        command.main(words)
+    (clips / "poses" / "a.npz").write_bytes(b"no pose")
+    with pytest.raises(InputError, match=r"a\.npz"):
+        command.main([str(clips / "out"), "--driving", str(clips / "poses")])
+
+
+def test_nobody_in_a_result_is_missing_and_not_an_error(clips: Path, monkeypatch, capsys):
+    class Blind(StickDetector):
+        name = "blind"
+
+        def video(self, video: Video):
+            yield sum(len(chunk) for chunk in video.chunks())
+            return Detection(())
+
+    monkeypatch.setattr(detectors, "load", lambda name="stick": Blind())
+    words = [str(clips / "out"), "--driving", str(clips / "poses"), "--json"]
+    assert command.main(words) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert rows["AKD body"]["value"] is None  # nothing is in both
+    assert rows["MKR body"]["value"] == 1 and rows["HKC"]["value"] == 0
+    assert rows["speed-intensity r"]["why"] == "no frame shows both shoulders and a wrist"
 
 
 @pytest.mark.parametrize(
