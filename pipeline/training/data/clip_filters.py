@@ -30,6 +30,9 @@ SHARPNESS_ROWS = {"face": 128, "body": 512}
 # of the picture's height, they have .04 to .2 and .01 to .05.
 LEAST_SHARPNESS = {"face": 0.1, "body": 0.05}
 BOX_MARGIN = 0.1  # around the points, of their box's sides
+CHANGE_SIZE = (64, 64)  # (W, H) of the pictures that are compared for a cut
+CUT_RATIO = 3.0  # of the change at a cut over the median one
+LEAST_CHANGE = 0.5  # gray levels; frames of a still picture differ less
 OTHER_PRESENCE = 0.1  # share of the frames in which a second person counts
 OTHER_HEIGHT = 0.25  # of the first person's height: smaller people are far behind
 
@@ -73,18 +76,41 @@ def too_small(size: tuple[int, int], filters: Filters) -> Drop | None:
 
 
 def not_one_person(detection: Detection) -> Drop | None:
-    """Check who is in a clip, and that nobody jumps as only a cut can make them."""
+    """Check who is in a clip."""
     people = detection.people
     if not people:
         return Drop(NOBODY, "; ".join(detection.notes) or "nobody was seen")
     others = sum(_counts(other, people[0]) for other in people[1:])
     if others:
         return Drop(SEVERAL, f"{1 + others} people")
-    rows = shots.shots(people[0])
-    long_shots = [shot for shot in rows if shots.is_long(shot, people[0].fps)]
-    if len(long_shots) > 1:
-        return Drop(CUT, f"{len(long_shots)} shots by the person's jumps")
     return None
+
+
+def cut_inside(frames: np.ndarray, pose: Pose) -> Drop | None:
+    """Check that nobody jumps as only a cut can make them, while the picture changes at once.
+
+    Somebody who turns around jumps, too, as detectors see it, in a picture that does not.
+    """
+    starts = [shot.start for shot in shots.shots(pose)[1:]]
+    if not starts:
+        return None
+    changes = _changes(frames)
+    usual = float(np.median(changes))
+    for start in starts:
+        if changes[start - 1] > CUT_RATIO * max(usual, LEAST_CHANGE):
+            return Drop(CUT, f"{start / pose.fps:.2f} s into the clip")
+    return None
+
+
+def _changes(frames: np.ndarray) -> np.ndarray:
+    """Measure the mean difference (T-1,) of each small gray frame from the one before."""
+    small = []
+    for frame in frames:
+        shrunk = cv2.resize(frame, CHANGE_SIZE, interpolation=cv2.INTER_AREA)
+        gray = cv2.cvtColor(shrunk, cv2.COLOR_RGB2GRAY)
+        small.append(gray.astype(np.float32))
+    differences = np.diff(np.stack(small), axis=0)
+    return np.abs(differences).mean((1, 2))
 
 
 def few_poses(pose: Pose, kind: Kind, filters: Filters) -> Drop | None:

@@ -164,7 +164,9 @@ def _clip(
     if drop is not None:
         return drop
     pose = detection.people[0]
-    drop = clip_filters.few_poses(pose, kind, filters)
+    drop = clip_filters.cut_inside(frames, pose)
+    if drop is None:
+        drop = clip_filters.few_poses(pose, kind, filters)
     if drop is None:
         drop = clip_filters.blurred(frames, pose, kind, filters)
     if drop is not None:

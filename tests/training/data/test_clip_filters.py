@@ -38,11 +38,14 @@ def test_nobody_and_several_people_are_dropped(people: tuple, reason: str) -> No
     assert drop is not None and drop.reason == reason
 
 
-def test_a_jump_of_the_person_is_a_cut() -> None:
+def test_a_jump_of_person_and_picture_is_a_cut() -> None:
     person = figure(60)
     person.body.xy[30:] += 0.6
-    drop = clip_filters.not_one_person(Detection((person,)))
-    assert drop is not None and drop.reason == clip_filters.CUT
+    frames = np.concatenate([pictures(30, 1), pictures(30, 2)])
+    drop = clip_filters.cut_inside(frames, person)
+    assert drop is not None and drop.reason == clip_filters.CUT and "1.20 s" in drop.detail
+    assert clip_filters.cut_inside(pictures(60, 1), person) is None  # turned around
+    assert clip_filters.cut_inside(frames, figure(60)) is None
 
 
 def test_length_size_and_share_of_poses() -> None:
