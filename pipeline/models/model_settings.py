@@ -7,7 +7,7 @@ published files.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +23,13 @@ INDEX_FILE = "model_index.json"
 SVD_PIPELINE = "StableVideoDiffusionPipeline"
 TRUSTED_PACKAGES = ("diffusers", "transformers", "pipeline")  # whose classes an index may name
 SAVED_SETTINGS = 6  # of the fields of ModelSettings; the rest follows from the components
+# Of settings: what else would fail when it is used
+ALLOWED: Mapping[str, Container[Any]] = {
+    "area": range(64 * 64, 2048 * 2048 + 1),
+    "multiple": (8, 16, 32, 64),
+    "splice_region": ("face", "lips", "none"),
+    "refocus_mode": ("amplify", "gate", "both"),
+}
 NULL_INPUTS = ("audio_guidance", "pose_guidance")  # guidances that need a null sound or a null pose
 NO_NULL_INPUTS = (
     "these weights know no null pose and no null audio, so `audio_guidance` and `pose_guidance` "
@@ -176,10 +183,17 @@ def _settings(
     settings: dict[str, Any] = {}
     for field in fields(ModelSettings)[:SAVED_SETTINGS]:
         value = values.get(field.name, field.default)
-        if type(value) is not type(field.default):
-            raise InputError(f"{path} gives {field.name} the value {value!r}; copy the file again")
+        if type(value) is not type(field.default) or not _is_allowed(field.name, value):
+            shown = f"{value!r:.60}"
+            raise InputError(f"{path} gives {field.name} the value {shown}; copy the file again")
         settings[field.name] = value
     return ModelSettings(condition=condition, null_inputs=null_inputs, **settings)
+
+
+def _is_allowed(name: str, value: float | str | bool) -> bool:
+    """Tell whether a setting of the right type is in its range."""
+    choices = ALLOWED.get(name)
+    return choices is None or value in choices
 
 
 def _is_saved(folder: Path) -> bool:

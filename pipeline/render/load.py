@@ -6,10 +6,15 @@ a preview does not need.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 
 from pipeline import ROOT
 from pipeline.analysis.talking_face import SpeechNetwork
@@ -24,7 +29,8 @@ from pipeline.models.model_settings import (
     find_model,
 )
 from pipeline.render.runtime.device import Placement, choose_device
-from pipeline.values import InputError
+from pipeline.render.saved_folder import ODD, check_component, check_folder
+from pipeline.values import Audio, InputError, Progress
 
 if TYPE_CHECKING:
     from pipeline.render.base import AudioPosePipeline
@@ -33,7 +39,11 @@ SPEECH_SETS = {"aniportrait": Audio2Mesh.from_published}  # sets that move the m
 EMBEDDED_SPEECH_NETWORK = ROOT / "checkpoints" / "mini" / "audio2pose"
 PIPELINES = {"AudioPoseSVDPipeline": "pipeline.render.svd.pipeline"}  # class -> module
 MAX_REASON = 250  # letters of what a library says
-DAMAGED = (OSError, KeyError, RuntimeError, ImportError, AttributeError, ValueError)
+TRIAL_RATE = 16000
+TRIAL_FPS = 25.0
+TRIAL_FRAMES = 12
+log = logging.getLogger(__name__)
+DAMAGED = (*ODD, ImportError, AssertionError, SafetensorError)
 
 
 def load(
@@ -92,8 +102,12 @@ def load_speech_network(name: str, audio2pose: str = "own", device: str = "cpu")
         )
     module, class_name = component
     try:
+        check_component(model, "audio2pose")
         network_class = getattr(import_module(module), class_name)
-        network = network_class.from_pretrained(model.folder / "audio2pose", local_files_only=True)
+        network = network_class.from_pretrained(
+            model.folder / "audio2pose", local_files_only=True, use_safetensors=True
+        )
+        _try_out(network)
     except DAMAGED as error:
         raise _not_loaded(model, error) from error
     return network.to(device)
@@ -123,21 +137,62 @@ def _build(model: SavedModel | PublishedModel) -> AudioPosePipeline:
 
         return from_published.load(model.paths(), model.set_settings)
     class_name = model.pipeline_class
+    try:
+        check_folder(model)
+    except InputError as error:
+        raise _not_loaded(model, error) from error
     pipeline_class = getattr(import_module(PIPELINES[class_name]), class_name)
     try:
-        return pipeline_class.from_pretrained(str(model.folder), local_files_only=True)
+        pipe = pipeline_class.from_pretrained(
+            str(model.folder), local_files_only=True, use_safetensors=True
+        )
+        _try_out(pipe.audio2pose)
     except DAMAGED as error:
         raise _not_loaded(model, error) from error
+    return pipe
+
+
+def _try_out(network: SpeechNetwork) -> None:
+    """Let a network hear half a second of silence: some faulty configs show only so."""
+    silence = Audio(np.zeros(TRIAL_RATE // 2, np.float32), TRIAL_RATE)
+    network.predict(silence, TRIAL_FPS, TRIAL_FRAMES)
+
+
+def blame_folder(steps: Iterator[Progress], name: str) -> Iterator[Progress]:
+    """Yield what a render yields; tell of the folder `name` where its networks cannot work.
+
+    Sets of the registry are ours: an exception there is a bug, and keeps its traceback.
+    """
+    if name in {row.name for row in registry.SETS}:
+        yield from steps
+        return
+    try:
+        yield from steps
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except ODD as error:
+        log.exception("the model in %s cannot render", name)
+        reason = _first_words(error)
+        raise InputError(
+            f"the networks of the model folder {name} do not work together ({reason}); "
+            "copy it again"
+        ) from error
 
 
 def _not_loaded(model: SavedModel, error: Exception) -> InputError:
     """Return the error for a folder that does not load; libraries add advice for programmers."""
     if isinstance(error, InputError):
         return InputError(f"the model folder {model.folder} could not be loaded: {error}")
+    reason = _first_words(error)
+    return InputError(
+        f"the model folder {model.folder} could not be loaded ({reason}); copy it again"
+    )
+
+
+def _first_words(error: Exception) -> str:
+    """Return the first sentence of what a library says."""
     reason = str(error).strip().partition("\n")[0]
     reason = reason.partition(". ")[0].removesuffix(".")
     if len(reason) > MAX_REASON:
         reason = f"{reason[:MAX_REASON]}..."
-    return InputError(
-        f"the model folder {model.folder} could not be loaded ({reason}); copy it again"
-    )
+    return reason

@@ -24,6 +24,7 @@ from pipeline.analysis.talking_face import SpeechNetwork
 from pipeline.models.model_settings import ModelSettings
 from pipeline.motion import retarget
 from pipeline.motion.refocus import Regions, refocus
+from pipeline.render.load import blame_folder
 from pipeline.studio.accents_file import read_accents
 from pipeline.studio.request import Request
 from pipeline.studio.resume_notes import Record
@@ -214,7 +215,7 @@ def render_into(
         **options,
     )
     try:
-        for step in work:
+        for step in blame_folder(work, request.model):
             if step.frames is not None:
                 writer.write(step.frames)
             if record is not None and step.resume_point is not None:

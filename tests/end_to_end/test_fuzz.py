@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.studio.cli import preview
 from pipeline.values import InputError
-from tests.helpers.fuzz.cases import MAKERS, Case, Workshop, make_case
+from tests.helpers.fuzz.cases import MAKERS, Case, Workshop, edited_model_case, make_case
+from tests.helpers.fuzz.model_folders import PLANTED_MODULE
 from tests.helpers.fuzz.originals import Originals, write_originals
 from tests.helpers.fuzz.watcher import LIMITS, Limits, Summary, watch
 from tests.helpers.fuzz.worker import FAILED, REFUSED, RESULT, run_case
@@ -17,6 +18,7 @@ from tests.helpers.tiny import tiny_pipeline
 
 SEED = 13
 INPUTS = 200
+MODEL_FOLDERS = 40
 
 # Stands in for a worker: each case but the first has a fault of its own.
 WORKER = """
@@ -54,6 +56,22 @@ def test_mutated_inputs_give_a_result_or_a_sentence(tmp_path) -> None:
     assert summary.peak_mb < LIMITS.megabytes, told
     assert summary.results + summary.refused == INPUTS, told
     assert min(summary.results, summary.refused) > INPUTS // 5, told  # both are reached
+
+
+@pytest.mark.slow
+def test_edited_model_folders_render_or_give_a_sentence(shop, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("APV_CACHE", str(tmp_path / "cache"))
+    outcomes = []
+    for index in range(MODEL_FOLDERS):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        case = edited_model_case(np.random.default_rng((SEED, index)), shop, folder)
+        outcome, sentence, details = run_case(case)
+        assert outcome in (RESULT, REFUSED), f"{index} {case.kind}: {sentence}\n{details}"
+        assert PLANTED_MODULE not in sys.modules and not (folder / "model" / "pwned").exists()
+        outcomes.append(outcome)
+    assert set(outcomes) == {RESULT, REFUSED}
 
 
 def test_the_watcher_goes_on_after_crashes_hangs_and_hunger(tmp_path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.helpers.fuzz import bombs, key_points, settings
+from tests.helpers.fuzz import bombs, key_points, model_folders, settings
 from tests.helpers.fuzz.damage import DAMAGES, cut_off, zeroed_block
 from tests.helpers.fuzz.originals import DRAWN, SIDE_PX, Originals, copied
 
@@ -223,7 +223,9 @@ def _odd_place(rng: np.random.Generator, original: Path, folder: Path) -> tuple[
 
 
 def _model_case(rng: np.random.Generator, shop: Workshop, folder: Path) -> Case:
-    """Return a run with a copy of the tiny model whose download broke off or lost a file."""
+    """Return a run with a copy of the tiny model: its download broke off, or somebody edited it."""
+    if rng.random() < 0.5:
+        return edited_model_case(rng, shop, folder)
     model = folder / "model"
     shutil.copytree(shop.model, model)
     files = sorted(path for path in model.rglob("*") if path.is_file())
@@ -239,6 +241,13 @@ def _model_case(rng: np.random.Generator, shop: Workshop, folder: Path) -> Case:
         kind = f"model: {name}: {damage.__name__}"
     options = _usual(shop, folder) | {"model": str(model)}
     return Case(kind, "generate" if rng.random() < 0.4 else "preview", options)
+
+
+def edited_model_case(rng: np.random.Generator, shop: Workshop, folder: Path) -> Case:
+    """Return a run with a copy of the tiny model that somebody edited by hand."""
+    kind, model = model_folders.edited(rng, shop.model, folder)
+    options = _usual(shop, folder) | {"model": str(model), "fps": "8"}
+    return Case(f"model: {kind}", "generate", options)
 
 
 # ---- options
