@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     settings = settings_of(options)
     shard_bytes = round(options.shard_mb * 1e6)
+    if options.kind == "face":
+        painter = options.outpaint or outpaint.TEXTURE_FILL
+        _say(f"references are outpainted by {painter}")
     collection = collect(
         options.folders, options.output, settings, options.workers, shard_bytes, _say
     )

@@ -7,6 +7,7 @@ import functools
 import json
 import multiprocessing
 import os
+import signal
 import tarfile
 import threading
 import time
@@ -134,6 +135,7 @@ def start() -> None:
     import cv2
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the one that started it
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
