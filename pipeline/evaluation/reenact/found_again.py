@@ -18,21 +18,23 @@ def shares(truth: Pose, result: Pose) -> dict[str, float]:
 
     Both poses hold what the detector sees in the same frames. A point is found again where it is
     seen within a reach of its true place. A hand or a face is found again where any of its points
-    is seen. NaN where the truth shows none.
+    is seen. NaN where the truth shows none, and of points where it shows no shoulders, whose width
+    is the unit of their reach.
     """
     width = shoulder_widths(truth)
     scale = truth.pixel_scale
     body_reach = BODY_REACH_SHOULDER_WIDTHS * width
     hand_reach = HAND_REACH_SHOULDER_WIDTHS * width
+    has_unit = bool(np.isfinite(width).any())
     body_points = found(truth.body, result.body, scale, body_reach)
     hand_points = found(truth.hands, result.hands, scale, hand_reach)
     hands = hands_seen(result.hands)
     faces = result.face.visible.any(1)
     true_faces = truth.face.visible.any(1)
     return {
-        "body points": share(body_points, truth.body.visible),
+        "body points": share(body_points, truth.body.visible & has_unit),
         "hands": share(hands, hands_seen(truth.hands)),
-        "hand points": share(hand_points, truth.hands.visible),
+        "hand points": share(hand_points, truth.hands.visible & has_unit),
         "faces": share(faces, true_faces),
     }
 

@@ -17,7 +17,7 @@ from pipeline.media import pose_files
 from pipeline.media.containers import CONTAINERS
 from pipeline.values import InputError
 
-VIDEO_ENDINGS = (*CONTAINERS, ".avi", ".gif", ".webp")
+VIDEO_ENDINGS = (*CONTAINERS, ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".gif", ".webp")
 LIST_DELIMITERS = {".tsv": "\t", ".csv": ","}
 COMPANIONS = ("reference", "pose", "driving", "truth", "audio")
 COLUMNS = ("name", "video", *COMPANIONS)

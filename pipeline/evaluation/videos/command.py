@@ -119,7 +119,7 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
         if real is not None:
             paths = [case.video for case in cases]
             together = set_statistics(paths, networks, args.fps)
-            notes = bias_notes(together, real)
+            notes += bias_notes(together, real)
         rows = set_rows(together, real, networks, args.fps)
         methods.append(method_of(source, clips, rows, args.fps))
     facts: dict[str, object] = {
@@ -127,6 +127,7 @@ def evaluate(args: argparse.Namespace) -> Evaluation:
         "detector": {"name": detector.name, "version": detector.version},
         "weights": networks.checksums,
     }
+    notes = list(dict.fromkeys(notes))
     method = methods[0]
     if args.against is None:
         return Evaluation(methods, make_report(method, facts, notes))

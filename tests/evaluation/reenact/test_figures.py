@@ -89,6 +89,16 @@ def shifted(pose: Pose, pixels: float) -> Pose:
     return replace(pose, body=move(pose.body), hands=move(pose.hands), face=move(pose.face))
 
 
+def test_points_have_no_reach_where_no_shoulders_are_seen():
+    truth = figure(4)
+    score = truth.body.score.copy()
+    score[:, 2:8] = 0
+    head = replace(truth, body=Keypoints(truth.body.xy, score))
+    found = found_again.shares(head, head)
+    assert np.isnan(found["body points"]) and np.isnan(found["hand points"])
+    assert found["faces"] == 1
+
+
 def test_points_are_found_again_within_their_reach():
     truth = figure(3, 12.5)
     width = found_again.shoulder_widths(truth)[0, 0]

@@ -33,12 +33,12 @@ def test_companions_are_found_by_name_or_by_the_settings(tmp_path: Path):
     figure(4).save(folders["driving"] / "a.npz")
     video(folders["driving"] / "a.mp4")
     video(folders["driving"] / "b.mp4")
-    video(folders["truth"] / "b.mov")
+    (folders["truth"] / "b.mpg").touch()
     a, b = find_cases(tmp_path / "out", Companions(**folders))
     assert (a.name, b.name) == ("a", "b")  # the skeleton is no result
     assert a.reference.name == "anna.png" and b.reference.name == "b.jpg"
     assert a.pose.name == "a.npz" and a.driving is None and a.truth is None
-    assert b.pose is None and b.driving.name == "b.mp4" and b.truth.name == "b.mov"
+    assert b.pose is None and b.driving.name == "b.mp4" and b.truth.name == "b.mpg"
 
 
 def test_one_driving_file_for_all_is_no_drawn_pose(tmp_path: Path):
