@@ -79,6 +79,7 @@ class TrainConfig:
     validate_every: int = _option(0, "iterations between validation clips; 0: only at the end")
     validation_clips: int = _option(1, "full-body clips that are left out and rendered")
     validation_steps: int = _option(4, "denoising steps of these")
+    measured: int = _option(8, "fixed batches of each kind for the losses before and after")
     log_every: int = _option(10, "iterations between lines of progress")
 
     def __post_init__(self) -> None:
@@ -86,7 +87,15 @@ class TrainConfig:
         for name in (*at_least_one, "save_every", "validation_steps", "log_every"):
             _check(name, getattr(self, name), 1, None)
         counts = ("drawn", "iterations", "warm_up", "lora_rank", "workers", "validate_every")
-        for name in (*counts, "validation_clips", "alpha", "beta", "hand_gain", "weight_decay"):
+        for name in (
+            *counts,
+            "measured",
+            "validation_clips",
+            "alpha",
+            "beta",
+            "hand_gain",
+            "weight_decay",
+        ):
             _check(name, getattr(self, name), 0, None)
         for name, greatest in (("dropout", 1 / 3), ("ema", 0.99999), ("learning_rate", 0.1)):
             _check(name, getattr(self, name), 0, greatest)

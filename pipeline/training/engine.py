@@ -19,6 +19,7 @@ from torch import Tensor
 from pipeline.training.apv_gen_networks import Networks
 from pipeline.training.apv_gen_step import (
     ConditionMaker,
+    StepLosses,
     StepOptions,
     compute_losses,
     make_conditions,
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 BETAS = (0.9, 0.999)
+FIXED_SEED = 4242  # of the batches on which a run is measured before and after
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,30 @@ class Trainer:
             self.average.update()
             yield losses
 
+    @torch.no_grad()
+    def measure(self, sources: Sources, count: int) -> dict[str, float]:
+        """Return the mean losses over `count` fixed batches of each kind, with the averaged
+        weights: the same clips, levels and noise whenever it is called."""
+        losses: dict[str, float] = {}
+        with self.average.applied():
+            for kind, source in sources.kinds().items():
+                samples = SampleSet(source, kind, self.shape, FIXED_SEED)
+                sums: dict[str, Tensor] = {}
+                for number in range(count):
+                    batch = samples[number].to(self.accelerator.device)
+                    generator = step_generator(FIXED_SEED, kind, number)
+                    terms = self._losses(batch, generator).terms
+                    for name, value in terms.items():
+                        sums[name] = sums.get(name, 0) + value
+                for name, value in sums.items():
+                    losses[name] = float(value) / count
+        return losses
+
+    def _losses(self, batch: ClipBatch, generator: torch.Generator) -> StepLosses:
+        return compute_losses(
+            self.networks, self.model, batch, self.options, generator, self.condition
+        )
+
     def _step(self, kind: Kind, stream: Iterator[ClipBatch]) -> dict[str, float]:
         """Take one optimization step on clips of one kind; return its mean losses."""
         sums: dict[str, Tensor] = {}
@@ -159,9 +185,7 @@ class Trainer:
             batch = next(stream).to(self.accelerator.device)
             generator = step_generator(self.config.seed, kind, number)
             with self.accelerator.accumulate(self.model):
-                losses = compute_losses(
-                    self.networks, self.model, batch, self.options, generator, self.condition
-                )
+                losses = self._losses(batch, generator)
                 self.accelerator.backward(losses.total)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(

@@ -166,9 +166,10 @@ def last_iteration(config: TrainConfig, faces: ClipSource, batches: int) -> int:
 
 
 def run_training(config: TrainConfig) -> dict[str, Any]:
-    """Train as configured, from where the run's folder is; return the last losses and the model.
+    """Train as configured, from where the run's folder is.
 
-    The model is written at the end, also where somebody asks for the end before.
+    Return the losses of fixed batches before and after, and the model's folder. The model is
+    written at the end, also where somebody asks for the end before.
     """
     config.run_folder.mkdir(parents=True, exist_ok=True)
     accelerator = make_accelerator(config)
@@ -188,12 +189,19 @@ def run_training(config: TrainConfig) -> dict[str, Any]:
         return measure_speed(trainer, sources)
     trainer.resume()
     stop = last_iteration(config, sources.faces, trainer.share.batches)
+    before = trainer.measure(sources, config.measured)
     with stop_requests() as request:
-        losses = train_until(trainer, sources, validation, stop, request)
+        train_until(trainer, sources, validation, stop, request)
     trainer.save()
+    after = trainer.measure(sources, config.measured)
     model = finish(trainer, validation)
     accelerator.end_training()
-    return {"iteration": trainer.iteration, "losses": losses, "model": str(model)}
+    return {
+        "iteration": trainer.iteration,
+        "losses_before": before,
+        "losses_after": after,
+        "model": str(model),
+    }
 
 
 def measure_speed(trainer: Trainer, sources: Sources) -> dict[str, Any]:
@@ -227,8 +235,8 @@ def train_until(
     validation: ClipSource,
     stop: int,
     request: StopRequest,
-) -> dict[str, float]:
-    """Train up to iteration `stop` or a request to stop; return the last mean losses.
+) -> None:
+    """Train up to iteration `stop` or a request to stop.
 
     Logs, checkpoints and validation clips come as often as configured.
     """
@@ -236,7 +244,6 @@ def train_until(
     is_main = trainer.accelerator.is_main_process
     run_log = RunLog(config.run_folder, trainer.iteration, stop) if is_main else None
     recent: list[dict[str, float]] = []
-    means: dict[str, float] = {}
     for losses in trainer.iterations(sources, stop):
         iteration = trainer.iteration
         recent.append(losses)
@@ -255,7 +262,6 @@ def train_until(
                 run_log.picture(iteration, "validation", sheet)
     if run_log is not None:
         run_log.close()
-    return means
 
 
 def mean_losses(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -60,11 +60,20 @@ def test_accumulated_batches_are_the_means_of_a_step(tmp_path):
 def test_two_processes_have_the_losses_of_one_with_accumulation(tmp_path):
     one = losses_of(make_trainer(tmp_path / "one", accumulation=2), 4)
     command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
-        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-        "--main_process_port", "0", "-m", "tests.helpers.train_run", str(tmp_path / "two"),
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+    ]
+    command += ["-m", "tests.helpers.train_run", str(tmp_path / "two")]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+        "PYTHONPATH": str(ROOT),
+    }
     subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=300)
     two = json.loads((tmp_path / "two" / "losses.json").read_text())
     assert values(two) == pytest.approx(values(one), abs=1e-5)
