@@ -40,8 +40,9 @@ from pipeline.training.apv_gen_step import StepOptions
 from pipeline.training.clip_batches import ClipShape
 from pipeline.training.clip_loading import NoiseClips, PartOfSource, RememberedClips
 from pipeline.training.config import TYPES, TrainConfig, change, help_texts, read_config
-from pipeline.training.data import talks
+from pipeline.training.data import placement_law, talks
 from pipeline.training.data.drawn_clips import DrawnClips
+from pipeline.training.data.fda_sampling import PAPER
 from pipeline.training.data.training_clips import ClipSource, Kind
 from pipeline.training.engine import Sources, Trainer, make_accelerator
 from pipeline.training.lora import add_lora, load_lora
@@ -134,6 +135,7 @@ def make_shape(config: TrainConfig, networks: Networks) -> ClipShape:
         size=config.size,
         grid=networks.grid(config.size),
         interval=config.interval,
+        law=placement_law.read(Path(config.law)) if config.law else PAPER,
         style=networks.condition.config.style,
         fda=config.fda,
         reference_row=config.reference,

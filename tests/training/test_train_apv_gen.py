@@ -1,6 +1,7 @@
 """`train apv-gen` from folder to folder: published files, adapters, a model that renders."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pipeline.studio.cli import main
 from pipeline.training import train_apv_gen
 from pipeline.training.apv_gen_networks import load_networks, make_ready, new_networks, save_model
 from pipeline.training.config import TrainConfig
+from pipeline.training.data.fda_sampling import PlacementLaw
 from pipeline.training.lora import NAME, add_lora, load_lora, merged
 from pipeline.training.random_model import random_pipeline
 from pipeline.training.training_memory import estimate_memory
@@ -119,6 +121,15 @@ def test_full_size_shapes_and_memory_on_the_meta_device():
     memory = estimate_memory(networks, config)
     state = memory.weights + memory.gradients + memory.optimizer + memory.average
     assert 30 < state < 34 and 20 < memory.activations < 80
+
+
+def test_a_measured_law_places_the_faces(tmp_path):
+    path = tmp_path / "law.json"
+    law = PlacementLaw(0.4, 0.3, 0.2, 0.01)
+    path.write_text(json.dumps(asdict(law)))
+    networks = new_networks(HaarLatent(), 0, (32, 32))
+    config = TrainConfig(height=64, width=64, law=str(path))
+    assert train_apv_gen.make_shape(config, networks).law == law
 
 
 def test_bench_tells_seconds_and_memory(tmp_path):
