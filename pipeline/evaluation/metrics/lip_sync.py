@@ -81,9 +81,11 @@ class SyncNetEmbedder:
         frames = min(len(mouths), len(samples) // FRAME_SAMPLES)
         count = frames - WINDOW_FRAMES
         _check_length(count, frames)
-        numbers = to_16_bit(samples)
+        spoken = samples[: frames * FRAME_SAMPLES]
+        numbers = to_16_bit(spoken)
+        cepstra = mfcc(numbers)
         video = self.network.embed_mouths(mouths[: frames - 1])
-        audio = self.network.embed_sounds(mfcc(numbers))
+        audio = self.network.embed_sounds(cepstra)
         return video, audio[:count]
 
 
@@ -144,7 +146,8 @@ def _mean_distance(video: np.ndarray, audio: np.ndarray, offset: int, padding: P
         sound = audio[heard[is_inside]]
     else:
         sound = np.zeros_like(audio)
-        sound[is_inside] = audio[heard[is_inside]]
+        inside = heard[is_inside]
+        sound[is_inside] = audio[inside]
     mouth = video[frames].astype(np.float64)
     differences = mouth - sound + EPSILON
     distances = np.linalg.norm(differences, axis=1)
