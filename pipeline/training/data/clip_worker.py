@@ -23,7 +23,7 @@ from pipeline.media.writer_base import FULL
 from pipeline.training.data import clip_filters, video_shards
 from pipeline.training.data.clip_filters import UNREADABLE, Drop
 from pipeline.training.data.clip_members import to_members
-from pipeline.training.data.cut_clips import CutSettings, Detectors, Piece, cut
+from pipeline.training.data.cut_clips import RULES, CutSettings, Detectors, Piece, cut
 from pipeline.training.data.fda_sampling import PAPER, PlacementLaw
 from pipeline.training.data.outpaint import (
     DIFFUSION_STEPS,
@@ -75,6 +75,7 @@ class WorkSettings:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values by which a later run knows whether it makes the same clips."""
         values = asdict(self.cut)
+        values["rules"] = RULES
         if self.cut.kind == "face":
             painting = asdict(self.painting)
             del painting["device"]

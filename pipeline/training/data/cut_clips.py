@@ -21,6 +21,7 @@ from pipeline.values import Detection, InputError, Pose, Video
 
 log = logging.getLogger(__name__)
 
+RULES = 1  # raised when equal settings make other clips: old shards are not mixed with new ones
 DECODED_SHARE = 0.9  # of the frames that a file states: with fewer a note says so
 
 
