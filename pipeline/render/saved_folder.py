@@ -67,6 +67,7 @@ def check_folder(model: SavedModel) -> None:
         if name in OPTIONAL and entry in (None, [None, None]):
             continue
         check_component(model, name)
+    _ = model.settings  # refuses settings out of their range
 
 
 def check_component(model: SavedModel, name: str) -> None:

@@ -1,7 +1,5 @@
 """The shipped Audio2Pose network."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from pipeline.models import audio2pose as net
 from pipeline.motion import face_animation
 from pipeline.training.data.speech import engines, visemes
 from pipeline.values import Audio
+from tests.helpers.processor_time import units
 from tests.helpers.voices import babble
 
 SAMPLE_RATE = 16000
@@ -149,15 +148,9 @@ def test_a_long_clip_is_read_in_chunks_without_seams(model, engine, monkeypatch)
     assert np.abs(parts - whole).mean() < 0.03 and np.abs(parts - whole).max() < 0.2
 
 
-def test_ten_seconds_take_a_quarter_second_of_one_core(model) -> None:
+def test_ten_seconds_cost_little(model) -> None:
     audio = babble(10)
-    model.predict(audio, 25, 250)
-    spent = []
-    for _ in range(3):
-        began = time.process_time()
-        model.predict(audio, 25, 250)
-        spent.append(time.process_time() - began)
-    assert min(spent) <= 0.25
+    assert units(lambda: model.predict(audio, 25, 250)) <= 4  # 1.3 measured
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
 """Prosody against planted answers: accents put at known moments, gains, silence, tones and
 noise."""
 
-import time
-
 import numpy as np
 import pytest
 
 from pipeline.motion import prosody
 from pipeline.values import Audio
+from tests.helpers.processor_time import units
 from tests.helpers.voices import ACCENTS, PAUSE, RATE, SYLLABLES, voice
 
 
@@ -166,13 +165,7 @@ def test_bad_input_is_named():
 
 def test_ten_seconds_cost_little():
     sound = voice(10.0)
-    prosody.analyse(sound, 25)
-    spent = []
-    for _ in range(3):
-        start = time.process_time()
-        prosody.analyse(sound, 25)
-        spent.append(time.process_time() - start)
-    assert min(spent) <= 0.25
+    assert units(lambda: prosody.analyse(sound, 25)) <= 6  # 2.4 measured
 
 
 def test_real_speech_and_its_pauses(shared):

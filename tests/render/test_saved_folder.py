@@ -100,11 +100,14 @@ def test_weights_of_an_index_in_the_folder_are_read(folder) -> None:
     saved_folder.check_component(find_model(str(folder)), "audio2pose")
 
 
-@pytest.mark.parametrize("values", [{"multiple": 0}, {"area": 1}, {"splice_region": "nose"}])
+@pytest.mark.parametrize(
+    "values", [{"multiple": 0}, {"multiple": {"a": 1}}, {"area": 1}, {"splice_region": "nose"}]
+)
 def test_settings_out_of_their_range_are_refused(folder, values) -> None:
     change(folder / "model_index.json", **values)
     with pytest.raises(InputError, match=next(iter(values))):
         load.load_settings(str(folder))
+    assert next(iter(values)) in refusal(folder)
 
 
 def failing():

@@ -4,12 +4,12 @@ batched."""
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import pytest
 import torch
 
 from pipeline.training.data import presenters
+from tests.helpers.processor_time import units
 
 SIZE = (192, 128)
 
@@ -191,13 +191,7 @@ def test_sixty_frames_a_second_on_two_cores():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        presenters.render(who, dofs, SIZE)
-        began = time.process_time()
-        for _ in range(3):
-            presenters.render(who, dofs, SIZE)
-        spent = (time.process_time() - began) / 30
+        spent = units(lambda: presenters.render(who, dofs, SIZE), rounds=3)
     finally:
         torch.set_num_threads(threads)
-    assert (
-        spent < 0.04
-    )  # s of one core per frame; about 0.015 alone, more where others share the caches
+    assert spent < 20  # 8 measured for ten frames
