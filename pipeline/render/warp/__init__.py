@@ -165,7 +165,7 @@ def _drawn(
         points = [p.flatten(0, 1).to(layers.image) for p in (part.body, part.hands, part.face)]
         posed = torch.cat([p[..., 2] for p in points], -1).amax(-1) > VISIBLE
         moved = skeleton(*points, aspect)
-        composition = Composition(layers, moved, posed, size, plan.bends(chosen))
+        composition = Composition(layers, moved, posed, size, plan.moves(chosen))
         for person, group in composition.groups():
             shifted = slice(start + group.start, start + group.stop)
             yield person, shifted, composition.draw(person, group)

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from pipeline.render.warp.flows import Flow, flow, stillness
 from pipeline.render.warp.geometry import Skeleton
+from pipeline.render.warp.hand_plan import HandMoves
 from pipeline.render.warp.layers import ARM_ROWS, LEG_ROWS, Plates
 from pipeline.render.warp.maps import enlarge
 from pipeline.render.warp.moved_body import MovedBody
-from pipeline.render.warp.skinning import LimbMotion
+from pipeline.render.warp.skinning import HAND, LimbMotion
 from pipeline.render.warp.splatting import MovedPiece, move_piece
 from pipeline.render.warp.steadiness import unmoved_share
 
@@ -36,7 +37,7 @@ class Composition:
         raw: N skeletons as they were given.
         posed: (N,) bool, whether a frame has any point; without one it shows the reference image.
         size: (H, W) of the picture.
-        bends: (N, 2) how far the fingers of right and left hands bend, as `HandPlan` says.
+        hands: what the N frames' right and left hands do, as `HandPlan` says.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Composition:
         raw: Skeleton,
         posed: Tensor,
         size: tuple[int, int],
-        bends: Tensor,
+        hands: HandMoves,
     ) -> None:
         images = len(layers.image)
         aspect = layers.size[1] / layers.size[0]
@@ -54,7 +55,7 @@ class Composition:
         self._frames = len(posed) // images
         self._background = resized(layers.background, size)
         self._photo = resized(layers.image, size)
-        self._limbs = [_MovedLimbs(layers, found, raw, row, size, bends) for row in range(images)]
+        self._limbs = [_MovedLimbs(layers, found, raw, row, size, hands) for row in range(images)]
         self._body = MovedBody(layers, found, size)
         motion = torch.cat([limbs.motion for limbs in self._limbs])
         self._still = stillness(torch.maximum(motion, found.trunk_motion))
@@ -109,13 +110,15 @@ class _MovedLimbs:
         raw: Skeleton,
         person: int,
         size: tuple[int, int],
-        bends: Tensor,
+        hands: HandMoves,
     ) -> None:
         frames = len(found.unit) // len(layers.image)
         rows = torch.arange(frames, device=found.unit.device) + person * frames
         reference = layers.pose.frames(rows[:1] // frames)
         target = found.target.frames(rows)
-        motions = LimbMotion(reference, target, found.torso[rows], found.ratio[rows], bends[rows])
+        torso = found.torso[rows]
+        ratio = found.ratio[rows]
+        motions = LimbMotion(reference, target, torso, ratio, hands.bends[rows])
         raw = raw.frames(rows)
         unit = found.unit[rows] * found.ratio[rows]
         aspect = layers.size[1] / layers.size[0]
@@ -136,7 +139,10 @@ class _MovedLimbs:
                 shift = near * farthest[:, None, None, None]
                 motion = torch.maximum(motion, shift)
                 arrivals.add(places, square, shown)
-                moved = move_piece(piece, places, opacity, size, aspect)
+                ways = None
+                if limb.row in ARM_ROWS and piece.bone == HAND:
+                    ways = hands.ways[rows, limb.row]
+                moved = move_piece(piece, places, opacity, size, aspect, ways)
                 if moved is not None:
                     self._pieces.append((limb.row, moved))
         # what is farther from the trunk lies on top: a hand over the other arm's forearm

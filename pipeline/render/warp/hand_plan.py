@@ -1,4 +1,4 @@
-"""How far the fingers of hands bend over time, eased so that no hand flips between two frames.
+"""What hands do over time: how far their fingers bend, and along which way a camera smears them.
 
 A hand that turns cannot be bent from one picture: its fingers would be crushed or folded over each
 other. `LimbMotion.bend_share` says how far it can be bent in each frame. A hand takes the least of
@@ -10,6 +10,7 @@ that an excerpt, a segment and a whole clip show the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from pipeline.render.warp.geometry import skeleton
 from pipeline.render.warp.layers import ARM_ROWS, Plates
 from pipeline.render.warp.skinning import HAND, LimbMotion
+from pipeline.render.warp.smear import EXPOSURE_SECONDS
 from pipeline.render.warp.steadiness import steady
 
 # Before and after a frame: the least share is taken over as much, and smoothed over as much. Half
@@ -24,8 +26,21 @@ from pipeline.render.warp.steadiness import steady
 EASE_SECONDS = 0.2
 
 
+@dataclass(frozen=True)
+class HandMoves:
+    """Right and left hands in N frames.
+
+    Args:
+        bends: (N, 2) how far their fingers bend, 0 to 1.
+        ways: (N, 2, 2) x and y that they move within an exposure, picture heights.
+    """
+
+    bends: Tensor
+    ways: Tensor
+
+
 class HandPlan:
-    """The shares of bending of both hands of B people in the frames of a clip.
+    """Plan the moves of both hands of B people in the frames of a clip.
 
     Args:
         layers: of B reference images.
@@ -39,27 +54,31 @@ class HandPlan:
         self._layers = layers
         self._points = points
         self._radius = 0 if fps is None else round(EASE_SECONDS * fps)
+        self._exposure = 0.0 if fps is None else EXPOSURE_SECONDS * fps
         self._first = 0
-        self._shares: Tensor | None = None
+        self._said: Tensor | None = None
 
-    def bends(self, rows: Sequence[int]) -> Tensor:
-        """Return the shares (B t, 2) of right and left hands in t ascending rows of the clip.
+    def moves(self, rows: Sequence[int]) -> HandMoves:
+        """Return the moves, B after each other, of t ascending rows of the clip.
 
         Later calls ask for later rows.
         """
         body, _, _ = self._points
         last = body.shape[1] - 1
-        reach = 2 * self._radius
+        reach = max(2 * self._radius, 1)
         start = max(rows[0] - reach, 0)
         end = min(rows[-1] + reach, last)
         shares = self._known(start, end + 1)
         asked = torch.tensor(rows, device=shares.device)
-        bends = eased(shares, asked - self._first, self._radius)
-        return bends.flatten(0, 1)
+        asked = asked - self._first
+        bends = eased(shares[..., 0], asked, self._radius)
+        speeds = pace(shares[..., 1:], asked)
+        ways = speeds * self._exposure
+        return HandMoves(bends.flatten(0, 1), ways.flatten(0, 1))
 
     def _known(self, start: int, stop: int) -> Tensor:
-        """Return the frames' own shares (B, n, 2) from row `_first` to `stop` at least."""
-        shares = self._shares
+        """Return what the frames say (B, n, 2, 3) from row `_first` to `stop` at least."""
+        shares = self._said
         if shares is None:
             self._first = start
             shares = self._own(start, stop)
@@ -67,11 +86,14 @@ class HandPlan:
         if end < stop:
             more = self._own(end, stop)
             shares = torch.cat([shares, more], 1)
-        self._shares = shares
+        self._said = shares
         return shares
 
     def _own(self, start: int, stop: int) -> Tensor:
-        """Return the shares (B, n, 2) that the frames of some rows allow by themselves."""
+        """Return what the frames of some rows say of both hands by themselves, (B, n, 2, 3).
+
+        That is the share to which they can bend, and the x and y of their middle.
+        """
         shares = []
         for person in range(len(self._layers.image)):
             one = self._of_person(person, slice(start, stop))
@@ -79,14 +101,15 @@ class HandPlan:
         return torch.stack(shares)
 
     def _of_person(self, person: int, rows: slice) -> Tensor:
-        """Return the shares (n, 2) of one person's hands; 1 where the picture shows no hand."""
+        """Return what n rows say of one person's hands (n, 2, 3); 1 where there is no hand."""
         motion = self._motion(person, rows)
         frames = rows.stop - rows.start
-        shares = self._layers.image.new_ones(frames, len(ARM_ROWS))
+        shares = self._layers.image.new_ones(frames, len(ARM_ROWS), 3)
         for limb in self._layers.limbs[person]:
             for piece in limb.pieces:
                 if limb.row in ARM_ROWS and piece.bone == HAND:
-                    shares[:, limb.row] = motion.bend_share(piece)
+                    shares[:, limb.row, 0] = motion.bend_share(piece)
+                    shares[:, limb.row, 1:] = motion.hand_center(piece)
         return shares
 
     def _motion(self, person: int, rows: slice) -> LimbMotion:
@@ -123,3 +146,17 @@ def eased(shares: Tensor, rows: Tensor, radius: int) -> Tensor:
     weighted = least * weight[:, None]
     smooth = weighted.sum(2)
     return smooth.clamp(0, 1)
+
+
+def pace(places: Tensor, rows: Tensor) -> Tensor:
+    """Return how far places (B, n, 2, 2) move per frame at rows (t,), (B, t, 2, 2).
+
+    That is half the way from the frame before to the one after; at the clip's ends the whole way
+    to the one beside.
+    """
+    last = places.shape[1] - 1
+    before = (rows - 1).clamp(0, last)
+    after = (rows + 1).clamp(0, last)
+    way = places[:, after] - places[:, before]
+    frames = (after - before).clamp_min(1)
+    return way / frames[:, None, None]

@@ -342,6 +342,18 @@ class LimbMotion:
         seen = self._shared(piece.limb).sum(-1) >= POINTS_SEEN
         return share * seen
 
+    def hand_center(self, piece: Piece) -> Tensor:
+        """(T,2) where the middle of a hand's piece goes, if it moves as a whole."""
+        middle = piece.nodes[piece.opaque].mean(0)
+        return apply(self._palm(piece).matrix, middle[None, None])[:, 0]
+
+    def _palm(self, piece: Piece) -> LinearMap:
+        """The map of a hand's piece that moves as a whole."""
+        palm = self._chain(piece.limb).maps[HAND + 1]
+        if not isinstance(palm, LinearMap):
+            raise TypeError("a hand is moved by an affine map; this chain ends with a bone")
+        return palm
+
     def _bent(self, piece: Piece) -> Tensor:
         """(T,n) complex places of a hand's piece, whose fingers bend."""
         share = self.bend_share(piece) if self._bends is None else self._bends[:, piece.limb]
@@ -351,9 +363,7 @@ class LimbMotion:
     def _hand_places(self, piece: Piece) -> tuple[Tensor, Tensor]:
         """(T,n,2) places of a hand's piece that moves as a whole, and with bent fingers."""
         hand = HANDS[piece.limb]
-        palm = self._chain(piece.limb).maps[HAND + 1]
-        if not isinstance(palm, LinearMap):
-            raise TypeError("a hand is moved by an affine map; this chain ends with a bone")
+        palm = self._palm(piece)
         points = self.reference.hands[0, hand]
         goals = self.target.hands[:, hand]
         moved = bent(piece.nodes, points, goals, palm.matrix, self._shared(piece.limb))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pipeline.render.warp.maps import looked_up
 from pipeline.render.warp.skinning import HAND, LEGS, Piece
+from pipeline.render.warp.smear import Taps, smear_taps, smeared
 
 ROWS = 192  # of a lattice over the whole picture, at most
 HAND_ROWS = 384  # fingers are thin
@@ -77,7 +78,7 @@ class MovedPiece:
     """A piece in the frames in which it reaches into the picture.
 
     frames: their rows, ascending; opacity (K,) of each; back (K,2,h,w): places in the texture, -1
-    to 1, on the `lattice` of each of them.
+    to 1, on the `lattice` of each of them; taps: how each is smeared by its motion, None: not.
     """
 
     piece: Piece
@@ -85,6 +86,7 @@ class MovedPiece:
     opacity: Tensor
     lattice: Lattice
     back: Tensor
+    taps: list[Taps] | None = None
 
     def draw(self, picture: Tensor, rows: slice) -> None:
         """Put the piece over some frames' picture (n,4,H,W), color times alpha and validity."""
@@ -100,17 +102,25 @@ class MovedPiece:
         if self.piece.fade is not None:
             drawn = drawn * self.opacity[here, None, None, None]
         corners = self.lattice.corners[here]
-        for frame, layer, corner in zip(frames, drawn, corners, strict=True):
-            _over(picture[frame - rows.start], layer, corner)
+        for row, (frame, layer) in enumerate(zip(frames, drawn, strict=True)):
+            margin = 0
+            if self.taps is not None:
+                layer, margin = smeared(layer, self.taps[here][row])
+            _over(picture[frame - rows.start], layer, corners[row], margin)
 
 
 def move_piece(
-    piece: Piece, places: Tensor, opacity: Tensor, size: tuple[int, int], aspect: float
+    piece: Piece,
+    places: Tensor,
+    opacity: Tensor,
+    size: tuple[int, int],
+    aspect: float,
+    ways: Tensor | None = None,
 ) -> MovedPiece | None:
     """Return a piece at metric places (T,n,2) of its nodes; None where no frame shows it.
 
     opacity (T,), 0 in frames that do not show it; size: (H,W) of the picture; aspect: of the
-    picture.
+    picture; ways (T,2): metric, along which it is smeared.
     """
     height, width = size
     scale = places.new_tensor([width / aspect, height])
@@ -123,7 +133,12 @@ def move_piece(
         return None
     if len(frames) < len(pixels):
         pixels = pixels[frames]
-    return MovedPiece(piece, frames, opacity[frames], lattice, splat(piece, pixels, lattice))
+    back = splat(piece, pixels, lattice)
+    taps = None
+    if ways is not None:
+        way = ways[frames] * scale
+        taps = [smear_taps(x, y) for x, y in way.tolist()]
+    return MovedPiece(piece, frames, opacity[frames], lattice, back, taps)
 
 
 def draw_piece(picture: Tensor, piece: Piece, places: Tensor, shown: Tensor, aspect: float) -> None:
@@ -166,9 +181,15 @@ def _spacing(piece: Piece, height: int) -> int:
     return max(1, round(height / rows))
 
 
-def _over(picture: Tensor, layer: Tensor, corner: tuple[int, int]) -> None:
-    """Put a layer (5,h,w) over the picture (4,H,W) from a corner on, as far as it lies inside."""
-    top, left = corner
+def _over(picture: Tensor, layer: Tensor, corner: tuple[int, int], margin: int = 0) -> None:
+    """Put a layer (5,h,w) over the picture (4,H,W), as far as it lies inside.
+
+    corner: top and left of what is within a margin of the layer.
+    """
+    top, left = (place - margin for place in corner)
+    layer = layer[:, max(-top, 0) :, max(-left, 0) :]
+    top = max(top, 0)
+    left = max(left, 0)
     height = min(layer.shape[1], picture.shape[1] - top)
     width = min(layer.shape[2], picture.shape[2] - left)
     layer = layer[:, :height, :width]

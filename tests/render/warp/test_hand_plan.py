@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.render import warp
 from pipeline.render.warp.fingers import KNUCKLES
-from pipeline.render.warp.hand_plan import EASE_SECONDS, HandPlan, eased
+from pipeline.render.warp.hand_plan import EASE_SECONDS, HandPlan, eased, pace
 from tests.helpers.clothed_person import SIZE, Clothed
 
 FPS = 25.0
@@ -67,7 +67,7 @@ def folding(drawn: Clothed) -> warp.Points:
 
 def _bends(plates: warp.Plates, points: warp.Points, *parts: range) -> Tensor:
     plan = _plan(plates, points)
-    return torch.cat([plan.bends(part) for part in parts])
+    return torch.cat([plan.moves(part).bends for part in parts])
 
 
 def test_a_hand_is_stiff_before_it_folds_and_bends_again_after(
@@ -105,3 +105,21 @@ def test_some_frames_are_drawn_as_in_the_whole_clip(
 def test_a_person_without_hands_bends_none(plates: warp.Plates, folding: warp.Points) -> None:
     handless = replace(folding, hands=torch.zeros_like(folding.hands))
     assert (_bends(plates, handless, range(4)) == 0).all()
+
+
+def test_the_pace_is_half_the_way_between_the_frames_beside() -> None:
+    places = torch.tensor([0.0, 1, 4, 4, 4])[None, :, None, None].expand(1, 5, 2, 2)
+    assert pace(places, torch.arange(5))[0, :, 0, 0].tolist() == [1, 2, 1.5, 0, 0]
+    alone = pace(places[:, :1], torch.arange(1))
+    assert (alone == 0).all()
+
+
+def test_a_hand_at_rest_has_no_way(plates: warp.Plates, drawn: Clothed) -> None:
+    points = warp.Points.timed(drawn.pose)
+    still = replace(
+        points,
+        body=points.body.repeat(1, 4, 1, 1),
+        hands=points.hands.repeat(1, 4, 1, 1),
+        face=points.face.repeat(1, 4, 1, 1),
+    )
+    assert (_plan(plates, still).moves(range(4)).ways == 0).all()
