@@ -21,7 +21,7 @@ from pipeline.models.controlnext import ControlNeXt
 from pipeline.models.denoiser import ReferenceTokens, controlled, run_unet
 from pipeline.models.haar import CHANNELS, FACTOR, HaarLatent
 from pipeline.models.interaction import AudioVideoInteraction
-from pipeline.models.temporal import restore_temporal, silence_temporal
+from pipeline.models.temporal import restore_temporal
 from pipeline.render.load import load
 from pipeline.render.svd.clip_token import reference_tokens_of
 from pipeline.render.svd.conditions import reconfigure
@@ -218,10 +218,6 @@ def _small_pipeline(codec: HaarLatent, widths: tuple[int, ...]) -> AudioPoseSVDP
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=96,
     )
-    # a new network begins with single frames, and as the noisy latents themselves
-    silence_temporal(unet)
-    nn.init.zeros_(unet.conv_out.weight)
-    nn.init.zeros_(unet.conv_out.bias)
     control = ControlNeXt(
         stem_channels=(24, 32, 48),
         stem_strides=(2, 2, 1),  # to the Haar latents' grid
