@@ -113,3 +113,19 @@ def test_cloth_with_lips_painted_on_it_is_told_and_not_held() -> None:
     cv2.polylines(picture, [line], False, (60, 90, 120), 4)
     cover = covered_mouth.find_cover(picture, pose)
     assert not cover.is_cloth
+
+
+@pytest.mark.parametrize("skin", [SKINS["light"], SKINS["brown"]], ids=["light", "brown"])
+@pytest.mark.parametrize("color", [(25, 25, 28), (40, 120, 60)], ids=["black", "green"])
+def test_a_microphone_before_the_mouth_is_told_and_one_below_the_chin_is_not(skin, color) -> None:
+    pose = person()
+    height, width = SIZE
+    points = pose.face.xy[0] * (width, height)
+    for place, cover in (
+        (57, covered_mouth.Cover((covered_mouth.THING,))),
+        (8, covered_mouth.Cover()),
+    ):
+        picture = painted(pose, skin)
+        x, y = np.round(points[place]).astype(int).tolist()
+        cv2.circle(picture, (x, y + (12 if place == 8 else 0)), 12 if place == 8 else 22, color, -1)
+        assert covered_mouth.find_cover(picture, pose) == cover
