@@ -44,6 +44,7 @@ from pipeline.training.data import placement_law, talks
 from pipeline.training.data.drawn_clips import DrawnClips
 from pipeline.training.data.fda_sampling import PAPER
 from pipeline.training.data.training_clips import ClipSource, Kind
+from pipeline.training.data.video_shards import ShardFolder, check_pair
 from pipeline.training.engine import Sources, Trainer, make_accelerator
 from pipeline.training.lora import add_lora, load_lora
 from pipeline.training.noise_levels import NoiseLaw
@@ -65,6 +66,8 @@ def open_sources(config: TrainConfig) -> tuple[Sources, ClipSource]:
     """Open the clips to train on, and the full-body clips to validate on."""
     faces = open_source(config, "face")
     bodies = open_source(config, "body")
+    if isinstance(faces, ShardFolder) and isinstance(bodies, ShardFolder):
+        check_pair(faces, bodies)
     held = min(config.validation_clips, len(bodies) - 1)
     trained = len(bodies) - held
     validation = PartOfSource(bodies, trained, len(bodies))
@@ -94,8 +97,6 @@ def open_source(config: TrainConfig, kind: Kind) -> ClipSource:
             f"there are no {kind} clips: give `{names[kind]}` a folder that "
             "`python -m pipeline train data` wrote, or `drawn` a number"
         )
-    from pipeline.training.data.video_shards import ShardFolder
-
     return ShardFolder(Path(folder), kind)
 
 

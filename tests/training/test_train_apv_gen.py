@@ -16,6 +16,7 @@ from pipeline.training import train_apv_gen
 from pipeline.training.apv_gen_networks import load_networks, make_ready, new_networks, save_model
 from pipeline.training.config import TrainConfig
 from pipeline.training.data.fda_sampling import PlacementLaw
+from pipeline.training.data.shard_index import ClipEntry, Index
 from pipeline.training.lora import NAME, add_lora, load_lora, merged
 from pipeline.training.random_model import random_pipeline
 from pipeline.training.training_memory import estimate_memory
@@ -130,6 +131,21 @@ def test_a_measured_law_places_the_faces(tmp_path):
     networks = new_networks(HaarLatent(), 0, (32, 32))
     config = TrainConfig(height=64, width=64, law=str(path))
     assert train_apv_gen.make_shape(config, networks).law == law
+
+
+def test_shards_whose_faces_come_from_two_detectors_are_refused(tmp_path):
+    for kind, detector in (("face", "holistic"), ("body", "dwpose")):
+        folder = tmp_path / kind
+        folder.mkdir()
+        entry = ClipEntry(
+            "clip0", "shard-000000.tar", 0, "a.mp4", 0.0, 9, 25.0, 64, 64, False, 9, 0.5, ""
+        )
+        Index(kind, {"face_detector": detector}, [entry]).save(folder)
+    config = TrainConfig(
+        run=str(tmp_path / "run"), faces=str(tmp_path / "face"), bodies=str(tmp_path / "body")
+    )
+    with pytest.raises(InputError, match="by holistic.*by dwpose; make both with one"):
+        train_apv_gen.open_sources(config)
 
 
 def test_bench_tells_seconds_and_memory(tmp_path):
