@@ -28,7 +28,7 @@ from pipeline.render.svd.conditions import reconfigure
 from pipeline.render.svd.pipeline import AudioPoseSVDPipeline
 from pipeline.render.svd.still_reference import StillReference, dtype_of_part
 from pipeline.training.lora import merged, save_lora
-from pipeline.training.mini_model import forget_source
+from pipeline.training.mini_model import forget_source, new_interaction
 from pipeline.values import InputError
 
 EMBEDDED_SPEECH_NETWORK = ROOT / "checkpoints" / "mini" / "audio2pose"
@@ -53,6 +53,7 @@ class DenoiserInputs:
     control: (B,R,3,H,W) in [0,1]. scale: (B R,1,1,1) the control's strength.
     time_ids: SVD's micro-conditions.
     audio: speech tokens (B R,n,d) and audio_mask (B R,), or None; read only by an interaction.
+    pose_mask: (B R,), 0 where the interaction's null pose takes the control's place; None: nowhere.
     """
 
     sample: Tensor
@@ -66,6 +67,7 @@ class DenoiserInputs:
     time_ids: tuple[float, ...]
     audio: Tensor | None = None
     audio_mask: Tensor | None = None
+    pose_mask: Tensor | None = None
 
 
 class DenoiserNetworks(nn.Module):
@@ -87,6 +89,10 @@ class DenoiserNetworks(nn.Module):
             inputs.picture, inputs.reference_latents, self.reference_tokens
         )
         features = self.controlnext(inputs.control, inputs.times)
+        if inputs.pose_mask is not None:
+            null_pose = self.interaction.null_control(len(features)).to(features.dtype)
+            has_pose = inputs.pose_mask.view(-1, 1, 1, 1) > 0
+            features = torch.where(has_pose, features, null_pose)
         with controlled(self.unet, self.controlnext, self.interaction) as injection:
             return run_unet(
                 self.unet,
@@ -159,6 +165,14 @@ class Networks:
             area=height * width,
             splice_region="face",
         )
+
+    def add_interaction(self, seed: int) -> None:
+        """Give the UNet an untrained audio-video interaction, where it has none."""
+        if self.denoiser.interaction is not None:
+            return
+        interaction = new_interaction(self.pipe.unet, self.pipe.controlnext, seed)
+        self.pipe.register_modules(interaction=interaction)
+        self.denoiser.interaction = interaction
 
     def place(self, device: torch.device) -> None:
         """Move what is not trained to a device; the trainer moves the rest."""

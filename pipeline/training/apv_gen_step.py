@@ -50,7 +50,8 @@ class Conditions:
 
     image_latents: (B,R,C,h,w). picture: (B,3,H,W) in [-1,1]. reference_latents: (B,C,h,w).
     token_mask: (B,1,1). control: (B,R,3,H,W) in [0,1]. scale: (B R,1,1,1).
-    audio: (B R,n,d) and audio_mask: (B R,), or None where nothing listens.
+    audio: (B R,n,d) and audio_mask: (B R,), or None where nothing listens. pose_mask: (B R,), 0 for
+    the null pose, or None where every row has a pose.
     """
 
     image_latents: Tensor
@@ -61,6 +62,7 @@ class Conditions:
     scale: Tensor
     audio: Tensor | None = None
     audio_mask: Tensor | None = None
+    pose_mask: Tensor | None = None
 
 
 # Makes the conditions of a batch: networks, batch, options, generator.
@@ -190,6 +192,7 @@ def estimate_clean(
         ),
         audio=conditions.audio,
         audio_mask=conditions.audio_mask,
+        pose_mask=conditions.pose_mask,
     )
     output = model(inputs).float()
     return PREDICTIONS[networks.prediction_type](output, noisy, level)

@@ -26,7 +26,7 @@ from pipeline.training.data.fda_sampling import (
     place_frames,
     place_points,
 )
-from pipeline.training.data.training_clips import SAMPLE_RATE_HZ, Kind, TrainingClip
+from pipeline.training.data.training_clips import Kind, TrainingClip
 from pipeline.values import InputError, Keypoints, Pose
 
 
@@ -62,8 +62,9 @@ class ClipBatch:
     reference: (B,3,H,W) uint8, the picture in every row's image slot.
     inside: (B,F,1,h,w) w of eq. 8; 1 everywhere for full-body clips.
     hands: (B,F,42,3) hand points of the frames and their scores.
-    samples: (B,n) float32, the sound at 16 kHz of the frames; 0 where there is none.
-    has_sound: (B,) 0 or 1. fps: (B,) rows per second.
+    samples: (B,n) float32, the sound at 16 kHz of the whole clips, so that loudness is that of the
+        speaker; 0 after its end. sample_counts: (B,) its length, 0 where there is none.
+    starts_seconds: (B,) when the first frame is shown. fps: (B,) frames per second.
     """
 
     kind: Kind
@@ -73,7 +74,8 @@ class ClipBatch:
     inside: Tensor
     hands: Tensor
     samples: Tensor
-    has_sound: Tensor
+    sample_counts: Tensor
+    starts_seconds: Tensor
     fps: Tensor
 
     def __len__(self) -> int:
@@ -136,7 +138,7 @@ def make_batch(clip: TrainingClip, shape: ClipShape, generator: np.random.Genera
     drawn = [skeleton.draw(pose, shape.size, shape.style) for pose in poses]
     control = np.concatenate(drawn)
     step = int(rows[1] - rows[0]) if len(rows) > 1 else 1
-    samples = _sound_of(clip, rows, step)
+    samples = torch.zeros(0) if clip.samples is None else torch.from_numpy(clip.samples)
     return ClipBatch(
         kind=clip.kind,
         pictures=_to_tensor(pictures)[None],
@@ -144,8 +146,9 @@ def make_batch(clip: TrainingClip, shape: ClipShape, generator: np.random.Genera
         reference=_to_tensor(view.reference[None]),
         inside=view.inside.expand(1, shape.frames, 1, *shape.grid),
         hands=_points_and_scores(view.pose.hands)[None],
-        samples=samples[None],
-        has_sound=torch.tensor([float(clip.samples is not None)]),
+        samples=samples[None].float(),
+        sample_counts=torch.tensor([len(samples)]),
+        starts_seconds=torch.tensor([rows[0] / clip.pose.fps]),
         fps=torch.tensor([clip.pose.fps / step]),
     )
 
@@ -276,18 +279,6 @@ def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     shrinks = picture.shape[0] > height
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(picture, (width, height), interpolation=interpolation)
-
-
-def _sound_of(clip: TrainingClip, rows: np.ndarray, step: int) -> Tensor:
-    """Return the sound (n,) of the frames; zeros where the clip has none, or ends earlier."""
-    samples_per_frame = SAMPLE_RATE_HZ / clip.pose.fps
-    start = round(rows[0] * samples_per_frame)
-    length = round(len(rows) * step * samples_per_frame)
-    if clip.samples is None:
-        return torch.zeros(length)
-    part = clip.samples[start : start + length]
-    sound = torch.from_numpy(part.astype(np.float32))
-    return _padded(sound, length)
 
 
 def _padded(samples: Tensor, length: int) -> Tensor:

@@ -50,6 +50,12 @@ class TrainConfig:
     mixed: bool = _option(True, "train on full-body clips, too, eq. 20")
     reference: bool = _option(True, "train the outpainted reference as one extra row, eq. 19")
 
+    # ApoAvatar
+    interaction: bool = _option(False, "train the audio-video interaction of ApoAvatar, too")
+    gate_floor: float = _option(0.2, "w0: what the loudness gate leaves of the pose in silence")
+    pose_dropout: float = _option(0.3, "share of clips without pose; needs interaction")
+    audio_dropout: float = _option(0.1, "share of clips without sound; needs interaction")
+
     # the losses
     alpha: float = _option(0.1, "weight of L_body, eq. 21")
     beta: float = _option(1.0, "weight of L_refer, eq. 21")
@@ -97,6 +103,8 @@ class TrainConfig:
             "weight_decay",
         ):
             _check(name, getattr(self, name), 0, None)
+        for name in ("gate_floor", "pose_dropout", "audio_dropout"):
+            _check(name, getattr(self, name), 0, 1)
         for name, greatest in (("dropout", 1 / 3), ("ema", 0.99999), ("learning_rate", 0.1)):
             _check(name, getattr(self, name), 0, greatest)
         for name in ("sigma_data", "gradient_norm", "epochs"):

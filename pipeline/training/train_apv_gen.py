@@ -28,6 +28,7 @@ from torch import Tensor
 from pipeline.models.haar import HaarLatent
 from pipeline.models.model_settings import INDEX_FILE
 from pipeline.render.runtime.device import peak_memory
+from pipeline.training.apo_avatar import ApoAvatarConditions
 from pipeline.training.apv_gen_networks import (
     Networks,
     load_networks,
@@ -36,7 +37,7 @@ from pipeline.training.apv_gen_networks import (
     new_networks,
     save_model,
 )
-from pipeline.training.apv_gen_step import StepOptions
+from pipeline.training.apv_gen_step import ConditionMaker, StepOptions, make_conditions
 from pipeline.training.clip_batches import ClipShape
 from pipeline.training.clip_loading import NoiseClips, PartOfSource, RememberedClips
 from pipeline.training.config import TYPES, TrainConfig, change, help_texts, read_config
@@ -108,6 +109,8 @@ def open_networks(config: TrainConfig, sources: Sources) -> Networks:
         networks = make_ready(random_weights(config.seed))
     else:
         networks = load_networks(config.model)
+    if config.interaction:
+        networks.add_interaction(config.seed)
     if config.lora_rank:
         add_lora(networks.denoiser.unet, config.lora_rank, config.seed)
     if config.lora:
@@ -160,6 +163,13 @@ def step_options(config: TrainConfig, networks: Networks) -> StepOptions:
     )
 
 
+def condition_maker(config: TrainConfig) -> ConditionMaker:
+    """Return what makes the conditions of a batch: APV-Gen's, or with ApoAvatar's interaction."""
+    if not config.interaction:
+        return make_conditions
+    return ApoAvatarConditions(config.gate_floor, config.pose_dropout, config.audio_dropout)
+
+
 def last_iteration(config: TrainConfig, faces: ClipSource, batches: int) -> int:
     """Return at which iteration a run ends; `batches` is what all processes do in a step."""
     if config.iterations:
@@ -187,6 +197,7 @@ def run_training(config: TrainConfig) -> dict[str, Any]:
         accelerator,
         make_shape(config, networks),
         step_options(config, networks),
+        condition_maker(config),
     )
     if config.bench:
         return measure_speed(trainer, sources)

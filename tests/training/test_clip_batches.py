@@ -65,7 +65,8 @@ def test_without_fda_a_face_clip_is_taken_as_it_is():
 def test_a_full_body_clip_counts_everywhere_and_has_no_further_row():
     batch = make_batch(StickClips("body").clip(0), SHAPE, rng())
     assert (batch.inside == 1).all() and not batch.has_reference_row
-    assert batch.has_sound.item() == 1 and batch.samples.shape == (1, round(3 / 25 * 16000))
+    assert batch.samples.shape == (1, 16000) and batch.sample_counts.item() == 16000
+    assert batch.starts_seconds.item() in (0, 1 / 25)  # the first of three of four frames
 
 
 def test_points_follow_a_crop():
@@ -99,7 +100,8 @@ def test_short_clips_and_face_clips_without_reference_are_named():
 
 def test_batches_join():
     parts = [make_batch(StickClips("body").clip(i), SHAPE, rng()) for i in range(2)]
-    longer = replace(parts[1], samples=torch.ones(1, 5000))
+    longer = replace(parts[1], samples=torch.ones(1, 20000), sample_counts=torch.tensor([20000]))
     joined = join([parts[0], longer])
-    assert len(joined) == 2 and joined.samples.shape == (2, 5000)
-    assert joined.samples[0, 2000:].eq(0).all()
+    assert len(joined) == 2 and joined.samples.shape == (2, 20000)
+    assert joined.samples[0, 16000:].eq(0).all()
+    assert joined.sample_counts.tolist() == [16000, 20000]

@@ -57,6 +57,25 @@ class DecoupledGuidance:
         """Whether the pose is not used at all."""
         return self.pose == 0
 
+    @property
+    def evaluations(self) -> int:
+        """How often the denoiser runs per window and step."""
+        without_both = int(self.audio != 1)
+        if self.plain or self.pose_free:
+            return without_both + 1
+        return without_both + 2
+
+    def shares(self, control_strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the shares (F,) of eps_0, eps_a and eps_ap for c_t (F,); they add up to 1."""
+        ones = torch.ones_like(control_strength)
+        with_both = ones if self.plain else self.pose * control_strength
+        return (1 - self.audio) * ones, self.audio - with_both, with_both
+
+    def control_scale(self, control_strength: Tensor) -> Tensor:
+        """Return the control's strength (F,1,1,1): c_t where one evaluation is enough, else 1."""
+        scale = control_strength if self.plain else torch.ones_like(control_strength)
+        return scale.view(-1, 1, 1, 1)
+
 
 @dataclass(frozen=True)
 class Branch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from pipeline.models.windows import plan_windows, triangular_weights
 from pipeline.motion import skeleton
 from pipeline.motion.face_mesh import carry
 from pipeline.render.svd.clip_token import reference_tokens_of
-from pipeline.render.svd.conditions import Branch, SegmentConditions
+from pipeline.render.svd.conditions import Branch, DecoupledGuidance, SegmentConditions
 from pipeline.render.tensors import to_tensor
 from pipeline.values import InputError, Motion, Pose
 
@@ -44,10 +45,9 @@ class StillReference(ModelMixin, ConfigMixin):
     "aniportrait" draws the motion's face mesh.
     lead: rows before the frames of a window; 1 for the published weights, 0 for weights that were
     trained without such a row. cell: pixels per latent on each side.
+    `audio_guidance` and `pose_guidance` are those of `DecoupledGuidance`, for weights with an
+    interaction.
     """
-
-    # the unconditional half of its guidance needs no training, unlike the interaction's null inputs
-    needs_null_inputs = False
 
     @register_to_config
     def __init__(
@@ -63,8 +63,11 @@ class StillReference(ModelMixin, ConfigMixin):
         decode_overlap: int = 1,
         lead: int = 1,
         cell: int = 8,
+        audio_guidance: float = 1.0,
+        pose_guidance: float = 1.0,
     ) -> None:
         super().__init__()
+        self.guidance = DecoupledGuidance(audio_guidance, pose_guidance)
         if not (0 <= min_guidance <= 20 and 0 <= max_guidance <= 20):
             raise InputError(
                 f"guidance is {min_guidance} to {max_guidance}; give numbers from 0 to 20"
@@ -89,9 +92,19 @@ class StillReference(ModelMixin, ConfigMixin):
         return self.config.lead
 
     @property
+    def needs_null_inputs(self) -> bool:
+        """Whether the denoiser is evaluated without pose or sound, which not all weights know.
+
+        The unconditional half of the classifier-free guidance needs no training.
+        """
+        return not self.guidance.plain
+
+    @property
     def evaluations(self) -> int:
-        """How often the denoiser runs per window and step: once where guidance is 1."""
-        return 1 if self.config.min_guidance == self.config.max_guidance == 1 else 2
+        """How often the denoiser runs per window and step: once where all guidance is 1."""
+        is_unguided = self.config.min_guidance == self.config.max_guidance == 1
+        unconditional = 0 if is_unguided else 1
+        return self.guidance.evaluations + unconditional
 
     @property
     def decode_chunk(self) -> int:
@@ -141,6 +154,7 @@ class StillClip:
         height, width = picture.shape[-2:]
         self.size = (height, width)
         self.config = source.config
+        self.guidance = source.guidance
         self.lead = source.lead
         self.device = source.device
         self.motion = motion
@@ -168,7 +182,16 @@ class StillClip:
         lead_strength = np.ones(self.lead)
         strength = np.concatenate([lead_strength, part.control_strength])
         strength = strength * self.config.control_strength
-        return self.conditions_of(pictures, torch.from_numpy(strength), start)
+        audio = self._audio(part.audio_tokens)
+        return self.conditions_of(pictures, torch.from_numpy(strength), start, audio)
+
+    def _audio(self, tokens: np.ndarray) -> Tensor | None:
+        """Return the speech tokens of the lead and of the frames, None where there are none."""
+        if tokens.size == 0:
+            return None
+        first_rows = np.repeat(tokens[:1], self.lead, axis=0)
+        rows = np.concatenate([first_rows, tokens])
+        return torch.from_numpy(rows).to(self.device)
 
     def _draw(self, pose: Pose, mesh: np.ndarray | None) -> np.ndarray:
         return skeleton.draw(pose, self.size, self.config.style, mesh)
@@ -180,18 +203,21 @@ class StillClip:
             return None
         return carry(motion.mesh[:1], motion.pose.face[:1], motion.reference.face)
 
-    def conditions_of(self, pictures: Tensor, strength: Tensor, first: int) -> SegmentConditions:
+    def conditions_of(
+        self, pictures: Tensor, strength: Tensor, first: int, audio: Tensor | None = None
+    ) -> SegmentConditions:
         """Return the conditions of control pictures (F,3,H,W) uint8, the lead's first, with
-        strengths (F,)."""
+        strengths (F,) and speech tokens (F,n,d)."""
         config = self.config
         rows = len(pictures)
-        guidance = config.min_guidance
+        reference_share = config.min_guidance
         rise = config.max_guidance - config.min_guidance
         still = self.latents[:, None].expand(-1, rows, -1, -1, -1)
         ones = torch.ones(rows, device=self.device)
-        scale = strength.to(self.device, torch.float32).view(-1, 1, 1, 1)
+        strength = strength.to(self.device, torch.float32)
+        scale = self.guidance.control_scale(strength)
         unconditional = Branch(
-            share=ones * (1 - guidance),
+            share=ones * (1 - reference_share),
             image_latents=torch.zeros_like(still),
             tokens=torch.zeros_like(self.tokens),
             control=None,
@@ -199,17 +225,17 @@ class StillClip:
             scale=scale,
             rise=-rise,
         )
-        conditional = Branch(
-            share=ones * guidance,
-            image_latents=still,
-            tokens=self.tokens,
-            control=pictures,
-            extra=None,
-            scale=scale,
-            rise=rise,
-        )
+        without_both = replace(unconditional, image_latents=still, tokens=self.tokens, rise=0.0)
+        sound_only = replace(without_both, audio=audio)
+        with_both = replace(sound_only, control=pictures)
+        shares = self.guidance.shares(strength)
+        conditional = []
+        for branch, share in zip((without_both, sound_only, with_both), shares, strict=True):
+            if bool(share.any()):
+                conditional.append(replace(branch, share=reference_share * share))
+        conditional[-1] = replace(conditional[-1], rise=rise)
         return SegmentConditions(
-            branches=(unconditional, conditional),
+            branches=(unconditional, *conditional),
             rows=rows,
             first=first,
             lead=self.lead,

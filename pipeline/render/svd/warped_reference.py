@@ -67,10 +67,7 @@ class WarpedReference(ModelMixin, ConfigMixin):
     @property
     def evaluations(self) -> int:
         """How often the denoiser runs per window and step."""
-        without_both = int(self.guidance.audio != 1)
-        if self.guidance.plain or self.guidance.pose_free:
-            return without_both + 1
-        return without_both + 2
+        return self.guidance.evaluations
 
     def work_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return (h, w) in pixels at which the denoiser works for an output of (H, W)."""
@@ -179,29 +176,23 @@ class WarpedClip:
         guidance = self.guidance
         control_strength = torch.from_numpy(motion.control_strength)
         control_strength = control_strength.to(self.device, torch.float32)
-        ones = torch.ones_like(control_strength)
-        if guidance.plain:
-            pose_share = ones
-            scale = control_strength
-        else:
-            pose_share = guidance.pose * control_strength
-            scale = ones
-        scale = scale.view(-1, 1, 1, 1)
+        no_share, sound_share, pose_share = guidance.shares(control_strength)
+        scale = guidance.control_scale(control_strength)
         gate = scale**self.source.config.gated_validity
         gated_validity = (segment.validity * gate).clamp(max=1)
         audio = torch.from_numpy(motion.audio_tokens).to(self.device)
         still = self.reference_latents[None].expand_as(segment.base)
         offset = None if guidance.pose_free else self.vae.residual_of(still, segment.base)
         without_both = Branch(
-            share=(1 - guidance.audio) * ones,
+            share=no_share,
             image_latents=still,
             tokens=self.tokens,
             control=None,
             extra=None,
-            scale=ones.view(-1, 1, 1, 1),
+            scale=torch.ones_like(scale),
             offset=offset,
         )
-        sound_only = replace(without_both, share=guidance.audio - pose_share, audio=audio)
+        sound_only = replace(without_both, share=sound_share, audio=audio)
         with_both = Branch(
             share=pose_share,
             image_latents=segment.base,

@@ -115,7 +115,7 @@ def test_call_passes_conditions_and_schedule_on() -> None:
     plain = called()
     assert not np.array_equal(plain, called(conditioning={"min_guidance": 1, "max_guidance": 1}))
     assert not np.array_equal(plain, called(window_mode="published", window=3, overlap=1))
-    with pytest.raises(ValueError, match="no `audio_guidance`"):
+    with pytest.raises(ValueError, match="no null pose and no null audio"):
         called(conditioning={"audio_guidance": 2})
 
 
