@@ -40,7 +40,7 @@ INSIDE = {
         "data",
         "losses apv_gen_losses mini_model clip_batches learning_rate lora",
         "denoising_step run_state apv_gen_networks clip_loading checkpoint",
-        "video_steps apv_gen_step validation random_model",
+        "video_steps apv_gen_step apo_avatar validation random_model",
         "engine training_memory",
         "train release",
     ),

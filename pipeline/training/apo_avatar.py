@@ -58,25 +58,34 @@ class ApoAvatarConditions:
         device = conditions.scale.device
 
         # 2. what is dropped
-        own_generator = torch.Generator().manual_seed(generator.initial_seed() + 1)
+        seed = generator.initial_seed() + 1
+        own_generator = torch.Generator().manual_seed(seed)
         pose_chance, audio_chance = torch.rand(2, len(batch), generator=own_generator)
-        has_pose = (pose_chance >= self.pose_dropout).float()
-        has_sound = (batch.sample_counts > 0).cpu()
-        has_audio = (audio_chance >= self.audio_dropout) & has_sound
+        has_pose = pose_chance >= self.pose_dropout
+        has_sound = batch.sample_counts.cpu() > 0
+        has_audio = has_sound & (audio_chance >= self.audio_dropout)
 
         # 3. one value for each row
-        gates = torch.stack([self._gate(batch, clip) for clip in range(len(batch))])
-        gates = torch.where(has_pose[:, None] > 0, gates, torch.ones_like(gates))
-        pose_mask = has_pose[:, None].expand(-1, batch.frames)
-        audio_mask = has_audio.float()[:, None].expand(-1, batch.frames)
-        scale = _with_reference_row(gates, batch, 1.0)
+        scale = self._gates(batch, has_pose)
+        scale = _with_reference_row(scale, batch, 1.0)
+        pose_mask = _for_all_rows(has_pose, batch, 1.0)
+        audio_mask = _for_all_rows(has_audio, batch, 0.0)
+        tokens = speech_tokens(batch, networks.pipe.audio2pose)
         return replace(
             conditions,
-            scale=scale.to(device).view(-1, 1, 1, 1),
-            audio=speech_tokens(batch, networks.pipe.audio2pose).to(device),
-            audio_mask=_with_reference_row(audio_mask, batch, 0.0).flatten().to(device),
-            pose_mask=_with_reference_row(pose_mask, batch, 1.0).flatten().to(device),
+            scale=scale.view(-1, 1, 1, 1).to(device),
+            audio=tokens.to(device),
+            audio_mask=audio_mask.to(device),
+            pose_mask=pose_mask.to(device),
         )
+
+    def _gates(self, batch: ClipBatch, has_pose: Tensor) -> Tensor:
+        """Return the gates (B,F) of the clips; 1 where there is no pose to be gated."""
+        gates = torch.ones(len(batch), batch.frames)
+        for clip in range(len(batch)):
+            if has_pose[clip]:
+                gates[clip] = self._gate(batch, clip)
+        return gates
 
     def _gate(self, batch: ClipBatch, clip: int) -> Tensor:
         """Return the gate (F,) of a clip: w0 + (1 - w0) w_t; 1 where it has no sound."""
@@ -85,9 +94,12 @@ class ApoAvatarConditions:
             return torch.ones(batch.frames)
         fps = float(batch.fps[clip])
         audio = Audio(samples, SAMPLE_RATE)
-        loudness = prosody.analyse(audio, fps, prosody.LOUDNESS).intensity
-        rows = float(batch.starts_seconds[clip]) * fps + np.arange(batch.frames)
-        weight = np.interp(rows, np.arange(len(loudness)), loudness)
+        speech = prosody.analyse(audio, fps, prosody.LOUDNESS)
+        loudness = speech.intensity
+        first_row = float(batch.starts_seconds[clip]) * fps
+        rows = first_row + np.arange(batch.frames)
+        known_rows = np.arange(len(loudness))
+        weight = np.interp(rows, known_rows, loudness)
         gate = self.gate_floor + (1 - self.gate_floor) * weight
         return torch.from_numpy(gate).float()
 
@@ -99,23 +111,40 @@ def speech_tokens(batch: ClipBatch, network: Audio2Pose) -> Tensor:
             "the interaction is trained on the tokens of our Audio2Pose, which this model lacks; "
             "leave `interaction` out"
         )
-    clips = []
-    for clip in range(len(batch)):
-        samples = _sound(batch, clip)
-        fps = float(batch.fps[clip])
-        times = float(batch.starts_seconds[clip]) + (np.arange(batch.frames) + PHASE) / fps
-        heard = samples if len(samples) else np.zeros(SAMPLE_RATE, np.float32)
-        features = network.features(Audio(heard, SAMPLE_RATE))
-        tokens = torch.from_numpy(tokens_at(features, times))
-        clips.append(tokens if len(samples) else torch.zeros_like(tokens))
+    clips = [_clip_tokens(batch, clip, network) for clip in range(len(batch))]
     tokens = torch.stack(clips)
-    return _with_reference_row(tokens, batch, 0.0).flatten(0, 1)
+    tokens = _with_reference_row(tokens, batch, 0.0)
+    return tokens.flatten(0, 1)
+
+
+def _clip_tokens(batch: ClipBatch, clip: int, network: Audio2Pose) -> Tensor:
+    """Return the speech tokens (F,n,d) of a clip's frames."""
+    samples = _sound(batch, clip)
+    if not len(samples):
+        silence = np.zeros(SAMPLE_RATE, np.float32)
+        features = network.features(Audio(silence, SAMPLE_RATE))
+        features = np.zeros_like(features)
+    else:
+        features = network.features(Audio(samples, SAMPLE_RATE))
+    fps = float(batch.fps[clip])
+    start = float(batch.starts_seconds[clip])
+    rows = np.arange(batch.frames)
+    times = start + (rows + PHASE) / fps
+    return torch.from_numpy(tokens_at(features, times))
 
 
 def _sound(batch: ClipBatch, clip: int) -> np.ndarray:
     """Return the samples (n,) of a clip."""
     count = int(batch.sample_counts[clip])
     return batch.samples[clip, :count].cpu().numpy()
+
+
+def _for_all_rows(has_input: Tensor, batch: ClipBatch, fill: float) -> Tensor:
+    """Return the mask (B R,) of clips (B,) that have an input; `fill` for the reference rows."""
+    clips = has_input.float().unsqueeze(1)
+    frames = clips.expand(-1, batch.frames)
+    rows = _with_reference_row(frames, batch, fill)
+    return rows.flatten()
 
 
 def _with_reference_row(values: Tensor, batch: ClipBatch, fill: float) -> Tensor:
