@@ -275,7 +275,7 @@ def test_an_output_that_is_no_file_is_refused(files, tmp_path, capsys) -> None:
 def test_train_without_a_name_lists_what_can_be_trained(capsys) -> None:
     assert main(["train"]) == 2
     sentence = capsys.readouterr().err
-    assert "audio2pose, video, release, sync, mouth-reader" in sentence
+    assert "audio2pose, video, apv-gen, data, data-stats, release, sync, mouth-reader" in sentence
 
 
 def test_an_option_that_the_model_lacks_is_named_by_its_flag(files, tmp_path, capsys) -> None:

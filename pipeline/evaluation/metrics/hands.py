@@ -71,7 +71,7 @@ def hand_confidence(result: Pose, is_asked: np.ndarray) -> Confidence:
         return Confidence(math.nan, 0.0, 0)
     scores = by_hand(result.hands.score)
     asked = scores[is_asked]
-    frames = np.count_nonzero(is_asked.any(1))
+    frames = int(np.count_nonzero(is_asked.any(1)))
     return Confidence(
         score=float(asked.mean()),
         coverage=float(is_asked.mean()),

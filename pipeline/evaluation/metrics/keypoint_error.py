@@ -46,14 +46,14 @@ def point_error(driving: Keypoints, result: Keypoints, aspect: float) -> PointEr
     """
     is_asked = driving.visible
     is_found = is_asked & result.visible
-    asked = np.count_nonzero(is_asked)
+    asked = int(np.count_nonzero(is_asked))
     if asked == 0:
         return PointError(math.nan, math.nan, math.nan, 0, 0)
     heights = (result.xy - driving.xy) * np.array([aspect, 1.0])
     distances = np.linalg.norm(heights, axis=2)
     found = distances[is_found]
-    near_points = np.count_nonzero(found <= NEAR)
-    frames = np.count_nonzero(is_asked.any(1))
+    near_points = int(np.count_nonzero(found <= NEAR))
+    frames = int(np.count_nonzero(is_asked.any(1)))
     return PointError(
         distance=float(found.mean()) if found.size else math.nan,
         missing=1 - found.size / asked,

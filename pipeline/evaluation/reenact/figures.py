@@ -125,11 +125,11 @@ def debris(case: Case, frames: np.ndarray) -> float:
     """Return how much unchanged background a method changes, in permille of the person's area."""
     shares = []
     for row, frame in enumerate(frames):
-        area = np.count_nonzero(case.regions["person"][row])
+        area = int(np.count_nonzero(case.regions["person"][row]))
         if area < structure.LEAST_PIXELS:
             continue
         is_changed = change(frame, case.truth[row]) > DEBRIS_LEVELS
-        count = np.count_nonzero(is_changed & case.still[row])
+        count = int(np.count_nonzero(is_changed & case.still[row]))
         shares.append(PERMILLE * count / area)
     return mean(shares)
 

@@ -72,7 +72,7 @@ def hands_seen(hands: Keypoints) -> np.ndarray:
 
 def share(found_points: np.ndarray, true_points: np.ndarray) -> float:
     """Return the share of the true ones that are found; NaN where there is none."""
-    count = np.count_nonzero(true_points)
+    count = int(np.count_nonzero(true_points))
     if count == 0:
         return math.nan
     return np.count_nonzero(found_points & true_points) / count

@@ -90,7 +90,7 @@ class OutsideFlicker:
 
     def figures(self) -> dict[str, Figure]:
         """Return the mean over the frames with enough of it."""
-        measured = np.count_nonzero(np.isfinite(self.values))
+        measured = int(np.count_nonzero(np.isfinite(self.values)))
         value = mean(self.values)
         found = figure(value, measured, len(self.pose), NO_OUTSIDE)
         return {"flicker outside the person, gray levels": found}
@@ -120,7 +120,7 @@ class StillFlicker:
 
     def figures(self) -> dict[str, Figure]:
         """Return the mean over the steps with enough still pixels."""
-        measured = np.count_nonzero(np.isfinite(self.values))
+        measured = int(np.count_nonzero(np.isfinite(self.values)))
         why = NOT_STILL if self.has_truth else NO_TRUTH
         found = figure(mean(self.values), measured, self.frames, why)
         return {"flicker of true still pixels, gray levels": found}

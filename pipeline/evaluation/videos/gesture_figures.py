@@ -45,7 +45,7 @@ def gesture_figures(clip: Clip) -> dict[str, Figure]:
     pose = clip.pose[:frames]
     motion = silent_motion(pose, pose[:1], clip.speech)[:frames]
     wrists_seen = pose.body.visible[:, gestures.WRISTS].any(1)
-    seen = np.count_nonzero(wrists_seen)
+    seen = int(np.count_nonzero(wrists_seen))
     if seen == 0:
         return _nothing(NO_WRISTS)
     try:

@@ -152,11 +152,12 @@ def pace(places: Tensor, rows: Tensor) -> Tensor:
     """Return how far places (B, n, 2, 2) move per frame at rows (t,), (B, t, 2, 2).
 
     That is half the way from the frame before to the one after; at the clip's ends the whole way
-    to the one beside.
+    to the one beside. A place that is not known, NaN, does not move.
     """
     last = places.shape[1] - 1
     before = (rows - 1).clamp(0, last)
     after = (rows + 1).clamp(0, last)
     way = places[:, after] - places[:, before]
     frames = (after - before).clamp_min(1)
-    return way / frames[:, None, None]
+    speed = way / frames[:, None, None]
+    return torch.nan_to_num(speed, nan=0.0)

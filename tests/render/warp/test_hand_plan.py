@@ -110,6 +110,8 @@ def test_a_person_without_hands_bends_none(plates: warp.Plates, folding: warp.Po
 def test_the_pace_is_half_the_way_between_the_frames_beside() -> None:
     places = torch.tensor([0.0, 1, 4, 4, 4])[None, :, None, None].expand(1, 5, 2, 2)
     assert pace(places, torch.arange(5))[0, :, 0, 0].tolist() == [1, 2, 1.5, 0, 0]
+    unknown = torch.full_like(places, torch.nan)
+    assert pace(unknown, torch.arange(5)).eq(0).all()  # a hand without opaque pixels has no middle
     alone = pace(places[:, :1], torch.arange(1))
     assert (alone == 0).all()
 
