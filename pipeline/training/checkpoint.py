@@ -101,7 +101,7 @@ def _check_names(path: Path, names: set[str], parameters: Mapping[str, Tensor]) 
         example = min(wanted ^ found).removeprefix("net.")
         raise InputError(
             f"{path} holds other trained networks than this run (such as {example}); "
-            "give the same `model` and `lora_rank`, or another folder `run`"
+            "give the same `model`, `interaction` and `lora_rank`, or another folder `run`"
         )
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from pipeline.models.haar import HaarLatent
-from pipeline.models.model_settings import INDEX_FILE
+from pipeline.models.model_settings import INDEX_FILE, ModelSettings
 from pipeline.render.runtime.device import peak_memory
 from pipeline.training.apo_avatar import ApoAvatarConditions
 from pipeline.training.apv_gen_networks import (
@@ -122,6 +122,11 @@ def open_networks(config: TrainConfig, sources: Sources) -> Networks:
 
 def measured_codec(config: TrainConfig, sources: Sources) -> HaarLatent:
     """Make the codec of a new model, whose whitening is measured on the first clips."""
+    multiple = ModelSettings.multiple
+    if any(side % multiple for side in config.size):
+        raise InputError(
+            f"`height` {config.height} and `width` {config.width} must be multiples of {multiple}"
+        )
     source = sources.faces if sources.bodies is None else sources.bodies
     pictures = []
     for index in range(min(CODEC_CLIPS, len(source))):

@@ -17,6 +17,7 @@ from pipeline.training.apv_gen_networks import load_networks, make_ready, new_ne
 from pipeline.training.config import TrainConfig
 from pipeline.training.data.fda_sampling import PlacementLaw
 from pipeline.training.data.shard_index import ClipEntry, Index
+from pipeline.training.engine import Sources
 from pipeline.training.lora import NAME, add_lora, load_lora, merged
 from pipeline.training.random_model import random_pipeline
 from pipeline.training.training_memory import estimate_memory
@@ -146,6 +147,13 @@ def test_shards_whose_faces_come_from_two_detectors_are_refused(tmp_path):
     )
     with pytest.raises(InputError, match="by holistic.*by dwpose; make both with one"):
         train_apv_gen.open_sources(config)
+
+
+def test_sides_that_no_new_model_can_have_are_refused(tmp_path):
+    config = TrainConfig(model="new", height=90, width=64, run=str(tmp_path))
+    sources = Sources(StickClips("face"), StickClips("body"))
+    with pytest.raises(InputError, match="`height` 90 and `width` 64 must be multiples of 16"):
+        train_apv_gen.open_networks(config, sources)
 
 
 def test_bench_tells_seconds_and_memory(tmp_path):
